@@ -1,0 +1,50 @@
+"""Drum bars from a GAN: sample them from seeds, take them away as MIDI.
+
+>>> import rhythmgan
+>>> bars = rhythmgan.load_gan().sample(4, seed=0)
+>>> rhythmgan.write_midi("loop.mid", bars)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rhythmgan.data import load_words
+    from rhythmgan.kit import GM9, JAKI5, RYTHMGAN7
+    from rhythmgan.latent import interpolate
+    from rhythmgan.midi import read_midi, write_midi
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.songs import prepare
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GM9",
+    "JAKI5",
+    "RYTHMGAN7",
+    "interpolate",
+    "load_gan",
+    "load_words",
+    "prepare",
+    "read_midi",
+    "write_midi",
+]
+
+_ROOMS = {
+    "data": ("load_words",),
+    "kit": ("GM9", "JAKI5", "RYTHMGAN7"),
+    "latent": ("interpolate",),
+    "midi": ("read_midi", "write_midi"),
+    "models.gan": ("load_gan",),
+    "songs": ("prepare",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a room when one of its names is first used: reading MIDI must not wait for torch."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"rhythmgan.{room}"), name)
+    raise AttributeError(f"module 'rhythmgan' has no attribute {name!r}")

@@ -1,0 +1,89 @@
+"""Pictures of bars: a step grid each, parts by name, accents by shade."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from rhythmgan.bars import BEATS
+from rhythmgan.files import write_whole
+from rhythmgan.kit import GM9, Kit
+from rhythmgan.midi import accents
+
+_CELL = 10
+_GAP = 14
+_PAPER = (250, 249, 246)
+_FAINT = (235, 233, 227)
+_BEAT = (222, 219, 211)
+_INK = (60, 60, 66)
+# one hue a family: kick, snare, hats, toms, ride, crash; from the colour-blind safe set of Okabe & Ito
+_HUES = {
+    "kick": (0, 114, 178),
+    "snare": (213, 94, 0),
+    "hat": (0, 158, 115),
+    "tom": (204, 121, 167),
+    "ride": (120, 110, 40),
+    "crash": (200, 140, 0),
+}
+
+
+def _hue(part: str) -> tuple[int, int, int]:
+    return next((hue for family, hue in _HUES.items() if family in part), (96, 96, 104))
+
+
+def bars_to_image(
+    bars: np.ndarray, kit: Kit = GM9, *, titles: Sequence[str] | None = None, columns: int | None = None
+) -> np.ndarray:
+    """Draw bars (n, steps, parts) bool as a sheet of grids → (height, width, 3) uint8.
+
+    The first part of the kit is the lowest line, as in drum notation; an accent is darker.
+
+    Args:
+        bars: the cells.
+        kit: what the parts are; named at the left of every row of grids.
+        titles: n short lines, one above each grid.
+        columns: grids in a row; about as many as make a square by default.
+
+    Raises:
+        ValueError: no bars, or a shape that does not fit the kit.
+    """
+    bars = np.asarray(bars, bool)
+    if bars.ndim != 3 or not len(bars) or bars.shape[2] != kit.n_parts:
+        raise ValueError(f"expected bars (n, steps, {kit.n_parts}) for kit {kit.name}, n at least 1; got {bars.shape}")
+    n, steps, n_parts = bars.shape
+    columns = min(n, columns or max(1, round((n * n_parts / steps) ** 0.5)))
+    rows = -(-n // columns)
+    font = ImageFont.load_default(size=_CELL)
+    margin = int(max(font.getlength(name) for name in kit.names)) + 2 * _CELL
+    head = 14 if titles is not None else 0
+    width, height = steps * _CELL + _GAP, n_parts * _CELL + _GAP + head
+    sheet = Image.new("RGB", (margin + columns * width, rows * height + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    shade = accents(steps) / 127
+    for index, bar in enumerate(bars):
+        left, top = margin + index % columns * width, _GAP + index // columns * height + head
+        if titles is not None:
+            pen.text((left, top - head), titles[index], fill=_INK, font=font)
+        for part, name in enumerate(kit.names):
+            y = top + (n_parts - 1 - part) * _CELL
+            if index % columns == 0:
+                pen.text((margin - _CELL, y + _CELL // 2), name, fill=_INK, font=font, anchor="rm")
+            for step in range(steps):
+                x = left + step * _CELL
+                colour = _BEAT if step % (steps // BEATS) == 0 else _FAINT
+                if bar[step, part]:
+                    hue = np.array(_hue(name))
+                    colour = tuple((255 - (255 - hue) * shade[step]).astype(int).tolist())
+                pen.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=colour)
+    return np.asarray(sheet)
+
+
+def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write an image (height, width, 3) uint8 as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
+    write_whole(path, buffer.getvalue())

@@ -1,0 +1,146 @@
+"""From hits in time to bars on a grid: what every reader (MIDI, LPD) hands its song to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhythmgan.bars import BEATS, check_steps
+from rhythmgan.kit import Kit
+
+FOUR_FOUR = {(4, 4), (2, 2)}
+"""Metres whose bar is four quarter notes in two or four beats: cut time is 4/4 counted in halves."""
+
+
+MAX_BARS = 1 << 20
+"""Bars of a song: what a damaged file puts behind them is left out."""
+
+
+@dataclass(frozen=True)
+class Metre:
+    """A time signature from one beat on, until the next one."""
+
+    beat: float
+    numerator: int
+    denominator: int
+
+    @property
+    def n_beats(self) -> float:
+        """A bar's length in quarter notes."""
+        return self.numerator * 4 / self.denominator
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The drum hits of one song, before any grid.
+
+    Attributes:
+        beat: (n,) float64, quarter notes from the start.
+        pitch: (n,) uint8, MIDI pitches 0-127.
+        velocity: (n,) uint8, 1-127.
+        metres: time signatures by beat, the first at 0; none means 4/4 throughout.
+    """
+
+    beat: np.ndarray
+    pitch: np.ndarray
+    velocity: np.ndarray
+    metres: tuple[Metre, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The bars of one song and what was left behind.
+
+    Attributes:
+        bars: (n, steps, parts) bool, in order, none empty.
+        velocities: (n, steps, parts) uint8, the loudest hit of each cell, 0 where none is.
+        index: (n,) int32, each bar's place in its song (neighbours differ by one).
+        n_empty: bars of 4/4 between the first and the last that sound, without a hit of this kit.
+        n_other_metre: hits in other metres, in bars that a change of metre cuts short, or behind ``MAX_BARS``.
+        n_outside_kit: hits of pitches that are not of this kit.
+    """
+
+    bars: np.ndarray
+    velocities: np.ndarray
+    index: np.ndarray
+    n_empty: int
+    n_other_metre: int
+    n_outside_kit: int
+
+
+def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
+    """Quantise a whole song to the nearest step, then cut it into its 4/4 bars.
+
+    Quantising first lets a hit that is played just ahead of a bar line fall on the one.
+    """
+    per_beat = check_steps(steps) / BEATS
+    metres = hits.metres or (Metre(0, 4, 4),)
+    starts = np.array([metre.beat for metre in metres])
+    lengths = np.array([metre.n_beats for metre in metres])
+    is_four = np.array([(metre.numerator, metre.denominator) in FOUR_FOUR for metre in metres])
+    # full bars of each metre; the last metre runs as far as there are hits
+    spans = np.append(np.diff(starts), np.inf)
+    n_full = np.floor(spans / lengths + 1e-6)
+    first_bar = np.append(0, np.cumsum(np.ceil(spans[:-1] / lengths[:-1] - 1e-6)))
+
+    part = kit.part_of_pitch[hits.pitch]
+    inside = part >= 0
+    beat, part, velocity = hits.beat[inside], part[inside], hits.velocity[inside]
+    metre_of = np.maximum(np.searchsorted(starts, beat + 0.5 / per_beat, side="right") - 1, 0)
+    step = np.floor((beat - starts[metre_of]) * per_beat + 0.5).astype(np.int64)
+    bar = step // steps
+    place = first_bar[metre_of] + bar
+    kept = is_four[metre_of] & (bar < n_full[metre_of]) & (place < MAX_BARS)
+    number = place[kept].astype(np.int64)
+
+    index, row = np.unique(number, return_inverse=True)
+    velocities = np.zeros((len(index), steps, kit.n_parts), np.uint8)
+    np.maximum.at(velocities, (row, step[kept] % steps, part[kept]), np.maximum(velocity[kept], 1))
+    n_between = 0.0
+    if len(index):
+        begin = np.maximum(first_bar, index[0])
+        end = np.minimum(first_bar + n_full, index[-1] + 1)
+        n_between = np.maximum(end - begin, 0)[is_four].sum()
+    return Cut(
+        bars=velocities > 0,
+        velocities=velocities,
+        index=index.astype(np.int32),
+        n_empty=int(n_between) - len(index),
+        n_other_metre=int((~kept).sum()),
+        n_outside_kit=int((~inside).sum()),
+    )
+
+
+class NoBars(ValueError):
+    """A file that gives no bars.
+
+    Attributes:
+        reason: the kind, of a handful: "no drums", "unreadable", "other metre", "outside the kit", "empty".
+        detail: what was wrong with this one, in a few words.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[NoBars], tuple[str, str]]:
+        return NoBars, (self.reason, self.detail)
+
+
+def cut_or_say_why(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
+    """``cut``, for a song that must have bars.
+
+    Raises:
+        NoBars: it has none; the reason says why.
+    """
+    found = cut(hits, kit, steps)
+    if len(found.bars):
+        return found
+    if not len(hits.beat):
+        raise NoBars("no drums", "the drum track has no notes")
+    if found.n_outside_kit == len(hits.beat):
+        raise NoBars("outside the kit", f"no hit of kit {kit.name}")
+    metres = sorted({f"{metre.numerator}/{metre.denominator}" for metre in hits.metres})
+    raise NoBars("other metre", ", ".join(metres))

@@ -1,0 +1,152 @@
+"""Kits: which drum parts a bar has, which MIDI pitches fold into each, which one goes out.
+
+The order of the parts is the order of the last axis of every ``bars`` array and, read from
+the most significant bit down, of every word. The kick is first in every kit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of a kit.
+
+    Attributes:
+        name: the field's plain name, e.g. ``"closed hat"``.
+        pitch: the MIDI pitch written for this part (General MIDI, 0-127).
+        folds: every pitch read as this part (General MIDI, and Roland's pads as in the
+            Groove MIDI Dataset), ``pitch`` among them.
+        file_names: regular expression that a single-part file's name ("Hi_Hat_01") matches.
+    """
+
+    name: str
+    pitch: int
+    folds: tuple[int, ...]
+    file_names: str
+
+
+@dataclass(frozen=True)
+class Kit:
+    """A named, ordered table of parts."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def n_parts(self) -> int:
+        return len(self.parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @cached_property
+    def pitches(self) -> np.ndarray:
+        """(parts,) uint8: the pitch that goes out for each part."""
+        return np.array([part.pitch for part in self.parts], np.uint8)
+
+    @cached_property
+    def part_of_pitch(self) -> np.ndarray:
+        """(128,) int8: the part that each MIDI pitch folds into, -1 where it is not of this kit."""
+        table = np.full(128, -1, np.int8)
+        for index, part in enumerate(self.parts):
+            table[list(part.folds)] = index
+        return table
+
+    def part_named_by(self, file_name: str) -> int | None:
+        """The part that a single-part file is named after, e.g. 2 for "Hi_Hat_01" in GM9.
+
+        None where it names no part, or two ("snare_and_hat").
+        """
+        words = re.sub(r"[\W_\d]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", file_name)).lower()
+        matches = [i for i, part in enumerate(self.parts) if re.search(rf"\b(?:{part.file_names})\b", words)]
+        return matches[0] if len(matches) == 1 else None
+
+
+_CLOSED_HAT_NAMES = r"(?<!open )(?<!open hi )(?:hi ?hats?|hh|hats?|closed ?hats?|ch)(?! open)"
+_OPEN_HAT_NAMES = r"open (?:hi )?hats?|(?:hi )?hats? open|oh"
+
+_KICK = Part("kick", 36, (35, 36), r"kicks?|bass ?drums?|bd")
+_SNARE = Part("snare", 38, (37, 38, 39, 40), r"snares?|sd|claps?|rim ?shots?|rims?")
+_CLOSED_HAT = Part("closed hat", 42, (22, 42, 44), _CLOSED_HAT_NAMES)
+_OPEN_HAT = Part("open hat", 46, (26, 46), _OPEN_HAT_NAMES)
+_TOM_NAMES = r"toms?"
+
+GM9 = Kit(
+    "gm9",
+    (
+        _KICK,
+        _SNARE,
+        _CLOSED_HAT,
+        _OPEN_HAT,
+        Part("low tom", 43, (41, 43, 58), r"(?:low|floor) toms?|toms? low"),
+        Part("mid tom", 47, (45, 47), r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)"),
+        Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)"),
+        Part("ride", 51, (51, 53, 59), r"rides?"),
+        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|cymbals?|splash"),
+    ),
+)
+"""The kit everything is trained on: nine General MIDI parts, 512 words."""
+
+RYTHMGAN7 = Kit(
+    "rythmgan7",
+    (
+        _KICK,
+        _SNARE,
+        _CLOSED_HAT,
+        _OPEN_HAT,
+        Part("tom", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES),
+        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|splash"),
+        Part(
+            "percussion",
+            54,  # a tambourine: GM9 would read a ride's pitch as its ride
+            (51, 53, 54, 56, 59, *range(60, 82)),
+            r"perc|percs|percussion|rides?|tambourine|cow ?bell|shaker|conga|bongo",
+        ),
+    ),
+)
+"""RythmGAN's seven elements (2018); the ride, which it does not name, counts as percussion."""
+
+JAKI5 = Kit(
+    "jaki5",
+    (
+        _KICK,
+        _SNARE,
+        Part("closed cymbals", 42, (22, 42, 44, 51, 53, 59), _CLOSED_HAT_NAMES + "|rides?"),
+        Part("open cymbals", 46, (26, 46, 49, 52, 55, 57), _OPEN_HAT_NAMES + "|crash|cymbals?"),
+        Part("toms", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES),
+    ),
+)
+"""jaki's five parts (2020): hats and ride closed, open hat and crash open."""
+
+KITS = {kit.name: kit for kit in (GM9, RYTHMGAN7, JAKI5)}
+
+
+def kit_named(name: str) -> Kit:
+    """The kit of that name, in any case.
+
+    Raises:
+        ValueError: no kit has that name.
+    """
+    try:
+        return KITS[name.lower()]
+    except KeyError:
+        raise ValueError(f"no kit is named {name!r}; there are {', '.join(KITS)}") from None
+
+
+def fold_table(source: Kit, target: Kit) -> np.ndarray:
+    """(source parts,) ints: the part of ``target`` that each part of ``source`` folds into.
+
+    Raises:
+        ValueError: a part of ``target`` would never sound (JAKI5 cannot become GM9).
+    """
+    table = target.part_of_pitch[source.pitches]
+    if source != target and (source.n_parts <= target.n_parts or (table < 0).any()):
+        raise ValueError(f"bars of kit {source.name} cannot be folded into kit {target.name}")
+    return table.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Agents that move a GAN's latent point until its bar has the density and syncopation asked for."""

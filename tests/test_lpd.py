@@ -1,0 +1,489 @@
+"""The Lakh Pianoroll Dataset, read from its sparse members."""
+
+import json
+import os
+import struct
+import tracemalloc
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pypianoroll
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rhythmgan import lpd
+from rhythmgan.bars import STEPS
+from rhythmgan.grid import Metre, NoBars, cut
+from rhythmgan.kit import GM9
+from rhythmgan.lpd import read_lpd, read_lpd_cells
+from rhythmgan.midi import read_midi
+
+FOUR = (Metre(0, 4, 4),)
+DRUMS = {"program": 0, "is_drum": True, "name": "Drums"}
+
+
+def _found(path):
+    """(tick of 24 a beat, pitch, velocity): a hit is somewhere within the tick that holds it."""
+    hits = read_lpd(path)
+    ticks = np.floor(hits.beat * 24).astype(int)
+    return list(zip(ticks.tolist(), hits.pitch.tolist(), hits.velocity.tolist(), strict=True))
+
+
+def _reason(path):
+    with pytest.raises(NoBars) as why:
+        read_lpd(path)
+    assert "\n" not in str(why.value)
+    return why.value.reason, why.value.detail
+
+
+def _unreadable(path):
+    reason, detail = _reason(path)
+    assert reason == "unreadable"
+    return detail
+
+
+# -- by hand -------------------------------------------------------------------------------------
+
+
+def test_by_hand(save_lpd):
+    path = save_lpd("song.npz", [(30, 38, 70), (0, 36, 127), (0, 42, 1), (191, 36, 99), (26, 42, 100)])
+    assert _found(path) == [(0, 36, 127), (0, 42, 1), (26, 42, 100), (30, 38, 70), (191, 36, 99)]
+    hits = read_lpd(path)
+    assert hits.metres == FOUR
+    assert (hits.beat.dtype, hits.pitch.dtype, hits.velocity.dtype) == (np.float64, np.uint8, np.uint8)
+    found = cut(hits, GM9)
+    onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
+    # tick 191 of 192 is the one of the third bar
+    assert onsets == [(0, 0, 0), (0, 0, 2), (0, 4, 2), (0, 5, 1), (2, 0, 0)]
+    ticks, pitches, velocities = read_lpd_cells(path)
+    assert ticks.tolist() == [0, 191, 30, 0, 26]
+    assert pitches.tolist() == [36, 36, 38, 42, 42]
+    assert velocities.tolist() == [127, 99, 70, 1, 100]
+
+
+def test_held_drums_count_once(save_lpd):
+    held = [(tick, 36, 80 + tick) for tick in (0, 1, 2, 3, 5, 6, 12)]
+    other = [(tick, 37, 50) for tick in (4, 13, 14)]
+    path = save_lpd("song.npz", held + other)
+    assert _found(path) == [(0, 36, 80), (4, 37, 50), (5, 36, 85), (12, 36, 92), (13, 37, 50)]
+    assert len(read_lpd_cells(path)[0]) == 10
+
+
+def test_the_last_tick_of_a_pitch_and_the_next_of_another_are_two(save_lpd):
+    assert _found(save_lpd("song.npz", [(7, 36, 1), (8, 37, 2)])) == [(7, 36, 1), (8, 37, 2)]
+
+
+def test_old_files_say_beat_resolution(save_lpd):
+    cells = [(0, 36, 90), (18, 38, 90)]
+    path = save_lpd("song.npz", cells, info={"0": DRUMS, "name": "x", "beat_resolution": 12}, downbeats=(0, 48))
+    hits = read_lpd(path)
+    assert np.floor(hits.beat * 12).tolist() == [0, 18]
+    assert hits.metres == FOUR
+
+
+@pytest.mark.parametrize("resolution", [12, 24, 48, 120])
+def test_other_resolutions(save_lpd, resolution):
+    cells = [(0, 36, 90), (resolution, 38, 90), (5 * resolution, 42, 90)]
+    info = {"0": DRUMS, "resolution": resolution}
+    downbeats = (0, 4 * resolution, 8 * resolution)
+    path = save_lpd("song.npz", cells, info=info, n_ticks=9 * resolution, downbeats=downbeats)
+    found = cut(read_lpd(path), GM9)
+    onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
+    assert onsets == [(0, 0, 0), (0, 4, 1), (1, 4, 2)]
+    assert np.floor(read_lpd(path).beat * resolution).tolist() == [0, resolution, 5 * resolution]
+
+
+def test_a_floored_tick_is_nearer_to_its_middle(save_lpd):
+    """Six ticks a sixteenth: 2 (of 2.5, less than half) stays, 3 goes to the next; at 8 a twelfth 3 stays, 4 goes."""
+    path = save_lpd("song.npz", [(2, 36, 90), (3, 38, 90), (4, 42, 90)])
+    assert [part.nonzero()[0].tolist() for part in cut(read_lpd(path), GM9).bars[0].T[:3]] == [[0], [1], [1]]
+    assert [part.nonzero()[0].tolist() for part in cut(read_lpd(path), GM9, 12).bars[0].T[:3]] == [[0], [0], [1]]
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_ticks_as_coarse_as_the_grid_stay_in_their_steps(save_lpd, steps):
+    """A file of four ticks a beat holds sixteenths; half a tick more must not make them the next ones."""
+    info = {"0": DRUMS, "resolution": steps // 4}
+    path = save_lpd("song.npz", [(0, 36, 90), (3, 38, 90), (steps + 1, 42, 90)], info=info, downbeats=(0, steps))
+    found = cut(read_lpd(path), GM9, steps)
+    onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
+    assert onsets == [(0, 0, 0), (0, 3, 1), (1, 1, 2)]
+
+
+def test_all_drum_tracks_and_no_other(save_lpd):
+    def track(key, cells):
+        part = {}
+        for name, values in (("data", [c[2] for c in cells]), ("indices", [c[0] for c in cells])):
+            part[f"pianoroll_{key}_csc_{name}.npy"] = np.array(values, np.int32)
+        counts = np.bincount([c[1] for c in cells], minlength=128)
+        part[f"pianoroll_{key}_csc_indptr.npy"] = np.append(0, np.cumsum(counts))
+        return part
+
+    members = track("1", [(5, 60, 77)]) | track("kit", [(3, 42, 55), (9, 42, 56)])
+    piano = {"program": 0, "is_drum": False, "name": "Piano"}
+    info = {"1": piano, "kit": DRUMS, "0": DRUMS, "name": "x", "resolution": 24}
+    path = save_lpd("song.npz", [(4, 36, 90)], info=info, members=members)
+    assert _found(path) == [(3, 42, 55), (4, 36, 90), (9, 42, 56)]
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_either_packing(save_lpd, packing):
+    path = save_lpd("song.npz", [(3, 36, 90), (50, 38, 91)], packing=packing)
+    assert _found(path) == [(3, 36, 90), (50, 38, 91)]
+
+
+def test_members_in_any_order_with_a_comment(save_lpd, tmp_path):
+    path = save_lpd("song.npz", [(3, 36, 90), (50, 38, 91)])
+    again = tmp_path / "again.npz"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w") as new:
+        new.comment = b"made by hand"
+        for name in sorted(old.namelist(), reverse=True):
+            new.writestr(name, old.read(name))
+    assert _found(again) == [(3, 36, 90), (50, 38, 91)]
+
+
+def test_silent_cells_that_are_stored(save_lpd):
+    assert _found(save_lpd("song.npz", [(3, 36, 0), (9, 36, 1), (20, 36, 255)])) == [(9, 36, 1), (20, 36, 127)]
+
+
+def test_boolean_cells_are_of_middle_loudness(save_lpd):
+    members = {"pianoroll_0_csc_data.npy": np.array([True, False, True])}
+    path = save_lpd("song.npz", [(3, 36, 1), (9, 36, 1), (20, 38, 1)], members=members)
+    assert _found(path) == [(3, 36, 64), (20, 38, 64)]
+
+
+@pytest.mark.parametrize("kind", ["|i1", "|u1", "<u4", "<u8", "<i2", "<u2", "<i4", "<i8", "<f4", "<f8"])
+def test_types_of_members(save_lpd, kind):
+    members = {"pianoroll_0_csc_data.npy": np.array([33, 44], kind)}
+    assert _found(save_lpd("song.npz", [(3, 36, 1), (9, 40, 1)], members=members)) == [(3, 36, 33), (9, 40, 44)]
+
+
+# -- metres --------------------------------------------------------------------------------------
+
+
+def test_metres_by_downbeats(save_lpd):
+    # two bars of 4/4, two of 3/4, two of 4/4; hits on every downbeat
+    downbeats = (0, 96, 192, 264, 336, 432, 528)
+    path = save_lpd("song.npz", [(tick, 36, 90) for tick in downbeats], n_ticks=600, downbeats=downbeats)
+    hits = read_lpd(path)
+    assert [(metre.beat, metre.n_beats) for metre in hits.metres] == [(0, 4), (8, 3), (14, 4)]
+    found = cut(hits, GM9)
+    assert found.index.tolist() == [0, 1, 4, 5, 6]
+    assert found.n_other_metre == 2
+
+
+def test_only_other_metres(save_lpd):
+    path = save_lpd("song.npz", [(0, 36, 90), (72, 36, 90)], downbeats=(0, 72, 144))
+    assert [metre.n_beats for metre in read_lpd(path).metres] == [3]
+    assert not len(cut(read_lpd(path), GM9).bars)
+
+
+@pytest.mark.parametrize("downbeats", [(), (0,), None])
+def test_without_downbeats_it_is_four_four(save_lpd, downbeats):
+    members = {"downbeat.npy": None} if downbeats is None else {}
+    path = save_lpd("song.npz", [(0, 36, 90), (96, 36, 90)], downbeats=downbeats or (), members=members)
+    assert read_lpd(path).metres == ()
+    assert cut(read_lpd(path), GM9).index.tolist() == [0, 1]
+
+
+def test_downbeats_of_a_column_as_pypianoroll_writes_them(save_lpd):
+    """pypianoroll's Multitrack takes downbeat as (ticks,) or (ticks, 1), and saves what it was given."""
+    column = np.isin(np.arange(192), (0, 96))[:, None]
+    path = save_lpd("song.npz", [(0, 36, 90)], members={"downbeat.npy": column})
+    assert _found(path) == [(0, 36, 90)]
+    assert read_lpd(path).metres == FOUR
+
+
+def test_hits_before_the_first_downbeat_make_no_bar_before_the_first(save_lpd):
+    """An upbeat of one beat: bars start at tick 24."""
+    cells = [(0, 36, 90), (12, 42, 90), (24, 36, 90), (48, 38, 90), (120, 36, 90)]
+    path = save_lpd("song.npz", cells, n_ticks=240, downbeats=(24, 120, 216))
+    hits = read_lpd(path)
+    assert hits.metres[0].beat == 0
+    found = cut(hits, GM9)
+    assert found.index.min() >= 0
+    # the full bars are as the downbeats say
+    assert [bar[:, 0].nonzero()[0].tolist() for bar in found.bars[-2:]] == [[0], [0]]
+    assert found.bars[-2][4, 1]
+
+
+# -- what cannot be read -------------------------------------------------------------------------
+
+
+def test_no_drums(save_lpd):
+    piano = {"program": 0, "is_drum": False, "name": "Piano"}
+    path = save_lpd("piano.npz", [(0, 36, 90)], info={"0": piano, "resolution": 24})
+    assert _reason(path) == ("no drums", "no drum track")
+    assert _reason(save_lpd("silent.npz", [])) == ("no drums", "the drum track has no notes")
+    assert _reason(save_lpd("zeros.npz", [(0, 36, 0)])) == ("no drums", "the drum track has no notes")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "info.json",
+        "pianoroll_0_csc_data.npy",
+        "pianoroll_0_csc_indices.npy",
+        "pianoroll_0_csc_indptr.npy",
+    ],
+)
+def test_missing_members(save_lpd, member):
+    detail = _unreadable(save_lpd("song.npz", [(0, 36, 90)], members={member: None}))
+    assert detail == f"no member {member}"
+
+
+def _info(**changes):
+    return json.dumps({"0": DRUMS, "name": "x"} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="breaks off"),
+        pytest.param(b"\xff\xfe\xfd", id="no text"),
+        pytest.param(b"[1, 2]", id="a list"),
+        pytest.param(b"24", id="a number"),
+        pytest.param(b"null", id="null"),
+        pytest.param(_info(), id="no resolution"),
+        pytest.param(_info(resolution=None), id="resolution null"),
+        pytest.param(_info(resolution="many"), id="resolution text"),
+        pytest.param(_info(resolution=[24]), id="resolution list"),
+        pytest.param(_info(resolution=float("nan")), id="resolution nan"),
+        # each of the next makes numbers that are none, or an error that is not caught
+        pytest.param(_info(resolution=float("inf")), id="resolution infinite"),
+        pytest.param(_info(resolution=10**400), id="resolution beyond floats"),
+        pytest.param(_info(resolution=-24), id="resolution negative"),
+        pytest.param(_info(beat_resolution=0), id="resolution zero"),
+        pytest.param(_info(resolution=0.5), id="resolution below one"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"0":' * 100_000, id="deeper"),
+    ],
+)
+def test_broken_info(save_lpd, info):
+    _unreadable(save_lpd("song.npz", [(0, 36, 90)], info=info))
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("indices", np.array([0, 1, 2])),
+        ("indices", np.array([-1, 4])),
+        ("indices", np.array([[0, 4]])),
+        ("indices", np.array([0, np.nan])),
+        ("indices", np.array([0, 2**63 + 5], np.uint64)),
+        ("indices", np.array(["a", "b"])),
+        ("indptr", np.zeros(128, np.int32)),
+        ("indptr", np.zeros(129, np.int32)),
+        ("indptr", np.arange(129)[::-1].copy()),
+        ("indptr", np.append(1, np.full(128, 2))),
+        ("data", np.array([90])),
+        ("data", np.array([1j, 2j])),
+        ("data", b""),
+        ("data", b"\x93NUMPY"),
+        ("data", b"\x93NUMPY\x01\x00\xff\xff{}"),
+        ("data", b"\x93NUMPY\x01\x00\x02\x00{}"),
+        ("data", b"plain text"),
+    ],
+    ids=repr,
+)
+def test_members_that_do_not_fit(save_lpd, member, value):
+    path = save_lpd("song.npz", [(0, 36, 90), (4, 36, 91)], members={f"pianoroll_0_csc_{member}.npy": value})
+    _unreadable(path)
+
+
+class _Bomb:
+    """What a pickle can hold: an order to make a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "pianoroll_0_csc_data.npy",
+        "pianoroll_0_csc_indices.npy",
+        "pianoroll_0_csc_indptr.npy",
+        "downbeat.npy",
+        "tempo.npy",
+    ],
+)
+def test_nothing_is_unpickled(save_lpd, tmp_path, member):
+    mark = tmp_path / "ran"
+    content = np.empty(2, object)
+    content[0] = _Bomb(mark)
+    path = save_lpd("song.npz", [(0, 36, 90), (4, 36, 91)], members={member: content})
+    if member == "tempo.npy":  # of no use here, so not even looked at
+        assert _found(path) == [(0, 36, 90), (4, 36, 91)]
+    else:
+        assert "pickle" in _unreadable(path)
+    assert not mark.exists()
+    # the bomb is a live one
+    with np.load(path, allow_pickle=True) as members:
+        members[member.removesuffix(".npy")]
+    assert mark.is_dir()
+
+
+def test_every_beginning_of_a_file(save_lpd):
+    path = save_lpd("song.npz", [(0, 36, 90), (4, 36, 91)])
+    data = path.read_bytes()
+    for length in [*range(0, len(data), 7), len(data) - 1]:
+        path.write_bytes(data[:length])
+        _unreadable(path)
+
+
+def test_other_files_named_npz(tmp_path):
+    path = tmp_path / "song.npz"
+    path.write_text("Dear diary")
+    assert _unreadable(path) == "not a .npz file, or it breaks off"
+    path.write_bytes(b"PK\x05\x06")
+    _unreadable(path)
+    np.savez(path, a=np.arange(3))
+    assert _unreadable(path) == "no member info.json"
+    with pytest.raises(FileNotFoundError):
+        read_lpd(tmp_path / "nothing.npz")
+
+
+def test_damaged_members_are_noticed(save_lpd):
+    path = save_lpd("song.npz", [(0, 36, 90), (4, 36, 91)], packing=zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    place = data.index(bytes([90, 91]))
+    data[place] = 80
+    path.write_bytes(data)
+    assert _unreadable(path) == "pianoroll_0_csc_data.npy is damaged"
+
+
+def test_damage_gives_hits_or_a_reason(save_lpd):
+    path = save_lpd("song.npz", [(tick, 36 + tick % 9, 90) for tick in range(0, 190, 5)])
+    healthy = path.read_bytes()
+    whole = _found(path)
+
+    @settings(max_examples=200)
+    @given(st.lists(st.tuples(st.integers(0, len(healthy) - 1), st.binary(max_size=3)), min_size=1, max_size=4))
+    def check(damage):
+        data = bytearray(healthy)
+        for place, change in damage:
+            data[place : place + 2] = change
+        path.write_bytes(data)
+        try:
+            found = _found(path)
+        except NoBars as why:
+            found = why.reason
+        assert found in (whole, "unreadable", "no drums")
+
+    check()
+
+
+# -- bombs ---------------------------------------------------------------------------------------
+
+
+def test_members_have_a_largest_size(save_lpd, monkeypatch):
+    path = save_lpd("song.npz", [(0, 36, 90)])
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.getinfo(name).file_size for name in archive.namelist() if "tempo" not in name)
+    monkeypatch.setattr(lpd, "MAX_MEMBER", largest)
+    assert len(read_lpd(path).beat) == 1
+    monkeypatch.setattr(lpd, "MAX_MEMBER", largest - 1)
+    assert "is larger than" in _unreadable(path)
+
+
+@pytest.mark.parametrize("declared", [0, 1, 2000])
+def test_a_member_that_unpacks_to_more_than_it_says(tmp_path, declared):
+    """64 MB of zeros, packed to 64 kB, whose directory entry claims ``declared`` bytes."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
+    name = b"info.json"
+    crc = zlib.crc32(bytes(declared))
+    common = (20, 0, 8, 0, 0x21, crc, len(packed), declared, len(name), 0)
+    local = struct.pack("<4s5H3L2H", b"PK\x03\x04", *common) + name
+    entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, *common, 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0)
+    path = tmp_path / "bomb.npz"
+    path.write_bytes(local + packed + entry + end)
+    with zipfile.ZipFile(path) as archive:  # as it should be, so that it is the bomb that is refused
+        assert archive.getinfo("info.json").file_size == declared
+    tracemalloc.start()
+    try:
+        _unreadable(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+# -- real files ----------------------------------------------------------------------------------
+
+
+def _real(shared) -> list[Path]:
+    return sorted((shared / "lpd").rglob("*.npz"))
+
+
+def test_every_file_as_pypianoroll_loads_it(shared):
+    paths = _real(shared)
+    assert len(paths) == 119
+    for path in paths:
+        song = pypianoroll.load(str(path))
+        expected = []
+        onsets = []
+        for track in song.tracks:
+            if track.is_drum:
+                roll = np.asarray(track.pianoroll)
+                tick, pitch = np.nonzero(roll)
+                expected += zip(tick.tolist(), pitch.tolist(), roll[tick, pitch].tolist(), strict=True)
+                before = np.zeros_like(roll)
+                before[1:] = roll[:-1]
+                tick, pitch = np.nonzero((roll > 0) & (before == 0))
+                onsets += zip(tick.tolist(), pitch.tolist(), roll[tick, pitch].tolist(), strict=True)
+        cells = list(zip(*(column.tolist() for column in read_lpd_cells(path)), strict=True))
+        assert sorted(cells) == sorted(expected), path.name
+        assert song.resolution == 24
+        assert sorted(_found(path)) == [(tick, pitch, min(velocity, 127)) for tick, pitch, velocity in sorted(onsets)]
+
+
+def test_the_genuine_file(shared):
+    (path,) = (shared / "lpd" / "genuine").glob("*.npz")
+    hits = read_lpd(path)
+    assert len(hits.beat) == 2098
+    assert _found(path)[:3] == [(456, 28, 120), (456, 41, 90), (479, 35, 112)]
+    found = cut(hits, GM9)
+    assert (len(found.bars), found.index[0], found.n_empty, found.n_outside_kit) == (111, 4, 0, 68)
+
+
+def test_pianoroll_and_midi_of_one_song_agree(shared):
+    """The 118 files of LPD-5 were made from MIDI files that are here too; a few lost notes on the way."""
+    songs = {path.stem: path for path in (shared / "lakh").rglob("*.mid")}
+    n_same = n_any = n_files = 0
+    for path in sorted((shared / "lpd" / "lpd_5").rglob("*.npz")):
+        from_lpd, from_midi = cut(read_lpd(path), GM9), cut(read_midi(songs[path.stem]), GM9)
+        n_bars = 1 + max(from_lpd.index[-1], from_midi.index[-1])
+        both = np.zeros((2, n_bars, 16, 9), bool)
+        both[0, from_lpd.index] = from_lpd.bars
+        both[1, from_midi.index] = from_midi.bars
+        n_same += both.all(0).sum()
+        n_any += both.any(0).sum()
+        n_files += 1
+    assert n_files == 118
+    assert n_same / n_any > 0.985
+
+
+@pytest.mark.parametrize("steps", [12, 16, 24, 48])  # at 32 the middle of a tick may lie just between two steps
+def test_grids_of_a_real_file(shared, steps):
+    """The nearest step to the middle of the tick, in whole numbers."""
+    path = _real(shared)[4]
+    ticks, pitches, _ = (np.array(column) for column in zip(*_found(path), strict=True))
+    place = ((2 * ticks + 1) * steps + 96) // 192
+    expected = {
+        (at // steps, at % steps, part)
+        for at, part in zip(place.tolist(), GM9.part_of_pitch[pitches].tolist(), strict=True)
+        if part >= 0
+    }
+    found = cut(read_lpd(path), GM9, steps)
+    assert {(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)} == expected
+    assert len(expected) > 500
