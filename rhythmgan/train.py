@@ -1,0 +1,430 @@
+"""Training a GAN with Lightning: the only room that imports it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import Words
+from rhythmgan.draw import bars_to_image, write_png
+from rhythmgan.files import make_folder, write_whole
+from rhythmgan.models.gan import GAN, GANConfig, Generator, save_gan
+
+CHECKPOINT = "last.ckpt"
+WEIGHTS = "gan.safetensors"
+RECIPE = "recipe.json"
+GRID = "grid.png"
+
+_GRID_BARS = 36
+_STEPS_PER_EPOCH = 50
+"""Steps between checkpoints and pictures. Lightning counts them as an epoch, so that a run always
+resumes between two of its epochs."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a GAN is trained. The defaults take about a minute on two CPU cores.
+
+    The generator first learns to say a bar from its encoding, as the decoder of a variational
+    autoencoder (Kingma & Welling 2014), then plays against the discriminator.
+
+    Attributes:
+        pretrain_steps: batches as a decoder.
+        steps: batches of the adversarial game; the only number that a resumed run may change.
+        batch_size: bars in a batch, of each process.
+        seed: of the weights, the batches and the noise.
+        pretrain_rate: peak learning rate of the decoder; it falls to a twentieth.
+        kl_weight: weight of the encoding's divergence from N(0, I).
+        hidden_share: share of steps whose predecessor the decoder does not see.
+        generator_rate, discriminator_rate: learning rates of the game (Adam, β = 0, .99).
+        head_start: batches of the game in which the discriminator moves alone.
+        penalty: weight of the squared gradients on real and on generated bars (R1 and R2).
+        rates_weight: weight of the squared differences between how often each cell sounds in a batch
+            and in the training bars. Left to the game alone, hard decisions drift to sparse bars.
+        average: how much of the averaged generator is kept at a step.
+    """
+
+    pretrain_steps: int = 500
+    steps: int = 250
+    batch_size: int = 128
+    seed: int = 0
+    pretrain_rate: float = 2e-3
+    kl_weight: float = 0.3
+    hidden_share: float = 0.3
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 1e-3
+    head_start: int = 100
+    penalty: float = 0.1
+    rates_weight: float = 2.0
+    average: float = 0.998
+
+    def __post_init__(self) -> None:
+        if self.pretrain_steps < 0 or self.steps < 0 or self.pretrain_steps + self.steps < 1:
+            raise ValueError("at least one step of training must be asked for, and no negative number of them")
+        if not 2 <= self.batch_size <= 1 << 16:
+            raise ValueError(f"a batch has 2 to {1 << 16} bars, not {self.batch_size}")
+        numbers = {name: value for name, value in asdict(self).items() if isinstance(value, float)}
+        for name, value in numbers.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is a number from 0 on, not {value}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
+
+    @property
+    def total_steps(self) -> int:
+        return self.pretrain_steps + self.steps
+
+
+class GANTraining(pl.LightningModule):
+    """The two phases of a GAN's training, one batch at a time.
+
+    The training bars stay on the device as words, and each batch is drawn there. What is drawn at
+    a step depends on the seed, the step and the process alone, so a resumed run goes on as if it
+    had never stopped.
+    """
+
+    words: Tensor
+    rates: Tensor
+
+    def __init__(self, config: GANConfig, recipe: Recipe, words: np.ndarray) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.recipe = recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.gan = GAN(config)
+        self.averaged = Generator(
+            self.gan.generator.steps, self.gan.generator.n_parts, config.z_dim, config.width
+        ).requires_grad_(False)
+        self.averaged.load_state_dict(self.gan.generator.state_dict())
+        self.register_buffer("words", torch.from_numpy(words.astype(np.int32)), persistent=False)
+        rates = words_to_bars(words, self.gan.kit.n_parts).mean(0)  # (steps, parts)
+        self.register_buffer("rates", torch.from_numpy(rates).float(), persistent=False)
+        self.steps_done = 0
+        self.seconds = 0.0
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        pretrained = [*self.gan.generator.parameters(), *self.gan.encoder.parameters()]
+        return [
+            torch.optim.Adam(pretrained, self.recipe.pretrain_rate, betas=(0.9, 0.99)),
+            torch.optim.Adam(self.gan.generator.parameters(), self.recipe.generator_rate, betas=(0.0, 0.99)),
+            torch.optim.Adam(self.gan.discriminator.parameters(), self.recipe.discriminator_rate, betas=(0.0, 0.99)),
+        ]
+
+    def training_step(self, _: Any, index: int) -> None:
+        if self.steps_done >= self.recipe.total_steps:
+            self.trainer.should_stop = True
+            return
+        started = time.perf_counter()
+        key = f"{self.recipe.seed} {self.steps_done} {self.global_rank}".encode()
+        random = torch.Generator(self.device).manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:7], "big"))
+        if self.steps_done < self.recipe.pretrain_steps:
+            terms = self._pretrain(self.draw_bars(random), random)
+        else:
+            terms = self._play(random)
+        self.log_dict(terms)
+        self.steps_done += 1
+        self.seconds += time.perf_counter() - started
+
+    def draw_bars(self, random: torch.Generator) -> Tensor:
+        """A batch of training bars (batch, steps, parts) as floats."""
+        rows = torch.randint(len(self.words), (self.recipe.batch_size,), generator=random, device=self.device)
+        return words_to_bars(self.words[rows], self.gan.kit.n_parts).float()
+
+    def draw_z(self, random: torch.Generator) -> Tensor:
+        return torch.randn(self.recipe.batch_size, self.gan.config.z_dim, generator=random, device=self.device)
+
+    def _pretrain(self, bars: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+        """One step as a variational autoencoder: cross-entropy of the bar and divergence of its encoding."""
+        recipe, done = self.recipe, self.steps_done
+        optimizer, _, _ = self._optimizers()
+        warm = min(1.0, (done + 1) / min(200, recipe.pretrain_steps))
+        left = 1 - done / recipe.pretrain_steps
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.pretrain_rate * warm * (0.05 + 0.95 * left)
+        mean, log_std = self.gan.encoder(bars)
+        noise = torch.randn(mean.shape, generator=random, device=self.device)
+        shown = torch.rand((*bars.shape[:2], 1), generator=random, device=self.device) > recipe.hidden_share
+        logits = self.gan.generator.teach(mean + noise * log_std.exp(), bars, shown.float())
+        cells = F.binary_cross_entropy_with_logits(logits, bars, reduction="none").sum((1, 2)).mean()
+        divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum(1).mean()
+        optimizer.zero_grad()
+        # the divergence comes in slowly, or the encoder gives up before the decoder listens to it
+        self.manual_backward(cells + recipe.kl_weight * min(1.0, 4 * done / recipe.pretrain_steps) * divergence)
+        optimizer.step()
+        self._average(0.0)
+        return {"pretrain/cells": cells, "pretrain/divergence": divergence}
+
+    def _play(self, random: torch.Generator) -> dict[str, Tensor]:
+        """One step of the game: first the discriminator's move, then the generator's, on the same bars."""
+        _, generator_optimizer, discriminator_optimizer = self._optimizers()
+        played = self.steps_done - self.recipe.pretrain_steps
+        discriminator = self.gan.discriminator
+        real = self.draw_bars(random).requires_grad_(True)
+        with torch.set_grad_enabled(played >= self.recipe.head_start):
+            made = self.gan.generator(self.draw_z(random))
+
+        shown = made.detach().requires_grad_(True)
+        real_logit, made_logit = discriminator(real), discriminator(shown)
+        pairing = F.softplus(made_logit - real_logit).mean()
+        penalty_real = _squared_gradient(real_logit, real)
+        penalty_made = _squared_gradient(made_logit, shown)
+        discriminator_optimizer.zero_grad()
+        self.manual_backward(pairing + self.recipe.penalty / 2 * (penalty_real + penalty_made))
+        discriminator_optimizer.step()
+        terms = {
+            "game/discriminator": pairing,
+            "game/lead": (real_logit - made_logit).mean(),
+            "game/penalty_real": penalty_real,
+            "game/penalty_made": penalty_made,
+            "bars/onsets_made": made.detach().sum((1, 2)).mean(),
+            "bars/onsets_real": real.detach().sum((1, 2)).mean(),
+        }
+        if played < self.recipe.head_start:
+            return terms
+
+        discriminator.requires_grad_(False)
+        with torch.no_grad():
+            real_logit = discriminator(real)
+        answer = F.softplus(real_logit - discriminator(made)).mean()
+        rates = (made.mean(0) - self.rates).square().sum()
+        generator_optimizer.zero_grad()
+        self.manual_backward(answer + self.recipe.rates_weight * rates)
+        generator_optimizer.step()
+        discriminator.requires_grad_(True)
+        self._average(min(self.recipe.average, (played - self.recipe.head_start) / 200))
+        return terms | {"game/generator": answer, "game/rates": rates}
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        optimizers = self.optimizers()
+        assert isinstance(optimizers, list)
+        return optimizers  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def _average(self, kept: float) -> None:
+        """Move the averaged generator towards the trained one, keeping this share of it."""
+        for averaged, trained in zip(self.averaged.parameters(), self.gan.generator.parameters(), strict=True):
+            averaged.lerp_(trained, 1 - kept)
+
+    def finished_gan(self) -> GAN:
+        """The GAN as it is shipped: with the averaged generator, on the CPU."""
+        gan = GAN(self.gan.config)
+        gan.load_state_dict(self.gan.state_dict())
+        gan.generator.load_state_dict(self.averaged.state_dict())
+        return gan.eval().requires_grad_(False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["steps_done"] = self.steps_done
+        checkpoint["seconds"] = self.seconds
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.steps_done = checkpoint["steps_done"]
+        self.seconds = checkpoint["seconds"]
+
+
+def _squared_gradient(logits: Tensor, bars: Tensor) -> Tensor:
+    """Mean squared length of the discriminator's gradient at the bars (Mescheder et al. 2018)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), bars, create_graph=True)
+    return gradient.square().sum((1, 2)).mean()
+
+
+class _Keeper(pl.Callback):
+    """After every epoch: the checkpoint, the weights and the picture of the same z; whole or as they were."""
+
+    def __init__(self, out: Path, provenance: dict[str, str]) -> None:
+        self.out = out
+        self.provenance = provenance
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, GANTraining)
+        part = self.out / f".{CHECKPOINT}.part"
+        try:
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                os.replace(part, self.out / CHECKPOINT)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self.out / CHECKPOINT)) from None
+        if not trainer.is_global_zero:
+            return
+        gan = module.finished_gan()
+        facts = self.provenance | {
+            "trained_steps": str(module.steps_done),
+            "trained_minutes": f"{module.seconds / 60:.1f}",
+        }
+        save_gan(self.out / WEIGHTS, gan, facts)
+        image = bars_to_image(gan.sample(_GRID_BARS), gan.kit, titles=[f"seed {i}" for i in range(_GRID_BARS)])
+        write_png(self.out / GRID, image)
+        for logger in trainer.loggers:
+            assert isinstance(logger, TensorBoardLogger)
+            logger.experiment.add_image("bars", image, module.steps_done, dataformats="HWC")
+
+
+class _Progress(pl.Callback):
+    """Tells how far the run is, from where it was resumed on."""
+
+    def __init__(self, tell: Callable[[int, int, str], None]) -> None:
+        self.tell = tell
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, GANTraining)
+        if trainer.is_global_zero:
+            phase = "pretrain" if module.steps_done < module.recipe.pretrain_steps else "play"
+            self.tell(module.steps_done, module.recipe.total_steps, phase)
+
+
+def train_gan(
+    words: Words,
+    out: str | os.PathLike[str],
+    recipe: Recipe | None = None,
+    *,
+    config: GANConfig | None = None,
+    devices: int = 1,
+    accelerator: str = "auto",
+    precision: str = "32-true",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Train a GAN on each song's distinct bars; go on where a run in ``out`` was stopped.
+
+    Writes into ``out``: ``gan.safetensors`` (the weights to sample from), ``last.ckpt`` (to resume),
+    ``grid.png`` (seeds 0-35), ``recipe.json`` and TensorBoard's events.
+
+    Args:
+        words: the training bars; take ``words.split("train")`` to keep songs for judging.
+        out: a folder; made where missing.
+        recipe: how to train.
+        config: the shape of the networks; its kit and grid must be those of the words.
+        devices: how many processes or GPUs.
+        accelerator: Lightning's: "auto", "cpu", "gpu", "mps".
+        precision: Lightning's: "32-true", "bf16-mixed".
+        progress: called after every step with (steps done, steps in all, phase).
+
+    Returns:
+        The path of the weights.
+
+    Raises:
+        ValueError: no bars to train on, a config for other bars, ``out`` holds another run, one that
+            cannot be read or one that went further, or the machine has no such accelerator.
+        OSError: ``out`` cannot be written.
+        KeyboardInterrupt: stopped by the user; the same call goes on from the last checkpoint.
+    """
+    recipe = recipe or Recipe()
+    config = config or GANConfig(kit=words.kit.name, steps=words.steps)
+    if (config.kit, config.steps) != (words.kit.name, words.steps):
+        raise ValueError(
+            f"the bars are of kit {words.kit.name} and {words.steps} steps, "
+            f"the networks of {config.kit} and {config.steps}"
+        )
+    distinct = words.distinct()
+    if not len(distinct):
+        raise ValueError("there is nothing to train on: no song of the data falls into this split")
+    out = make_folder(out)
+    run = {
+        "data": hashlib.sha256(distinct.words.astype("<u2").tobytes()).hexdigest(),
+        "config": asdict(config),
+        "recipe": asdict(recipe),
+        "devices": devices,
+    }
+    resumed = _check_same_run(out, run, recipe)
+    write_whole(out / RECIPE, (json.dumps(run, indent=2) + "\n").encode())
+
+    provenance = {
+        "trained_bars": str(len(distinct)),
+        "trained_songs": str(len(np.unique(distinct.song))),
+        "trained_seed": str(recipe.seed),
+    }
+    with _quiet_lightning():
+        module = GANTraining(config, recipe, distinct.words)
+        callbacks: list[pl.Callback] = [_Keeper(out, provenance)]
+        if progress:
+            callbacks.append(_Progress(progress))
+        try:
+            trainer = pl.Trainer(
+                accelerator=accelerator,
+                devices=devices,
+                strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+                precision=precision,  # type: ignore[arg-type]
+                max_epochs=-(-recipe.total_steps // _STEPS_PER_EPOCH),
+                logger=TensorBoardLogger(out, name="", version=""),
+                callbacks=callbacks,
+                log_every_n_steps=10,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+            )
+        except MisconfigurationException as error:
+            raise ValueError(str(error).partition("\n")[0]) from None
+        # the module draws its own batches: all that is iterated here is the number of a step
+        batches: DataLoader[int] = DataLoader(range(_STEPS_PER_EPOCH), batch_size=None)  # type: ignore[arg-type]
+        try:
+            trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
+        except SystemExit:  # what Lightning makes of it
+            raise KeyboardInterrupt from None
+    return out / WEIGHTS
+
+
+def _check_same_run(out: Path, run: dict[str, Any], recipe: Recipe) -> Path | None:
+    """The checkpoint to go on from, if there is one: of the same data and options (more steps are welcome)."""
+    checkpoint = out / CHECKPOINT
+    if not checkpoint.exists():
+        return None
+    try:
+        there, here = _flat(json.loads((out / RECIPE).read_text())), _flat(run)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"{out} holds a checkpoint but no readable {RECIPE}: choose another folder") from None
+    for name, value in here.items():
+        if name != "steps" and there.get(name) != value:
+            if name == "data":
+                raise ValueError(f"{out} holds a run on other data: choose another folder")
+            raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
+    try:
+        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["steps_done"]
+    except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
+        reason = str(error).partition("\n")[0][:80] or type(error).__name__
+        raise ValueError(f"{checkpoint}: cannot be resumed, it is damaged or not ours: {reason}") from None
+    if done > recipe.total_steps:
+        raise ValueError(f"{out} holds a run of {done} steps in all, more than the {recipe.total_steps} asked for")
+    return checkpoint
+
+
+def _flat(run: dict[str, Any]) -> dict[str, Any]:
+    """Data and devices, the config's entries, the recipe's."""
+    config = {f"config {name}": value for name, value in run["config"].items()}
+    return {"data": run["data"], "devices": run["devices"]} | config | dict(run["recipe"])
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's notes on hardware and its advice on data loaders, which load nothing here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*has no `.*` method.*|.*number of training batches.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
