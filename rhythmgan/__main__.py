@@ -1,0 +1,7 @@
+"""``python -m rhythmgan``: the command line."""
+
+import sys
+
+from rhythmgan.cli import main
+
+sys.exit(main())

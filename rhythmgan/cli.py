@@ -1,0 +1,288 @@
+"""The command line: ``rhythmgan prepare | train gan | sample | interpolate | info``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# what is slow to import is imported by the command that needs it: help and errors answer at once
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("rhythmgan: not enough memory for that", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # whoever read our output has seen enough; keep the interpreter from complaining at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"rhythmgan: {place}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"rhythmgan: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rhythmgan", description=__doc__.partition(":")[2].strip(" `.\n"))
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    prepare = commands.add_parser(
+        "prepare",
+        help="read songs (LPD .npz, MIDI) into one file of bars",
+        description="Read songs into one file of bars.",
+    )
+    prepare.set_defaults(run=_prepare)
+    prepare.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of .npz or .mid files, or one file")
+    prepare.add_argument("--out", required=True, metavar="bars.npz", help="the words file to write")
+    prepare.add_argument(
+        "--kit", default="gm9", help="parts to fold the pitches into: gm9, rythmgan7, jaki5 (%(default)s)"
+    )
+    prepare.add_argument("--steps", type=int, default=16, help="grid cells in a bar: 12, 16, 24, 32, 48 (%(default)s)")
+    prepare.add_argument("--manifest", help="CSV file that names each file's song")
+    prepare.add_argument("--workers", type=_positive, help="processes (all cores)")
+    prepare.add_argument(
+        "--dropped", metavar="FILE", help="write every file that gave no bars, with its reason, as CSV"
+    )
+
+    train = commands.add_parser("train", help="train a model").add_subparsers(required=True, metavar="model")
+    gan = train.add_parser("gan", help="the GAN", description="Train the GAN, or go on where a run in --out stopped.")
+    gan.set_defaults(run=_train_gan)
+    gan.add_argument("--data", help="a words file or a text of bars (the textbook patterns that ship with rhythmgan)")
+    gan.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
+    gan.add_argument("--pretrain-steps", type=int, help="batches as a decoder, before the game")
+    gan.add_argument("--steps", type=int, help="batches of the game; the number a resumed run may raise")
+    gan.add_argument("--batch-size", type=int, help="bars in a batch")
+    gan.add_argument("--penalty", type=float, help="weight of the gradient penalties")
+    gan.add_argument("--seed", type=int, help="of weights, batches and noise")
+    gan.add_argument("--z-dim", type=int, help="dimensions of z")
+    gan.add_argument("--width", type=int, help="units of the generator's state")
+    gan.add_argument("--devices", type=_positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
+    gan.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"), help="(%(default)s)")
+    gan.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"), help="(%(default)s)")
+    gan.add_argument("--threads", type=_positive, help="CPU threads of each process (torch's choice)")
+
+    sample = commands.add_parser("sample", help="generate bars from seeds", description="Generate bars from seeds.")
+    sample.set_defaults(run=_sample)
+    sample.add_argument("--n", type=int, default=64, help="bars, or phrases with --bars (%(default)s)")
+    sample.add_argument(
+        "--seed", type=int, default=0, help="of the first bar; the next has the next seed (%(default)s)"
+    )
+    sample.add_argument("--out", default="samples", metavar="DIR", help="(%(default)s)")
+    sample.add_argument("--format", default="midi", help="some of midi,npz,text,png (%(default)s)")
+    sample.add_argument(
+        "--bars", type=int, default=1, help="bars in a phrase: the seed's, and variations (%(default)s)"
+    )
+    sample.add_argument("--temperature", type=float, default=1.0, help="over 0; less is more ordinary (%(default)s)")
+    _add_output_options(sample)
+
+    path = commands.add_parser(
+        "interpolate", help="the bars between seeds", description="Walk through latent space from seed to seed."
+    )
+    path.set_defaults(run=_interpolate)
+    ends = path.add_mutually_exclusive_group(required=True)
+    ends.add_argument("--seeds", metavar="A-B", help="seeds to go through in turn: 3-17, or 3-17-40")
+    ends.add_argument("--z", metavar="FILE", help=".npy or .npz file of latent points (rows of `z`) to go through")
+    path.add_argument(
+        "--frames", type=int, default=9, help="bars from each end to the next, both included (%(default)s)"
+    )
+    path.add_argument("--mode", choices=("slerp", "lerp"), default="slerp", help="(%(default)s)")
+    path.add_argument("--out", default="path", metavar="DIR", help="(%(default)s)")
+    _add_output_options(path)
+
+    info = commands.add_parser("info", help="what a file holds", description="Say what a file holds.")
+    info.set_defaults(run=_info)
+    info.add_argument("file", nargs="?", help="weights, words, MIDI, LPD .npz or a text of bars (the bundled weights)")
+    return parser
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bpm", type=float, default=120.0, help="tempo of the MIDI files (%(default)s)")
+    parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+@contextmanager
+def _bar(unit: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr, as a function of (done, in all[, of what]); there is none before its first call."""
+    from tqdm import tqdm
+
+    bar: tqdm | None = None
+
+    def tell(done: int, total: int, what: str = "") -> None:
+        nonlocal bar
+        if bar is None or done < bar.n:
+            if bar is not None:
+                bar.close()
+            # a resumed run has not done what lies behind it in no time
+            behind = done - 1 if unit == "step" else 0
+            bar = tqdm(total=total, initial=behind, unit=unit, file=sys.stderr, dynamic_ncols=True)
+        bar.set_description(what, refresh=False)
+        bar.update(done - bar.n)
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from rhythmgan.data import save_words
+    from rhythmgan.files import make_folder
+    from rhythmgan.kit import kit_named
+    from rhythmgan.songs import counts_table, prepare, write_dropped
+
+    kit = kit_named(options.kit)
+    make_folder(Path(options.out).parent)
+    if Path(options.out).exists() and not Path(options.out).is_file():
+        raise ValueError(f"{options.out} is not a regular file")
+    with _bar("file") as tell:
+        words, counts = prepare(
+            options.sources, kit, options.steps, manifest=options.manifest, workers=options.workers, progress=tell
+        )
+    save_words(options.out, words)
+    print(counts_table(counts))
+    parts = {name: words.split(name) for name in ("train", "valid", "test")}
+    distinct = ", ".join(f"{len(part.distinct()):,} {name}" for name, part in parts.items())
+    print(f"\n{options.out}: {len(words):,} bars of {len(words.songs):,} songs, {words.steps} steps, kit {kit.name}")
+    print(f"each song's distinct bars, by split: {distinct}")
+    if options.dropped:
+        write_dropped(options.dropped, counts)
+
+
+def _train_gan(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_patterns, load_words
+
+    # data first: a wrong path is told before torch and Lightning take their seconds
+    words = load_words(options.data) if options.data else load_patterns()
+    is_text = options.data is None or Path(options.data).suffix == ".txt"
+    words = words.split(options.split or ("all" if is_text else "train"))
+    # with several devices Lightning runs this command once for each: the first one talks
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    if is_first:
+        print(f"training on the distinct bars of {len(set(words.song.tolist())):,} songs", file=sys.stderr)
+
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+    from rhythmgan.models.gan import GANConfig
+    from rhythmgan.train import GRID, Recipe, train_gan
+
+    recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
+    config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "z_dim", "width"))
+    with _bar("step") if is_first else nullcontext() as tell:
+        weights = train_gan(
+            words,
+            options.out,
+            recipe,
+            config=config,
+            devices=options.devices,
+            accelerator=options.accelerator,
+            precision=options.precision,
+            progress=tell,
+        )
+    if not is_first:
+        return
+    print(f"weights: {weights}\npicture of seeds 0-35: {weights.parent / GRID}")
+    print(f"next: rhythmgan sample --weights {weights}")
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options that were given; the others keep the default of the function they belong to."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from rhythmgan.bars import bar_to_lines, fold_bars
+    from rhythmgan.dump import Samples, dump_samples
+    from rhythmgan.kit import kit_named
+    from rhythmgan.models.gan import load_gan
+
+    gan = load_gan(options.weights)
+    samples = Samples(
+        seed=options.seed,
+        bars=options.bars,
+        temperature=options.temperature,
+        bpm=options.bpm,
+        kit=kit_named(options.kit) if options.kit else gan.kit,
+    )
+    with _bar("bar") as tell:
+        paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)
+    bar = fold_bars(gan.decode(gan.latents([options.seed], options.temperature)), gan.kit, samples.kit)[0]
+    print(f"seed {options.seed}\n{bar_to_lines(bar, samples.kit)}\n")
+    what = f"{options.n:,} bars" if options.bars == 1 else f"{options.n:,} phrases of {options.bars} bars"
+    print(f"{what} in {Path(options.out).resolve()}: {', '.join(path.name for path in paths)}")
+
+
+def _interpolate(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from rhythmgan.dump import dump_path
+    from rhythmgan.kit import kit_named
+    from rhythmgan.models.gan import load_gan
+
+    gan = load_gan(options.weights)
+    if options.seeds is not None:
+        parts = options.seeds.split("-")
+        if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise ValueError(f"--seeds takes whole numbers with a dash between them, like 3-17, not {options.seeds!r}")
+        waypoints = gan.latents([int(part) for part in parts])
+    else:
+        waypoints = _read_z(options.z, gan.config.z_dim)
+    kit = kit_named(options.kit) if options.kit else gan.kit
+    bars = dump_path(gan, waypoints, options.out, frames=options.frames, mode=options.mode, bpm=options.bpm, kit=kit)
+    jumps = np.logical_xor(bars[1:], bars[:-1]).sum((1, 2))
+    print(f"{len(bars)} bars in {Path(options.out).resolve()}: path.mid, frame-000.mid …, path.npz, path.png")
+    print(f"cells that change from bar to bar: {' '.join(map(str, jumps))}")
+
+
+def _read_z(path: str, z_dim: int) -> np.ndarray:
+    import numpy as np
+
+    from rhythmgan.files import read_npz
+
+    members = read_npz(path, "a file of latent points")
+    z = members.get("z", members.get(""))
+    if z is None:
+        raise ValueError(f"{path}: not a file of latent points: it has no member z")
+    if z.ndim != 2 or z.shape[1] != z_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
+        raise ValueError(f"{path}: expected finite floats (n, {z_dim}), found {z.dtype} {z.shape}")
+    return z
+
+
+def _info(options: argparse.Namespace) -> None:
+    from rhythmgan.info import describe
+
+    for name, value in describe(options.file).items():
+        print(f"{name}: {value}")

@@ -1,0 +1,103 @@
+"""What a file of ours, or one that we read, holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+from rhythmgan import lpd
+from rhythmgan.files import read_npz
+from rhythmgan.grid import Hits, NoBars, cut
+from rhythmgan.kit import GM9
+
+
+def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
+    """Name → value of what there is to say about a weights, words, MIDI, LPD or text file.
+
+    Args:
+        path: the file; the bundled weights by default.
+
+    Raises:
+        ValueError: nothing that we read, or a broken one.
+        OSError: it cannot be opened.
+    """
+    suffix = ".safetensors" if path is None else Path(path).suffix.lower()
+    if suffix == ".safetensors":
+        return _weights(path)
+    assert path is not None
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"{path}: not a file")
+    facts = {"file": str(path)}
+    try:
+        if suffix in (".mid", ".midi"):
+            from rhythmgan.midi import read_midi
+
+            return facts | {"holds": "a MIDI file"} | _hits(read_midi(path))
+        if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
+            names = zipfile.ZipFile(path).namelist()
+            if "info.json" in names:
+                return facts | {"holds": "an LPD pianoroll"} | _hits(lpd.read_lpd(path))
+            if "bars.npy" in names:
+                return facts | {"holds": "generated bars"} | _arrays(path)
+    except NoBars as error:
+        raise ValueError(f"{path}: {error}") from None
+    if suffix == lpd.SUFFIX:
+        return facts | {"holds": "bars of songs"} | _words(path)
+    if suffix == ".txt":
+        return facts | {"holds": "a text of bars"} | _text(path)
+    raise ValueError(f"{path}: not a weights (.safetensors), words or LPD (.npz), MIDI (.mid) or text (.txt) file")
+
+
+def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
+    from rhythmgan.models.gan import bundled_weights, read_metadata
+
+    path = bundled_weights() if path is None else Path(path)
+    metadata = read_metadata(path)
+    size = {"file": str(path), "holds": "weights of a GAN", "bytes": f"{path.stat().st_size:,}"}
+    try:
+        facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: its config cannot be read: {error}") from None
+    return size | {name: str(value) for name, value in facts.items()}
+
+
+def _words(path: str | os.PathLike[str]) -> dict[str, str]:
+    from rhythmgan.data import load_words
+
+    words = load_words(path)
+    return {
+        "kit": words.kit.name,
+        "steps": str(words.steps),
+        "bars": f"{len(words):,}",
+        "each song's distinct bars": f"{len(words.distinct()):,}",
+        "songs": f"{len(words.songs):,}",
+        "files": f"{len(words.origins):,}",
+    }
+
+
+def _arrays(path: str | os.PathLike[str]) -> dict[str, str]:
+    members = read_npz(path, "a file of generated bars")
+    return {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
+
+
+def _text(path: str | os.PathLike[str]) -> dict[str, str]:
+    from rhythmgan.data import read_text
+
+    bars, _, kit = read_text(path)
+    grids = Counter(len(bar) for bar in bars)
+    return {"kit": kit.name} | {f"bars of {steps} steps": str(n) for steps, n in sorted(grids.items())}
+
+
+def _hits(hits: Hits) -> dict[str, str]:
+    found = cut(hits, GM9)
+    return {
+        "drum hits": f"{len(hits.beat):,}",
+        "metres": ", ".join(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in hits.metres)) or "4/4",
+        "4/4 bars (16 steps, gm9)": f"{len(found.bars):,}",
+        "empty bars between them": f"{found.n_empty:,}",
+        "hits in other metres": f"{found.n_other_metre:,}",
+        "hits outside gm9": f"{found.n_outside_kit:,}",
+    }

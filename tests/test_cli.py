@@ -1,0 +1,242 @@
+"""The commands as a user types them, by subprocess: what they make, and one clear line for what is wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rhythmgan.data import load_words, patterns_path
+from rhythmgan.grid import cut
+from rhythmgan.kit import GM9
+from rhythmgan.midi import read_midi, write_midi
+from rhythmgan.models.gan import bundled_weights
+
+
+def _run(*arguments, module="rhythmgan", **options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | options.pop("env", {})
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
+
+
+def _refused(*arguments, says, **options):
+    """The command fails with status 2 and one line on stderr, apart from a progress bar."""
+    done = _run(*arguments, **options)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.replace("\r", "\n").splitlines()[-1]
+    assert last.startswith("rhythmgan: "), done.stderr
+    assert says in last, last
+    return done
+
+
+@pytest.fixture
+def songs(tmp_path):
+    """Two songs of three bars, and four files that give none."""
+    folder = tmp_path / "songs"
+    for name, part in (("one", 0), ("two", 2)):
+        (folder / name).mkdir(parents=True)
+        bars = np.zeros((3, 16, 9), bool)
+        bars[:, [0, 6, 11], part] = True
+        bars[2, 5, 1] = True
+        write_midi(folder / name / "drums.mid", bars)
+    (folder / "empty.mid").write_bytes(b"")
+    (folder / "text.mid").write_text("not a song")
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04")
+    np.savez(folder / "pickled.npz", np.array([{}], dtype=object))
+    return folder
+
+
+def test_prepare_counts_and_says_why(songs, tmp_path):
+    out = tmp_path / "bars.npz"
+    done = _run("prepare", songs, "--out", out, "--dropped", tmp_path / "dropped.csv")
+    assert done.returncode == 0, done.stderr
+    assert "| songs | 6 | 2 | 2 | 6 | 4 | 1.5 | 0.0% | 3 unreadable, 1 empty |" in done.stdout
+    words = load_words(out)
+    assert len(words) == 6
+    assert words.songs == ("songs/one", "songs/two")
+    assert len(words.distinct()) == 4
+    dropped = (tmp_path / "dropped.csv").read_text()
+    assert dropped.count("\n") == 5
+    assert "pickled.npz" in dropped
+
+
+def test_prepare_then_train_then_sample(songs, tmp_path):
+    for i in range(8):  # eight songs: some fall into the training part
+        shutil.copytree(songs / "one", songs / f"song{i}")
+    assert _run("prepare", songs, "--out", tmp_path / "b.npz", "--kit", "jaki5").returncode == 0
+    run = ("train", "gan", "--data", tmp_path / "b.npz", "--out", tmp_path / "run")
+    done = _run(*run, "--pretrain-steps", 2, "--steps", 2, "--batch-size", 4, "--width", 8)
+    assert done.returncode == 0, done.stderr
+    weights = tmp_path / "run" / "gan.safetensors"
+    done = _run("sample", "--n", 3, "--weights", weights, "--out", tmp_path / "s")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "s").glob("*.mid"))) == 3
+    _refused("sample", "--weights", weights, "--kit", "gm9", "--out", tmp_path / "t", says="jaki5 cannot be folded")
+    assert not (tmp_path / "t").exists()
+    facts = _run("info", weights).stdout
+    assert "kit: jaki5" in facts
+    assert "trained_steps: 4" in facts
+
+
+def test_sample_draws_a_bar_and_says_where(tmp_path):
+    done = _run("sample", "--n", 2, "--seed", 5, "--out", tmp_path / "s", "--format", "midi,npz,text,png")
+    assert done.returncode == 0, done.stderr
+    assert f"2 bars in {tmp_path / 's'}: seed-000005.mid, seeds-000005-000006.npz," in done.stdout
+    assert done.stdout.startswith("seed 5\n")
+    bar = cut(read_midi(tmp_path / "s" / "seed-000005.mid"), GM9).bars[0]
+    assert done.stdout.split("\n\n")[0].count("x") == bar.sum()
+
+
+def test_interpolate_from_seeds_and_from_a_file(tmp_path):
+    done = _run("interpolate", "--seeds", "3-17", "--frames", 5, "--out", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    assert "5 bars" in done.stdout
+    again = _run(
+        "interpolate", "--z", tmp_path / "a" / "path.npz", "--frames", 2, "--mode", "lerp", "--out", tmp_path / "b"
+    )
+    assert again.returncode == 0, again.stderr
+    with np.load(tmp_path / "a" / "path.npz") as a, np.load(tmp_path / "b" / "path.npz") as b:
+        assert (a["bars"] == b["bars"]).all()
+    np.save(tmp_path / "z.npy", np.zeros((2, 63), np.float32))
+    _refused("interpolate", "--z", tmp_path / "z.npy", says="expected finite floats (n, 64)")
+    np.save(tmp_path / "z.npy", np.array([{}, {}], dtype=object))
+    _refused("interpolate", "--z", tmp_path / "z.npy", says="not a file of latent points")
+    _refused("interpolate", "--seeds", "3", says="3-17")
+    _refused("interpolate", "--seeds=-3-17", says="3-17")
+
+
+def test_info_of_every_kind(songs, tmp_path):
+    assert "z_dim: 64" in _run("info").stdout
+    assert "drum hits: 10" in _run("info", songs / "one" / "drums.mid").stdout
+    _refused("info", songs / "text.mid", says="not a MIDI file")
+    _refused("info", songs / "pickled.npz", says="not a words file")
+    _refused("info", songs / "broken.npz", says="broken.npz")
+    _refused("info", tmp_path / "missing.npz", says="No such file")
+    _refused("info", tmp_path, says="not a file")
+    os.mkfifo(tmp_path / "pipe.mid")
+    _refused("info", tmp_path / "pipe.mid", says="not a file")
+    assert "bars of 32 steps: 3" in _run("info", patterns_path()).stdout
+    _run("sample", "--n", 2, "--kit", "jaki5", "--format", "npz,text", "--out", tmp_path / "s")
+    assert "seed: int64 (2,)" in _run("info", tmp_path / "s" / "seeds-000000-000001.npz").stdout
+    assert "kit: jaki5" in _run("info", tmp_path / "s" / "seeds-000000-000001.txt").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("sample", "--n", 0), "at least one bar"),
+        (("sample", "--seed=-1"), "whole numbers from 0"),
+        (("sample", "--temperature", "nan"), "temperature"),
+        (("sample", "--bpm", 0), "tempo"),
+        (("sample", "--format", "wav"), "midi, npz, text, png"),
+        (("sample", "--kit", "tr808"), "gm9, rythmgan7, jaki5"),
+        (("sample", "--weights", "missing.safetensors"), "missing.safetensors: No such file"),
+        (("prepare", "missing", "--out", "b.npz"), "missing: no such file or folder"),
+        (("prepare", ".", "--out", "b.npz"), "no .mid, .midi or .npz file"),
+        (("prepare", ".", "--out", "b.npz", "--steps", 15), "12, 16, 24, 32, 48"),
+        (("train", "gan", "--data", "missing.npz", "--out", "run"), "missing.npz: No such file"),
+        (("train", "gan", "--out", "run", "--batch-size", 1), "2 to 65536 bars"),
+        (("train", "gan", "--out", "run", "--penalty", "nan"), "penalty"),
+        (("sample", "--bars", 10**8), "1 to 256 bars"),
+        (("sample", "--out", ""), "empty"),
+        (("interpolate", "--seeds", "3-17", "--frames", 10**9), "4096"),
+        (("interpolate", "--seeds", "3-17", "--frames", 1), "2 frames"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, says):
+    done = _refused(*arguments, says=says, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    if arguments[0] != "train":  # which says first what it will train on
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"words"])
+def test_broken_data_is_refused_before_training(tmp_path, content):
+    (tmp_path / "b.npz").write_bytes(content)
+    _refused("train", "gan", "--data", tmp_path / "b.npz", "--out", tmp_path / "run", says="not a words file")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for command in ("sample", "interpolate --seeds 3-17"):
+        _refused(*command.split(), "--out", tmp_path / "file", says=str(tmp_path / "file"))
+    _refused("prepare", tmp_path, "--out", tmp_path / "file" / "b.npz", says="file")
+
+
+def test_full_disk_midway_keeps_what_is_whole(tmp_path):
+    """A limit on the size of files stands in for a disk that fills up: the npz hits it, the MIDI files do not."""
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "from rhythmgan.cli import main\n"
+        "sys.exit(main(['sample', '--n', '300', '--format', 'midi,npz', '--out', sys.argv[1]]))"
+    )
+    out = tmp_path / "s"
+    done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"rhythmgan: {out / 'seeds-000000-000299.npz'}: File too large" in done.stderr
+    assert len(list(out.glob("*.mid"))) == 300
+    assert not list(out.glob("*.npz"))
+    assert not list(out.glob(".*"))
+    assert _run("sample", "--n", 300, "--format", "midi,npz", "--out", out).returncode == 0
+    assert len(list(out.glob("*.npz"))) == 1
+
+
+def test_outputs_that_are_no_files_are_left_alone(songs, tmp_path):
+    """A folder, a device or a pipe in the way is not replaced; behind a link, the file is."""
+    _refused("prepare", songs, "--out", songs, says="not a regular file")
+    os.mkfifo(tmp_path / "pipe")
+    _refused("prepare", songs, "--out", tmp_path / "pipe", says="not a regular file")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "real.npz")
+    (tmp_path / "real.npz").write_text("old")
+    assert _run("prepare", songs, "--out", tmp_path / "link.npz").returncode == 0
+    assert (tmp_path / "link.npz").is_symlink()
+    assert len(load_words(tmp_path / "real.npz")) == 6
+
+
+def test_no_such_accelerator(tmp_path):
+    _refused("train", "gan", "--out", tmp_path / "run", "--accelerator", "gpu", says="No supported gpu")
+
+
+def test_output_into_a_closed_pipe(tmp_path):
+    command = f"{sys.executable} -m rhythmgan info | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("file: ")
+    assert done.stderr == ""
+
+
+def test_help_is_quick_and_names_every_command():
+    done = _run("--help")
+    assert done.returncode == 0
+    for command in ("prepare", "train", "sample", "interpolate", "info"):
+        assert command in done.stdout
+    loaded = "import sys, rhythmgan.cli; sys.exit(bool({'torch', 'numpy', 'symusic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loaded]).returncode == 0
+
+
+def test_sampling_does_not_wait_for_lightning(tmp_path):
+    loaded = (
+        "import sys; from rhythmgan.cli import main; main(['sample', '--n', '1', '--out', sys.argv[1]])\n"
+        "sys.exit(bool({'pytorch_lightning', 'pypianoroll', 'pretty_midi', 'tensorboard'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", loaded, tmp_path], capture_output=True).returncode == 0
+
+
+def test_rl_tuner_says_what_it_will_do():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from rl_tuner.cli import main; sys.exit(main([]))"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "density" in done.stdout
+
+
+def test_bundled_weights_are_a_few_megabytes():
+    assert bundled_weights().stat().st_size < 8 << 20

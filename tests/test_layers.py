@@ -1,0 +1,169 @@
+"""Imports go downwards only, and what is slow to import is imported late."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rhythmgan
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# from the bottom up; a module imports only from layers below its own
+LAYERS = (
+    {"rhythmgan.kit"},
+    {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.latent"},
+    {"rhythmgan.grid"},
+    {"rhythmgan.midi", "rhythmgan.lpd"},
+    {"rhythmgan.draw"},
+    {"rhythmgan.metrics", "rhythmgan.data"},
+    {"rhythmgan.songs"},
+    {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.gan"},
+    {"rhythmgan.dump", "rhythmgan.train", "rhythmgan.info"},
+    {"rhythmgan"},  # the names of the package itself
+    {"rhythmgan.cli"},
+    {"rhythmgan.__main__"},
+    {"rl_tuner"},  # and all below it
+    {"demo"},
+)
+PACKAGES = ("rhythmgan", "rl_tuner", "demo")
+
+
+def _sources(*packages):
+    """(name, path) of every module of the packages that there are."""
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+NAMES = {name for name, _ in _sources(*PACKAGES)}
+
+
+def _layer(name):
+    """The height of a module: its own entry, or that of the package outside ``rhythmgan`` that holds it."""
+    package = name.partition(".")[0]
+    for height, layer in enumerate(LAYERS):
+        if name in layer or (package != "rhythmgan" and package in layer):
+            return height
+    return None
+
+
+def _imports(name, source, is_package=False, names=frozenset()):
+    """Every module that a source imports anywhere in it, by whatever form; of ``names`` the submodules too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                parents = name.split(".")
+                parents = parents[: len(parents) - node.level + is_package]
+                origin = ".".join([*parents, *([origin] if origin else [])])
+            # "from rhythmgan import lpd" imports rhythmgan.lpd, not the package's names
+            modules = {f"{origin}.{alias.name}" for alias in node.names} & names
+            found |= modules
+            if len(modules) < len(node.names):
+                found.add(origin)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                found.add(node.args[0].value)
+    return found
+
+
+def test_the_finder_finds_every_form():
+    source = """
+import numpy as np, os.path
+from typing import TYPE_CHECKING
+from rhythmgan import lpd, __version__
+if TYPE_CHECKING:
+    from rhythmgan.train import Recipe
+def late():
+    from . import bars
+    from .models.gan import GAN
+    import torch
+    __import__("json")
+    return importlib.import_module("csv")
+"""
+    names = frozenset({"rhythmgan.lpd", "rhythmgan.bars", "rhythmgan.models.gan"})
+    assert _imports("rhythmgan.grid", source, names=names) == {
+        "numpy",
+        "os.path",
+        "typing",
+        "rhythmgan.lpd",
+        "rhythmgan",
+        "rhythmgan.train",
+        "rhythmgan.bars",
+        "rhythmgan.models.gan",
+        "torch",
+        "json",
+        "csv",
+    }
+    assert _imports("rhythmgan.models", "from . import gan", is_package=True, names=names) == {"rhythmgan.models.gan"}
+    assert _imports("rhythmgan.models.gan", "from ..bars import BEATS") == {"rhythmgan.bars"}
+
+
+def test_every_module_has_a_layer():
+    assert {"rhythmgan.kit", "rhythmgan.models.gan", "rhythmgan", "rl_tuner.cli"} <= NAMES
+    assert [name for name in sorted(NAMES) if _layer(name) is None] == []
+
+
+@pytest.mark.parametrize(("name", "path"), list(_sources(*PACKAGES)), ids=lambda value: str(value).split("/")[-1])
+def test_imports_go_downwards(name, path):
+    imported = _imports(name, path.read_text(encoding="utf-8"), path.name == "__init__.py", NAMES)
+    package = name.partition(".")[0]
+    for module in sorted(imported & NAMES):
+        if package != "rhythmgan" and module.partition(".")[0] == package:
+            continue  # what the agents import of each other is not for this table
+        assert _layer(module) < _layer(name), f"{name} imports {module}"
+    # nothing inside the packages that the table does not know
+    unknown = {module for module in imported if module.partition(".")[0] in PACKAGES} - NAMES
+    assert not unknown
+
+
+def test_the_names_of_the_package_come_from_below():
+    rooms = {f"rhythmgan.{room}" for room in rhythmgan._ROOMS}
+    assert rooms <= NAMES
+    assert all(_layer(room) < _layer("rhythmgan") for room in rooms)
+    assert sorted(name for names in rhythmgan._ROOMS.values() for name in names) == sorted(rhythmgan.__all__)
+
+
+def test_only_training_imports_lightning():
+    lightning = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities")
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for name, path in _sources(*PACKAGES, "benchmarks")
+        for module in _imports(name, path.read_text(encoding="utf-8"))
+        if module.partition(".")[0] in lightning
+    }
+    assert importers == {"rhythmgan/train.py"}
+
+
+def _loaded_by(*modules):
+    """The top-level modules that are there after importing these, in a process of its own."""
+    code = "import sys\n" + "".join(f"import {module}\n" for module in modules)
+    code += "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+def test_reading_does_not_wait_for_torch():
+    loaded = _loaded_by("rhythmgan", "rhythmgan.midi", "rhythmgan.data")
+    assert {"rhythmgan", "numpy", "symusic"} <= loaded
+    slow = {"torch", "pytorch_lightning", "lightning", "pypianoroll", "pretty_midi", "matplotlib", "scipy", "sklearn"}
+    assert not loaded & slow
+
+
+def test_the_bare_package_imports_nothing():
+    assert not _loaded_by("rhythmgan") & {"numpy", "symusic", "torch"}
+    assert not _loaded_by("rhythmgan.cli") & {"numpy", "symusic", "torch"}
+
+
+def test_sampling_does_not_wait_for_lightning():
+    loaded = _loaded_by("rhythmgan.models.gan")
+    assert "torch" in loaded
+    assert not loaded & {"pytorch_lightning", "lightning", "pypianoroll", "pretty_midi", "matplotlib", "sklearn"}

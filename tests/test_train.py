@@ -1,0 +1,259 @@
+"""Training: the two phases learn, a killed run goes on as if it had not been, two processes work."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import Words, load_patterns
+from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.models.gan import GANConfig, load_gan, read_metadata
+from rhythmgan.train import CHECKPOINT, GRID, RECIPE, WEIGHTS, GANTraining, Recipe, train_gan
+
+SMALL = GANConfig(z_dim=8, width=24, discriminator_width=32, encoder_width=32)
+WIDER = GANConfig(z_dim=8, width=64, discriminator_width=64, encoder_width=64)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def _toy(n=40, seed=0):
+    """Bars of two kinds, in equal parts: kick on beats with snares between, or a stream of hats."""
+    rng = np.random.default_rng(seed)
+    rock = np.zeros(16, np.uint16)
+    rock[[0, 8]], rock[[4, 12]] = 0b100000000, 0b010000000
+    hats = np.full(16, 0b001000000, np.uint16)
+    words = np.stack([(rock, hats)[i % 2] for i in range(n)])
+    words[np.arange(n), rng.integers(0, 16, n)] ^= 0b1  # a crash somewhere
+    number = np.arange(n, dtype=np.int32)
+    return Words(words, number, np.zeros(n, np.int32), number, tuple(map(str, number)), ("toy",), GM9)
+
+
+def test_learns_a_toy(tmp_path):
+    recipe = Recipe(pretrain_steps=600, steps=60, batch_size=32, pretrain_rate=5e-3, kl_weight=1.0, head_start=30)
+    weights = train_gan(_toy(), tmp_path, recipe, config=WIDER)
+    gan = load_gan(weights)
+    bars = gan.sample(200)
+    kick_then_snare = bars[:, 0, 0] & bars[:, 4, 1] & bars[:, 8, 0] & bars[:, 12, 1]
+    hats = bars[:, :, 2].sum(1) >= 12
+    assert 0.2 < kick_then_snare.mean() < 0.8
+    assert 0.2 < hats.mean() < 0.8
+    assert (kick_then_snare ^ hats).mean() > 0.85
+    assert not bars[:, :, 3:8].any()
+    for name in (CHECKPOINT, WEIGHTS, GRID, RECIPE):
+        assert (tmp_path / name).stat().st_size > 0
+    board = EventAccumulator(str(tmp_path)).Reload()
+    cells = board.Scalars("pretrain/cells")
+    assert cells[-1].step > 500
+    assert cells[-1].value < cells[0].value / 4
+    assert board.Scalars("game/generator")
+    assert board.Images("bars")[-1].step == 660
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_stopped_and_resumed_equals_never_stopped(tmp_path):
+    """Bit for bit, across the change of phase; the picture of the first half is not in the way."""
+    toy, half, whole = _toy(), Recipe(60, 40, 16, head_start=10), Recipe(60, 90, 16, head_start=10)
+    train_gan(toy, tmp_path / "parts", half, config=SMALL)
+    at_half = load_file(tmp_path / "parts" / WEIGHTS)
+    train_gan(toy, tmp_path / "parts", whole, config=SMALL)
+    train_gan(toy, tmp_path / "whole", whole, config=SMALL)
+    parts, once = load_file(tmp_path / "parts" / WEIGHTS), load_file(tmp_path / "whole" / WEIGHTS)
+    assert all(torch.equal(parts[name], once[name]) for name in once)
+    assert not all(torch.equal(at_half[name], once[name]) for name in once)
+    assert '"trained_steps": "150"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
+
+
+def test_seed_decides(tmp_path):
+    toy = _toy()
+    runs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train_gan(toy, tmp_path / name, Recipe(10, 5, 8, seed=seed, head_start=2), config=SMALL)
+        runs.append(load_file(tmp_path / name / WEIGHTS)["generator.to_parts.weight"])
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_discriminator_sees_hard_cells_and_moves_first():
+    module = GANTraining(SMALL, Recipe(0, 5, 8, head_start=0), _toy().words)
+    seen = []
+    module.gan.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    module.optimizers = module.configure_optimizers
+    module.manual_backward = lambda loss: loss.backward()
+    before = [p.clone() for p in module.gan.discriminator.parameters()]
+    terms = module._play(torch.Generator().manual_seed(0))
+    assert len(seen) == 4
+    assert all(set(bars.unique().tolist()) <= {0.0, 1.0} for bars in seen)
+    assert any(not torch.equal(a, b) for a, b in zip(before, module.gan.discriminator.parameters(), strict=True))
+    # at the start neither is ahead: both losses are near log 2
+    assert abs(terms["game/discriminator"].item() - 0.693) < 0.1
+    assert terms["bars/onsets_real"].item() == pytest.approx(_toy_onsets(), abs=3)
+
+
+def _toy_onsets():
+    return words_to_bars(_toy().words, 9).sum((1, 2)).mean()
+
+
+def test_squared_gradient_by_hand():
+    """D(x) = 3 x₀ − 2 x₁: the squared gradient is 13, whatever the bar."""
+    from rhythmgan.train import _squared_gradient
+
+    bars = torch.rand(5, 2, 1, requires_grad=True)
+    logits = 3 * bars[:, 0, 0] - 2 * bars[:, 1, 0]
+    assert _squared_gradient(logits, bars).item() == pytest.approx(13)
+
+
+def test_average_by_hand():
+    module = GANTraining(SMALL, Recipe(0, 1, 8), _toy().words)
+    with torch.no_grad():
+        module.gan.generator.to_parts.bias.fill_(10.0)
+        module.averaged.to_parts.bias.fill_(2.0)
+    module._average(0.75)
+    assert module.averaged.to_parts.bias.tolist() == [4.0] * 9
+    assert (module.finished_gan().generator.to_parts.bias == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"steps": -1}, "negative"),
+        ({"pretrain_steps": 0, "steps": 0}, "at least one step"),
+        ({"batch_size": 1}, "2 to 65536 bars"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_bad_recipes(recipe, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**recipe)
+
+
+def test_nothing_to_train_on_is_refused(tmp_path):
+    words = load_patterns()
+    with pytest.raises(ValueError, match="nothing to train on"):
+        train_gan(words.only(np.zeros(len(words), bool)), tmp_path)
+    with pytest.raises(ValueError, match="kit gm9"):
+        train_gan(words, tmp_path, config=GANConfig(kit=JAKI5.name))
+
+
+def test_another_run_is_not_overwritten(tmp_path):
+    train_gan(_toy(), tmp_path, Recipe(3, 2, 8), config=SMALL)
+    kept = (tmp_path / WEIGHTS).read_bytes()
+    for words, recipe, config, message in (
+        (_toy(seed=1), Recipe(3, 2, 8), SMALL, "other data"),
+        (_toy(), Recipe(3, 2, 16), SMALL, "batch_size 8, not 16"),
+        (_toy(), Recipe(3, 2, 8), GANConfig(z_dim=9), "z_dim 8, not 9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train_gan(words, tmp_path, recipe, config=config)
+    assert (tmp_path / WEIGHTS).read_bytes() == kept
+
+
+def test_a_checkpoint_that_cannot_be_resumed(tmp_path):
+    """Damaged, a pickle (which is not run), or further on than what is asked for."""
+    recipe = Recipe(3, 4, 8, head_start=1)
+    train_gan(_toy(), tmp_path, recipe, config=SMALL)
+    with pytest.raises(ValueError, match="7 steps in all, more than the 5"):
+        train_gan(_toy(), tmp_path, Recipe(3, 2, 8, head_start=1), config=SMALL)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    for content in (b"", whole[: len(whole) // 2], pickle.dumps(_Touch(tmp_path / "ran"))):
+        (tmp_path / CHECKPOINT).write_bytes(content)
+        with pytest.raises(ValueError, match="cannot be resumed") as caught:
+            train_gan(_toy(), tmp_path, recipe, config=SMALL)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+class _Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def _command(*arguments):
+    return [sys.executable, "-m", "rhythmgan", "train", "gan", *map(str, arguments)]
+
+
+def _environment():
+    return os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_killed_by_the_system_and_resumed(tmp_path):
+    """SIGKILL in the middle: the files that are there are whole, and the same command finishes the run."""
+    options = (
+        "--out",
+        tmp_path,
+        "--pretrain-steps",
+        100,
+        "--steps",
+        100,
+        "--batch-size",
+        8,
+        "--width",
+        24,
+        "--threads",
+        1,
+    )
+    run = subprocess.Popen(_command(*options), env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    started = time.monotonic()
+    while not (tmp_path / GRID).exists():
+        assert run.poll() is None, run.stderr.read().decode()
+        assert time.monotonic() - started < 120
+        time.sleep(0.05)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stderr.close()
+    load_gan(tmp_path / WEIGHTS)
+    done = subprocess.run(_command(*options), env=_environment(), capture_output=True, text=True, check=True)
+    assert "200/200" in done.stderr
+    # it did not begin again: the first number shown is past the checkpoint
+    assert " 1/200" not in done.stderr
+    assert '"trained_steps": "200"' in read_metadata(tmp_path / WEIGHTS)["provenance"]
+    once = tmp_path / "once"
+    subprocess.run(_command("--out", once, *options[2:]), env=_environment(), capture_output=True, check=True)
+    killed, whole = load_file(tmp_path / WEIGHTS), load_file(once / WEIGHTS)
+    assert all(torch.equal(killed[name], whole[name]) for name in whole)
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """DDP on the CPU: each process draws its own batch, so the weights differ from one process's."""
+    options = (
+        "--pretrain-steps",
+        6,
+        "--steps",
+        6,
+        "--batch-size",
+        8,
+        "--width",
+        24,
+        "--threads",
+        1,
+        "--accelerator",
+        "cpu",
+    )
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        done = subprocess.run(
+            _command("--out", out, "--devices", devices, *options), env=_environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("weights:") == 1
+        assert "Warning" not in done.stderr
+    one, two = (load_file(tmp_path / name / WEIGHTS) for name in "12")
+    assert not torch.equal(one["generator.to_parts.weight"], two["generator.to_parts.weight"])
+    assert '"trained_steps": "12"' in read_metadata(tmp_path / "2" / WEIGHTS)["provenance"]
