@@ -1,0 +1,70 @@
+"""Bars generated per second on one CPU core, against the floor: the generator's matrix products alone.
+
+Run: python benchmarks/generator.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+from rhythmgan.models.gan import GAN, load_gan
+
+_BATCH = 1024
+
+
+def _bare_products(gan: GAN) -> Callable[[], None]:
+    """The same matrix products as ``decode`` does for a batch, with nothing between them."""
+    g = gan.generator
+    z = torch.randn(_BATCH, g.z_dim)
+    state = torch.randn(_BATCH, g.width)
+    cells = torch.zeros(_BATCH, g.n_parts)
+
+    def products() -> None:
+        z @ g.start.weight.T
+        z @ g.from_z.weight.T
+        for _ in range(g.steps):
+            cells @ g.from_cells.weight.T
+            state @ g.from_state.weight.T
+            state @ g.to_parts.weight.T
+            state @ g.to_links.weight.T
+
+    return products
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", help="a weights file (the bundled one)")
+    parser.add_argument("--rounds", type=int, default=5, help="the best round counts (%(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    gan = load_gan(options.weights)
+    n = 8 * _BATCH
+    products = _bare_products(gan)
+    rates: dict[str, float] = {}
+
+    def measure(what: str, work: Callable[[], object]) -> None:
+        start = time.perf_counter()
+        work()
+        rates[what] = max(rates.get(what, 0), n / (time.perf_counter() - start))
+
+    with torch.no_grad():
+        for _ in range(options.rounds):
+            measure("sample(): seed to bar", lambda: gan.sample(n))
+            measure("the matrix products bare", lambda: [products() for _ in range(n // _BATCH)])
+            measure("seeds to z alone", lambda: gan.latents(range(n)))
+    g = gan.generator
+    state, z = g.width, g.z_dim
+    flops = 2 * (4 * z * state + g.steps * (3 * state * (g.n_parts + state) + state * (g.n_parts + g.n_parts**2)))
+    print(f"one CPU core, batches of {_BATCH}, best of {options.rounds} rounds; {flops / 1e6:.2f} MFLOP a bar")
+    print("| | bars per second | share of the bare products |\n| --- | ---: | ---: |")
+    floor = rates["the matrix products bare"]
+    for what, rate in rates.items():
+        print(f"| {what} | {rate:,.0f} | {rate / floor:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
