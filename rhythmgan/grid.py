@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,15 +76,7 @@ def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
     Quantising first lets a hit that is played just ahead of a bar line fall on the one.
     """
     per_beat = check_steps(steps) / BEATS
-    metres = hits.metres or (Metre(0, 4, 4),)
-    starts = np.array([metre.beat for metre in metres])
-    lengths = np.array([metre.n_beats for metre in metres])
-    is_four = np.array([(metre.numerator, metre.denominator) in FOUR_FOUR for metre in metres])
-    # full bars of each metre; the last metre runs as far as there are hits
-    spans = np.append(np.diff(starts), np.inf)
-    n_full = np.floor(spans / lengths + 1e-6)
-    first_bar = np.append(0, np.cumsum(np.ceil(spans[:-1] / lengths[:-1] - 1e-6)))
-
+    starts, is_four, n_full, first_bar = _metre_columns(hits.metres or (Metre(0, 4, 4),))
     part = kit.part_of_pitch[hits.pitch]
     inside = part >= 0
     beat, part, velocity = hits.beat[inside], part[inside], hits.velocity[inside]
@@ -110,6 +103,22 @@ def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
         n_other_metre=int((~kept).sum()),
         n_outside_kit=int((~inside).sum()),
     )
+
+
+@lru_cache(maxsize=64)
+def _metre_columns(metres: tuple[Metre, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each metre: the beat it starts at, whether it is 4/4, its full bars, the number of its first bar.
+
+    Kept, because most songs have the same one metre.
+    """
+    starts = np.array([metre.beat for metre in metres])
+    lengths = np.array([metre.n_beats for metre in metres])
+    is_four = np.array([(metre.numerator, metre.denominator) in FOUR_FOUR for metre in metres])
+    # the last metre runs as far as there are hits
+    spans = np.append(np.diff(starts), np.inf)
+    n_full = np.floor(spans / lengths + 1e-6)
+    first_bar = np.append(0, np.cumsum(np.ceil(spans[:-1] / lengths[:-1] - 1e-6)))
+    return starts, is_four, n_full, first_bar
 
 
 class NoBars(ValueError):
