@@ -239,8 +239,9 @@ def _sample(options: argparse.Namespace) -> None:
     )
     with _bar("bar") as tell:
         paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)
-    bar = fold_bars(gan.decode(gan.latents([options.seed], options.temperature)), gan.kit, samples.kit)[0]
-    print(f"seed {options.seed}\n{bar_to_lines(bar, samples.kit)}\n")
+    first = range(options.seed, options.seed + min(options.n, 4))
+    for seed, bar in zip(first, gan.decode(gan.latents(first, options.temperature)), strict=True):
+        print(f"seed {seed}\n{bar_to_lines(fold_bars(bar, gan.kit, samples.kit), samples.kit)}\n")
     what = f"{options.n:,} bars" if options.bars == 1 else f"{options.n:,} phrases of {options.bars} bars"
     print(f"{what} in {Path(options.out).resolve()}: {', '.join(path.name for path in paths)}")
 
