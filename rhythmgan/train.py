@@ -145,6 +145,7 @@ class GANTraining(pl.LightningModule):
         self.log_dict(terms)
         self.steps_done += 1
         self.seconds += time.perf_counter() - started
+        self.trainer.should_stop = self.steps_done >= self.recipe.total_steps
 
     def draw_bars(self, random: torch.Generator) -> Tensor:
         """A batch of training bars (batch, steps, parts) as floats."""
@@ -364,7 +365,7 @@ def train_gan(
                 devices=devices,
                 strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
                 precision=precision,  # type: ignore[arg-type]
-                max_epochs=-(-recipe.total_steps // _STEPS_PER_EPOCH),
+                max_epochs=-1,  # the module ends the run, after its steps
                 logger=TensorBoardLogger(out, name="", version=""),
                 callbacks=callbacks,
                 log_every_n_steps=10,

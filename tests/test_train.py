@@ -76,6 +76,21 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path):
     assert '"trained_steps": "150"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
 
 
+def test_resumed_between_two_epochs(tmp_path):
+    """60 steps are no whole number of epochs: what follows must begin at 60 and end at 120."""
+    toy = _toy()
+    for steps in (0, 60):
+        train_gan(toy, tmp_path / "parts", Recipe(60, steps, 8, head_start=10), config=SMALL)
+        assert f'"trained_steps": "{60 + steps}"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
+    train_gan(toy, tmp_path / "whole", Recipe(60, 60, 8, head_start=10), config=SMALL)
+    parts, once = load_file(tmp_path / "parts" / WEIGHTS), load_file(tmp_path / "whole" / WEIGHTS)
+    assert all(torch.equal(parts[name], once[name]) for name in once)
+    # asked again, it has nothing left to do
+    train_gan(toy, tmp_path / "parts", Recipe(60, 60, 8, head_start=10), config=SMALL)
+    again = load_file(tmp_path / "parts" / WEIGHTS)
+    assert all(torch.equal(again[name], once[name]) for name in once)
+
+
 def test_seed_decides(tmp_path):
     toy = _toy()
     runs = []
