@@ -30,13 +30,12 @@ def main() -> None:
     known = words_to_bars(train.words, words.kit.n_parts)
     real = words_to_bars(held.words, words.kit.n_parts)
     rng = np.random.default_rng(options.seed)
-    drawn = known[rng.integers(len(known), size=options.n)]
     columns = [known[rng.integers(len(known), size=options.n)][..., part] for part in range(words.kit.n_parts)]
     rows: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         "real, training songs": (known, train.song),
         "GAN": (load_gan(options.weights).sample(options.n, options.seed), None),
         "parts from unrelated bars": (np.stack(columns, -1), None),
-        "independent cells": (rng.random(drawn.shape) < known.mean(0), None),
+        "independent cells": (rng.random((options.n, *known.shape[1:])) < known.mean(0), None),
     }
     songs = len(np.unique(held.song))
     print(f"{len(real):,} distinct bars of {songs:,} {options.split} songs; {options.n:,} bars, seed {options.seed}")
