@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        resumes = options.run in (_sample, _train_gan)
+        print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
         return 130
     except MemoryError:
         print("rhythmgan: not enough memory for that", file=sys.stderr)
@@ -157,14 +158,13 @@ def _bar(unit: str) -> Iterator[Callable[..., None]]:
 
 def _prepare(options: argparse.Namespace) -> None:
     from rhythmgan.data import save_words
-    from rhythmgan.files import make_folder
+    from rhythmgan.files import check_target, make_folder
     from rhythmgan.kit import kit_named
     from rhythmgan.songs import counts_table, prepare, write_dropped
 
     kit = kit_named(options.kit)
     make_folder(Path(options.out).parent)
-    if Path(options.out).exists() and not Path(options.out).is_file():
-        raise ValueError(f"{options.out} is not a regular file")
+    check_target(options.out)
     with _bar("file") as tell:
         words, counts = prepare(
             options.sources, kit, options.steps, manifest=options.manifest, workers=options.workers, progress=tell

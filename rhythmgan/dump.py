@@ -103,65 +103,69 @@ def dump_samples(
     folder = make_folder(out)
     sweep_parts(folder)
     _check_options(folder, gan, samples)
-    size = max(1, _CHUNK // samples.bars)
+    return [_write(folder, gan, samples, n, name, progress) for name in dict.fromkeys(formats)]
 
-    def chunks(name: str) -> Iterator[range]:
-        for start in range(samples.seed, samples.seed + n, size):
-            seeds = range(start, min(start + size, samples.seed + n))
+
+def _write(
+    folder: Path, gan: GAN, samples: Samples, n: int, name: str, progress: Callable[[int, int, str], None] | None
+) -> Path:
+    """The files of one format; a finished one is kept."""
+
+    def chunks() -> Iterator[range]:
+        for seeds in _chunks(samples, n):
             yield seeds
             if progress:
                 progress(seeds[-1] + 1 - samples.seed, n, name)
 
-    return [_WRITERS[name](folder, gan, samples, n, chunks(name)) for name in dict.fromkeys(formats)]
+    if name == "midi":
+        _write_midi(folder, gan, samples, chunks())
+        return folder / midi_name(samples.seed)
+    write, suffix = _WHOLE_FILES[name]
+    path = folder / f"seeds-{samples.seed:06d}-{samples.seed + n - 1:06d}.{suffix}"
+    if not path.exists():
+        write(path, gan, samples, n, chunks())
+    return path
 
 
-def _named(folder: Path, samples: Samples, n: int, suffix: str) -> Path:
-    return folder / f"seeds-{samples.seed:06d}-{samples.seed + n - 1:06d}.{suffix}"
+def _chunks(samples: Samples, n: int) -> Iterator[range]:
+    """The seeds, as many at a time as make ``_CHUNK`` bars."""
+    size = max(1, _CHUNK // samples.bars)
+    for start in range(samples.seed, samples.seed + n, size):
+        yield range(start, min(start + size, samples.seed + n))
 
 
-def _write_midi(folder: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> Path:
-    """A file for each seed that has none yet; returns the first."""
+def _write_midi(folder: Path, gan: GAN, samples: Samples, chunks: Iterator[range]) -> None:
+    """A file for each seed that has none yet."""
     here = {entry.name for entry in os.scandir(folder)}
     for seeds in chunks:
         missing = [seed for seed in seeds if midi_name(seed) not in here]
         if missing:
             names = [midi_name(seed) for seed in missing]
             write_midi_files(folder, names, _decode(gan, samples, missing), samples.kit, bpm=samples.bpm)
-    return folder / midi_name(samples.seed)
 
 
-def _write_text(folder: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> Path:
-    path = _named(folder, samples, n, "txt")
-    if path.exists():
-        return path
+def _write_text(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     with whole_file(path) as file:
         for seeds in chunks:
             for seed, phrase in zip(seeds, _decode(gan, samples, seeds), strict=True):
                 text = words_to_text(bars_to_words(phrase), phrase.shape[-1])
                 file.write(f"# seed {seed}\n{text}".encode())
-    return path
 
 
-def _write_npz(folder: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> Path:
+def _write_npz(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     """A compressed .npz whose members are written a chunk at a time, so that none is ever held whole."""
-    path = _named(folder, samples, n, "npz")
-    if path.exists():
-        return path
     rows = n * samples.bars
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with _member(archive, "bars", (rows, gan.config.steps, samples.kit.n_parts), np.bool_) as member:
             for seeds in chunks:
                 member.write(_decode(gan, samples, seeds).tobytes())
         # seeds and latent points are cheap to make again, once the bars are out
-        size = max(1, _CHUNK // samples.bars)
-        again = [range(s, min(s + size, samples.seed + n)) for s in range(samples.seed, samples.seed + n, size)]
         with _member(archive, "z", (rows, gan.config.z_dim), np.float32) as member:
-            for seeds in again:
+            for seeds in _chunks(samples, n):
                 member.write(gan.phrase_latents(seeds, samples.bars, samples.temperature).tobytes())
         with _member(archive, "seed", (rows,), np.int64) as member:
-            for seeds in again:
+            for seeds in _chunks(samples, n):
                 member.write(np.repeat(np.array(seeds, np.int64), samples.bars).tobytes())
-    return path
 
 
 def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> IO[bytes]:
@@ -173,11 +177,8 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: 
     return member
 
 
-def _write_picture(folder: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> Path:
+def _write_picture(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     """The first bars, as many as one can look at."""
-    path = _named(folder, samples, n, "png")
-    if path.exists():
-        return path
     bars: list[np.ndarray] = []
     titles: list[str] = []
     for seeds in chunks:
@@ -188,10 +189,9 @@ def _write_picture(folder: Path, gan: GAN, samples: Samples, n: int, chunks: Ite
     columns = samples.bars if 1 < samples.bars <= 8 else None
     image = bars_to_image(np.stack(bars[:_PICTURED]), samples.kit, titles=titles[:_PICTURED], columns=columns)
     write_png(path, image)
-    return path
 
 
-_WRITERS = {"midi": _write_midi, "npz": _write_npz, "text": _write_text, "png": _write_picture}
+_WHOLE_FILES = {"npz": (_write_npz, "npz"), "text": (_write_text, "txt"), "png": (_write_picture, "png")}
 
 
 def dump_path(

@@ -64,6 +64,17 @@ _HOST = platform.node()
 
 def _target_and_part(path: str | os.PathLike[str]) -> tuple[str, str]:
     """What to replace, and the neighbour to write to first."""
+    target = check_target(path)
+    folder, name = os.path.split(target)
+    return target, os.path.join(folder, f".{name}.{_HOST}.{os.getpid()}.part")
+
+
+def check_target(path: str | os.PathLike[str]) -> str:
+    """The file that writing to ``path`` makes or replaces: itself, or what it links to.
+
+    Raises:
+        OSError: a folder, a pipe or a device is there.
+    """
     target = os.fspath(path)
     if os.path.exists(target):
         target = os.path.realpath(target)
@@ -71,8 +82,7 @@ def _target_and_part(path: str | os.PathLike[str]) -> tuple[str, str]:
         if not stat.S_ISREG(mode):
             kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
             raise OSError(kind, "is not a regular file, and is left alone", os.fspath(path))
-    folder, name = os.path.split(target)
-    return target, os.path.join(folder, f".{name}.{_HOST}.{os.getpid()}.part")
+    return target
 
 
 def _give_up(part: str, path: str | os.PathLike[str], error: BaseException) -> None:

@@ -8,7 +8,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from rhythmgan import lpd
+from rhythmgan import lpd, midi
 from rhythmgan.files import read_npz
 from rhythmgan.grid import Hits, NoBars, cut
 from rhythmgan.kit import GM9
@@ -32,10 +32,8 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
         raise ValueError(f"{path}: not a file")
     facts = {"file": str(path)}
     try:
-        if suffix in (".mid", ".midi"):
-            from rhythmgan.midi import read_midi
-
-            return facts | {"holds": "a MIDI file"} | _hits(read_midi(path))
+        if suffix in midi.SUFFIXES:
+            return facts | {"holds": "a MIDI file"} | _hits(midi.read_midi(path))
         if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
             names = zipfile.ZipFile(path).namelist()
             if "info.json" in names:

@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,12 +100,10 @@ def read_lpd(path: str | os.PathLike[str]) -> Hits:
         OSError: the file cannot be opened.
     """
     try:
-        archive = _Archive(Path(path).read_bytes())
-        info = json.loads(archive.read("info.json"))
+        archive, info, drums = _open(path)
         ticks_per_beat = int(info.get("resolution") or info["beat_resolution"])
         if not 1 <= ticks_per_beat <= 1 << 20:
             raise ValueError(f"{ticks_per_beat} ticks a beat")
-        drums = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
         columns = [_track_hits(archive, key) for key in drums]
         ticks, pitches, velocities = (
             (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else [np.empty(0, int)] * 3
@@ -129,11 +128,16 @@ def read_lpd(path: str | os.PathLike[str]) -> Hits:
 
 def read_lpd_cells(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Every sounding cell of the drum tracks as (n,) ticks, pitches and velocities, in LPD's own order."""
+    archive, _, drums = _open(path)
+    cells = [_track_cells(archive, key) for key in drums]
+    return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[_Archive, dict[str, Any], list[str]]:
+    """The members of a file, its info and the keys of its drum tracks."""
     archive = _Archive(Path(path).read_bytes())
     info = json.loads(archive.read("info.json"))
-    keys = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
-    cells = [_track_cells(archive, key) for key in keys]
-    return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
+    return archive, info, [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
 
 
 def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,6 +23,8 @@ TICKS_PER_BEAT = 480
 DRUM_CHANNEL = 9
 """MIDI's channel 10, counted from 0."""
 
+SUFFIXES = (".mid", ".midi")
+
 MAX_BYTES = 64 << 20
 """A MIDI file larger than this is not read; the largest of the Lakh MIDI Dataset has a few MB."""
 

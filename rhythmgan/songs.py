@@ -161,7 +161,7 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-_READABLE = {".mid", ".midi", lpd.SUFFIX}
+_READABLE = {*midi.SUFFIXES, lpd.SUFFIX}
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _BUCKET = re.compile(r"[0-9a-fA-F]")
 _TRACK_ID = re.compile(r"TR[A-Z]{5}[0-9A-F]{11}")

@@ -154,7 +154,7 @@ class GANConfig:
     Attributes:
         kit: name of the kit of its bars.
         steps: grid of its bars.
-        z_dim: dimensions of z, 32 to 128.
+        z_dim: dimensions of z; 32 to 128 are usual.
         width: units of the generator's state.
         discriminator_width: units of the discriminator's layers.
         encoder_width: units of the encoder's layers.
@@ -296,7 +296,7 @@ def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str])
     Args:
         path: the file.
         gan: what to save.
-        provenance: short facts for the reader: data, steps trained, date.
+        provenance: short facts for the reader: bars and songs trained on, steps, minutes.
     """
     from safetensors.torch import save
 
