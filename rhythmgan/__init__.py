@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rhythmgan.data import load_words
+    from rhythmgan.features import density, syncopation
     from rhythmgan.kit import GM9, JAKI5, RYTHMGAN7
     from rhythmgan.latent import interpolate
     from rhythmgan.midi import read_midi, write_midi
@@ -24,16 +25,19 @@ __all__ = [
     "GM9",
     "JAKI5",
     "RYTHMGAN7",
+    "density",
     "interpolate",
     "load_gan",
     "load_words",
     "prepare",
     "read_midi",
+    "syncopation",
     "write_midi",
 ]
 
 _ROOMS = {
     "data": ("load_words",),
+    "features": ("density", "syncopation"),
     "kit": ("GM9", "JAKI5", "RYTHMGAN7"),
     "latent": ("interpolate",),
     "midi": ("read_midi", "write_midi"),

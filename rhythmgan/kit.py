@@ -12,6 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
+STREAMS = ("low", "mid", "high")
+"""Unions of parts that are heard as one line each: the kick; snare and toms; hats and cymbals."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -23,12 +26,14 @@ class Part:
         folds: every pitch read as this part (General MIDI, and Roland's pads as in the
             Groove MIDI Dataset), ``pitch`` among them.
         file_names: regular expression that a single-part file's name ("Hi_Hat_01") matches.
+        stream: which of ``STREAMS`` the part belongs to.
     """
 
     name: str
     pitch: int
     folds: tuple[int, ...]
     file_names: str
+    stream: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,10 @@ class Kit:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.parts)
+
+    def parts_of(self, stream: str) -> list[int]:
+        """The parts of one of ``STREAMS``, as places in the kit."""
+        return [index for index, part in enumerate(self.parts) if part.stream == stream]
 
     @cached_property
     def pitches(self) -> np.ndarray:
@@ -72,11 +81,12 @@ class Kit:
 _CLOSED_HAT_NAMES = r"(?<!open )(?<!open hi )(?:hi ?hats?|hh|hats?|closed ?hats?|ch)(?! open)"
 _OPEN_HAT_NAMES = r"open (?:hi )?hats?|(?:hi )?hats? open|oh"
 
-_KICK = Part("kick", 36, (35, 36), r"kicks?|bass ?drums?|bd")
-_SNARE = Part("snare", 38, (37, 38, 39, 40), r"snares?|sd|claps?|rim ?shots?|rims?")
-_CLOSED_HAT = Part("closed hat", 42, (22, 42, 44), _CLOSED_HAT_NAMES)
-_OPEN_HAT = Part("open hat", 46, (26, 46), _OPEN_HAT_NAMES)
+_KICK = Part("kick", 36, (35, 36), r"kicks?|bass ?drums?|bd", "low")
+_SNARE = Part("snare", 38, (37, 38, 39, 40), r"snares?|sd|claps?|rim ?shots?|rims?", "mid")
+_CLOSED_HAT = Part("closed hat", 42, (22, 42, 44), _CLOSED_HAT_NAMES, "high")
+_OPEN_HAT = Part("open hat", 46, (26, 46), _OPEN_HAT_NAMES, "high")
 _TOM_NAMES = r"toms?"
+_MID_TOM_NAMES = r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)"
 
 GM9 = Kit(
     "gm9",
@@ -85,11 +95,17 @@ GM9 = Kit(
         _SNARE,
         _CLOSED_HAT,
         _OPEN_HAT,
-        Part("low tom", 43, (41, 43, 58), r"(?:low|floor) toms?|toms? low"),
-        Part("mid tom", 47, (45, 47), r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)"),
-        Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)"),
-        Part("ride", 51, (51, 53, 59), r"rides?"),
-        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|cymbals?|splash"),
+        Part("low tom", 43, (41, 43, 58), r"(?:low|floor) toms?|toms? low", "mid"),
+        Part(
+            "mid tom",
+            47,
+            (45, 47),
+            r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)",
+            "mid",
+        ),
+        Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)", "mid"),
+        Part("ride", 51, (51, 53, 59), r"rides?", "high"),
+        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|cymbals?|splash", "high"),
     ),
 )
 """The kit everything is trained on: nine General MIDI parts, 512 words."""
@@ -101,13 +117,14 @@ RYTHMGAN7 = Kit(
         _SNARE,
         _CLOSED_HAT,
         _OPEN_HAT,
-        Part("tom", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES),
-        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|splash"),
+        Part("tom", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES, "mid"),
+        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|splash", "high"),
         Part(
             "percussion",
             54,  # a tambourine: GM9 would read a ride's pitch as its ride
             (51, 53, 54, 56, 59, *range(60, 82)),
             r"perc|percs|percussion|rides?|tambourine|cow ?bell|shaker|conga|bongo",
+            "high",
         ),
     ),
 )
@@ -118,9 +135,9 @@ JAKI5 = Kit(
     (
         _KICK,
         _SNARE,
-        Part("closed cymbals", 42, (22, 42, 44, 51, 53, 59), _CLOSED_HAT_NAMES + "|rides?"),
-        Part("open cymbals", 46, (26, 46, 49, 52, 55, 57), _OPEN_HAT_NAMES + "|crash|cymbals?"),
-        Part("toms", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES),
+        Part("closed cymbals", 42, (22, 42, 44, 51, 53, 59), _CLOSED_HAT_NAMES + "|rides?", "high"),
+        Part("open cymbals", 46, (26, 46, 49, 52, 55, 57), _OPEN_HAT_NAMES + "|crash|cymbals?", "high"),
+        Part("toms", 47, (41, 43, 45, 47, 48, 50, 58), _TOM_NAMES, "mid"),
     ),
 )
 """jaki's five parts (2020): hats and ride closed, open hat and crash open."""

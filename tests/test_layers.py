@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"rhythmgan.kit"},
     {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.latent"},
-    {"rhythmgan.grid"},
+    {"rhythmgan.grid", "rhythmgan.features"},
     {"rhythmgan.midi", "rhythmgan.lpd"},
     {"rhythmgan.draw"},
     {"rhythmgan.metrics", "rhythmgan.data"},
