@@ -197,7 +197,7 @@ def _train_gan(options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
 
     from rhythmgan.models.gan import GANConfig
-    from rhythmgan.train import GRID, Recipe, train_gan
+    from rhythmgan.training.gan import GRID, Recipe, train_gan
 
     recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
     config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "z_dim", "width"))

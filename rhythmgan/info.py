@@ -50,11 +50,15 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
 
 
 def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
-    from rhythmgan.models.gan import bundled_weights, read_metadata
+    from rhythmgan.models.weights import KINDS, bundled, read_metadata
 
-    path = bundled_weights() if path is None else Path(path)
+    path = bundled("gan.safetensors") if path is None else Path(path)
     metadata = read_metadata(path)
-    size = {"file": str(path), "holds": "weights of a GAN", "bytes": f"{path.stat().st_size:,}"}
+    size = {
+        "file": str(path),
+        "holds": f"weights of a {KINDS[metadata['format']]}",
+        "bytes": f"{path.stat().st_size:,}",
+    }
     try:
         facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:

@@ -12,7 +12,7 @@ from rhythmgan.data import load_words, patterns_path
 from rhythmgan.grid import cut
 from rhythmgan.kit import GM9
 from rhythmgan.midi import read_midi, write_midi
-from rhythmgan.models.gan import bundled_weights
+from rhythmgan.models.weights import bundled
 
 
 def _run(*arguments, module="rhythmgan", **options):
@@ -239,4 +239,4 @@ def test_rl_tuner_says_what_it_will_do():
 
 
 def test_bundled_weights_are_a_few_megabytes():
-    assert bundled_weights().stat().st_size < 8 << 20
+    assert bundled("gan.safetensors").stat().st_size < 8 << 20

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rhythmgan.kit import KITS
-from rhythmgan.models.gan import GAN, GANConfig, Generator, load_gan, read_metadata, save_gan
+from rhythmgan.models.gan import GAN, GANConfig, Generator, load_gan, save_gan
+from rhythmgan.models.weights import read_metadata
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def _broken(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "other"}, "no weights of a rhythmgan GAN"),
+        ({"format": "other"}, "no weights of a rhythmgan model"),
         ({"version": "99"}, "version 99"),
         ({"config": None}, "do not fit"),
         ({"config": "{"}, "do not fit"),
@@ -205,3 +206,15 @@ def test_no_weights_at_all(tmp_path, content):
         load_gan(path)
     with pytest.raises(FileNotFoundError):
         load_gan(tmp_path / "missing.safetensors")
+
+
+def test_close_decisions_follow_the_weights():
+    """What is decided again in double precision is decided by the weights as they are."""
+    torch.manual_seed(0)
+    gan = GAN(GANConfig(z_dim=4, width=8)).eval().requires_grad_(False)
+    z = np.zeros((1, 4), np.float32)
+    for sign in (1, -1):
+        for parameter in gan.generator.parameters():
+            parameter.zero_()
+        gan.generator.to_parts.bias.fill_(sign * 1e-5)  # all closer than the margin
+        assert gan.decode(z).all() == (sign > 0)

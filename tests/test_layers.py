@@ -20,8 +20,10 @@ LAYERS = (
     {"rhythmgan.draw"},
     {"rhythmgan.metrics", "rhythmgan.data"},
     {"rhythmgan.songs"},
-    {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.gan"},
-    {"rhythmgan.dump", "rhythmgan.train", "rhythmgan.info"},
+    {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.weights"},
+    {"rhythmgan.models.gan"},
+    {"rhythmgan.dump", "rhythmgan.info", "rhythmgan.training", "rhythmgan.training.run"},
+    {"rhythmgan.training.gan"},
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
@@ -81,7 +83,7 @@ import numpy as np, os.path
 from typing import TYPE_CHECKING
 from rhythmgan import lpd, __version__
 if TYPE_CHECKING:
-    from rhythmgan.train import Recipe
+    from rhythmgan.training.gan import Recipe
 def late():
     from . import bars
     from .models.gan import GAN
@@ -96,7 +98,7 @@ def late():
         "typing",
         "rhythmgan.lpd",
         "rhythmgan",
-        "rhythmgan.train",
+        "rhythmgan.training.gan",
         "rhythmgan.bars",
         "rhythmgan.models.gan",
         "torch",
@@ -140,7 +142,7 @@ def test_only_training_imports_lightning():
         for module in _imports(name, path.read_text(encoding="utf-8"))
         if module.partition(".")[0] in lightning
     }
-    assert importers == {"rhythmgan/train.py"}
+    assert importers == {f"rhythmgan/training/{room}.py" for room in ("gan", "run")}
 
 
 def _loaded_by(*modules):

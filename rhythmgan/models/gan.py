@@ -9,12 +9,11 @@ Courville 2013), because a discriminator that saw soft cells would only learn "i
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,12 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rhythmgan.bars import check_steps
-from rhythmgan.files import write_whole
 from rhythmgan.kit import GM9, Kit, kit_named
 from rhythmgan.latent import check_seed, seeds_to_z
+from rhythmgan.models.weights import bundled, load_weights, save_weights
 
 FORMAT = "rhythmgan.gan"
-VERSION = 1
 
 
 class Generator(nn.Module):
@@ -191,7 +189,6 @@ class GAN(nn.Module):
         self.generator = Generator(config.steps, kit.n_parts, config.z_dim, config.width)
         self.discriminator = Discriminator(config.steps, kit.n_parts, config.discriminator_width)
         self.encoder = Encoder(config.steps, kit.n_parts, config.z_dim, config.encoder_width)
-        self._double: Generator | None = None
 
     @property
     def kit(self) -> Kit:
@@ -270,20 +267,11 @@ class GAN(nn.Module):
             close = logits.abs().amin((1, 2)).cpu() < _CLEAR_MARGIN
             if close.any():
                 # on the CPU: not every accelerator has double precision
-                again = self._double_generator()(batch.cpu()[close].double())
+                double = copy.deepcopy(self.generator).cpu().double()
+                again = double(batch.cpu()[close].double())
                 cells[close] = again > 0
             bars[start : start + _DECODE_BATCH] = cells.numpy()
         return bars
-
-    def _double_generator(self) -> Generator:
-        if self._double is None:
-            kept = self.generator
-            double = Generator(kept.steps, kept.n_parts, kept.z_dim, kept.width).double()
-            double.load_state_dict(kept.state_dict())
-            # behind nn.Module's back: a copy is no submodule, and has no weights of its own to save
-            object.__setattr__(self, "_double", double)
-            return double
-        return self._double
 
 
 _TURNS = (0.1, 0.15, 0.1, 0.6)
@@ -291,28 +279,8 @@ _TURNS = (0.1, 0.15, 0.1, 0.6)
 
 
 def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str]) -> None:
-    """Write weights and config as one safetensors file, whole or not at all.
-
-    Args:
-        path: the file.
-        gan: what to save.
-        provenance: short facts for the reader: bars and songs trained on, steps, minutes.
-    """
-    from safetensors.torch import save
-
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "config": json.dumps(asdict(gan.config)),
-        "provenance": json.dumps(provenance),
-    }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in gan.state_dict().items()}
-    write_whole(path, save(tensors, metadata))
-
-
-def bundled_weights() -> Path:
-    """The weights that ship with the package."""
-    return Path(__file__).parent.parent / "weights" / "gan.safetensors"
+    """Write a GAN's weights; see ``save_weights``."""
+    save_weights(path, FORMAT, gan, asdict(gan.config), provenance)
 
 
 def load_gan(path: str | os.PathLike[str] | None = None) -> GAN:
@@ -322,43 +290,5 @@ def load_gan(path: str | os.PathLike[str] | None = None) -> GAN:
         ValueError: no weights file of a GAN of ours, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = bundled_weights() if path is None else Path(path)
-    metadata = read_metadata(path)
-    try:
-        gan = GAN(GANConfig(**json.loads(metadata["config"])))
-        gan.load_state_dict(load_file(path))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, RuntimeError, SafetensorError) as error:
-        # torch's first line says only that something is wrong, the next one what
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(f"{path}: the weights do not fit their config: {reason}") from None
-    if not all(tensor.isfinite().all() for tensor in gan.state_dict().values()):
-        raise ValueError(f"{path}: weights that are not finite: the training that made them failed")
-    return gan.eval().requires_grad_(False)
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Format, version, config and provenance of a weights file, without its weights.
-
-    Raises:
-        ValueError: no weights file of a GAN of ours, or one of another version.
-        OSError: it cannot be opened.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
-        pass
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: holds no weights of a rhythmgan GAN")
-    if metadata.get("version") != str(VERSION):
-        raise ValueError(
-            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {VERSION}"
-        )
-    return metadata
+    path = bundled("gan.safetensors") if path is None else path
+    return load_weights(path, FORMAT, lambda config: GAN(GANConfig(**config)))

@@ -17,8 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Words, load_patterns
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.models.gan import GANConfig, load_gan, read_metadata
-from rhythmgan.train import CHECKPOINT, GRID, RECIPE, WEIGHTS, GANTraining, Recipe, train_gan
+from rhythmgan.models.gan import GANConfig, load_gan
+from rhythmgan.models.weights import read_metadata
+from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, Recipe, train_gan
+from rhythmgan.training.run import CHECKPOINT, RECIPE
 
 SMALL = GANConfig(z_dim=8, width=24, discriminator_width=32, encoder_width=32)
 WIDER = GANConfig(z_dim=8, width=64, discriminator_width=64, encoder_width=64)
@@ -123,7 +125,7 @@ def _toy_onsets():
 
 def test_squared_gradient_by_hand():
     """D(x) = 3 x₀ − 2 x₁: the squared gradient is 13, whatever the bar."""
-    from rhythmgan.train import _squared_gradient
+    from rhythmgan.training.gan import _squared_gradient
 
     bars = torch.rand(5, 2, 1, requires_grad=True)
     logits = 3 * bars[:, 0, 0] - 2 * bars[:, 1, 0]
@@ -226,7 +228,7 @@ def test_killed_by_the_system_and_resumed(tmp_path):
     )
     run = subprocess.Popen(_command(*options), env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     started = time.monotonic()
-    while not (tmp_path / GRID).exists():
+    while not (tmp_path / CHECKPOINT).exists():
         assert run.poll() is None, run.stderr.read().decode()
         assert time.monotonic() - started < 120
         time.sleep(0.05)

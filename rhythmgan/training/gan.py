@@ -1,16 +1,11 @@
-"""Training a GAN with Lightning: the only room that imports it."""
+"""Training a GAN: as the decoder of an autoencoder first, then in the game."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import math
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +13,20 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Words
 from rhythmgan.draw import bars_to_image, write_png
-from rhythmgan.files import make_folder, write_whole
+from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, Generator, save_gan
+from rhythmgan.training.run import Progress, check_fits, digest, step_seed, train
 
-CHECKPOINT = "last.ckpt"
 WEIGHTS = "gan.safetensors"
-RECIPE = "recipe.json"
 GRID = "grid.png"
 
 _GRID_BARS = 36
-_STEPS_PER_EPOCH = 50
-"""Steps between checkpoints and pictures. Lightning counts them as an epoch, so that a run always
-resumes between two of its epochs."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +111,14 @@ class GANTraining(pl.LightningModule):
         self.steps_done = 0
         self.seconds = 0.0
 
+    @property
+    def total_steps(self) -> int:
+        return self.recipe.total_steps
+
+    @property
+    def phase(self) -> str:
+        return "pretrain" if self.steps_done < self.recipe.pretrain_steps else "play"
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         pretrained = [*self.gan.generator.parameters(), *self.gan.encoder.parameters()]
         return [
@@ -136,8 +132,8 @@ class GANTraining(pl.LightningModule):
             self.trainer.should_stop = True
             return
         started = time.perf_counter()
-        key = f"{self.recipe.seed} {self.steps_done} {self.global_rank}".encode()
-        random = torch.Generator(self.device).manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:7], "big"))
+        seed = step_seed(self.recipe.seed, self.steps_done, self.global_rank)
+        random = torch.Generator(self.device).manual_seed(seed)
         if self.steps_done < self.recipe.pretrain_steps:
             terms = self._pretrain(self.draw_bars(random), random)
         else:
@@ -234,6 +230,14 @@ class GANTraining(pl.LightningModule):
         gan.generator.load_state_dict(self.averaged.state_dict())
         return gan.eval().requires_grad_(False)
 
+    def keep(self, out: Path, provenance: Mapping[str, str]) -> np.ndarray:
+        """Write the weights, and the picture of the same seeds, which it returns."""
+        gan = self.finished_gan()
+        save_gan(out / WEIGHTS, gan, dict(provenance))
+        image = bars_to_image(gan.sample(_GRID_BARS), gan.kit, titles=[f"seed {i}" for i in range(_GRID_BARS)])
+        write_png(out / GRID, image)
+        return image
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"] = self.steps_done
         checkpoint["seconds"] = self.seconds
@@ -249,51 +253,6 @@ def _squared_gradient(logits: Tensor, bars: Tensor) -> Tensor:
     return gradient.square().sum((1, 2)).mean()
 
 
-class _Keeper(pl.Callback):
-    """After every epoch: the checkpoint, the weights and the picture of the same z; whole or as they were."""
-
-    def __init__(self, out: Path, provenance: dict[str, str]) -> None:
-        self.out = out
-        self.provenance = provenance
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, GANTraining)
-        part = self.out / f".{CHECKPOINT}.part"
-        try:
-            trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                os.replace(part, self.out / CHECKPOINT)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self.out / CHECKPOINT)) from None
-        if not trainer.is_global_zero:
-            return
-        gan = module.finished_gan()
-        facts = self.provenance | {
-            "trained_steps": str(module.steps_done),
-            "trained_minutes": f"{module.seconds / 60:.1f}",
-        }
-        save_gan(self.out / WEIGHTS, gan, facts)
-        image = bars_to_image(gan.sample(_GRID_BARS), gan.kit, titles=[f"seed {i}" for i in range(_GRID_BARS)])
-        write_png(self.out / GRID, image)
-        for logger in trainer.loggers:
-            assert isinstance(logger, TensorBoardLogger)
-            logger.experiment.add_image("bars", image, module.steps_done, dataformats="HWC")
-
-
-class _Progress(pl.Callback):
-    """Tells how far the run is, from where it was resumed on."""
-
-    def __init__(self, tell: Callable[[int, int, str], None]) -> None:
-        self.tell = tell
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, GANTraining)
-        if trainer.is_global_zero:
-            phase = "pretrain" if module.steps_done < module.recipe.pretrain_steps else "play"
-            self.tell(module.steps_done, module.recipe.total_steps, phase)
-
-
 def train_gan(
     words: Words,
     out: str | os.PathLike[str],
@@ -303,7 +262,7 @@ def train_gan(
     devices: int = 1,
     accelerator: str = "auto",
     precision: str = "32-true",
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train a GAN on each song's distinct bars; go on where a run in ``out`` was stopped.
 
@@ -331,101 +290,21 @@ def train_gan(
     """
     recipe = recipe or Recipe()
     config = config or GANConfig(kit=words.kit.name, steps=words.steps)
-    if (config.kit, config.steps) != (words.kit.name, words.steps):
-        raise ValueError(
-            f"the bars are of kit {words.kit.name} and {words.steps} steps, "
-            f"the networks of {config.kit} and {config.steps}"
-        )
     distinct = words.distinct()
-    if not len(distinct):
-        raise ValueError("there is nothing to train on: no song of the data falls into this split")
+    check_fits(distinct, config.kit, config.steps)
     out = make_folder(out)
-    run = {
-        "data": hashlib.sha256(distinct.words.astype("<u2").tobytes()).hexdigest(),
-        "config": asdict(config),
-        "recipe": asdict(recipe),
-        "devices": devices,
-    }
-    resumed = _check_same_run(out, run, recipe)
-    write_whole(out / RECIPE, (json.dumps(run, indent=2) + "\n").encode())
-
-    provenance = {
-        "trained_bars": str(len(distinct)),
-        "trained_songs": str(len(np.unique(distinct.song))),
-        "trained_seed": str(recipe.seed),
-    }
-    with _quiet_lightning():
-        module = GANTraining(config, recipe, distinct.words)
-        callbacks: list[pl.Callback] = [_Keeper(out, provenance)]
-        if progress:
-            callbacks.append(_Progress(progress))
-        try:
-            trainer = pl.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
-                precision=precision,  # type: ignore[arg-type]
-                max_epochs=-1,  # the module ends the run, after its steps
-                logger=TensorBoardLogger(out, name="", version=""),
-                callbacks=callbacks,
-                log_every_n_steps=10,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-            )
-        except MisconfigurationException as error:
-            raise ValueError(str(error).partition("\n")[0]) from None
-        # the module draws its own batches: all that is iterated here is the number of a step
-        batches: DataLoader[int] = DataLoader(range(_STEPS_PER_EPOCH), batch_size=None)  # type: ignore[arg-type]
-        try:
-            trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
-        except SystemExit:  # what Lightning makes of it
-            raise KeyboardInterrupt from None
+    train(
+        GANTraining(config, recipe, distinct.words),
+        out,
+        {"model": "gan", "data": digest(distinct.words), "config": asdict(config), "recipe": asdict(recipe)},
+        {
+            "trained_bars": str(len(distinct)),
+            "trained_songs": str(len(np.unique(distinct.song))),
+            "trained_seed": str(recipe.seed),
+        },
+        devices=devices,
+        accelerator=accelerator,
+        precision=precision,
+        progress=progress,
+    )
     return out / WEIGHTS
-
-
-def _check_same_run(out: Path, run: dict[str, Any], recipe: Recipe) -> Path | None:
-    """The checkpoint to go on from, if there is one: of the same data and options (more steps are welcome)."""
-    checkpoint = out / CHECKPOINT
-    if not checkpoint.exists():
-        return None
-    try:
-        there, here = _flat(json.loads((out / RECIPE).read_text())), _flat(run)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{out} holds a checkpoint but no readable {RECIPE}: choose another folder") from None
-    for name, value in here.items():
-        if name != "steps" and there.get(name) != value:
-            if name == "data":
-                raise ValueError(f"{out} holds a run on other data: choose another folder")
-            raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
-    try:
-        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["steps_done"]
-    except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
-        reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise ValueError(f"{checkpoint}: cannot be resumed, it is damaged or not ours: {reason}") from None
-    if done > recipe.total_steps:
-        raise ValueError(f"{out} holds a run of {done} steps in all, more than the {recipe.total_steps} asked for")
-    return checkpoint
-
-
-def _flat(run: dict[str, Any]) -> dict[str, Any]:
-    """Data and devices, the config's entries, the recipe's."""
-    config = {f"config {name}": value for name, value in run["config"].items()}
-    return {"data": run["data"], "devices": run["devices"]} | config | dict(run["recipe"])
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's notes on hardware and its advice on data loaders, which load nothing here."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*has no `.*` method.*|.*number of training batches.*")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

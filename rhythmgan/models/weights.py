@@ -1,0 +1,99 @@
+"""Weights files: what we trained, as safetensors with its config and where it comes from. Reading runs no code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from rhythmgan.files import write_whole
+
+VERSION = 1
+
+KINDS = {"rhythmgan.gan": "GAN"}
+"""What a weights file may hold, by the format that its metadata names."""
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def bundled(name: str) -> Path:
+    """A file that ships with the package, in its folder of weights."""
+    return Path(__file__).parent.parent / "weights" / name
+
+
+def save_weights(
+    path: str | os.PathLike[str], kind: str, model: nn.Module, config: Mapping[str, Any], provenance: Mapping[str, str]
+) -> None:
+    """Write weights and config as one safetensors file, whole or not at all.
+
+    Args:
+        path: the file.
+        kind: one of ``KINDS``.
+        model: what to save.
+        config: all that is needed, with the weights, to build the model again.
+        provenance: short facts for the reader: bars and songs trained on, steps, minutes.
+    """
+    from safetensors.torch import save
+
+    metadata = {
+        "format": kind,
+        "version": str(VERSION),
+        "config": json.dumps(dict(config)),
+        "provenance": json.dumps(dict(provenance)),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_whole(path, save(tensors, metadata))
+
+
+def load_weights(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Model]) -> Model:
+    """The model of a weights file, ready for use: ``build`` makes it from its config.
+
+    Raises:
+        ValueError: no weights file of this kind, one of another version, or a damaged one.
+        OSError: it cannot be opened.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    metadata = read_metadata(path)
+    if metadata["format"] != kind:
+        raise ValueError(f"{path}: holds no weights of a rhythmgan {KINDS[kind]}")
+    try:
+        model = build(json.loads(metadata["config"]))
+        model.load_state_dict(load_file(path))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, RuntimeError, SafetensorError) as error:
+        # torch's first line says only that something is wrong, the next one what
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"{path}: the weights do not fit their config: {reason}") from None
+    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+        raise ValueError(f"{path}: weights that are not finite: the training that made them failed")
+    return model.eval().requires_grad_(False)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Format, version, config and provenance of a weights file, without its weights.
+
+    Raises:
+        ValueError: no weights file of ours, or one of another version.
+        OSError: it cannot be opened.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
+        pass
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+    if metadata.get("format") not in KINDS:
+        raise ValueError(f"{path}: holds no weights of a rhythmgan model")
+    if metadata.get("version") != str(VERSION):
+        raise ValueError(
+            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {VERSION}"
+        )
+    return metadata
