@@ -1,4 +1,4 @@
-"""Drum bars from a GAN: sample them from seeds, take them away as MIDI.
+"""Drum bars from a GAN: sample them from seeds, measure and judge them, take them away as MIDI.
 
 >>> import rhythmgan
 >>> bars = rhythmgan.load_gan().sample(4, seed=0)
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rhythmgan.latent import interpolate
     from rhythmgan.midi import read_midi, write_midi
     from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.word_lstm import load_prior
+    from rhythmgan.reference import load_reference
     from rhythmgan.songs import prepare
 
 __version__ = "0.1.0"
@@ -28,6 +30,8 @@ __all__ = [
     "density",
     "interpolate",
     "load_gan",
+    "load_prior",
+    "load_reference",
     "load_words",
     "prepare",
     "read_midi",
@@ -42,8 +46,14 @@ _ROOMS = {
     "latent": ("interpolate",),
     "midi": ("read_midi", "write_midi"),
     "models.gan": ("load_gan",),
+    "models.word_lstm": ("load_prior",),
+    "reference": ("load_reference",),
     "songs": ("prepare",),
 }
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
 
 
 def __getattr__(name: str) -> Any:

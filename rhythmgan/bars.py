@@ -44,16 +44,22 @@ def check_steps(steps: int) -> int:
     return steps
 
 
-def bars_to_words(bars: np.ndarray) -> np.ndarray:
-    """bars (n, steps, parts) bool → words (n, steps) uint16, the first part the highest bit.
+def bars_to_words(bars: Array) -> Array:
+    """bars (n, steps, parts) bool → words (n, steps), the first part the highest bit.
+
+    NumPy in, NumPy uint16 out; torch in, torch int64 out, on the same device.
 
     Raises:
         ValueError: more than 16 parts.
     """
-    bars = np.asarray(bars)
     n_parts = bars.shape[-1]
     if n_parts > 16:
         raise ValueError(f"a word holds 16 parts at most, not {n_parts}")
+    if not isinstance(bars, np.ndarray):
+        import torch
+
+        values = 1 << torch.arange(n_parts - 1, -1, -1, device=bars.device)
+        return ((bars != 0) * values).sum(-1)
     weights = (1 << np.arange(n_parts - 1, -1, -1)).astype(np.uint16)
     return (bars.astype(bool) * weights).sum(-1, dtype=np.uint16)
 

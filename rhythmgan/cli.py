@@ -1,8 +1,9 @@
-"""The command line: ``rhythmgan prepare | train gan | sample | interpolate | info``."""
+"""The command line: ``rhythmgan prepare | train | sample | interpolate | evaluate | features | info``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt:
-        resumes = options.run in (_sample, _train_gan)
+        resumes = options.run in (_sample, _train_gan, _train_prior)
         print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
         return 130
     except MemoryError:
@@ -77,10 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     gan.add_argument("--seed", type=int, help="of weights, batches and noise")
     gan.add_argument("--z-dim", type=int, help="dimensions of z")
     gan.add_argument("--width", type=int, help="units of the generator's state")
-    gan.add_argument("--devices", type=_positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
-    gan.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"), help="(%(default)s)")
-    gan.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"), help="(%(default)s)")
-    gan.add_argument("--threads", type=_positive, help="CPU threads of each process (torch's choice)")
+    _add_machine_options(gan)
+
+    prior = train.add_parser(
+        "prior", help="the LSTM prior", description="Train the prior, or go on where a run in --out stopped."
+    )
+    prior.set_defaults(run=_train_prior)
+    prior.add_argument("--data", help="a words file or a text of bars (the textbook patterns that ship with rhythmgan)")
+    prior.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    prior.add_argument("--steps", type=int, help="batches at most (400; the bundled weights: 6000)")
+    prior.add_argument("--batch-size", type=int, help="bars in a batch (256)")
+    prior.add_argument("--seed", type=int, help="of weights, batches and dropout (0)")
+    prior.add_argument("--width", type=int, help="units of each layer (320)")
+    prior.add_argument("--layers", type=int, help="LSTMs on top of each other (1)")
+    prior.add_argument("--dropout", type=float, help="share of units that are left out in training (0.5)")
+    _add_machine_options(prior)
 
     sample = commands.add_parser("sample", help="generate bars from seeds", description="Generate bars from seeds.")
     sample.set_defaults(run=_sample)
@@ -110,6 +122,46 @@ def _parser() -> argparse.ArgumentParser:
     path.add_argument("--out", default="path", metavar="DIR", help="(%(default)s)")
     _add_output_options(path)
 
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="how like real bars a model's are",
+        description="Judge bars by those of songs that no model saw, beside real songs, copies and noise.",
+    )
+    evaluate.set_defaults(run=_evaluate)
+    evaluate.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="gan, prior, a weights file, a words file, an .npz of bars or a folder of MIDI (gan and prior)",
+    )
+    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a words file that `prepare` wrote")
+    evaluate.add_argument(
+        "--baseline",
+        action="append",
+        metavar="NAME",
+        help="only this one of memoriser, flipped, shuffle, markov, independent, prior; may be repeated (all)",
+    )
+    evaluate.add_argument("--out", metavar="DIR", help="folder for table.md, report.json and pictures (none)")
+    evaluate.add_argument("--split", choices=("valid", "test"), default="test", help="songs to judge by (%(default)s)")
+    evaluate.add_argument("--n", type=_positive, help="bars of each row (4000; 1000 with --quick)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of everything (%(default)s)")
+    evaluate.add_argument("--quick", action="store_true", help="1000 bars and one repeat: numbers that scatter")
+
+    features = commands.add_parser(
+        "features",
+        help="density, syncopation and 21 more of a file's bars",
+        description="Summarise the features of bars.",
+    )
+    features.set_defaults(run=_features)
+    features.add_argument("file", help="a words file, an .npz of bars, MIDI, or a folder of it")
+    features.add_argument(
+        "--split", choices=("train", "valid", "test", "all"), default="all", help="songs of a words file (%(default)s)"
+    )
+    features.add_argument("--all-bars", action="store_true", help="repeats too, not only each song's distinct bars")
+    features.add_argument(
+        "--reference", metavar="FILE", help="write what percentiles are measured by, as ships with the weights"
+    )
+
     info = commands.add_parser("info", help="what a file holds", description="Say what a file holds.")
     info.set_defaults(run=_info)
     info.add_argument("file", nargs="?", help="weights, words, MIDI, LPD .npz or a text of bars (the bundled weights)")
@@ -122,6 +174,13 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
     )
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--devices", type=_positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
+    parser.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"), help="(%(default)s)")
+    parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"), help="(%(default)s)")
+    parser.add_argument("--threads", type=_positive, help="CPU threads of each process (torch's choice)")
 
 
 def _positive(text: str) -> int:
@@ -218,6 +277,52 @@ def _train_gan(options: argparse.Namespace) -> None:
     print(f"next: rhythmgan sample --weights {weights}")
 
 
+def _train_prior(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_patterns, load_words
+
+    words = load_words(options.data) if options.data else load_patterns()
+    training, unseen = words.split("train"), words.split("valid")
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    if is_first:
+        n_train, n_unseen = (len(set(part.song.tolist())) for part in (training, unseen))
+        print(f"training on {n_train:,} songs, stopping by {n_unseen:,} others", file=sys.stderr)
+
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+    from rhythmgan.evaluate import likelihoods, likelihoods_table
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.models.word_lstm import WordLSTMConfig, load_prior
+    from rhythmgan.training.prior import PriorRecipe, train_prior
+
+    recipe = PriorRecipe(**_given(options, "steps", "batch_size", "seed"))
+    config = WordLSTMConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width", "layers", "dropout"))
+    with _bar("step") if is_first else nullcontext() as tell:
+        weights = train_prior(
+            training,
+            unseen,
+            options.out,
+            recipe,
+            config=config,
+            devices=options.devices,
+            accelerator=options.accelerator,
+            precision=options.precision,
+            progress=tell,
+        )
+    if not is_first:
+        return
+    nats = likelihoods(unseen, training, {"prior": load_prior(weights)})
+    print(likelihoods_table(nats, "the valid songs, which chose the weights"))
+    facts = json.loads(read_metadata(weights)["provenance"])
+    done, best = int(facts["trained_steps"]), int(facts["best_step"])
+    why = "all that were asked for" if done >= recipe.steps else "ended by the songs that it does not see"
+    print(f"\n{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
+    if options.data:
+        print(f"next: rhythmgan evaluate {weights} --data {options.data}")
+
+
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The options that were given; the others keep the default of the function they belong to."""
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
@@ -280,6 +385,57 @@ def _read_z(path: str, z_dim: int) -> np.ndarray:
     if z.ndim != 2 or z.shape[1] != z_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
         raise ValueError(f"{path}: expected finite floats (n, {z_dim}), found {z.dtype} {z.shape}")
     return z
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from rhythmgan.data import load_words
+    from rhythmgan.files import make_folder
+
+    words = load_words(options.data)
+    training, held = words.split("train"), words.split(options.split)
+    if options.out:
+        make_folder(options.out)  # a folder that cannot be written is told before the minutes of judging
+
+    from rhythmgan import evaluate as judge
+    from rhythmgan.baselines import SAMPLERS
+
+    protocol = judge.QUICK if options.quick else judge.Protocol()
+    protocol = replace(protocol, seed=options.seed, **({"n": options.n} if options.n else {}))
+    names = options.baseline or list(SAMPLERS)
+    inputs = options.inputs or ([] if options.baseline else ["gan", "prior"])
+    candidates = [judge.candidate(source, words.kit, words.steps) for source in inputs]
+    candidates += [judge.baseline(name, training) for name in names]
+    with _bar("row") as tell:
+        report = judge.evaluate(held, training, candidates, protocol, out=options.out, progress=tell)
+    print(judge.to_markdown(report), end="")
+    if protocol.repeats == 1:
+        print("\none halving only: C2ST scatters by about .02, nearer rows are not told apart", file=sys.stderr)
+    if options.out:
+        judge.write_report(report, options.out)
+        print(f"\n{Path(options.out).resolve()}: table.md, report.json, features-….png, samples-….png")
+
+
+def _features(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from rhythmgan.features import swing
+    from rhythmgan.midi import SUFFIXES, read_midi
+    from rhythmgan.reference import Reference, load_reference, save_reference
+    from rhythmgan.songs import load_bars
+
+    bars, _, kit = load_bars(options.file, split=options.split, distinct=not options.all_bars)
+    reference = Reference.of(bars, kit)
+    print(reference.to_markdown(load_reference()))
+    if Path(options.file).suffix.lower() in SUFFIXES:
+        hits = read_midi(options.file)
+        eighth = float(swing(hits.beat, np.zeros(len(hits.beat), int), 1))
+        print(
+            f"\nswing: {eighth:.3f} (.5 is straight, .667 a shuffle)" if eighth == eighth else "\nswing: no off-beats"
+        )
+    if options.reference:
+        save_reference(options.reference, reference)
 
 
 def _info(options: argparse.Namespace) -> None:

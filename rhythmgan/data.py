@@ -65,6 +65,20 @@ class Words:
         song = self.song.astype(np.int32)[:, None].view(np.uint16)
         return self.only(first_rows(np.concatenate([song, self.words.astype(np.uint16)], 1)))
 
+    def pairs(self) -> tuple[np.ndarray, Words]:
+        """Each song's distinct pairs of neighbouring bars, the first of each.
+
+        Returns:
+            The words of the bars before, (n, steps), and the bars that follow them.
+        """
+        follows = np.zeros(len(self), bool)
+        follows[1:] = (self.origin[1:] == self.origin[:-1]) & (self.bar[1:] == self.bar[:-1] + 1)
+        rows = np.flatnonzero(follows)
+        song = self.song[rows].astype(np.int32)[:, None].view(np.uint16)
+        words = self.words.astype(np.uint16)
+        rows = rows[first_rows(np.concatenate([song, words[rows - 1], words[rows]], 1))]
+        return self.words[rows - 1], self.only(rows)
+
     def only(self, rows: np.ndarray) -> Words:
         """The bars of these rows (indices or a mask); the names stay."""
         return Words(

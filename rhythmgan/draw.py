@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -80,6 +82,48 @@ def bars_to_image(
                     colour = tuple((255 - (255 - hue) * shade[step]).astype(int).tolist())
                 pen.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=colour)
     return np.asarray(sheet)
+
+
+_HISTOGRAMS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("stepfilled", {"color": "#888888", "alpha": 0.75}),
+    ("step", {"color": "#d55e00", "linewidth": 1.6}),
+)
+
+
+def histograms_to_image(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], first: str, second: str) -> np.ndarray:
+    """Histograms of features of two sets over each other → (height, width, 3) uint8.
+
+    Args:
+        pairs: name of a feature → its values in the first set and in the second, each (n,).
+        first: what the first set is called.
+        second: what the second set is called.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure = Figure((4 * columns, 2.6 * rows + 0.5), layout="constrained")
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib types only some of it
+    for axes, (name, both) in zip(figure.subplots(rows, columns, squeeze=False).flat, pairs.items(), strict=False):
+        low, high = min(values.min() for values in both), max(values.max() for values in both)
+        whole = all(np.array_equal(values, values.round()) for values in both)
+        edges = np.arange(low, high + 2) - 0.5 if whole and high - low < 60 else np.linspace(low, high + 1e-9, 31)
+        drawn = [
+            axes.hist(values, edges, weights=np.full(len(values), 1 / len(values)), histtype=kind, **style)[2][0]
+            for values, (kind, style) in zip(both, _HISTOGRAMS, strict=True)
+        ]
+        axes.set_title(name, fontsize=10)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylabel("share of bars", fontsize=8)
+    legend = figure.legend(drawn, [first, second], loc="outside upper center", ncols=2, fontsize=9, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a file may be called anything
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:

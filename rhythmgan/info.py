@@ -51,8 +51,13 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
 
 def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
     from rhythmgan.models.weights import KINDS, bundled, read_metadata
+    from rhythmgan.reference import load_reference
 
     path = bundled("gan.safetensors") if path is None else Path(path)
+    if path.name == bundled("reference.safetensors").name:
+        reference = load_reference(path)
+        facts = {"kit": reference.kit.name, "steps": str(reference.steps), "bars": f"{reference.n_bars:,}"}
+        return {"file": str(path), "holds": "a reference of features"} | facts
     metadata = read_metadata(path)
     size = {
         "file": str(path),

@@ -46,6 +46,22 @@ def seeds_to_z(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> 
     Raises:
         ValueError: a seed is negative, too large or no whole number.
     """
+    uniform = seeds_to_uniform(seeds, 2 * dim, stream)
+    radius = np.sqrt(-2 * np.log(uniform[:, :dim]))
+    return (radius * np.cos(2 * np.pi * uniform[:, dim:])).astype(np.float32)
+
+
+def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> np.ndarray:
+    """Numbers of seeds, even over (0, 1], each row a function of its own seed alone: (n, dim) float64.
+
+    Args:
+        seeds: (n,) ints, 0 to 2^63 − 1.
+        dim: numbers of each.
+        stream: other, independent numbers for the same seed.
+
+    Raises:
+        ValueError: a seed is negative, too large or no whole number.
+    """
     if not isinstance(seeds, np.ndarray):
         for seed in seeds:
             check_seed(seed)
@@ -54,12 +70,10 @@ def seeds_to_z(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> 
         raise ValueError(f"seeds are whole numbers from 0 to {MAX_SEED}")
     with np.errstate(over="ignore"):
         key = _mix(_mix(seeds.astype(np.uint64) + _GOLDEN) + np.uint64(stream) * _GOLDEN)
-        counter = np.arange(2 * dim, dtype=np.uint64) + np.uint64(1)
+        counter = np.arange(dim, dtype=np.uint64) + np.uint64(1)
         bits = _mix(key[:, None] + counter * _GOLDEN)
-    # 53 bits each, in (0, 1]: the logarithm stays finite
-    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
-    radius = np.sqrt(-2 * np.log(uniform[:, :dim]))
-    return (radius * np.cos(2 * np.pi * uniform[:, dim:])).astype(np.float32)
+    # 53 bits each, in (0, 1]: a logarithm stays finite
+    return ((bits >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
 
 
 def interpolate(start: np.ndarray, end: np.ndarray, frames: int, mode: Mode = "slerp") -> np.ndarray:

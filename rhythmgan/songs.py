@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import logging
 import multiprocessing
@@ -18,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from rhythmgan import lpd, midi
-from rhythmgan.bars import bars_to_words, check_steps
-from rhythmgan.data import Words, first_rows
-from rhythmgan.files import write_whole
+from rhythmgan.bars import STEPS, bars_to_words, check_steps, words_to_bars
+from rhythmgan.data import Split, Words, first_rows, load_words
+from rhythmgan.files import read_npz, write_whole
 from rhythmgan.grid import NoBars, cut_or_say_why
-from rhythmgan.kit import GM9, Kit, kit_named
+from rhythmgan.kit import GM9, KITS, Kit, kit_named
 
 
 @dataclass
@@ -138,6 +139,62 @@ def prepare(
         count.n_songs = len(np.unique(mine.song))
         count.n_song_bars = len(mine.distinct()) if len(mine) else 0
     return words, counts
+
+
+def load_bars(
+    path: str | os.PathLike[str],
+    kit: Kit | None = None,
+    steps: int | None = None,
+    *,
+    split: Split = "all",
+    distinct: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None, Kit]:
+    """Bars of whatever holds any: a words file, an .npz with ``bars``, a text, MIDI, or a folder of songs.
+
+    Args:
+        path: the file or folder.
+        kit: what songs are read into; by default GM9. A file of bars has its own.
+        steps: the grid that songs are read on; by default 16. A file of bars has its own.
+        split: which songs of a words file.
+        distinct: only each song's distinct bars, of a words file.
+
+    Returns:
+        The bars (n, steps, parts) bool; the song of each (n,) ints, or None where there is one or none is known;
+        and their kit. What files of a folder gave no bars is logged.
+
+    Raises:
+        ValueError: no bars in it.
+        OSError: it cannot be opened.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix in (".npz", ".txt"):
+        members = read_npz(path, "a file of bars") if path.suffix == ".npz" else {}
+        if "bars" in members:
+            bars = members["bars"]
+            found = next((kit for kit in KITS.values() if bars.ndim == 3 and kit.n_parts == bars.shape[2]), None)
+            if found is None or bars.dtype != bool or not len(bars) or bars.shape[1] not in STEPS:
+                raise ValueError(
+                    f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
+                )
+            return bars, None, found
+        if not members or "words" in members:
+            words = load_words(path).split(split)
+            if not len(words):
+                raise ValueError(f"{path}: no song of it falls into the {split} split")
+            words = words.distinct() if distinct else words
+            return words_to_bars(words.words, words.kit.n_parts), words.song, words.kit
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    try:
+        words, (count,) = prepare([path], kit or GM9, steps or 16)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if count.named:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in count.none.most_common())
+        logging.getLogger(__name__).warning("%s: %d files gave no bars: %s", path, len(count.named), reasons)
+    # one song is a file of bars, not songs to be kept apart
+    song = words.song if len(words.songs) > 1 else None
+    return words_to_bars(words.words, words.kit.n_parts), song, words.kit
 
 
 def _words(result: _Read) -> np.ndarray:

@@ -31,6 +31,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_words(shared):
+    """All of the real data, prepared."""
+    from rhythmgan.songs import prepare
+
+    return prepare([shared / name for name in ("lakh", "lpd", "groove")])[0]
+
+
+@pytest.fixture(scope="session")
 def one_thread() -> None:
     """For tests that need torch: import it, with one thread."""
     import torch

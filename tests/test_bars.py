@@ -45,6 +45,15 @@ def test_words_by_hand():
     assert bars_to_words(_bar(12, 7, s3=(0, 6)))[3] == 65
 
 
+def test_tensors_stay_tensors():
+    torch = pytest.importorskip("torch")
+    bars = _bar(s0=(0, 8), s5=(1, 2), s15=range(9))[None]
+    words = bars_to_words(torch.from_numpy(bars))
+    assert words.dtype == torch.int64
+    np.testing.assert_array_equal(words, bars_to_words(bars))
+    assert torch.equal(words_to_bars(words, 9), torch.from_numpy(bars))
+
+
 @every_kit
 @every_grid
 def test_words_bars_text_round_trip(kit, steps):

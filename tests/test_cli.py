@@ -1,5 +1,6 @@
 """The commands as a user types them, by subprocess: what they make, and one clear line for what is wrong."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,12 +8,15 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from rhythmgan.data import load_words, patterns_path
+from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.data import Words, load_words, patterns_path, save_words
 from rhythmgan.grid import cut
 from rhythmgan.kit import GM9
 from rhythmgan.midi import read_midi, write_midi
 from rhythmgan.models.weights import bundled
+from rhythmgan.reference import load_reference
 
 
 def _run(*arguments, module="rhythmgan", **options):
@@ -240,3 +244,111 @@ def test_rl_tuner_says_what_it_will_do():
 
 def test_bundled_weights_are_a_few_megabytes():
     assert bundled("gan.safetensors").stat().st_size < 8 << 20
+
+
+@pytest.fixture(scope="module")
+def words_file(tmp_path_factory):
+    """A words file of 200 made-up songs: a rock beat each, with hits of its own added."""
+    rng = np.random.default_rng(99)
+    beat = np.zeros((16, 9), bool)
+    beat[[0, 8], 0] = beat[[4, 12], 1] = beat[::2, 2] = True
+    bars = np.repeat(beat[None], 1600, 0) | (rng.random((1600, 16, 9)) < 0.12)
+    number = np.arange(1600, dtype=np.int32)
+    names = tuple(f"song {i}" for i in range(200))
+    words = Words(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9)
+    path = tmp_path_factory.mktemp("words") / "bars.npz"
+    save_words(path, words)
+    return path
+
+
+def _rows(table):
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if "|" in line]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_evaluate_prints_a_table_and_writes_what_it_says(words_file, tmp_path):
+    options = ("--data", words_file, "--quick", "--n", 150)
+    done = _run("evaluate", *options, "--baseline", "memoriser", "--baseline", "independent", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows = _rows(done.stdout)
+    assert next(iter(rows)) == "bars"
+    assert list(rows)[2:6] == ["real, held-out songs", "real, training songs", "memoriser", "independent cells"]
+    assert len({len(row) for row in list(rows.values())[:6]}) == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [row["name"] for row in report["rows"]] == list(rows)[2:6]
+    assert report["rows"][2]["copies"] == 1
+    assert report["rows"][2]["nearest"] == 0
+    assert report["rows"][3]["copies"] < 0.1
+    assert (tmp_path / "out" / "table.md").read_text().strip() in done.stdout
+    for name in ("1-real--training-songs", "2-memoriser", "3-independent-cells"):
+        for kind in ("features", "samples"):
+            with Image.open(tmp_path / "out" / f"{kind}-{name}.png") as picture:
+                assert min(picture.size) > 100
+    again = _run("evaluate", *options, "--baseline", "memoriser", "--baseline", "independent")
+    assert again.stdout.strip() == (tmp_path / "out" / "table.md").read_text().strip()
+
+
+def test_evaluate_takes_what_sample_makes(words_file, tmp_path):
+    """The same bars as MIDI and as .npz have the same row, but for bars without a hit, which no MIDI file gives."""
+    _run("sample", "--n", 120, "--format", "midi,npz", "--out", tmp_path / "s")
+    archive = tmp_path / "s" / "seeds-000000-000119.npz"
+    done = _run("evaluate", archive, tmp_path / "s", "gan", "--data", words_file, "--quick", "--n", 100)
+    assert done.returncode == 0, done.stderr
+    rows = _rows(done.stdout)
+    assert list(rows)[4:7] == [str(archive), str(tmp_path / "s"), "GAN"]
+    from_file, from_midi = (rows[str(path)] for path in (archive, tmp_path / "s"))
+    assert abs(float(from_file[14]) - float(from_midi[14])) < 1.5  # onsets
+    assert "independent cells" in rows
+
+
+def test_evaluate_without_inputs_judges_the_bundled_models(words_file):
+    done = _run("evaluate", "--data", words_file, "--quick", "--n", 100)
+    assert done.returncode == 0, done.stderr
+    rows = _rows(done.stdout)
+    for name in ("GAN", "prior", "memoriser", "order-1 Markov"):
+        assert name in rows
+    assert float(rows["uniform"][0]) == pytest.approx(np.log(512), abs=1e-3)
+    assert float(rows["prior"][0]) != float(rows["uniform"][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nothing.npz",), "nothing.npz: No such file or directory"),
+        (("--baseline", "nosuch"), "no baseline is called 'nosuch'; there are memoriser"),
+        (("gan", "--split", "valid", "--seed", "-1"), "seeds are whole numbers"),
+        ((".",), "no"),
+    ],
+)
+def test_evaluate_refuses_in_one_line(words_file, tmp_path, arguments, says):
+    _refused("evaluate", *arguments, "--data", words_file, "--quick", says=says, cwd=tmp_path)
+
+
+def test_evaluate_refuses_another_grid(tmp_path):
+    _run("prepare", patterns_path().parent, "--out", tmp_path / "x.npz")
+    bars = np.zeros((400, 12, 9), bool)
+    bars[np.arange(400), np.arange(400) % 12, np.arange(400) % 9] = True
+    bars[np.arange(400), np.arange(400) % 11, 0] = True
+    number = np.arange(400, dtype=np.int32)
+    names = tuple(map(str, range(400)))
+    save_words(tmp_path / "triplets.npz", Words(bars_to_words(bars), number, number, number, names, names, GM9))
+    says = "the bundled gan makes bars of kit gm9 and 16 steps, the data has kit gm9 and 12"
+    _refused("evaluate", "gan", "--data", tmp_path / "triplets.npz", says=says)
+
+
+def test_features_are_summed_up_and_kept(words_file, tmp_path):
+    done = _run("features", words_file, "--split", "train", "--reference", tmp_path / "ref.safetensors")
+    assert done.returncode == 0, done.stderr
+    rows = _rows(done.stdout)
+    words = load_words(words_file).split("train").distinct()
+    assert float(rows["density"][0]) == pytest.approx(words_to_bars(words.words, 9).sum((1, 2)).mean(), rel=1e-3)
+    assert {"syncopation", "Witek", "nPVI"} < set(rows)
+    assert load_reference(tmp_path / "ref.safetensors").n_bars == len(words)
+    _refused("features", tmp_path / "ref.safetensors", says="ref.safetensors: no bars in 1 files: 1 unreadable")
+
+
+def test_the_reference_that_ships_knows_percentiles():
+    reference = load_reference()
+    assert reference.n_bars > 18_000
+    assert 45 < reference.percentile("density", 17) < 55
+    assert reference.value("density", 50) == 17

@@ -564,6 +564,83 @@ def test_a_file_that_kills_its_reader_costs_only_itself(tmp_path, save_lpd, monk
     assert len(words) == len(alone) - 3
 
 
+# -- pairs of neighbouring bars ------------------------------------------------------------------
+
+
+def _in_a_row(*bars, songs=2):
+    """Words of (song, file, place in the file, the word that fills the bar)."""
+    song, origin, bar, word = (np.array(column) for column in zip(*bars, strict=True))
+    return Words(
+        np.repeat(word[:, None], 16, 1).astype(np.uint16),
+        song.astype(np.int32),
+        origin.astype(np.int32),
+        bar.astype(np.int32),
+        tuple(f"song {i}" for i in range(songs)),
+        tuple(f"{i}.mid" for i in range(origin.max() + 1)),
+        GM9,
+    )
+
+
+def test_pairs_by_hand():
+    words = _in_a_row(
+        (0, 0, 0, 7),
+        (0, 0, 1, 8),  # 7 8
+        (0, 0, 2, 7),  # 8 7: the other way round is another pair
+        (0, 0, 3, 8),  # 7 8 again
+        (0, 0, 5, 9),  # after a gap: a bar was silent
+        (0, 0, 6, 9),  # 9 9
+        (0, 0, 7, 9),  # 9 9 again
+        (0, 1, 8, 5),  # another file, though its number follows
+        (0, 1, 9, 7),  # 5 7
+        (0, 1, 10, 8),  # 7 8 in another version of the song
+        (1, 2, 0, 7),  # another song
+        (1, 2, 1, 8),  # 7 8 of its own
+    )
+    before, after = words.pairs()
+    assert before.shape == (5, 16)
+    assert before[:, 3].tolist() == [7, 8, 9, 5, 7]
+    assert after.words[:, 3].tolist() == [8, 7, 9, 7, 8]
+    assert after.song.tolist() == [0, 0, 0, 0, 1]
+    assert after.origin.tolist() == [0, 0, 0, 1, 2]
+    assert after.bar.tolist() == [1, 2, 6, 9, 1]
+    assert (after.songs, after.origins, after.kit) == (words.songs, words.origins, words.kit)
+    assert before.dtype == after.words.dtype == np.uint16
+
+
+def test_pairs_differ_by_any_step():
+    words = _in_a_row(*((0, 0, bar, 7) for bar in range(6)))
+    words.words[4, 15] = 6
+    before, after = words.pairs()
+    assert before[:, 15].tolist() == [7, 7, 6]
+    assert after.words[:, 15].tolist() == [7, 6, 7]
+
+
+def test_pairs_are_the_slow_loop():
+    rng = np.random.default_rng(0)
+    n = 400
+    origin = np.sort(rng.integers(0, 12, n))
+    bar = np.concatenate([np.cumsum(rng.integers(1, 3, (origin == i).sum())) for i in range(12)])
+    words = _in_a_row(*zip(origin // 2, origin, bar, rng.integers(1, 4, n), strict=True), songs=6)
+    found, seen = [], set()
+    for row in range(1, n):
+        pair = (words.song[row], words.words[row - 1].tobytes(), words.words[row].tobytes())
+        if origin[row] == origin[row - 1] and bar[row] == bar[row - 1] + 1 and pair not in seen:
+            seen.add(pair)
+            found.append(row)
+    before, after = words.pairs()
+    assert 40 < len(found) < n
+    _assert_same(after, words.only(np.array(found)))
+    np.testing.assert_array_equal(before, words.words[np.array(found) - 1])
+
+
+def test_pairs_of_next_to_nothing():
+    for words in (_words(1), _words(4).only(np.zeros(4, bool)), _words(6)):  # whose files skip every other bar
+        before, after = words.pairs()
+        assert before.shape == (0, 16)
+        assert len(after) == 0
+        assert after.steps == 16
+
+
 # -- prepare: what a song is ---------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from rhythmgan.bars import STEPS
-from rhythmgan.draw import bars_to_image, write_png
+from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.kit import GM9, JAKI5, KITS
 
 PAPER = (250, 249, 246)
@@ -137,3 +137,90 @@ def test_a_png_reads_back(tmp_path):
         assert read.mode == "RGB"
         np.testing.assert_array_equal(np.asarray(read), image)
     assert [child.name for child in tmp_path.iterdir()] == ["bars.png"]
+
+
+# -- histograms ----------------------------------------------------------------------------------
+
+
+def _features(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "density": rng.integers(0, 40, n).astype(float),
+        "off-beat share": rng.random(n),
+        "nPVI": rng.random(n) * 200,
+    }
+
+
+def _pairs(first, second):
+    return {name: (first[name], second[name]) for name in first}
+
+
+@pytest.mark.parametrize(("n", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 3), (6, 2, 3), (7, 3, 3)])
+def test_histograms_stand_three_in_a_row(n, rows, columns):
+    values = np.arange(10.0)
+    image = histograms_to_image({f"feature {i}": (values, values + 1) for i in range(n)}, "real", "GAN")
+    assert image.dtype == np.uint8
+    assert image.shape == (260 * rows + 50, 400 * columns, 3)
+
+
+def test_histograms_are_the_same_again():
+    pairs = _pairs(_features(), _features(seed=1))
+    image = histograms_to_image(pairs, "real", "GAN")
+    np.testing.assert_array_equal(histograms_to_image(pairs, "real", "GAN"), image)
+    image[:] = 0  # and the caller's own
+    assert histograms_to_image(pairs, "real", "GAN").any()
+
+
+def test_histograms_show_both_sets_and_what_they_are_called():
+    first, second = _features(), _features(seed=1)
+    image = histograms_to_image(_pairs(first, second), "real", "GAN")
+    for pairs, names in (
+        (_pairs(second, second), ("real", "GAN")),
+        (_pairs(first, first), ("real", "GAN")),
+        (_pairs(first, second), ("songs", "GAN")),
+        (_pairs(first, second), ("real", "prior")),
+    ):
+        other = histograms_to_image(pairs, *names)
+        assert other.shape != image.shape or (other != image).any()
+
+
+def test_the_first_set_is_grey_and_the_second_in_colour():
+    """Small values in the one, large ones in the other."""
+    rng = np.random.default_rng(0)
+    low, high = rng.random(200), 9 + rng.random(200)
+    for pair, grey_is_left in (((low, high), True), ((high, low), False)):
+        picture = histograms_to_image({"x": pair}, "real", "GAN")[70:, 60:].astype(int)  # below the names
+        in_colour = np.ptp(picture, axis=2) > 100
+        is_grey = (np.ptp(picture, axis=2) < 10) & (picture.mean(2) > 120) & (picture.mean(2) < 200)
+        assert min(in_colour.sum(), is_grey.sum()) > 100
+        assert (np.median(np.nonzero(is_grey)[1]) < np.median(np.nonzero(in_colour)[1])) == grey_is_left
+
+
+def test_histograms_are_shares_of_a_set():
+    """A set ten times as large with the same shares looks the same."""
+    first, second = _features(), _features(seed=1)
+    larger = {name: np.tile(values, 10) for name, values in second.items()}
+    small, large = (histograms_to_image(_pairs(first, other), "real", "GAN") for other in (second, larger))
+    assert (small != large).any(2).mean() < 0.001  # but for rounding
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, 1 / 3, 1000.5])
+def test_histograms_of_what_does_not_vary(value):
+    same = np.full(20, value)
+    for other in (same, same + 1, np.append(same, value + 100)):
+        image = histograms_to_image({"constant": (same, other)}, "real", "GAN")
+        assert (np.ptp(image.reshape(-1, 3).astype(int), axis=1) > 60).sum() > 10
+
+
+@pytest.mark.parametrize("name", ["$#$.npz", "a_b.npz", "x" * 300, "out/{1}%.npz", "a $\\x$ b"])
+def test_histograms_of_any_name(name):
+    """A name is text, not mathematics."""
+    values = np.arange(10.0)
+    assert histograms_to_image({"density": (values, values)}, "real", name).shape[2] == 3
+
+
+def test_histograms_name_files_that_begin_with_an_underscore():
+    """Which matplotlib takes for a label that is not to be shown."""
+    values = np.arange(10.0)
+    short, long = (histograms_to_image({"density": (values, values)}, "real", name) for name in ("_a.npz", "_b c.npz"))
+    assert (short != long).any()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhythmgan.latent import MAX_SEED, interpolate, seeds_to_z
+from rhythmgan.latent import MAX_SEED, interpolate, seeds_to_uniform, seeds_to_z
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -30,6 +30,20 @@ def _z(seed, dim, stream=0):
 def test_the_oracle_is_splitmix64():
     # the first outputs of the reference implementation for seed 0
     assert [_mix(_GOLDEN * i & _MASK) for i in (1, 2)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
+
+
+def test_uniform_numbers_are_those_of_the_oracle():
+    """Each the top 53 bits of one output of SplitMix64, from (0, 1]; z is made of the same."""
+    found = seeds_to_uniform([7, 9], 5)
+    assert found.shape == (2, 5)
+    z = seeds_to_z([7, 9], 2)
+    radius, angle = np.sqrt(-2 * np.log(seeds_to_uniform([7, 9], 4)[:, :2])), seeds_to_uniform([7, 9], 4)[:, 2:]
+    np.testing.assert_allclose(z, radius * np.cos(2 * np.pi * angle), rtol=1e-6)
+    np.testing.assert_array_equal(found[1], seeds_to_uniform(np.array([9]), 5)[0])
+    many = seeds_to_uniform(np.arange(20_000), 3)
+    assert 0 < many.min() < many.max() <= 1
+    np.testing.assert_allclose(many.mean(0), 0.5, atol=0.01)
+    np.testing.assert_allclose(np.histogram(many, 10, (0, 1))[0] / many.size, 0.1, atol=0.005)
 
 
 def test_golden_values():

@@ -14,7 +14,7 @@ from rhythmgan.files import write_whole
 
 VERSION = 1
 
-KINDS = {"rhythmgan.gan": "GAN"}
+KINDS = {"rhythmgan.gan": "GAN", "rhythmgan.word_lstm": "prior"}
 """What a weights file may hold, by the format that its metadata names."""
 
 Model = TypeVar("Model", bound=nn.Module)

@@ -1,0 +1,68 @@
+"""Bars that the prior judges and draws per second on one CPU core, beside its matrix products alone.
+
+Run: python benchmarks/prior.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+from rhythmgan.models.word_lstm import WordLSTM, load_prior
+
+_BATCH = 1024
+
+
+def _bare_products(prior: WordLSTM) -> Callable[[], None]:
+    """The matrix products that ``log_prob`` cannot do without for a batch, with nothing between them."""
+    steps = prior.config.steps
+    weights = [weight for name, weight in prior.lstm.named_parameters() if name.startswith("weight")]
+    given = [torch.randn(_BATCH * steps, weight.shape[1]) for weight in weights]
+    states = torch.randn(_BATCH, prior.config.width)
+    out = torch.randn(_BATCH * steps, prior.config.width)
+    words = torch.randn(prior.config.word_width, prior.n_words)
+
+    def products() -> None:
+        for weight, values in zip(weights, given, strict=True):
+            if weight.shape[1] == prior.config.width and values.shape[1] == prior.config.width:
+                for _ in range(steps):  # a state needs the one before it
+                    states @ weight.T
+            else:
+                values @ weight.T
+        (out @ prior.to_words.weight.T) @ words
+
+    return products
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", help="a weights file (the bundled one)")
+    parser.add_argument("--rounds", type=int, default=5, help="the best of so many, in turn (%(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    prior = load_prior(options.weights)
+    bars = torch.from_numpy(prior.sample(_BATCH))
+    runs: dict[str, Callable[[], object]] = {
+        "log_prob()": lambda: prior.log_prob(bars),
+        "the matrix products bare": _bare_products(prior),
+        "log_prob(), given the bar before": lambda: prior.log_prob(bars, bars),
+        "sample(), in double precision": lambda: prior.sample(_BATCH),
+    }
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(options.rounds):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - started)
+    floor = best["the matrix products bare"]
+    print("| one core | bars per second | share of the bare products |\n| --- | ---: | ---: |")
+    for name, seconds in best.items():
+        print(f"| {name} | {_BATCH / seconds:,.0f} | {floor / seconds:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Views of bars: what else a drummer might have played, labelled, so that a model need not take it for real."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rhythmgan.bars import BEATS
+from rhythmgan.kit import STREAMS, Kit
+
+REAL = 0
+"""The label of a bar as it is. 1, 2 and 3 are bars that begin so many beats later; then come the two below."""
+THINNED = BEATS
+EXCHANGED = BEATS + 1
+N_VIEWS = BEATS + 2
+
+_KEPT = 0.75
+
+
+def exchanges(kit: Kit) -> Tensor:
+    """Orders of the parts (m, parts) in which two of one stream have changed places; the kick stays alone."""
+    found = []
+    for stream in STREAMS:
+        parts = kit.parts_of(stream)
+        for first in parts:
+            for second in parts[parts.index(first) + 1 :]:
+                order = list(range(kit.n_parts))
+                order[first], order[second] = second, first
+                found.append(order)
+    return torch.tensor(found)
+
+
+def draw_views(n: int, share: float, random: torch.Generator, device: torch.device) -> Tensor:
+    """A label for each of n bars: ``REAL`` but for a share, in which beats, thinning and exchange come alike."""
+    kind = torch.rand(n, generator=random, device=device) / max(share, 1e-9)
+    beats = torch.randint(1, BEATS, (n,), generator=random, device=device)
+    view = torch.where(kind < 1 / 3, beats, torch.where(kind < 2 / 3, THINNED, EXCHANGED))
+    return torch.where(kind < 1, view, REAL)
+
+
+def apply_views(bars: Tensor, view: Tensor, kit: Kit, random: torch.Generator) -> Tensor:
+    """The views of bars.
+
+    Args:
+        bars: (n, …, steps, parts) bool; bars of one row, as a bar and the one before it, are treated alike.
+        view: (n,) labels.
+        kit: what the parts are.
+        random: which parts are left out, each with chance 1/4, and which two change places.
+
+    Returns:
+        Bars of the same shape.
+    """
+    n, steps, n_parts = len(bars), bars.shape[-2], bars.shape[-1]
+    flat = bars.reshape(n, -1, steps, n_parts)
+    beats = torch.where(view < BEATS, view, 0)
+    step = (torch.arange(steps, device=bars.device) + beats[:, None] * (steps // BEATS)) % steps
+    flat = flat.gather(2, step[:, None, :, None].expand_as(flat))
+    kept = torch.rand(n, n_parts, generator=random, device=bars.device) < _KEPT
+    flat = flat & (kept | (view != THINNED)[:, None])[:, None, None]
+    orders = exchanges(kit).to(bars.device)
+    order = orders[torch.randint(len(orders), (n,), generator=random, device=bars.device)]
+    order = torch.where((view == EXCHANGED)[:, None], order, torch.arange(n_parts, device=bars.device))
+    return flat.gather(3, order[:, None, None].expand_as(flat)).reshape(bars.shape)

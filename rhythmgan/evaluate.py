@@ -1,0 +1,354 @@
+"""One table that a memoriser, noise, an untuned prior and real songs all stand in beside a model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rhythmgan import features, metrics
+from rhythmgan.bars import words_to_bars
+from rhythmgan.baselines import COUNTED, SAMPLERS, Sampler
+from rhythmgan.data import Words
+from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
+from rhythmgan.files import make_folder, write_whole
+from rhythmgan.kit import Kit
+from rhythmgan.latent import check_seed
+from rhythmgan.models.gan import FORMAT as GAN_FORMAT
+from rhythmgan.models.gan import load_gan
+from rhythmgan.models.weights import read_metadata
+from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.songs import load_bars
+
+FEATURES = (
+    "density",
+    "kick density",
+    "drums density",
+    "cymbals density",
+    "low syncopation",
+    "mid syncopation",
+    "high syncopation",
+    "step density",
+    "off-beat share",
+    "parts used",
+)
+"""The features that precision, recall, density, coverage, FD, overlap and divergence are measured on."""
+
+_PLOTTED = ("density", "syncopation", "step density", "off-beat share", "parts used", "repetition")
+
+MIN_BARS = 100
+
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("bars", "n", ",d"),
+    ("c2st", "C2ST", ".3f"),
+    ("spread", "±", ".3f"),
+    ("trees", "trees", ".3f"),
+    ("mlp", "MLP", ".3f"),
+    ("fd", "FD", ".2f"),
+    ("precision", "precision", ".2f"),
+    ("recall", "recall", ".2f"),
+    ("density", "PR density", ".2f"),
+    ("coverage", "coverage", ".2f"),
+    ("overlap", "OA", ".2f"),
+    ("divergence", "KLD", ".3f"),
+    ("copies", "copies", ".3f"),
+    ("nearest", "nearest", ".0f"),
+    ("unique", "unique", ".3f"),
+    ("unique_of", "of", ",d"),
+    ("onsets", "onsets", ".1f"),
+    ("empty", "empty", ".3f"),
+    ("parts", "parts", ".2f"),
+    ("pattern", "DP", ".3f"),
+)
+"""Of each number of a row: its key, its head in the table, its format."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Bars to judge.
+
+    Attributes:
+        name: in the table.
+        draw: (n, seed) → at most n bars (n, steps, parts) bool, and their songs (n,) ints where they have songs.
+        prior: where it is one, to be asked how likely the held-out songs are.
+    """
+
+    name: str
+    draw: Callable[[int, int], tuple[np.ndarray, np.ndarray | None]]
+    prior: WordLSTM | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How bars are judged.
+
+    Attributes:
+        n: bars of each candidate that are compared with the reference.
+        n_unique: bars of each candidate among which the distinct ones are counted.
+        repeats: halves of the songs that the classifiers are trained on in turn.
+        seed: of everything.
+    """
+
+    n: int = 4000
+    n_unique: int = 10_000
+    repeats: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < MIN_BARS or self.n_unique < 1 or self.repeats < 1:
+            raise ValueError(f"at least {MIN_BARS} bars and one repeat are needed, not {self.n} and {self.repeats}")
+        check_seed(self.seed)
+        check_seed(self.seed + max(self.n, self.n_unique) - 1)
+
+
+QUICK = Protocol(n=1000, n_unique=1000, repeats=1)
+"""A first look in seconds; its numbers scatter, and those that hang on the number of bars are others."""
+
+
+# --- Candidates --------------------------------------------------------------------------------------
+
+
+def sampled(name: str, sampler: Sampler) -> Candidate:
+    """Whatever can be sampled."""
+    prior = sampler if isinstance(sampler, WordLSTM) else None
+    return Candidate(name, lambda n, seed: (sampler.sample(n, seed), None), prior)
+
+
+def kept(name: str, bars: np.ndarray, song: np.ndarray | None = None) -> Candidate:
+    """Bars that are there, drawn without replacement."""
+
+    def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = np.random.default_rng(seed).permutation(len(bars))[:n]
+        return bars[rows], None if song is None else song[rows]
+
+    return Candidate(name, draw)
+
+
+def baseline(name: str, training: Words) -> Candidate:
+    """One of the baselines by its option: those of ``SAMPLERS``, made of the songs' distinct bars, or the prior.
+
+    Raises:
+        ValueError: no baseline has this name.
+    """
+    if name == "prior":
+        return sampled("prior", fitting(load_prior(), training.kit, training.steps, "the bundled prior"))
+    if name not in SAMPLERS:
+        raise ValueError(f"no baseline is called {name!r}; there are {', '.join(SAMPLERS)}, prior")
+    title, make = SAMPLERS[name]
+    return sampled(title, make(training.distinct()))
+
+
+def candidate(source: str, kit: Kit, steps: int) -> Candidate:
+    """What a word of the command line stands for: ``gan``, ``prior``, or a file or folder of bars.
+
+    A file is a weights file, a words file, an .npz with ``bars`` as ``rhythmgan sample --format npz`` writes it,
+    or MIDI; of a folder all MIDI files are read. A bar of MIDI without a hit is no bar: what a model makes of silence
+    only an .npz shows.
+
+    Raises:
+        ValueError: nothing that bars can be had from, fewer than ``MIN_BARS``, or bars of another kit or grid.
+        OSError: it cannot be opened.
+    """
+    if source in ("gan", "prior") and not Path(source).exists():
+        model: Any = load_gan() if source == "gan" else load_prior()
+        return sampled({"gan": "GAN", "prior": "prior"}[source], fitting(model, kit, steps, f"the bundled {source}"))
+    path = Path(source)
+    if path.suffix == ".safetensors":
+        model = load_gan(path) if read_metadata(path)["format"] == GAN_FORMAT else load_prior(path)
+        return sampled(str(path), fitting(model, kit, steps, str(path)))
+    bars, song, _ = load_bars(path, kit, steps)
+    if bars.ndim != 3 or bars.shape[1:] != (steps, kit.n_parts) or bars.dtype != bool:
+        raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
+    if len(bars) < MIN_BARS:
+        raise ValueError(f"{path}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
+    return kept(str(path), bars, song)
+
+
+def fitting(model: Any, kit: Kit, steps: int, name: str) -> Any:
+    """``model`` if its bars are of this kit and grid, otherwise a ValueError."""
+    if (model.kit, model.config.steps) != (kit, steps):
+        raise ValueError(
+            f"{name} makes bars of kit {model.kit.name} and {model.config.steps} steps, "
+            f"the data has kit {kit.name} and {steps}"
+        )
+    return model
+
+
+# --- The table ---------------------------------------------------------------------------------------
+
+
+def evaluate(
+    held: Words,
+    training: Words,
+    candidates: Sequence[Candidate],
+    protocol: Protocol | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Judge candidates by the distinct bars of songs that no model saw.
+
+    Always in the table: the held-out songs themselves, and the real bars of the training songs.
+
+    Args:
+        held: held-out songs; each song's distinct bars are the reference.
+        training: the songs that models were trained on.
+        candidates: what to judge.
+        protocol: how.
+        out: a folder for pictures of every row but the first: ``features-1-….png``, ``samples-1-….png``.
+        progress: called with (rows done, rows in all, row).
+
+    Returns:
+        ``reference``: counts of the held-out songs; ``protocol``; ``rows``: a dict for each row, with its ``name``;
+        with a prior among the candidates ``nats_per_step`` as ``likelihoods``.
+
+    Raises:
+        ValueError: fewer than ``MIN_BARS`` bars of held-out songs, of training songs or of a candidate; too few songs
+            to halve; or a grid of 24 or 48 steps, which has no syncopation.
+    """
+    protocol = protocol or Protocol()
+    features.metrical_weights(held.steps)
+    held_pairs = held.pairs()
+    held, training = held.distinct(), training.distinct()
+    for words, name in ((held, "held-out"), (training, "training")):
+        if len(words) < MIN_BARS:
+            raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(words)}")
+    real, known = (words_to_bars(words.words, words.kit.n_parts) for words in (held, training))
+    if out:
+        for picture in [*make_folder(out).glob("features-*.png"), *Path(out).glob("samples-*.png")]:
+            picture.unlink()  # of another run, they would look like this one's
+    rows: list[dict[str, Any]] = [
+        {"name": "real, held-out songs", "bars": len(real)}
+        | metrics.novelty(real, known)
+        | {"unique": metrics.unique_share(real), "unique_of": len(real)}
+        | metrics.musegan(real)
+    ]
+    everyone = [kept("real, training songs", known, training.song), *candidates]
+    for done, one in enumerate(everyone):
+        if progress:
+            progress(done, len(everyone), one.name)
+        rows.append(_row(done + 1, one, real, held.song, known, held.kit, protocol, make_folder(out) if out else None))
+    if progress:
+        progress(len(everyone), len(everyone), "")
+    report = {
+        "reference": {"bars": len(real), "songs": len(np.unique(held.song)), "kit": held.kit.name, "steps": held.steps},
+        "training": {"bars": len(known), "songs": len(np.unique(training.song))},
+        "protocol": asdict(protocol),
+        "rows": rows,
+    }
+    priors = {one.name: one.prior for one in candidates if one.prior is not None}
+    return report | ({"nats_per_step": likelihoods(held, training, priors, held_pairs)} if priors else {})
+
+
+def _row(
+    number: int,
+    one: Candidate,
+    real: np.ndarray,
+    song: np.ndarray,
+    known: np.ndarray,
+    kit: Kit,
+    protocol: Protocol,
+    out: Path | None,
+) -> dict[str, Any]:
+    many, songs = one.draw(max(protocol.n, protocol.n_unique), protocol.seed)
+    bars = many[: protocol.n]
+    if len(bars) < MIN_BARS:
+        raise ValueError(f"{one.name}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
+    told = metrics.c2st(
+        real, song, bars, None if songs is None else songs[: protocol.n], protocol.repeats, protocol.seed
+    )
+    # as many of either kind: what hangs on numbers must not differ between rows
+    n = min(len(real), len(bars))
+    rows = np.random.default_rng(protocol.seed).permutation(len(real))[:n]
+    reference, made = metrics.standardised(_features(real[rows], kit), _features(bars[:n], kit))
+    found = (
+        told
+        | {"fd": metrics.frechet_distance(reference, made)}
+        | metrics.prdc(reference, made)
+        | metrics.yang_lerch(reference, made, protocol.seed)
+        | metrics.novelty(bars, known)
+        | {"unique": metrics.unique_share(many[: protocol.n_unique]), "unique_of": len(many[: protocol.n_unique])}
+        | metrics.musegan(bars)
+    )
+    if out is not None:
+        slug = "".join(c if c.isalnum() else "-" for c in one.name)[-60:]
+        pairs = {
+            name: (values.double().numpy(), other.double().numpy())
+            for (name, values), other in zip(
+                features.measure(real, kit, _PLOTTED).items(),
+                features.measure(bars, kit, _PLOTTED).values(),
+                strict=True,
+            )
+        }
+        write_png(out / f"features-{number}-{slug}.png", histograms_to_image(pairs, "real, held-out songs", one.name))
+        write_png(out / f"samples-{number}-{slug}.png", bars_to_image(many[:32], kit))
+    return {"name": one.name, "bars": len(bars)} | found
+
+
+def _features(bars: np.ndarray, kit: Kit) -> np.ndarray:
+    """(n, features) float64."""
+    return torch.stack(list(features.measure(bars, kit, FEATURES).values()), 1).double().numpy()
+
+
+def likelihoods(
+    held: Words,
+    training: Words,
+    priors: Mapping[str, WordLSTM] | None = None,
+    pairs: tuple[np.ndarray, Words] | None = None,
+) -> dict[str, float]:
+    """Nats per step of the distinct bars of held-out songs, by what says them; less is better.
+
+    The counts of the training songs' distinct bars, and each prior: given nothing, and given the bar before.
+
+    Args:
+        held: held-out songs.
+        training: the songs that are counted.
+        priors: by name.
+        pairs: neighbouring bars of the held-out songs; those that ``held`` has by default.
+    """
+    distinct, counted = held.distinct(), training.distinct()
+    found = {name: float(-count(counted).log_prob(distinct.words).mean()) for name, count in COUNTED.items()}
+    before, after = pairs or held.pairs()
+    alone, first, second = (words_to_bars(words, held.kit.n_parts) for words in (distinct.words, before, after.words))
+    for name, prior in (priors or {}).items():
+        found[name] = float(-prior.step_log_prob(alone).mean())
+        if len(after):
+            found[f"{name}, of bars with one before them"] = float(-prior.step_log_prob(second).mean())
+            found[f"{name}, given the bar before"] = float(-prior.step_log_prob(second, first).mean())
+    return found
+
+
+# --- Showing it --------------------------------------------------------------------------------------
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """The report's rows as one Markdown table, and the likelihoods as a second one where there are any."""
+    lines = ["| bars | " + " | ".join(head for _, head, _ in COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
+    for row in report["rows"]:
+        cells = [format(row[key], form) if key in row else "" for key, _, form in COLUMNS]
+        name = " ".join(row["name"].split()).replace("|", "\\|")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    if "nats_per_step" in report:
+        lines += ["", likelihoods_table(report["nats_per_step"], "held-out songs")]
+    return "\n".join(lines) + "\n"
+
+
+def likelihoods_table(nats: Mapping[str, float], songs: str) -> str:
+    """``likelihoods`` as a Markdown table."""
+    lines = [f"| distinct bars of {songs}, said by | nats per step |", "| --- | ---: |"]
+    return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in nats.items()])
+
+
+def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path]:
+    """Write ``table.md`` and ``report.json`` into a folder."""
+    content = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    folder = make_folder(out)
+    write_whole(folder / "table.md", to_markdown(report).encode())
+    write_whole(folder / "report.json", content.encode())
+    return [folder / "table.md", folder / "report.json"]

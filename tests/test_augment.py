@@ -1,0 +1,86 @@
+"""Views of bars do what their labels say and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from rhythmgan.augment import EXCHANGED, N_VIEWS, REAL, THINNED, apply_views, draw_views, exchanges
+from rhythmgan.kit import GM9, JAKI5
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def _random(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def _bars(n, n_parts=9, steps=16):
+    return torch.rand(n, steps, n_parts, generator=_random(9)) < 0.4
+
+
+def _view(label, n):
+    return torch.full((n,), label)
+
+
+def test_a_real_view_is_the_bar():
+    bars = _bars(50)
+    assert torch.equal(apply_views(bars, _view(REAL, 50), GM9, _random()), bars)
+
+
+@pytest.mark.parametrize("steps", [12, 16, 32])
+@pytest.mark.parametrize("beats", [1, 2, 3])
+def test_a_bar_begins_so_many_beats_later(beats, steps):
+    bars = _bars(20, steps=steps)
+    seen = apply_views(bars, _view(beats, 20), GM9, _random())
+    np.testing.assert_array_equal(seen, np.roll(bars.numpy(), -beats * steps // 4, 1))
+
+
+def test_thinning_leaves_out_whole_parts():
+    bars = torch.ones(4000, 16, 9, dtype=torch.bool)
+    seen = apply_views(bars, _view(THINNED, 4000), GM9, _random())
+    assert torch.equal(seen, seen[:, :1].expand_as(seen))
+    assert abs(seen.float().mean() - 0.75) < 0.01
+    patterns = len(np.unique(seen[:, 0].numpy(), axis=0))
+    assert patterns > 150  # parts go one by one
+
+
+def test_exchanges_keep_to_a_stream():
+    """Snare and three toms: six pairs; two hats, ride and crash: six; the kick with nobody."""
+    orders = exchanges(GM9)
+    assert orders.shape == (12, 9)
+    streams = np.array([part.stream for part in GM9.parts])
+    for order in orders.tolist():
+        assert sorted(order) == list(range(9))
+        assert sum(place != part for place, part in enumerate(order)) == 2
+        assert (streams[order] == streams).all()
+    assert len(exchanges(JAKI5)) == 2
+
+
+def test_two_parts_change_places():
+    bars = _bars(600)
+    seen = apply_views(bars, _view(EXCHANGED, 600), GM9, _random())
+    changed = (seen != bars).any(1)
+    assert (changed.sum(1) == 2).float().mean() > 0.95
+    assert torch.equal(seen[..., 0], bars[..., 0])
+    lines = [sorted(map(tuple, bar.T.tolist())) for bar in (bars[5].numpy(), seen[5].numpy())]
+    assert lines[0] == lines[1]
+    assert len({tuple(row) for row in changed.tolist()}) == 12
+
+
+def test_bars_of_a_row_are_treated_alike():
+    bar = _bars(300)
+    both = torch.stack([bar, bar], 1)
+    view = draw_views(300, 1.0, _random(), torch.device("cpu"))
+    seen = apply_views(both, view, GM9, _random(3))
+    assert torch.equal(seen[:, 0], seen[:, 1])
+    assert both.shape == seen.shape
+    assert not torch.equal(seen, both)
+
+
+def test_views_come_as_often_as_asked():
+    view = draw_views(60_000, 0.3, _random(), torch.device("cpu"))
+    shares = torch.bincount(view, minlength=N_VIEWS) / 60_000
+    expected = [0.7, 0.1 / 3, 0.1 / 3, 0.1 / 3, 0.1, 0.1]
+    np.testing.assert_allclose(shares, expected, atol=0.006)
+    assert (draw_views(1000, 0.0, _random(), torch.device("cpu")) == REAL).all()
+    assert (draw_views(1000, 1.0, _random(), torch.device("cpu")) != REAL).all()

@@ -1,0 +1,673 @@
+"""The table tells apart what it must, and refuses what it cannot judge."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rhythmgan import evaluate as judge
+from rhythmgan.bars import bars_to_words, words_to_bars, words_to_text
+from rhythmgan.baselines import Memoriser
+from rhythmgan.data import Words, save_words
+from rhythmgan.evaluate import Protocol, baseline, candidate, evaluate, kept, likelihoods, sampled
+from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.midi import write_midi, write_midi_files
+from rhythmgan.models.gan import GAN, GANConfig, save_gan
+from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
+from rhythmgan.songs import load_bars, prepare
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = Protocol(n=150, n_unique=200, repeats=1)
+
+
+def _words(seed, n_songs=12, bars_each=15, steps=16, kit=GM9):
+    """Songs with a beat of their own, each bar a little different; every song's first bar comes again."""
+    rng = np.random.default_rng(seed)
+    rates = rng.choice([0.02, 0.1, 0.8], (n_songs, 1, steps, kit.n_parts), p=[0.7, 0.2, 0.1])
+    bars = rng.random((n_songs, bars_each, steps, kit.n_parts)) < rates
+    bars[..., 0, 0] = True
+    bars[:, -1] = bars[:, 0]
+    n = n_songs * bars_each
+    song = np.repeat(np.arange(n_songs, dtype=np.int32), bars_each)
+    names = tuple(f"{seed}/{i}" for i in range(n_songs))
+    words = bars_to_words(bars.reshape(n, steps, kit.n_parts))
+    return Words(words, song, song, np.tile(np.arange(bars_each, dtype=np.int32), n_songs), names, names, kit)
+
+
+def _bars_of(words):
+    return words_to_bars(words.words, words.kit.n_parts)
+
+
+@pytest.fixture(scope="module")
+def held():
+    return _words(1)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return _words(2)
+
+
+# -- what it is for: real data ---------------------------------------------------------------------
+
+REAL = Protocol(n=1000, n_unique=2000, repeats=1)
+
+
+@pytest.fixture(scope="module")
+def songs(shared, one_thread):
+    words, _ = prepare([shared / "groove", shared / "lpd"], workers=1)
+    return words.split("test"), words.split("train")
+
+
+@pytest.fixture(scope="module")
+def report(songs):
+    held, training = songs
+    known = np.unique(_bars_of(training.distinct()), axis=0)
+    few = known[np.random.default_rng(0).permutation(len(known))[:100]]
+    candidates = [baseline(name, training) for name in ("memoriser", "flipped", "shuffle", "independent")]
+    return evaluate(held, training, [*candidates, sampled("collapsed", Memoriser(few))], REAL)
+
+
+@pytest.fixture(scope="module")
+def rows(report):
+    return {row["name"]: row for row in report["rows"]}
+
+
+REAL_ROW = "real, training songs"
+
+
+def test_a_memoriser_is_caught_by_novelty_alone(rows):
+    """Nothing else sees it: it is as real as real bars are. It shares its copies with the row of training songs."""
+    memoriser, real = rows["memoriser"], rows[REAL_ROW]
+    assert (memoriser["copies"], memoriser["nearest"]) == (1, 0)
+    assert memoriser["c2st"] < 0.58
+    assert memoriser["c2st"] < real["c2st"] + 0.08
+    for name in ("precision", "recall", "coverage"):
+        assert memoriser[name] > real[name] - 0.05
+    # what novelty is told by: real bars of songs that were not trained on
+    others = rows["real, held-out songs"]
+    assert 0 < others["copies"] < 0.2
+    assert 4 <= others["nearest"] <= 8
+
+
+def test_noise_is_caught_by_the_classifier(rows):
+    noise, real = rows["independent cells"], rows[REAL_ROW]
+    assert noise["c2st"] > 0.8
+    assert noise["c2st"] > real["c2st"] + 0.25
+    assert noise["coverage"] < real["coverage"] - 0.2
+    assert noise["fd"] > 5 * real["fd"]
+    # and by neither of these
+    assert abs(noise["onsets"] - real["onsets"]) < 1
+    assert abs(noise["pattern"] - real["pattern"]) < 0.02
+    assert noise["unique"] > 0.99
+    assert noise["copies"] < 0.01
+
+
+def test_structure_is_what_tells_the_noise(rows):
+    """Each step further from real bars costs: cells flipped a little, parts shuffled, cells on their own."""
+    c2st = [rows[name]["c2st"] for name in (REAL_ROW, "parts from unrelated bars", "independent cells")]
+    assert c2st[0] + 0.03 < c2st[1] < c2st[2] - 0.1
+    names = (REAL_ROW, "1 % of cells flipped", "parts from unrelated bars", "independent cells")
+    coverage = [rows[name]["coverage"] for name in names]
+    assert coverage == sorted(coverage, reverse=True)
+    nearest = [rows[name]["nearest"] for name in names]
+    assert nearest == sorted(nearest)
+    assert rows["1 % of cells flipped"]["nearest"] >= 1
+    assert 0.1 < rows["1 % of cells flipped"]["copies"] < 0.4  # .99 ^ 144 is .24
+
+
+def test_a_collapse_is_caught_by_coverage_and_unique_share(rows):
+    """A hundred real bars, over and over: each of them is as real as can be."""
+    collapsed, real = rows["collapsed"], rows[REAL_ROW]
+    assert collapsed["precision"] > real["precision"] - 0.1
+    assert collapsed["coverage"] < 0.5 * real["coverage"]
+    assert collapsed["unique"] == 100 / 2000
+    assert real["unique"] > 0.9
+    assert rows["memoriser"]["unique"] > 0.8
+    assert collapsed["overlap"] > real["overlap"] - 0.05  # which is why overlap is no judge
+
+
+def test_every_row_has_every_number_and_it_is_a_number(report, rows):
+    assert list(rows) == [
+        "real, held-out songs",
+        REAL_ROW,
+        "memoriser",
+        "1 % of cells flipped",
+        "parts from unrelated bars",
+        "independent cells",
+        "collapsed",
+    ]
+    keys = {key for key, _, _ in judge.COLUMNS if key != "spread"} | {"name", "bars", "unique_of"}  # one repeat only
+    for name, row in list(rows.items())[1:]:
+        assert set(row) == keys, name
+        assert (row["bars"], row["unique_of"]) == (1000, 2000)
+    text = json.dumps(report, allow_nan=False)
+    assert json.loads(text) == report
+    for row in report["rows"]:
+        for key in ("c2st", "trees", "mlp", "precision", "recall", "coverage", "overlap", "copies", "unique", "empty"):
+            assert 0 <= row.get(key, 0) <= 1, key
+        assert min(row.get(key, 0) for key in ("fd", "divergence", "nearest", "density", "onsets")) >= 0
+
+
+def test_the_counts_of_the_report(songs, report):
+    held, training = (words.distinct() for words in songs)
+    assert report["reference"] == {
+        "bars": len(held),
+        "songs": len(set(held.song.tolist())),
+        "kit": "gm9",
+        "steps": 16,
+    }
+    assert report["training"] == {"bars": len(training), "songs": len(set(training.song.tolist()))}
+    assert report["protocol"] == {"n": 1000, "n_unique": 2000, "repeats": 1, "seed": 0}
+
+
+def test_the_real_table_as_markdown(report):
+    lines = judge.to_markdown(report).splitlines()
+    assert {line.count("|") for line in lines} == {len(judge.COLUMNS) + 2}
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [row["name"] for row in report["rows"]]
+    assert "nan" not in "\n".join(lines)
+
+
+def test_real_words_are_likelier_the_more_is_known(songs):
+    held, training = songs
+    nats = likelihoods(held, training)
+    assert nats["uniform"] == pytest.approx(np.log(512))
+    assert nats["uniform"] > nats["unigram"] > nats["per-position unigram"] > 1
+    assert nats["unigram"] > nats["order-1 Markov"] > 1
+
+
+# -- reruns --------------------------------------------------------------------------------------
+
+
+def test_a_rerun_gives_the_identical_report(held, training):
+    def judged(*names, protocol=SMALL):
+        return evaluate(held, training, [baseline(name, training) for name in names], protocol)
+
+    first, second = judged("independent", "shuffle"), judged("independent", "shuffle")
+    assert json.dumps(first) == json.dumps(second)
+    # a row does not hang on those beside it
+    assert judged("shuffle")["rows"] == [*first["rows"][:2], first["rows"][3]]
+    other = judged("independent", "shuffle", protocol=replace(SMALL, seed=1))
+    assert other["rows"][0] == first["rows"][0]  # counts of all held-out bars, nothing drawn
+    assert all(mine != theirs for mine, theirs in zip(first["rows"][1:], other["rows"][1:], strict=True))
+
+
+def test_a_chorus_counts_once(held, training):
+    """Every bar of one song played forty times more, in either set: the table stays as it was."""
+    choruses = [words.only(np.repeat(np.arange(len(words)), 1 + 39 * (words.song == 3))) for words in (held, training)]
+    assert len(choruses[0]) > 4 * len(held)
+    ours = evaluate(held, training, [baseline("memoriser", training)], SMALL)
+    assert evaluate(*choruses, [baseline("memoriser", choruses[1])], SMALL) == ours
+    assert ours["reference"]["bars"] == len(held.distinct()) == 12 * 14
+
+
+def test_the_report_is_a_value_of_its_own(held, training):
+    protocol = replace(SMALL)
+    report = evaluate(held, training, [], protocol)
+    report["protocol"]["n"] = 5
+    assert protocol.n == 150
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def test_rows_measure_the_candidates_bars(held, training):
+    """By numbers that are known: a set with two distinct bars, one of them silent."""
+    bars = np.zeros((150, 16, 9), bool)
+    bars[:50, :, 2] = True
+    row = evaluate(held, training, [kept("two", bars)], SMALL)["rows"][-1]
+    assert row["name"] == "two"
+    assert (row["bars"], row["unique_of"]) == (150, 150)
+    assert row["unique"] == 2 / 150
+    assert row["empty"] == pytest.approx(2 / 3)
+    assert row["onsets"] == pytest.approx(16 / 3)
+    assert row["parts"] == pytest.approx(1 / 3)
+    assert row["pattern"] == pytest.approx(0.55)
+    assert row["copies"] == 0
+    assert row["c2st"] > 0.95
+
+
+def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
+    asked = []
+
+    def draw(n, seed):
+        asked.append((n, seed))
+        return np.random.default_rng(seed).random((n, 16, 9)) < 0.1, None
+
+    one = judge.Candidate("noise", draw)
+    row = evaluate(held, training, [one], Protocol(n=120, n_unique=300, repeats=1, seed=7))["rows"][-1]
+    assert (row["bars"], row["unique_of"]) == (120, 300)
+    row = evaluate(held, training, [one], Protocol(n=160, n_unique=100, repeats=1, seed=8))["rows"][-1]
+    assert (row["bars"], row["unique_of"]) == (160, 100)
+    assert asked == [(300, 7), (160, 8)]
+
+
+def test_progress(held, training):
+    told = []
+    evaluate(
+        held,
+        training,
+        [kept("a", _bars_of(held)), kept("b", _bars_of(training))],
+        SMALL,
+        progress=lambda *row: told.append(row),
+    )
+    assert told == [(0, 3, REAL_ROW), (1, 3, "a"), (2, 3, "b"), (3, 3, "")]
+
+
+def test_kept_bars_are_drawn_without_replacement_with_their_songs(held):
+    bars = _bars_of(held)
+    marked = np.arange(len(bars))
+    one = kept("x", bars, marked)
+    found, song = one.draw(50, 3)
+    assert len(np.unique(song)) == len(found) == 50
+    np.testing.assert_array_equal(found, bars[song])
+    found, song = one.draw(10_000, 4)
+    np.testing.assert_array_equal(np.sort(song), marked)
+    np.testing.assert_array_equal(one.draw(9, 5)[0], one.draw(9, 5)[0])
+    assert (one.draw(9, 5)[1] != one.draw(9, 6)[1]).any()
+    assert kept("x", bars).draw(5, 0)[1] is None
+
+
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")  # test_metrics says so once
+def test_a_silent_generator_has_a_row_too(held, training, tmp_path):
+    """Whatever a broken generator makes, the report is JSON and the table has a cell for each number."""
+    report = evaluate(held, training, [sampled("silent", Memoriser(np.zeros((1, 16, 9), bool)))], SMALL, out=tmp_path)
+    row = report["rows"][-1]
+    assert (row["empty"], row["onsets"], row["unique"]) == (1, 0, 1 / 200)
+    assert {line.count("|") for line in judge.to_markdown(report).splitlines()} == {len(judge.COLUMNS) + 2}
+    json.dumps(report, allow_nan=False)
+
+
+def test_a_collapse_to_one_bar_is_no_cause_for_a_warning(held, training):
+    row = evaluate(held, training, [sampled("one bar", Memoriser(_bars_of(training)[:1]))], SMALL)["rows"][-1]
+    assert row["fd"] > 1
+    assert row["coverage"] < 0.2
+    assert row["copies"] == 1
+
+
+@pytest.mark.parametrize("steps", [12, 32])
+def test_other_grids_and_kits(steps):
+    held, training = _words(3, steps=steps, kit=JAKI5), _words(4, steps=steps, kit=JAKI5)
+    report = evaluate(held, training, [baseline("shuffle", training)], SMALL)
+    assert (report["reference"]["kit"], report["reference"]["steps"]) == ("jaki5", steps)
+    assert report["rows"][-1]["c2st"] >= 0.3
+    json.dumps(report, allow_nan=False)
+
+
+@pytest.mark.parametrize("steps", [24, 48])
+def test_grids_without_metrical_weights_are_refused(steps):
+    held, training = _words(3, steps=steps, kit=JAKI5), _words(4, steps=steps, kit=JAKI5)
+    with pytest.raises(ValueError, match=str(steps)):
+        evaluate(held, training, [], SMALL)
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def test_too_few_bars_or_songs(held, training):
+    with pytest.raises(ValueError, match="at least 100 bars of held-out songs are needed, there are 84"):
+        evaluate(held.only(held.song < 6), training, [], SMALL)
+    with pytest.raises(ValueError, match="at least 100 bars of training songs are needed, there are 84"):
+        evaluate(held, training.only(training.song < 6), [], SMALL)
+    with pytest.raises(ValueError, match="at least 100 bars of held-out songs are needed, there are 0"):
+        evaluate(held.only(held.song < 0), training, [], SMALL)
+    # a hundred times the same bar are one bar
+    with pytest.raises(ValueError, match=r"there are 1$"):
+        evaluate(held.only(np.zeros(500, int)), training, [], SMALL)
+    one_song = replace(held, song=np.zeros_like(held.song))
+    with pytest.raises(ValueError, match="two songs"):
+        evaluate(one_song, training, [], SMALL)
+    with pytest.raises(ValueError, match="two songs"):
+        evaluate(held, replace(training, song=np.zeros_like(training.song)), [], SMALL)
+
+
+def test_candidates_with_too_few_bars_to_judge(held, training):
+    """Said in our own words, with what is missing, not in those of the classifiers."""
+    with pytest.raises(ValueError, match="bars"):
+        evaluate(held, training, [kept("five", _bars_of(held)[:5])], SMALL)
+
+
+def test_unknown_baselines(training):
+    with pytest.raises(ValueError, match=r"no baseline is called 'oracle'; there are memoriser, .*independent, prior$"):
+        baseline("oracle", training)
+
+
+def test_baselines_are_made_of_distinct_bars(training):
+    """A bar that one song plays a thousand times is as likely as any other."""
+    loud = training.only(np.append(np.arange(len(training)), np.zeros(1000, int)))
+    bars, song = baseline("memoriser", loud).draw(2000, 0)
+    assert song is None
+    assert (bars == _bars_of(training)[0]).all((1, 2)).mean() < 0.05
+    assert baseline("memoriser", loud).name == "memoriser"
+    assert baseline("flipped", loud).name == "1 % of cells flipped"
+
+
+# -- candidates ----------------------------------------------------------------------------------
+
+
+def test_candidates_of_every_kind_of_file(tmp_path, held):
+    bars = _bars_of(held.distinct())[:120]
+    np.savez(tmp_path / "bars.npz", bars=bars)
+    save_words(tmp_path / "words.npz", held)
+    (tmp_path / "bars.txt").write_text(words_to_text(bars_to_words(bars), 9))
+    (tmp_path / "midi").mkdir()
+    for i in range(0, 120, 30):
+        write_midi(tmp_path / "midi" / f"{i}.mid", bars[i : i + 30])
+    write_midi(tmp_path / "loop.mid", bars)
+    gan = GAN(GANConfig(width=8, z_dim=4, discriminator_width=4, encoder_width=4))
+    save_gan(tmp_path / "gan.safetensors", gan, {})
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8))
+    save_prior(tmp_path / "prior.safetensors", prior, {})
+
+    def drawn(name, n=1000):
+        one = candidate(str(tmp_path / name), GM9, 16)
+        assert one.name == str(tmp_path / name)
+        return one.draw(n, 3)
+
+    whole = np.sort(bars.reshape(120, -1) @ np.arange(144) ** 2)
+    for name in ("bars.npz", "midi", "loop.mid", "bars.txt"):
+        found, _ = drawn(name)
+        np.testing.assert_array_equal(np.sort(found.reshape(len(found), -1) @ np.arange(144) ** 2), whole)
+    found, song = drawn("words.npz")
+    assert len(found) == len(held.distinct())
+    for index in np.unique(song):
+        mine = {bar.tobytes() for bar in found[song == index]}
+        assert mine == {bar.tobytes() for bar in _bars_of(held.only(held.song == index))}
+    for name, model in (("gan.safetensors", gan.eval()), ("prior.safetensors", prior.eval())):
+        found, song = drawn(name, 20)
+        np.testing.assert_array_equal(found, model.sample(20, 3))
+        assert song is None
+
+
+@pytest.mark.parametrize("name", ["none", "none.npz", "none.txt", "none.mid", "none.safetensors"])
+def test_missing_candidates(tmp_path, name):
+    with pytest.raises(FileNotFoundError) as missing:
+        candidate(str(tmp_path / name), GM9, 16)
+    assert str(missing.value.filename) == str(tmp_path / name)
+
+
+def _refusal(path, kit=GM9, steps=16):
+    with pytest.raises(ValueError, match=r".") as refused:
+        candidate(str(path), kit, steps)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_candidates_without_bars(tmp_path):
+    assert "no .mid, .midi or .npz file" in _refusal(tmp_path)
+    (tmp_path / "bars.txt").write_text("Dear diary")
+    _refusal(tmp_path / "bars.txt")
+    (tmp_path / "gan.safetensors").write_bytes(b"Dear diary")
+    _refusal(tmp_path / "gan.safetensors")
+    (tmp_path / "broken.mid").write_bytes(b"Dear diary")
+    with pytest.raises(ValueError, match="no bars in 1 files"):
+        candidate(str(tmp_path / "broken.mid"), GM9, 16)
+
+
+def test_candidates_with_too_few_bars(tmp_path):
+    bars = np.random.default_rng(0).random((99, 16, 9)) < 0.2
+    np.savez(tmp_path / "bars.npz", bars=bars)
+    assert "at least 100 bars are needed to judge them, there are 99" in _refusal(tmp_path / "bars.npz")
+    (tmp_path / "midi").mkdir()
+    write_midi(tmp_path / "midi" / "loop.mid", bars[:4] | True)
+    assert "there are 4" in _refusal(tmp_path / "midi")
+    np.savez(tmp_path / "bars.npz", bars=np.concatenate([bars, bars[:1]]))
+    assert len(candidate(str(tmp_path / "bars.npz"), GM9, 16).draw(500, 0)[0]) == 100
+
+
+def test_candidates_of_another_kit_or_grid(tmp_path):
+    gan = GAN(GANConfig(kit="jaki5", width=4, z_dim=2, discriminator_width=4, encoder_width=4))
+    save_gan(tmp_path / "gan.safetensors", gan, {})
+    prior = WordLSTM(WordLSTMConfig(steps=32, width=4, word_width=4))
+    save_prior(tmp_path / "prior.safetensors", prior, {})
+    assert "kit jaki5 and 16 steps, the data has kit gm9 and 16" in _refusal(tmp_path / "gan.safetensors")
+    assert "32 steps" in _refusal(tmp_path / "prior.safetensors")
+    assert candidate(str(tmp_path / "gan.safetensors"), JAKI5, 16).draw(3, 0)[0].shape == (3, 16, 5)
+    for name, shape in (("five", (120, 16, 5)), ("long", (120, 32, 9)), ("odd", (120, 17, 9)), ("none", (0, 16, 9))):
+        np.savez(tmp_path / f"{name}.npz", bars=np.ones(shape, bool))
+        _refusal(tmp_path / f"{name}.npz")
+    np.savez(tmp_path / "soft.npz", bars=np.ones((120, 16, 9), np.float32))
+    assert "float32" in _refusal(tmp_path / "soft.npz")
+    save_words(tmp_path / "words.npz", _words(0, kit=JAKI5))
+    _refusal(tmp_path / "words.npz")
+
+
+def test_the_bundled_gan_is_a_candidate(tmp_path, monkeypatch):
+    one = candidate("gan", GM9, 16)
+    assert one.name == "GAN"
+    assert one.draw(3, 0)[0].shape == (3, 16, 9)
+    with pytest.raises(ValueError, match="the bundled gan makes bars of kit gm9 and 16 steps"):
+        candidate("gan", JAKI5, 16)
+    # a file of that name is meant where there is one
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gan").mkdir()
+    write_midi(tmp_path / "gan" / "loop.mid", np.ones((100, 16, 9), bool))
+    assert candidate("gan", GM9, 16).draw(3, 0)[0].all()
+
+
+# -- bars of files, see songs.load_bars ----------------------------------------------------------
+
+
+def test_load_bars_of_a_words_file(tmp_path, held):
+    path = tmp_path / "words.npz"
+    save_words(path, held)
+    bars, song, kit = load_bars(path, JAKI5, 32)  # the file has its own kit and grid
+    assert kit is GM9
+    np.testing.assert_array_equal(bars, _bars_of(held.distinct()))
+    np.testing.assert_array_equal(song, held.distinct().song)
+    bars, song, _ = load_bars(str(path), distinct=False)
+    np.testing.assert_array_equal(bars, _bars_of(held))
+    np.testing.assert_array_equal(song, held.song)
+    n_bars = 0
+    for split in ("train", "valid", "test"):
+        chosen = held.split(split)
+        n_bars += len(chosen)
+        if len(chosen):
+            np.testing.assert_array_equal(load_bars(path, split=split, distinct=False)[0], _bars_of(chosen))
+    assert n_bars == len(held)
+    train = held.split("train")
+    save_words(path, train)
+    with pytest.raises(ValueError, match=rf"{path}: no song of it falls into the valid split"):
+        load_bars(path, split="valid")
+
+
+@pytest.mark.parametrize("kit", [GM9, JAKI5])
+@pytest.mark.parametrize("steps", [12, 16, 48])
+def test_load_bars_of_bars(tmp_path, kit, steps):
+    """As `sample --format npz` writes them: all of them, copies and silence too."""
+    path = tmp_path / "bars.npz"
+    bars = np.random.default_rng(0).random((20, steps, kit.n_parts)) < 0.2
+    bars[3], bars[4] = bars[2], False
+    np.savez_compressed(path, bars=bars, seed=np.arange(20))
+    found, song, its_kit = load_bars(path)
+    np.testing.assert_array_equal(found, bars)
+    assert found.dtype == bool
+    assert (song, its_kit) == (None, kit)
+
+
+@pytest.mark.parametrize(
+    ("bars", "message"),
+    [
+        (np.zeros((4, 16, 9), np.uint8), r"uint8 \(4, 16, 9\)"),
+        (np.zeros((4, 16, 8), bool), r"bool \(4, 16, 8\)"),
+        (np.zeros((16, 9), bool), r"bool \(16, 9\)"),
+        (np.zeros((0, 16, 9), bool), r"bool \(0, 16, 9\)"),
+        (np.zeros((1, 4, 16, 9), bool), r"\(1, 4, 16, 9\)"),
+        (np.zeros((4, 17, 9), bool), "17"),
+        (np.bool_(True), r"\(\)"),
+    ],
+)
+def test_load_bars_that_are_none(tmp_path, bars, message):
+    path = tmp_path / "bars.npz"
+    np.savez(path, bars=bars)
+    with pytest.raises(ValueError, match=message) as refused:
+        load_bars(path)
+    assert str(path) in str(refused.value)
+
+
+def test_load_bars_of_an_archive_with_neither(tmp_path):
+    path = tmp_path / "x.npz"
+    for members in ({}, {"z": np.zeros(3)}, {"bars": np.array([{}], object)}):
+        np.savez(path, **members)
+        with pytest.raises(ValueError, match=r"x\.npz|no bars in 1 files"):
+            load_bars(path)
+
+
+def test_load_bars_of_a_text(tmp_path):
+    bars = np.random.default_rng(0).random((6, 16, 5)) < 0.3
+    (tmp_path / "bars.txt").write_text("# one\n" + words_to_text(bars_to_words(bars), 5))
+    found, _, kit = load_bars(tmp_path / "bars.txt")
+    np.testing.assert_array_equal(found, bars)
+    assert kit is JAKI5
+
+
+def test_load_bars_of_midi_and_lpd(tmp_path, save_lpd):
+    bars = np.random.default_rng(0).random((7, 16, 9)) < 0.2
+    bars[:, 0, 0] = True  # a bar without an onset is no bar of a song
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_midi_files(folder, [f"{i}.mid" for i in range(7)], bars)
+    found, _, kit = load_bars(folder)
+    np.testing.assert_array_equal(found, bars)
+    assert kit is GM9
+    found, _, kit = load_bars(folder / "3.mid", JAKI5, 32)
+    assert kit is JAKI5
+    assert found.shape == (1, 32, 5)
+    np.testing.assert_array_equal(found[0, ::2, 0], bars[3, :, 0])
+    assert not found[0, 1::2].any()
+    path = save_lpd("song.npz", [(0, 36, 90), (24, 38, 90)])
+    found, _, _ = load_bars(path)
+    assert np.argwhere(found[0]).tolist() == [[0, 0], [4, 1]]
+
+
+# -- likelihoods ---------------------------------------------------------------------------------
+
+
+def test_likelihoods_without_a_prior(held, training):
+    nats = likelihoods(held, training)
+    assert list(nats) == ["uniform", "unigram", "per-position unigram", "order-1 Markov"]
+    assert nats["uniform"] == pytest.approx(np.log(512))
+    repeated = held.only(np.repeat(np.arange(len(held)), 1 + 9 * (held.song == 2)))
+    assert likelihoods(repeated, training.only(np.repeat(np.arange(len(training)), 2))) == nats
+
+
+def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
+    torch.manual_seed(0)
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    nats = likelihoods(held, training, {"prior": prior})
+    distinct = held.distinct()
+    assert nats["prior"] == pytest.approx(-prior.log_prob(_bars_of(distinct)).mean().item() / 16, rel=1e-5)
+    bars = _bars_of(held)
+    seen, alone, given = set(), [], []
+    for row in range(1, len(held)):
+        pair = (held.song[row], bars[row - 1].tobytes(), bars[row].tobytes())
+        if held.song[row] == held.song[row - 1] and pair not in seen:
+            seen.add(pair)
+            alone.append(prior.log_prob(bars[[row]]).item())
+            given.append(prior.log_prob(bars[[row]], bars[row - 1]).item())
+    assert nats["prior, of bars with one before them"] == pytest.approx(-np.mean(alone) / 16, rel=1e-5)
+    assert nats["prior, given the bar before"] == pytest.approx(-np.mean(given) / 16, rel=1e-5)
+    assert nats["prior, given the bar before"] != nats["prior, of bars with one before them"]
+
+
+def test_likelihoods_where_no_bar_follows_another(held, training):
+    apart = held.only(np.arange(0, len(held), 2))
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    assert list(likelihoods(apart, training, {"prior": prior}))[4:] == ["prior"]
+
+
+# -- showing it ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_report(held, training, tmp_path_factory, one_thread):
+    out = tmp_path_factory.mktemp("report") / "new" / "folder"
+    candidates = [kept("a/b.npz", _bars_of(held)[:150]), baseline("independent", training)]
+    report = evaluate(held, training, candidates, SMALL, out=out)
+    return report | {"nats_per_step": {"uniform": np.log(512), "order-1 Markov": 2.0}}, out
+
+
+def test_markdown_by_hand(small_report):
+    row = {
+        "name": "x",
+        "c2st": 0.51251,
+        "fd": 0.12345,
+        "nearest": 6.0,
+        "onsets": 16.94,
+        "pattern": 0.5,
+        "divergence": 0.0004,
+    }
+    lines = judge.to_markdown({"rows": [row]}).splitlines()
+    cells = dict(zip([c.strip() for c in lines[0].split("|")], [c.strip() for c in lines[2].split("|")], strict=True))
+    assert len(lines) == 3
+    assert cells["bars"] == "x"
+    assert (cells["C2ST"], cells["FD"], cells["nearest"], cells["onsets"]) == ("0.513", "0.12", "6", "16.9")
+    assert (cells["DP"], cells["KLD"], cells["coverage"], cells["PR density"]) == ("0.500", "0.000", "", "")
+
+
+def test_both_tables(small_report):
+    report, _ = small_report
+    text = judge.to_markdown(report)
+    first, second = (part.splitlines() for part in text.rstrip("\n").split("\n\n"))
+    assert {line.count("|") for line in first} == {len(judge.COLUMNS) + 2}
+    assert len(first) == 2 + 4
+    assert [line.split("|")[1].strip() for line in first[2:]] == [row["name"] for row in report["rows"]]
+    assert {line.count("|") for line in second} == {3}
+    assert second[2:] == ["| uniform | 6.238 |", "| order-1 Markov | 2.000 |"]
+    assert judge.likelihoods_table(report["nats_per_step"], "held-out songs").splitlines() == second
+
+
+@pytest.mark.parametrize("name", ["a|b.npz", "a\nb.npz"])
+def test_names_do_not_break_the_table(name):
+    lines = judge.to_markdown({"rows": [{"name": name, "c2st": 0.5}]}).splitlines()
+    assert len(lines) == 3
+    bars = [line.replace("\\|", "").count("|") for line in lines]
+    assert set(bars) == {len(judge.COLUMNS) + 2}
+
+
+def test_report_files(small_report, tmp_path):
+    report, _ = small_report
+    paths = judge.write_report(report, tmp_path / "a" / "b")
+    assert [path.name for path in paths] == ["table.md", "report.json"]
+    assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {"table.md", "report.json"}
+    assert paths[0].read_text() == judge.to_markdown(report)
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    assert json.loads(paths[1].read_text(), parse_constant=refuse) == report
+
+
+def test_a_report_with_what_is_no_number_is_json(tmp_path):
+    """Readers other than Python's know no NaN."""
+    row = {"name": "silent", "pattern": float("nan"), "onsets": 0.0}
+    with pytest.raises(ValueError, match="JSON"):
+        judge.write_report({"rows": [row]}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures(small_report):
+    _, out = small_report
+    names = sorted(path.name for path in out.iterdir())
+    assert names == sorted(
+        f"{kind}-{name}.png"
+        for kind in ("features", "samples")
+        for name in ("1-real--training-songs", "2-a-b-npz", "3-independent-cells")
+    )
+    for path in out.iterdir():
+        with Image.open(path) as image:
+            assert image.size[0] > 300
+            assert len(set(np.asarray(image).reshape(-1, 3).max(1).tolist())) > 3
+
+
+def test_pictures_of_candidates_with_like_names(held, training, tmp_path):
+    """out/v1.npz and out-v1.npz are two."""
+    bars = _bars_of(held)[:150]
+    evaluate(held, training, [kept("out/v1.npz", bars), kept("out-v1.npz", ~bars)], SMALL, out=tmp_path)
+    assert len(list(tmp_path.glob("samples-*.png"))) == 3

@@ -1,0 +1,355 @@
+"""Percentiles there and back, and the file that holds them."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from rhythmgan.features import FEATURES, measure
+from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.models.gan import GAN, GANConfig, save_gan
+from rhythmgan.reference import Reference, load_reference, save_reference
+
+
+def _of_density(onsets, steps=16):
+    """Bars with these many onsets each, filled from the first step on."""
+    cells = np.arange(steps * 9) < np.array(onsets)[:, None]
+    return cells.reshape(-1, steps, 9)
+
+
+@pytest.fixture(scope="module")
+def bars():
+    rng = np.random.default_rng(0)
+    return rng.random((400, 16, 9)) < rng.random((400, 1, 1)) * 0.4
+
+
+@pytest.fixture(scope="module")
+def reference(bars):
+    return Reference.of(bars, GM9)
+
+
+# -- percentiles ---------------------------------------------------------------------------------
+
+
+def test_percentiles_by_hand():
+    """1001 bars are as many as the grid has quantiles: mid-ranks are exact."""
+    onsets = [3] * 500 + [4] * 1 + [10] * 300 + [144] * 200
+    known = Reference.of(_of_density(np.random.default_rng(0).permutation(onsets)), GM9)
+    expected = {0: 0, 2: 0, 3: 250, 3.5: 500, 4: 500.5, 5: 501, 10: 651, 11: 801, 143: 801, 144: 901, 145: 1001}
+    for value, bars_below in expected.items():
+        assert known.percentile("density", value) == pytest.approx(100 * bars_below / 1001)
+    found = known.percentile("density", list(expected))
+    np.testing.assert_allclose(found, [100 * below / 1001 for below in expected.values()])
+    assert known.value("density", [0, 25, 49.9, 50, 50.1, 80, 80.1, 100]).tolist() == [3, 3, 3, 4, 10, 10, 144, 144]
+    assert known.value("density", 100) == 144
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 10, 400, 5000])
+def test_percentiles_are_mid_ranks_within_a_tenth_of_a_percent(n):
+    onsets = np.random.default_rng(n).integers(0, 30, n)
+    known = Reference.of(_of_density(onsets), GM9)
+    for value in np.arange(-1, 31):
+        exact = 100 * ((onsets < value).mean() + (onsets == value).mean() / 2)
+        assert known.percentile("density", value) == pytest.approx(exact, abs=0.11)
+
+
+def test_every_feature_goes_there_and_back(bars, reference):
+    for name, values in measure(bars, GM9).items():
+        values = values.double().numpy()
+        percentiles = reference.percentile(name, values)
+        assert ((percentiles > 0) & (percentiles < 100)).all()
+        np.testing.assert_array_equal(reference.value(name, percentiles), values.astype(np.float32), name)
+        order = np.argsort(values, kind="stable")
+        assert (np.diff(percentiles[order]) >= 0).all()
+        # half of the bars lie below the median, and so on: ties count half
+        assert percentiles.mean() == pytest.approx(50, abs=0.2)
+
+
+def test_the_ends(bars, reference):
+    for name, values in measure(bars, GM9).items():
+        low, high = values.min().item(), values.max().item()
+        assert reference.value(name, 0) == np.float32(low)
+        assert reference.value(name, 100) == np.float32(high)
+        assert reference.percentile(name, low - 1) == 0
+        assert reference.percentile(name, high + 1) == 100
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=20), st.sampled_from(sorted(FEATURES)))
+def test_values_rise_with_percentiles(percentiles, name):
+    known = _small_reference()
+    values = known.value(name, sorted(percentiles))
+    assert values.dtype == np.float32
+    assert (np.diff(values) >= 0).all()
+    back = known.percentile(name, values)
+    assert (np.diff(back) >= 0).all()
+    for percentile, value in zip(sorted(percentiles), values, strict=True):
+        # what lies strictly below is at most the percentile, what lies below or there at least
+        below = known.percentile(name, np.nextafter(value, np.float32(-np.inf)))
+        above = known.percentile(name, np.nextafter(value, np.float32(np.inf)))
+        assert below - 0.11 <= percentile <= above + 0.11
+
+
+_SMALL: list[Reference] = []
+
+
+def _small_reference():
+    if not _SMALL:
+        _SMALL.append(Reference.of(np.random.default_rng(1).random((50, 16, 9)) < 0.2, GM9))
+    return _SMALL[0]
+
+
+def test_what_is_taken(reference):
+    """Numbers, lists, arrays of any shape, tensors; the shape stays."""
+    assert np.shape(reference.percentile("density", 3)) == ()
+    grid = np.arange(6).reshape(2, 3)
+    assert reference.percentile("density", grid).shape == (2, 3)
+    assert reference.value("density", grid * 20).shape == (2, 3)
+    np.testing.assert_array_equal(
+        reference.percentile("density", torch.from_numpy(grid)), reference.percentile("density", grid)
+    )
+    assert reference.value("density", []).shape == (0,)
+
+
+@pytest.mark.parametrize("percentile", [-0.1, 100.1, float("nan"), float("inf"), [50, 101]])
+def test_percentiles_out_of_range(reference, percentile):
+    with pytest.raises(ValueError, match="0 … 100"):
+        reference.value("density", percentile)
+
+
+def test_unknown_features_are_named(reference):
+    for call in (reference.value, reference.percentile):
+        with pytest.raises(ValueError, match=r"no feature is called 'groove'; there are density, "):
+            call("groove", 50)
+
+
+# -- what is measured ----------------------------------------------------------------------------
+
+
+def test_means_and_deviations(bars, reference):
+    assert list(reference.quantiles) == list(reference.means) == list(reference.deviations) == list(FEATURES)
+    assert (reference.n_bars, reference.steps, reference.kit) == (400, 16, GM9)
+    density = bars.sum((1, 2))
+    assert reference.means["density"] == pytest.approx(density.mean())
+    assert reference.deviations["density"] in (pytest.approx(density.std()), pytest.approx(density.std(ddof=1)))
+    for grid in reference.quantiles.values():
+        assert grid.shape == (1001,)
+        assert grid.dtype == np.float32
+    # quantiles are values that bars have, never between them
+    assert set(reference.quantiles["density"].tolist()) <= set(density.tolist())
+
+
+def test_one_bar_is_a_reference():
+    known = Reference.of(_of_density([5]), GM9)
+    assert known.percentile("density", [4, 5, 6]).tolist() == [0, 50, 100]
+    assert set(known.value("density", [0, 50, 100]).tolist()) == {5}
+    assert all(np.isfinite(value) for value in [*known.means.values(), *known.deviations.values()])
+
+
+@pytest.mark.parametrize("steps", [12, 24, 32, 48])
+def test_grids_have_the_features_that_they_have(steps):
+    bars = np.random.default_rng(steps).random((40, steps, 5)) < 0.2
+    known = Reference.of(bars, JAKI5)
+    for name in FEATURES:
+        try:
+            measure(bars, JAKI5, [name])
+        except ValueError:
+            assert name not in known.quantiles
+            with pytest.raises(ValueError, match=f"{name} is not defined on {steps} steps"):
+                known.percentile(name, 1)
+            with pytest.raises(ValueError, match=f"{name} is not defined on {steps} steps"):
+                known.value(name, 1)
+        else:
+            assert name in known.quantiles
+    assert "density" in known.quantiles
+    assert ("syncopation" in known.quantiles) == (steps in (12, 32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kit", "message"),
+    [
+        ((0, 16, 9), GM9, "no bars"),
+        ((3, 16, 9), JAKI5, r"expected bars \(n, steps, 5\) for kit jaki5"),
+        ((3, 17, 9), GM9, "not 17"),
+        ((16, 9), GM9, "expected bars"),
+    ],
+)
+def test_bars_that_make_no_reference(shape, kit, message):
+    with pytest.raises(ValueError, match=message):
+        Reference.of(np.zeros(shape, bool), kit)
+
+
+def test_a_table_for_people():
+    table = Reference.of(_of_density([0] * 250 + [2] * 500 + [9] * 250), GM9).to_markdown().splitlines()
+    assert table[0] == "| 1,000 bars | mean | sd | 5 % | 25 % | 50 % | 75 % | 95 % | zero |"
+    assert len(table) == 2 + len(FEATURES)
+    assert {line.count("|") for line in table} == {10}
+    density = next(line for line in table if line.startswith("| density |"))
+    cells = [cell.strip() for cell in density.split("|")[2:-1]]
+    assert cells[0] == "3.25"
+    assert cells[2] == "0"
+    assert cells[4] == "2"
+    assert cells[6:] == ["9", "25%"]
+
+
+# -- the file ------------------------------------------------------------------------------------
+
+
+def _assert_same(found, expected):
+    assert (found.kit, found.steps, found.n_bars) == (expected.kit, expected.steps, expected.n_bars)
+    assert (found.means, found.deviations) == (expected.means, expected.deviations)
+    assert list(found.quantiles) == list(expected.quantiles)
+    for name, grid in expected.quantiles.items():
+        assert found.quantiles[name].dtype == np.float32
+        np.testing.assert_array_equal(found.quantiles[name], grid)
+
+
+@pytest.mark.parametrize(("steps", "kit"), [(16, GM9), (24, JAKI5)])
+def test_a_file_reads_back(tmp_path, steps, kit):
+    known = Reference.of(np.random.default_rng(0).random((90, steps, kit.n_parts)) < 0.2, kit)
+    path = tmp_path / "reference.safetensors"
+    save_reference(path, known)
+    _assert_same(load_reference(path), known)
+    _assert_same(load_reference(str(path)), known)
+    assert [child.name for child in tmp_path.iterdir()] == ["reference.safetensors"]
+    save_reference(path, load_reference(path))
+    _assert_same(load_reference(path), known)
+
+
+def _refusal(path):
+    with pytest.raises(ValueError, match="not a reference of features") as refused:
+        load_reference(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def _rewritten(path, known, tensors=None, **changes):
+    """A reference's file with metadata replaced, or left out where None."""
+    save_reference(path, known)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() | changes
+    content = known.quantiles if tensors is None else tensors
+    path.write_bytes(save(content, {name: value for name, value in metadata.items() if value is not None}))
+    return path
+
+
+@pytest.mark.parametrize("name", ["format", "version", "kit", "steps", "n_bars", "means", "deviations"])
+def test_missing_metadata(tmp_path, reference, name):
+    _refusal(_rewritten(tmp_path / "r.safetensors", reference, **{name: None}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"format": "rhythmgan.gan"}, id="format"),
+        pytest.param({"version": "2"}, id="version"),
+        pytest.param({"kit": "tr808"}, id="kit"),
+        pytest.param({"steps": "many"}, id="steps"),
+        pytest.param({"steps": "17"}, id="steps of no grid"),
+        pytest.param({"n_bars": "1.5"}, id="bars"),
+        pytest.param({"means": "{"}, id="no JSON"),
+        pytest.param({"means": "[]"}, id="a list"),
+        pytest.param({"means": "3"}, id="a number"),
+        pytest.param({"means": "{}"}, id="no means"),
+        pytest.param({"means": "[" * 100_000}, id="too deep"),
+        pytest.param({"deviations": json.dumps(dict.fromkeys(FEATURES))}, id="null"),
+        pytest.param({"deviations": json.dumps(dict.fromkeys(FEATURES, 10**400))}, id="beyond all floats"),
+    ],
+)
+def test_metadata_that_does_not_fit(tmp_path, reference, changes):
+    _refusal(_rewritten(tmp_path / "r.safetensors", reference, **changes))
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        pytest.param({"density": np.zeros(1000, np.float32)}, id="short"),
+        pytest.param({"density": np.zeros((1001, 1), np.float32)}, id="a column"),
+        pytest.param({"density": -np.arange(1001, dtype=np.float32)}, id="falling"),
+        pytest.param({"density": np.full(1001, np.nan, np.float32)}, id="not numbers"),
+        pytest.param({"groove": np.zeros(1001, np.float32)}, id="no feature that we know"),
+    ],
+)
+def test_quantiles_that_are_none(tmp_path, reference, tensors):
+    _refusal(_rewritten(tmp_path / "r.safetensors", reference, tensors))
+
+
+def test_foreign_files(tmp_path):
+    for name, data in (("empty", b""), ("text", b"Dear diary"), ("zeros", bytes(5000)), ("ones", b"\xff" * 5000)):
+        (tmp_path / name).write_bytes(data)
+        _refusal(tmp_path / name)
+    gan = GAN(GANConfig(width=4, z_dim=2, discriminator_width=4, encoder_width=4))
+    save_gan(tmp_path / "gan.safetensors", gan, {})
+    assert "another format" in _refusal(tmp_path / "gan.safetensors")
+    np.savez(tmp_path / "bars.npz", bars=np.zeros((3, 16, 9), bool))
+    _refusal(tmp_path / "bars.npz")
+    with pytest.raises(FileNotFoundError) as missing:
+        load_reference(tmp_path / "nowhere")
+    assert missing.value.filename in (tmp_path / "nowhere", str(tmp_path / "nowhere"))
+    with pytest.raises(OSError, match="directory"):
+        load_reference(tmp_path)
+
+
+class _Bomb:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return Path.mkdir, (Path(self.path),)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    mark = tmp_path / "ran"
+    path = tmp_path / "r.safetensors"
+    path.write_bytes(pickle.dumps(_Bomb(mark)))
+    _refusal(path)
+    torch.save({"density": _Bomb(mark)}, path)
+    _refusal(path)
+    assert not mark.exists()
+
+
+def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path, reference):
+    path = tmp_path / "r.safetensors"
+    save_reference(path, reference)
+    whole = path.read_bytes()
+    for length in (0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        _refusal(path)
+    rng = np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    n_refused = 0
+    for trial in range(200):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, header if trial % 2 else len(whole), rng.integers(1, 4)):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        message = ""
+        try:
+            found = load_reference(path)
+        except ValueError as error:
+            message = str(error)
+            n_refused += 1
+        if message:
+            assert "\n" not in message
+            assert str(path) in message
+            continue
+        for name in found.quantiles:
+            assert (np.diff(found.value(name, np.linspace(0, 100, 50))) >= 0).all()
+    assert n_refused > 100
+
+
+def test_the_bundled_reference():
+    """What ships with the weights: every feature of the kit and grid that they were trained on."""
+    known = load_reference()
+    assert (known.kit, known.steps, list(known.quantiles)) == (GM9, 16, list(FEATURES))
+    assert known.n_bars > 1000
+    assert 10 < known.value("density", 50) < 25
+    assert 40 < known.percentile("density", known.means["density"]) < 70

@@ -1,0 +1,238 @@
+"""Training a prior: it learns what there is to know, stops by songs it does not see, and goes on where it was."""
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import Words, load_patterns, save_words
+from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.models.weights import read_metadata
+from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
+from rhythmgan.training.prior import WEIGHTS, PriorRecipe, PriorTraining, train_prior
+from rhythmgan.training.run import CHECKPOINT, RECIPE
+
+SMALL = WordLSTMConfig(kit="jaki5", width=48, word_width=16, dropout=0.0)
+TOY = PriorRecipe(
+    steps=300, batch_size=32, rate=2e-2, hidden_share=0.0, views_share=0.0, weight_decay=0.0, average=0.95, patience=99
+)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def _songs(n_songs, seed):
+    """Songs of three bars: a bar's word is one of two for the whole bar, and the next bar has the other one.
+
+    The first step of a bar alone costs log 2 nats, of the others none; with the bar before, nothing does.
+    """
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 2, n_songs)
+    kind = (first[:, None] + np.arange(3)) % 2
+    words = np.where(kind, 0b10000, 0b00101).astype(np.uint16).reshape(-1, 1).repeat(16, 1)
+    song = np.arange(n_songs, dtype=np.int32).repeat(3)
+    place = np.tile(np.arange(3, dtype=np.int32), n_songs)
+    names = tuple(map(str, range(n_songs)))
+    return Words(words, song, song, place, names, names, JAKI5)
+
+
+def test_learns_a_toy_to_its_entropy(tmp_path):
+    weights = train_prior(_songs(30, 0), _songs(20, 1), tmp_path, TOY, config=SMALL)
+    prior = load_prior(weights)
+    fresh = _songs(10, 2)
+    bars = words_to_bars(fresh.words, 5)
+    alone = -prior.step_log_prob(bars)
+    assert alone[:, 0].mean() == pytest.approx(math.log(2), abs=0.05)
+    assert alone[:, 1:].mean() < 0.02
+    before, after = fresh.pairs()
+    given = -prior.step_log_prob(words_to_bars(after.words, 5), words_to_bars(before, 5))
+    assert given.mean() < 0.02
+    drawn = prior.sample(100, seed=0)
+    assert {tuple(word) for word in np.unique(drawn.reshape(-1, 5), axis=0).tolist()} == {
+        (True, False, False, False, False),
+        (False, False, True, False, True),
+    }
+    assert 0.3 < drawn[:, 0, 0].mean() < 0.7
+    for name in (CHECKPOINT, RECIPE, WEIGHTS):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_stopped_and_resumed_equals_never_stopped(tmp_path):
+    """Bit for bit, with dropout and views drawn; only the learning rate's curve knows of the longer run."""
+    training, unseen = _songs(10, 0), _songs(5, 1)
+    config = replace(SMALL, width=16, dropout=0.4)
+    recipe = PriorRecipe(steps=110, batch_size=8, rate=0.01)
+    train_prior(training, unseen, tmp_path / "whole", recipe, config=config)
+
+    calls = []
+
+    def stop_after_60(done, total, phase):
+        calls.append((done, total))
+        if done == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_prior(training, unseen, tmp_path / "parts", recipe, config=config, progress=stop_after_60)
+    assert '"trained_steps": "50"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
+    train_prior(
+        training, unseen, tmp_path / "parts", recipe, config=config, progress=lambda *call: calls.append(call[:2])
+    )
+    assert calls[60][0] == 51
+    assert calls[-1] == (110, 110)
+    parts, whole = (load_file(tmp_path / name / WEIGHTS) for name in ("parts", "whole"))
+    assert all(torch.equal(parts[name], whole[name]) for name in whole)
+
+
+def test_stops_by_the_unseen_songs_and_keeps_the_best(tmp_path):
+    """Unseen songs that are the opposite of those trained on: every step is worse, and the run ends early."""
+    training, unseen = _songs(6, 0), _songs(6, 1)
+    other = replace_words(unseen, np.where(unseen.words == 0b10000, 0b01010, 0b00010))
+    recipe = PriorRecipe(steps=2000, batch_size=8, rate=0.01, patience=2, average=0.5)
+    weights = train_prior(training, other, tmp_path, recipe, config=replace(SMALL, width=16))
+    provenance = read_metadata(weights)["provenance"]
+    facts = dict(pair.split(": ") for pair in provenance.strip("{}").replace('"', "").split(", "))
+    best, done = int(facts["best_step"]), int(facts["trained_steps"])
+    assert done == best + 100 < 2000
+    kept = -load_prior(weights).step_log_prob(words_to_bars(other.distinct().words, 5)).mean()
+    assert float(kept) == pytest.approx(float(facts["unseen_nats_per_step"]), abs=1e-3)
+    # asked again, it has nothing left to do
+    train_prior(training, other, tmp_path, recipe, config=replace(SMALL, width=16))
+    assert f'"trained_steps": "{done}"' in read_metadata(weights)["provenance"]
+
+
+def replace_words(words, new):
+    return Words(new.astype(np.uint16), words.song, words.origin, words.bar, words.songs, words.origins, words.kit)
+
+
+def test_what_a_step_shows():
+    """No bar before the rows that have none; hidden words hide; a view changes both bars alike."""
+    training = _songs(8, 0)
+    recipe = PriorRecipe(batch_size=400, hidden_share=0.25, views_share=0.5, pairs_share=0.5)
+    module = PriorTraining(
+        SMALL, recipe, training.words, (training.pairs()[0], training.pairs()[1].words), training.words
+    )
+    shown = {}
+
+    class Spy(torch.nn.Module):
+        start, hidden, kit = module.prior.start, module.prior.hidden, JAKI5
+
+        def shifted(self, words):
+            shown["words"] = words
+            return WordLSTM.shifted(self, words)
+
+        def forward(self, *given):
+            shown["given"] = given
+            return torch.zeros(400, 16, 32)
+
+    module.prior = Spy()
+    loss = module._loss(torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx(math.log(32))
+    shifted, _, has_before, view = shown["given"]
+    assert has_before.tolist() == [False] * 200 + [True] * 200
+    assert (shifted[:, 0] == module.prior.start).all()
+    hidden = shifted[:, 1:] == module.prior.hidden
+    assert 0.22 < hidden.float().mean() < 0.28
+    assert torch.equal(shifted[:, 1:][~hidden], shown["words"][:, :-1][~hidden])
+    assert 0.4 < (view != 0).float().mean() < 0.6
+    real = view == 0
+    assert set(shown["words"][real].unique().tolist()) == {0b10000, 0b00101}
+    assert not set(shown["words"][~real].unique().tolist()) <= {0b10000, 0b00101}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"steps": 0}, "at least one step"),
+        ({"batch_size": 1}, "batch"),
+        ({"rate": float("nan")}, "rate is a number from 0 on"),
+        ({"patience": 0}, "patience"),
+        ({"seed": -1}, "seed"),
+        ({"pairs_share": 1.5}, "pairs_share lies in 0 … 1"),
+        ({"hidden_share": 2.0}, "hidden_share lies in 0 … 1"),
+    ],
+)
+def test_a_bad_recipe_is_refused(recipe, message):
+    with pytest.raises(ValueError, match=message):
+        PriorRecipe(**recipe)
+
+
+def test_data_that_cannot_be_trained_on_is_refused(tmp_path):
+    training, nothing = _songs(4, 0), _songs(4, 0).only(np.zeros(12, bool))
+    with pytest.raises(ValueError, match="nothing to train on"):
+        train_prior(nothing, training, tmp_path / "a", config=SMALL)
+    with pytest.raises(ValueError, match="nothing to stop by"):
+        train_prior(training, nothing, tmp_path / "b", config=SMALL)
+    with pytest.raises(ValueError, match="the bars are of kit jaki5"):
+        train_prior(training, training, tmp_path / "c", config=WordLSTMConfig())
+    assert not list(tmp_path.iterdir())
+
+
+def test_bars_without_neighbours_are_enough(tmp_path):
+    """Textbook bars come one by one: there are no pairs to learn from."""
+    patterns = load_patterns()
+    recipe = PriorRecipe(steps=3, batch_size=8)
+    train_prior(patterns, patterns, tmp_path, recipe, config=WordLSTMConfig(width=8, word_width=8))
+    assert load_prior(tmp_path / WEIGHTS).kit == GM9
+
+
+def test_another_run_is_not_gone_on_with(tmp_path):
+    training, unseen = _songs(4, 0), _songs(3, 1)
+    recipe, config = PriorRecipe(steps=4, batch_size=4), replace(SMALL, width=8)
+    train_prior(training, unseen, tmp_path, recipe, config=config)
+    with pytest.raises(ValueError, match="holds a run on other data"):
+        train_prior(training, _songs(2, 4), tmp_path, recipe, config=config)
+    from rhythmgan.models.gan import GANConfig
+    from rhythmgan.training.gan import Recipe, train_gan
+
+    with pytest.raises(ValueError, match="holds a run of another model"):
+        train_gan(training, tmp_path, Recipe(2, 2, 4), config=GANConfig(kit="jaki5", z_dim=4, width=8))
+    with pytest.raises(ValueError, match="width 8, not 9"):
+        train_prior(training, unseen, tmp_path, recipe, config=replace(config, width=9))
+
+
+def _run(*options):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, "-m", "rhythmgan", *map(str, options)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_the_command_prints_what_the_prior_has_to_beat(tmp_path):
+    save_words(tmp_path / "bars.npz", load_patterns())
+    options = ("--out", tmp_path / "run", "--steps", 5, "--width", 16, "--threads", 1, "--batch-size", 8)
+    done = _run("train", "prior", "--data", tmp_path / "bars.npz", *options)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ")[0].strip("| ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert "5 steps (all that were asked for); the best weights are those of step 5" in done.stdout
+    assert rows[2:] == ["uniform", "unigram", "per-position unigram", "order-1 Markov", "prior"]
+    assert "| uniform | 6.238 |" in done.stdout
+    assert "Warning" not in done.stderr
+    assert "eval mode" not in done.stderr
+    info = _run("info", tmp_path / "run" / WEIGHTS)
+    assert "holds: weights of a prior" in info.stdout
+    assert "unseen_nats_per_step" in info.stdout
+
+
+def test_two_processes_train_one_prior(tmp_path):
+    options = ("--steps", 6, "--batch-size", 8, "--width", 16, "--threads", 1, "--accelerator", "cpu")
+    for devices in (1, 2):
+        done = _run("train", "prior", "--out", tmp_path / str(devices), "--devices", devices, *options)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("weights:") == 1
+    one, two = (load_file(tmp_path / name / WEIGHTS) for name in "12")
+    assert not torch.equal(one["to_words.weight"], two["to_words.weight"])
