@@ -38,6 +38,14 @@ def draw_views(n: int, share: float, random: torch.Generator, device: torch.devi
     return torch.where(kind < 1, view, REAL)
 
 
+def view_rates(rates: Tensor, share: float, kit: Kit) -> Tensor:
+    """How often each cell sounds (steps, parts) in bars of which a share is seen in other views, from the bars' own."""
+    beat = len(rates) // BEATS
+    later = torch.stack([rates.roll(-beats * beat, 0) for beats in range(1, BEATS)]).mean(0)
+    exchanged = rates[:, exchanges(kit).to(rates.device)].mean(1)
+    return (1 - share) * rates + share / 3 * (later + _KEPT * rates + exchanged)
+
+
 def apply_views(bars: Tensor, view: Tensor, kit: Kit, random: torch.Generator) -> Tensor:
     """The views of bars.
 

@@ -245,15 +245,11 @@ def _train_gan(options: argparse.Namespace) -> None:
     words = load_words(options.data) if options.data else load_patterns()
     is_text = options.data is None or Path(options.data).suffix == ".txt"
     words = words.split(options.split or ("all" if is_text else "train"))
-    # with several devices Lightning runs this command once for each: the first one talks
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    is_first = _is_first()
     if is_first:
         print(f"training on the distinct bars of {len(set(words.song.tolist())):,} songs", file=sys.stderr)
 
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    machine = _machine(options)
 
     from rhythmgan.models.gan import GANConfig
     from rhythmgan.training.gan import GRID, Recipe, train_gan
@@ -266,10 +262,8 @@ def _train_gan(options: argparse.Namespace) -> None:
             options.out,
             recipe,
             config=config,
-            devices=options.devices,
-            accelerator=options.accelerator,
-            precision=options.precision,
             progress=tell,
+            **machine,
         )
     if not is_first:
         return
@@ -282,15 +276,12 @@ def _train_prior(options: argparse.Namespace) -> None:
 
     words = load_words(options.data) if options.data else load_patterns()
     training, unseen = words.split("train"), words.split("valid")
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    is_first = _is_first()
     if is_first:
         n_train, n_unseen = (len(set(part.song.tolist())) for part in (training, unseen))
         print(f"training on {n_train:,} songs, stopping by {n_unseen:,} others", file=sys.stderr)
 
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    machine = _machine(options)
 
     from rhythmgan.evaluate import likelihoods, likelihoods_table
     from rhythmgan.models.weights import read_metadata
@@ -306,10 +297,8 @@ def _train_prior(options: argparse.Namespace) -> None:
             options.out,
             recipe,
             config=config,
-            devices=options.devices,
-            accelerator=options.accelerator,
-            precision=options.precision,
             progress=tell,
+            **machine,
         )
     if not is_first:
         return
@@ -321,6 +310,20 @@ def _train_prior(options: argparse.Namespace) -> None:
     print(f"\n{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
     if options.data:
         print(f"next: rhythmgan evaluate {weights} --data {options.data}")
+
+
+def _is_first() -> bool:
+    """With several devices Lightning runs a command once for each: the first one talks."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    """What training runs on, as its arguments; the threads are set at once."""
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return {name: getattr(options, name) for name in ("devices", "accelerator", "precision")}
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhythmgan.augment import EXCHANGED, N_VIEWS, REAL, THINNED, apply_views, draw_views, exchanges
+from rhythmgan.augment import EXCHANGED, N_VIEWS, REAL, THINNED, apply_views, draw_views, exchanges, view_rates
 from rhythmgan.kit import GM9, JAKI5
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,3 +84,17 @@ def test_views_come_as_often_as_asked():
     np.testing.assert_allclose(shares, expected, atol=0.006)
     assert (draw_views(1000, 0.0, _random(), torch.device("cpu")) == REAL).all()
     assert (draw_views(1000, 1.0, _random(), torch.device("cpu")) != REAL).all()
+
+
+def test_rates_of_views_are_those_of_many():
+    """Against 30,000 views of bars whose parts and steps differ; the kick's share by hand."""
+    bars = torch.rand(30_000, 16, 9, generator=_random()) < torch.linspace(0.05, 0.6, 144).view(16, 9)
+    rates = bars.float().mean(0)
+    view = draw_views(30_000, 0.6, _random(1), torch.device("cpu"))
+    seen = apply_views(bars, view, GM9, _random(2)).float().mean(0)
+    expected = view_rates(rates, 0.6, GM9)
+    np.testing.assert_allclose(seen, expected, atol=0.015)
+    later = (rates[4, 0] + rates[8, 0] + rates[12, 0]) / 3
+    by_hand = 0.4 * rates[0, 0] + 0.2 * later + 0.2 * 0.75 * rates[0, 0] + 0.2 * rates[0, 0]
+    assert expected[0, 0] == pytest.approx(by_hand)
+    assert torch.equal(view_rates(rates, 0.0, GM9), rates)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rhythmgan.augment import N_VIEWS
 from rhythmgan.kit import KITS
 from rhythmgan.models.gan import GAN, GANConfig, Generator, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
@@ -218,3 +219,24 @@ def test_close_decisions_follow_the_weights():
             parameter.zero_()
         gan.generator.to_parts.bias.fill_(sign * 1e-5)  # all closer than the margin
         assert gan.decode(z).all() == (sign > 0)
+
+
+def test_a_view_is_another_bar_and_none_is_the_real_one(small):
+    """Both networks read the label; without one a bar is real."""
+    torch.manual_seed(1)
+    gan = GAN(small.config).eval().requires_grad_(False)
+    for parameter in gan.parameters():
+        parameter.mul_(2)
+    z = torch.randn(50, small.config.z_dim)
+    bars = gan.generator(z)
+    labels = torch.arange(50) % N_VIEWS
+    assert torch.equal(gan.generator(z, torch.zeros(50, dtype=torch.long)), bars)
+    seen = gan.generator(z, labels)
+    changed = (seen != bars).any((1, 2))
+    assert not changed[labels == 0].any()
+    assert changed[labels != 0].float().mean() > 0.5
+    logits = gan.discriminator(bars, labels) - gan.discriminator(bars)
+    assert (logits[labels == 0] == 0).all()
+    assert (logits[labels != 0].abs() > 1e-6).all()
+    taught = gan.generator.teach(z, seen, torch.ones(50, 1, 1), labels)
+    np.testing.assert_array_equal(taught > 0, seen > 0)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rhythmgan.augment import N_VIEWS, REAL
 from rhythmgan.bars import check_steps
 from rhythmgan.kit import GM9, Kit, kit_named
 from rhythmgan.latent import check_seed, seeds_to_z
@@ -38,6 +39,7 @@ class Generator(nn.Module):
         self.steps, self.n_parts, self.z_dim, self.width = steps, n_parts, z_dim, width
         self.start = nn.Linear(z_dim, width)
         self.from_z = nn.Linear(z_dim, 3 * width)
+        self.from_view = nn.Parameter(torch.randn(N_VIEWS, 3 * width) * 0.05)
         self.from_place = nn.Parameter(torch.randn(steps, 3 * width) * 0.1)
         self.from_cells = nn.Linear(n_parts, 3 * width, bias=False)
         self.from_state = nn.Linear(width, 3 * width)
@@ -45,13 +47,18 @@ class Generator(nn.Module):
         self.to_links = nn.Linear(width, n_parts * n_parts)
         self.register_buffer("later", torch.ones(n_parts, n_parts).triu(1), persistent=False)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, view: Tensor | None = None) -> Tensor:
         """The bars of z as floats that are exactly 0 or 1; gradients pass straight through the threshold."""
-        return self.roll(z)[0]
+        return self.roll(z, view)[0]
 
-    def roll(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells and the logits that decided them, both (n, steps, parts)."""
-        state, drive = self._begin(z)
+    def roll(self, z: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Cells and the logits that decided them, both (n, steps, parts).
+
+        Args:
+            z: (n, z_dim).
+            view: (n,) labels of ``augment``; all bars are real without.
+        """
+        state, drive = self._begin(z, view)
         cells = z.new_zeros(len(z), self.n_parts)
         all_cells: list[Tensor] = []
         all_logits: list[Tensor] = []
@@ -75,15 +82,16 @@ class Generator(nn.Module):
         shape = (len(z), self.steps, self.n_parts)
         return torch.stack(all_cells, 1), torch.stack(all_logits, 1).view(shape)
 
-    def teach(self, z: Tensor, bars: Tensor, kept: Tensor) -> Tensor:
+    def teach(self, z: Tensor, bars: Tensor, kept: Tensor, view: Tensor | None = None) -> Tensor:
         """Logits (n, steps, parts) of known bars, each cell given z and the true cells before it.
 
         Args:
             z: (n, z_dim).
             bars: (n, steps, parts) floats, 0 or 1.
             kept: (n, steps, 1), 0 where the step before is hidden, so that z has to say it.
+            view: (n,) labels of ``augment``; all bars are real without.
         """
-        state, drive = self._begin(z)
+        state, drive = self._begin(z, view)
         before = F.pad(bars, (0, 0, 1, 0))[:, :-1] * kept
         states: list[Tensor] = []
         for step in range(self.steps):
@@ -93,8 +101,8 @@ class Generator(nn.Module):
         links = self.to_links(h).view(len(z), self.steps, self.n_parts, self.n_parts)
         return self.to_parts(h) + (bars[..., None] * self.later * links).sum(-2)
 
-    def _begin(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.tanh(self.start(z)), self.from_z(z)
+    def _begin(self, z: Tensor, view: Tensor | None) -> tuple[Tensor, Tensor]:
+        return torch.tanh(self.start(z)), self.from_z(z) + self.from_view[REAL if view is None else view]
 
     def _next_state(self, state: Tensor, drive: Tensor, cells: Tensor) -> Tensor:
         """One step of a gated recurrent unit (Cho et al. 2014)."""
@@ -108,20 +116,22 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """bars (n, steps, parts) floats → a logit each (n,), high for real.
 
-    Two views at once: the cells, and each step as a learned word.
+    It reads the cells, each step as a learned word, and the label of the view (``augment``) that it is shown.
     """
 
     def __init__(self, steps: int, n_parts: int, width: int) -> None:
         super().__init__()
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
         self.first = nn.Linear(steps * (n_parts + 32), width)
+        self.from_view = nn.Parameter(torch.randn(N_VIEWS, width) * 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
         )
         self.last = nn.Linear(width, 1)
 
-    def forward(self, bars: Tensor) -> Tensor:
+    def forward(self, bars: Tensor, view: Tensor | None = None) -> Tensor:
         x = self.first(torch.cat([bars.flatten(1), self.word(bars).flatten(1)], 1))
+        x = x + self.from_view[REAL if view is None else view]
         for block in self.blocks:
             x = x + block(x)
         return self.last(F.silu(x)).squeeze(1)

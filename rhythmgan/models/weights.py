@@ -12,10 +12,11 @@ from torch import nn
 
 from rhythmgan.files import write_whole
 
-VERSION = 1
-
 KINDS = {"rhythmgan.gan": "GAN", "rhythmgan.word_lstm": "prior"}
 """What a weights file may hold, by the format that its metadata names."""
+
+VERSIONS = {"rhythmgan.gan": 2, "rhythmgan.word_lstm": 1}
+"""What this rhythmgan writes and reads of each; version 1 of the GAN knew no views."""
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -41,7 +42,7 @@ def save_weights(
 
     metadata = {
         "format": kind,
-        "version": str(VERSION),
+        "version": str(VERSIONS[kind]),
         "config": json.dumps(dict(config)),
         "provenance": json.dumps(dict(provenance)),
     }
@@ -92,8 +93,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         raise ValueError(f"{path}: not a safetensors file: {error}") from None
     if metadata.get("format") not in KINDS:
         raise ValueError(f"{path}: holds no weights of a rhythmgan model")
-    if metadata.get("version") != str(VERSION):
+    version = VERSIONS[metadata["format"]]
+    if metadata.get("version") != str(version):
         raise ValueError(
-            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {VERSION}"
+            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {version}"
         )
     return metadata

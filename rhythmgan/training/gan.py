@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rhythmgan.augment import apply_views, draw_views, view_rates
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Words
 from rhythmgan.draw import bars_to_image, write_png
@@ -43,6 +44,8 @@ class Recipe:
         seed: of the weights, the batches and the noise.
         pretrain_rate: peak learning rate of the decoder; it falls to a twentieth.
         kl_weight: weight of the encoding's divergence from N(0, I).
+        views_share: share of bars that both networks are shown in another view of ``augment``, labelled as such:
+            without, the discriminator learns the training bars by heart.
         hidden_share: share of steps whose predecessor the decoder does not see.
         generator_rate, discriminator_rate: learning rates of the game (Adam, β = 0, .99).
         head_start: batches of the game in which the discriminator moves alone.
@@ -58,11 +61,12 @@ class Recipe:
     seed: int = 0
     pretrain_rate: float = 2e-3
     kl_weight: float = 0.3
+    views_share: float = 0.5
     hidden_share: float = 0.3
     generator_rate: float = 2e-4
     discriminator_rate: float = 1e-3
     head_start: int = 100
-    penalty: float = 0.1
+    penalty: float = 0.03
     rates_weight: float = 2.0
     average: float = 0.998
 
@@ -75,6 +79,8 @@ class Recipe:
         for name, value in numbers.items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} is a number from 0 on, not {value}")
+        if max(self.views_share, self.hidden_share, self.average) > 1:
+            raise ValueError("views_share, hidden_share and average lie in 0 … 1")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
 
@@ -107,7 +113,8 @@ class GANTraining(pl.LightningModule):
         self.averaged.load_state_dict(self.gan.generator.state_dict())
         self.register_buffer("words", torch.from_numpy(words.astype(np.int32)), persistent=False)
         rates = words_to_bars(words, self.gan.kit.n_parts).mean(0)  # (steps, parts)
-        self.register_buffer("rates", torch.from_numpy(rates).float(), persistent=False)
+        seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, self.gan.kit)
+        self.register_buffer("rates", seen, persistent=False)
         self.steps_done = 0
         self.seconds = 0.0
 
@@ -134,24 +141,23 @@ class GANTraining(pl.LightningModule):
         started = time.perf_counter()
         seed = step_seed(self.recipe.seed, self.steps_done, self.global_rank)
         random = torch.Generator(self.device).manual_seed(seed)
-        if self.steps_done < self.recipe.pretrain_steps:
-            terms = self._pretrain(self.draw_bars(random), random)
-        else:
-            terms = self._play(random)
+        terms = self._pretrain(random) if self.steps_done < self.recipe.pretrain_steps else self._play(random)
         self.log_dict(terms)
         self.steps_done += 1
         self.seconds += time.perf_counter() - started
         self.trainer.should_stop = self.steps_done >= self.recipe.total_steps
 
-    def draw_bars(self, random: torch.Generator) -> Tensor:
-        """A batch of training bars (batch, steps, parts) as floats."""
+    def draw_bars(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A batch of training bars (batch, steps, parts) as floats, some in other views, and the labels (batch,)."""
         rows = torch.randint(len(self.words), (self.recipe.batch_size,), generator=random, device=self.device)
-        return words_to_bars(self.words[rows], self.gan.kit.n_parts).float()
+        view = draw_views(self.recipe.batch_size, self.recipe.views_share, random, self.device)
+        bars = words_to_bars(self.words[rows], self.gan.kit.n_parts)
+        return apply_views(bars, view, self.gan.kit, random).float(), view
 
     def draw_z(self, random: torch.Generator) -> Tensor:
         return torch.randn(self.recipe.batch_size, self.gan.config.z_dim, generator=random, device=self.device)
 
-    def _pretrain(self, bars: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+    def _pretrain(self, random: torch.Generator) -> dict[str, Tensor]:
         """One step as a variational autoencoder: cross-entropy of the bar and divergence of its encoding."""
         recipe, done = self.recipe, self.steps_done
         optimizer, _, _ = self._optimizers()
@@ -159,10 +165,11 @@ class GANTraining(pl.LightningModule):
         left = 1 - done / recipe.pretrain_steps
         for group in optimizer.param_groups:
             group["lr"] = recipe.pretrain_rate * warm * (0.05 + 0.95 * left)
+        bars, view = self.draw_bars(random)
         mean, log_std = self.gan.encoder(bars)
         noise = torch.randn(mean.shape, generator=random, device=self.device)
         shown = torch.rand((*bars.shape[:2], 1), generator=random, device=self.device) > recipe.hidden_share
-        logits = self.gan.generator.teach(mean + noise * log_std.exp(), bars, shown.float())
+        logits = self.gan.generator.teach(mean + noise * log_std.exp(), bars, shown.float(), view)
         cells = F.binary_cross_entropy_with_logits(logits, bars, reduction="none").sum((1, 2)).mean()
         divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum(1).mean()
         optimizer.zero_grad()
@@ -177,12 +184,13 @@ class GANTraining(pl.LightningModule):
         _, generator_optimizer, discriminator_optimizer = self._optimizers()
         played = self.steps_done - self.recipe.pretrain_steps
         discriminator = self.gan.discriminator
-        real = self.draw_bars(random).requires_grad_(True)
+        real, view = self.draw_bars(random)
+        real.requires_grad_(True)
         with torch.set_grad_enabled(played >= self.recipe.head_start):
-            made = self.gan.generator(self.draw_z(random))
+            made = self.gan.generator(self.draw_z(random), view)
 
         shown = made.detach().requires_grad_(True)
-        real_logit, made_logit = discriminator(real), discriminator(shown)
+        real_logit, made_logit = discriminator(real, view), discriminator(shown, view)
         pairing = F.softplus(made_logit - real_logit).mean()
         penalty_real = _squared_gradient(real_logit, real)
         penalty_made = _squared_gradient(made_logit, shown)
@@ -202,8 +210,8 @@ class GANTraining(pl.LightningModule):
 
         discriminator.requires_grad_(False)
         with torch.no_grad():
-            real_logit = discriminator(real)
-        answer = F.softplus(real_logit - discriminator(made)).mean()
+            real_logit = discriminator(real, view)
+        answer = F.softplus(real_logit - discriminator(made, view)).mean()
         rates = (made.mean(0) - self.rates).square().sum()
         generator_optimizer.zero_grad()
         self.manual_backward(answer + self.recipe.rates_weight * rates)
