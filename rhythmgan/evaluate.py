@@ -21,7 +21,7 @@ from rhythmgan.files import make_folder, write_whole
 from rhythmgan.kit import Kit
 from rhythmgan.latent import check_seed
 from rhythmgan.models.gan import FORMAT as GAN_FORMAT
-from rhythmgan.models.gan import load_gan
+from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, load_prior
 from rhythmgan.songs import load_bars
@@ -137,7 +137,7 @@ def baseline(name: str, training: Words) -> Candidate:
         ValueError: no baseline has this name.
     """
     if name == "prior":
-        return sampled("prior", fitting(load_prior(), training.kit, training.steps, "the bundled prior"))
+        return _bundled(name, training.kit, training.steps)
     if name not in SAMPLERS:
         raise ValueError(f"no baseline is called {name!r}; there are {', '.join(SAMPLERS)}, prior")
     title, make = SAMPLERS[name]
@@ -156,21 +156,26 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
         OSError: it cannot be opened.
     """
     if source in ("gan", "prior") and not Path(source).exists():
-        model: Any = load_gan() if source == "gan" else load_prior()
-        return sampled({"gan": "GAN", "prior": "prior"}[source], fitting(model, kit, steps, f"the bundled {source}"))
+        return _bundled(source, kit, steps)
     path = Path(source)
     if path.suffix == ".safetensors":
-        model = load_gan(path) if read_metadata(path)["format"] == GAN_FORMAT else load_prior(path)
+        model: GAN | WordLSTM = load_gan(path) if read_metadata(path)["format"] == GAN_FORMAT else load_prior(path)
         return sampled(str(path), fitting(model, kit, steps, str(path)))
     bars, song, _ = load_bars(path, kit, steps)
-    if bars.ndim != 3 or bars.shape[1:] != (steps, kit.n_parts) or bars.dtype != bool:
+    if bars.shape[1:] != (steps, kit.n_parts):
         raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
     if len(bars) < MIN_BARS:
         raise ValueError(f"{path}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
     return kept(str(path), bars, song)
 
 
-def fitting(model: Any, kit: Kit, steps: int, name: str) -> Any:
+def _bundled(name: str, kit: Kit, steps: int) -> Candidate:
+    """``gan`` or ``prior`` as they ship."""
+    model: GAN | WordLSTM = load_gan() if name == "gan" else load_prior()
+    return sampled({"gan": "GAN", "prior": "prior"}[name], fitting(model, kit, steps, f"the bundled {name}"))
+
+
+def fitting(model: GAN | WordLSTM, kit: Kit, steps: int, name: str) -> GAN | WordLSTM:
     """``model`` if its bars are of this kit and grid, otherwise a ValueError."""
     if (model.kit, model.config.steps) != (kit, steps):
         raise ValueError(
@@ -214,14 +219,14 @@ def evaluate(
     """
     protocol = protocol or Protocol()
     features.metrical_weights(held.steps)
-    held_pairs = held.pairs()
-    held, training = held.distinct(), training.distinct()
-    for words, name in ((held, "held-out"), (training, "training")):
+    reference, counted = held.distinct(), training.distinct()
+    for words, name in ((reference, "held-out"), (counted, "training")):
         if len(words) < MIN_BARS:
             raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(words)}")
-    real, known = (words_to_bars(words.words, words.kit.n_parts) for words in (held, training))
-    if out:
-        for picture in [*make_folder(out).glob("features-*.png"), *Path(out).glob("samples-*.png")]:
+    real, known = (words_to_bars(words.words, words.kit.n_parts) for words in (reference, counted))
+    folder = make_folder(out) if out else None
+    if folder:
+        for picture in [*folder.glob("features-*.png"), *folder.glob("samples-*.png")]:
             picture.unlink()  # of another run, they would look like this one's
     rows: list[dict[str, Any]] = [
         {"name": "real, held-out songs", "bars": len(real)}
@@ -229,21 +234,26 @@ def evaluate(
         | {"unique": metrics.unique_share(real), "unique_of": len(real)}
         | metrics.musegan(real)
     ]
-    everyone = [kept("real, training songs", known, training.song), *candidates]
+    everyone = [kept("real, training songs", known, counted.song), *candidates]
     for done, one in enumerate(everyone):
         if progress:
             progress(done, len(everyone), one.name)
-        rows.append(_row(done + 1, one, real, held.song, known, held.kit, protocol, make_folder(out) if out else None))
+        rows.append(_row(done + 1, one, real, reference.song, known, held.kit, protocol, folder))
     if progress:
         progress(len(everyone), len(everyone), "")
     report = {
-        "reference": {"bars": len(real), "songs": len(np.unique(held.song)), "kit": held.kit.name, "steps": held.steps},
-        "training": {"bars": len(known), "songs": len(np.unique(training.song))},
+        "reference": {
+            "bars": len(real),
+            "songs": len(np.unique(reference.song)),
+            "kit": held.kit.name,
+            "steps": held.steps,
+        },
+        "training": {"bars": len(known), "songs": len(np.unique(counted.song))},
         "protocol": asdict(protocol),
         "rows": rows,
     }
     priors = {one.name: one.prior for one in candidates if one.prior is not None}
-    return report | ({"nats_per_step": likelihoods(held, training, priors, held_pairs)} if priors else {})
+    return report | ({"nats_per_step": likelihoods(held, training, priors)} if priors else {})
 
 
 def _row(
@@ -278,14 +288,8 @@ def _row(
     )
     if out is not None:
         slug = "".join(c if c.isalnum() else "-" for c in one.name)[-60:]
-        pairs = {
-            name: (values.double().numpy(), other.double().numpy())
-            for (name, values), other in zip(
-                features.measure(real, kit, _PLOTTED).items(),
-                features.measure(bars, kit, _PLOTTED).values(),
-                strict=True,
-            )
-        }
+        values, others = (features.measure(these, kit, _PLOTTED) for these in (real, bars))
+        pairs = {name: (values[name].double().numpy(), others[name].double().numpy()) for name in _PLOTTED}
         write_png(out / f"features-{number}-{slug}.png", histograms_to_image(pairs, "real, held-out songs", one.name))
         write_png(out / f"samples-{number}-{slug}.png", bars_to_image(many[:32], kit))
     return {"name": one.name, "bars": len(bars)} | found
@@ -300,7 +304,6 @@ def likelihoods(
     held: Words,
     training: Words,
     priors: Mapping[str, WordLSTM] | None = None,
-    pairs: tuple[np.ndarray, Words] | None = None,
 ) -> dict[str, float]:
     """Nats per step of the distinct bars of held-out songs, by what says them; less is better.
 
@@ -310,11 +313,10 @@ def likelihoods(
         held: held-out songs.
         training: the songs that are counted.
         priors: by name.
-        pairs: neighbouring bars of the held-out songs; those that ``held`` has by default.
     """
     distinct, counted = held.distinct(), training.distinct()
     found = {name: float(-count(counted).log_prob(distinct.words).mean()) for name, count in COUNTED.items()}
-    before, after = pairs or held.pairs()
+    before, after = held.pairs()
     alone, first, second = (words_to_bars(words, held.kit.n_parts) for words in (distinct.words, before, after.words))
     for name, prior in (priors or {}).items():
         found[name] = float(-prior.step_log_prob(alone).mean())

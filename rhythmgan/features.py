@@ -239,11 +239,11 @@ def syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9, stream: str | None = 
         lines = streams(bars, kit)
         return torch.stack([note_rest_lhl(lines[name]) for name in names]).sum(0)
     metrical_weights(bars.shape[1])
-    return torch.cat([_fast_syncopation(chunk, kit, names)[1] for chunk in torch.split(bars, _CHUNK)]).long()
+    return torch.cat([_fast_syncopation(chunk, kit, names) for chunk in torch.split(bars, _CHUNK)]).long()
 
 
 def density_and_syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9) -> tuple[Tensor, Tensor]:
-    """``density`` and ``syncopation`` of bars (n, steps, parts) bool, both (n,) ints, in one pass.
+    """``density`` and ``syncopation`` of bars (n, steps, parts) bool, both (n,) ints.
 
     What steering asks for at every step; ``benchmarks/features.py`` times it.
 
@@ -251,19 +251,16 @@ def density_and_syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9) -> tuple[
         ValueError: as ``syncopation``.
     """
     bars = _as_bool(_bars(bars, kit))
-    metrical_weights(bars.shape[1])
-    found = [_fast_syncopation(chunk, kit, STREAMS) for chunk in torch.split(bars, _CHUNK)]
-    return torch.cat([d for d, _ in found]).long(), torch.cat([s for _, s in found]).long()
+    return density(bars, kit), syncopation(bars, kit)
 
 
-def _fast_syncopation(bars: Tensor, kit: Kit, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Density and the named streams' note–rest syncopation of a chunk of bars, as small ints."""
+def _fast_syncopation(bars: Tensor, kit: Kit, names: Sequence[str]) -> Tensor:
+    """The named streams' note–rest syncopation of a chunk of bars, as small ints."""
     n, steps, n_parts = bars.shape
     cells = bars.reshape(n, steps * n_parts).T.contiguous().view(steps, n_parts, n)
     lines = torch.stack([cells[:, list(kit.parts_of(name))].any(1) for name in names], 1)  # (steps, streams, n)
     found = _note_rest(lines.view(steps, -1)).view(len(names), n)
-    onsets = cells.view(steps * n_parts, n).view(torch.uint8).sum(0, dtype=torch.int16)
-    return onsets, found.sum(0, dtype=torch.int16)
+    return found.sum(0, dtype=torch.int16)
 
 
 def note_rest_lhl(line: Tensor | np.ndarray) -> Tensor:

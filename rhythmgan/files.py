@@ -133,6 +133,24 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
             raise ValueError(f"{path}: not {what}: {reason}") from None
 
 
+def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """What a safetensors file says of itself, without its tensors; empty where it says nothing.
+
+    Raises:
+        ValueError: no safetensors file; it names ``path``.
+        OSError: the file cannot be opened.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
+        pass
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """The folder ``path``, made with its parents where it is missing, and known to be writable.
 

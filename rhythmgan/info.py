@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from rhythmgan import lpd, midi
-from rhythmgan.files import read_npz
+from rhythmgan.files import read_npz, read_safetensors_metadata
 from rhythmgan.grid import Hits, NoBars, cut
 from rhythmgan.kit import GM9
 
@@ -51,10 +51,11 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
 
 def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
     from rhythmgan.models.weights import KINDS, bundled, read_metadata
+    from rhythmgan.reference import FORMAT as REFERENCE
     from rhythmgan.reference import load_reference
 
     path = bundled("gan.safetensors") if path is None else Path(path)
-    if path.name == bundled("reference.safetensors").name:
+    if read_safetensors_metadata(path).get("format") == REFERENCE:
         reference = load_reference(path)
         facts = {"kit": reference.kit.name, "steps": str(reference.steps), "bars": f"{reference.n_bars:,}"}
         return {"file": str(path), "holds": "a reference of features"} | facts

@@ -20,7 +20,7 @@ from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import GANConfig, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, Recipe, train_gan
-from rhythmgan.training.run import CHECKPOINT, RECIPE
+from rhythmgan.training.run import CHECKPOINT, RECIPE, move_average
 
 SMALL = GANConfig(z_dim=8, width=24, discriminator_width=32, encoder_width=32)
 WIDER = GANConfig(z_dim=8, width=64, discriminator_width=64, encoder_width=64)
@@ -137,7 +137,7 @@ def test_average_by_hand():
     with torch.no_grad():
         module.gan.generator.to_parts.bias.fill_(10.0)
         module.averaged.to_parts.bias.fill_(2.0)
-    module._average(0.75)
+    move_average(module.averaged, module.gan.generator, 0.75)
     assert module.averaged.to_parts.bias.tolist() == [4.0] * 9
     assert (module.finished_gan().generator.to_parts.bias == 4).all()
 

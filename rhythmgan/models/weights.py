@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from rhythmgan.files import write_whole
+from rhythmgan.files import read_safetensors_metadata, write_whole
 
 KINDS = {"rhythmgan.gan": "GAN", "rhythmgan.word_lstm": "prior"}
 """What a weights file may hold, by the format that its metadata names."""
@@ -82,15 +82,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         ValueError: no weights file of ours, or one of another version.
         OSError: it cannot be opened.
     """
-    from safetensors import SafetensorError, safe_open
-
-    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
-        pass
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+    metadata = read_safetensors_metadata(path)
     if metadata.get("format") not in KINDS:
         raise ValueError(f"{path}: holds no weights of a rhythmgan model")
     version = VERSIONS[metadata["format"]]

@@ -30,6 +30,11 @@ FORMAT = "rhythmgan.word_lstm"
 _BATCH = 1024
 
 
+def _batches(n: int) -> list[slice]:
+    """The rows of n bars, so many at a time."""
+    return [slice(first, first + _BATCH) for first in range(0, n, _BATCH)]
+
+
 @dataclass(frozen=True)
 class WordLSTMConfig:
     """The shape of a prior: all that is needed, with its weights, to build it again.
@@ -164,9 +169,9 @@ class WordLSTM(nn.Module):
         known = torch.full((len(words),), previous is not None, device=words.device)
         model = copy.deepcopy(self).eval() if self.training else self  # dropout would make it a guess
         found = [words.new_zeros(0, self.config.steps, dtype=self.places.dtype)]
-        for batch in torch.arange(len(words), device=words.device).split(_BATCH):  # type: ignore[no-untyped-call]
-            logits = model(self.shifted(words[batch]), before[batch], known[batch])
-            found.append(logits.log_softmax(-1).gather(2, words[batch][..., None])[..., 0])
+        for rows in _batches(len(words)):
+            logits = model(self.shifted(words[rows]), before[rows], known[rows])
+            found.append(logits.log_softmax(-1).gather(2, words[rows][..., None])[..., 0])
         return torch.cat(found)
 
     def log_prob(self, bars: Tensor | np.ndarray, previous: Tensor | np.ndarray | None = None) -> Tensor:
@@ -212,23 +217,19 @@ class WordLSTM(nn.Module):
         uniform = torch.from_numpy(seeds_to_uniform(seeds, self.config.steps))
         # on the CPU: not every accelerator has double precision
         model = copy.deepcopy(self).cpu().double().eval()
+        before = self._words_before_all(previous, n).cpu()
+        known = torch.full((n,), previous is not None)
         words = [
-            model._draw(uniform[rows], temperature, before, given[rows]) for rows, before in self._batches(n, previous)
+            model._draw(uniform[rows], temperature, before[rows], known[rows], given[rows]) for rows in _batches(n)
         ]
         return words_to_bars(np.concatenate([np.zeros((0, self.config.steps), np.uint16), *words]), self.kit.n_parts)
 
-    def _batches(self, n: int, previous: np.ndarray | None) -> list[tuple[slice, Tensor | None]]:
-        before = None if previous is None else self._words_before_all(previous, n).cpu()
-        rows = [slice(first, min(first + _BATCH, n)) for first in range(0, n, _BATCH)]
-        return [(chosen, None if before is None else before[chosen]) for chosen in rows]
-
-    def _draw(self, uniform: Tensor, temperature: float, previous: Tensor | None, given: Tensor) -> np.ndarray:
+    def _draw(
+        self, uniform: Tensor, temperature: float, previous: Tensor, has_previous: Tensor, given: Tensor
+    ) -> np.ndarray:
         """(n, steps) numbers in 0 … 1 → words; the first ones as given."""
         n, steps = uniform.shape
-        known = torch.full((n,), previous is not None)
-        context = self._context(
-            uniform.new_zeros((n, steps), dtype=torch.long) if previous is None else previous, known
-        )
+        context = self._context(previous, has_previous)
         word = torch.full((n,), self.start)
         state: tuple[Tensor, Tensor] | None = None
         words = []

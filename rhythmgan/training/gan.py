@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import copy
 import os
 import time
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Words
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
-from rhythmgan.models.gan import GAN, GANConfig, Generator, save_gan
-from rhythmgan.training.run import Progress, check_fits, digest, step_seed, train
+from rhythmgan.models.gan import GAN, GANConfig, save_gan
+from rhythmgan.training.run import Progress, check_fits, check_recipe, digest, move_average, step_seed, train
 
 WEIGHTS = "gan.safetensors"
 GRID = "grid.png"
@@ -73,16 +73,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.pretrain_steps < 0 or self.steps < 0 or self.pretrain_steps + self.steps < 1:
             raise ValueError("at least one step of training must be asked for, and no negative number of them")
-        if not 2 <= self.batch_size <= 1 << 16:
-            raise ValueError(f"a batch has 2 to {1 << 16} bars, not {self.batch_size}")
-        numbers = {name: value for name, value in asdict(self).items() if isinstance(value, float)}
-        for name, value in numbers.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} is a number from 0 on, not {value}")
-        if max(self.views_share, self.hidden_share, self.average) > 1:
-            raise ValueError("views_share, hidden_share and average lie in 0 … 1")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
+        check_recipe(self, shares=("views_share", "hidden_share", "average"))
 
     @property
     def total_steps(self) -> int:
@@ -107,10 +98,7 @@ class GANTraining(pl.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.gan = GAN(config)
-        self.averaged = Generator(
-            self.gan.generator.steps, self.gan.generator.n_parts, config.z_dim, config.width
-        ).requires_grad_(False)
-        self.averaged.load_state_dict(self.gan.generator.state_dict())
+        self.averaged = copy.deepcopy(self.gan.generator).requires_grad_(False)
         self.register_buffer("words", torch.from_numpy(words.astype(np.int32)), persistent=False)
         rates = words_to_bars(words, self.gan.kit.n_parts).mean(0)  # (steps, parts)
         seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, self.gan.kit)
@@ -176,7 +164,7 @@ class GANTraining(pl.LightningModule):
         # the divergence comes in slowly, or the encoder gives up before the decoder listens to it
         self.manual_backward(cells + recipe.kl_weight * min(1.0, 4 * done / recipe.pretrain_steps) * divergence)
         optimizer.step()
-        self._average(0.0)
+        move_average(self.averaged, self.gan.generator, 0.0)
         return {"pretrain/cells": cells, "pretrain/divergence": divergence}
 
     def _play(self, random: torch.Generator) -> dict[str, Tensor]:
@@ -217,19 +205,14 @@ class GANTraining(pl.LightningModule):
         self.manual_backward(answer + self.recipe.rates_weight * rates)
         generator_optimizer.step()
         discriminator.requires_grad_(True)
-        self._average(min(self.recipe.average, (played - self.recipe.head_start) / 200))
+        kept = min(self.recipe.average, (played - self.recipe.head_start) / 200)
+        move_average(self.averaged, self.gan.generator, kept)
         return terms | {"game/generator": answer, "game/rates": rates}
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = self.optimizers()
         assert isinstance(optimizers, list)
         return optimizers  # type: ignore[return-value]
-
-    @torch.no_grad()
-    def _average(self, kept: float) -> None:
-        """Move the averaged generator towards the trained one, keeping this share of it."""
-        for averaged, trained in zip(self.averaged.parameters(), self.gan.generator.parameters(), strict=True):
-            averaged.lerp_(trained, 1 - kept)
 
     def finished_gan(self) -> GAN:
         """The GAN as it is shipped: with the averaged generator, on the CPU."""

@@ -22,7 +22,16 @@ from rhythmgan.bars import bars_to_words, words_to_bars
 from rhythmgan.data import Words
 from rhythmgan.files import make_folder
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
-from rhythmgan.training.run import STEPS_PER_EPOCH, Progress, check_fits, digest, step_seed, train
+from rhythmgan.training.run import (
+    STEPS_PER_EPOCH,
+    Progress,
+    check_fits,
+    check_recipe,
+    digest,
+    move_average,
+    step_seed,
+    train,
+)
 
 WEIGHTS = "prior.safetensors"
 
@@ -58,19 +67,9 @@ class PriorRecipe:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"at least one step of training must be asked for, not {self.steps}")
-        if not 2 <= self.batch_size <= 1 << 16:
-            raise ValueError(f"a batch has 2 to {1 << 16} bars, not {self.batch_size}")
-        numbers = {name: value for name, value in asdict(self).items() if isinstance(value, float)}
-        for name, value in numbers.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} is a number from 0 on, not {value}")
-        for name in ("hidden_share", "views_share", "pairs_share", "average"):
-            if numbers[name] > 1:
-                raise ValueError(f"{name} lies in 0 … 1, not {numbers[name]}")
         if self.patience < 1:
             raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
+        check_recipe(self, shares=("hidden_share", "views_share", "pairs_share", "average"))
 
 
 class PriorTraining(pl.LightningModule):
@@ -151,7 +150,7 @@ class PriorTraining(pl.LightningModule):
             self.manual_backward(loss)
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), 1.0)
         optimizer.step()
-        self._average(min(recipe.average, 1 - 1 / (1 + done / 5)))
+        move_average(self.averaged, self.prior, min(recipe.average, 1 - 1 / (1 + done / 5)))
         self.log("prior/train", loss)
         self.steps_done += 1
         self.seconds += time.perf_counter() - started
@@ -179,12 +178,6 @@ class PriorTraining(pl.LightningModule):
         logits = self.prior(shifted, before, has_before, view)
         return F.cross_entropy(logits.flatten(0, 1), words.flatten())
 
-    @torch.no_grad()
-    def _average(self, kept: float) -> None:
-        """Move the averaged weights towards the trained ones, keeping this share of them."""
-        for averaged, trained in zip(self.averaged.parameters(), self.prior.parameters(), strict=True):
-            averaged.lerp_(trained, 1 - kept)
-
     def _judge(self) -> None:
         """Keep the averaged weights if the unseen songs' bars are likelier than ever."""
         self.averaged.eval()  # Lightning has put everything into training mode
@@ -196,10 +189,8 @@ class PriorTraining(pl.LightningModule):
 
     def keep(self, out: Path, provenance: Mapping[str, str]) -> None:
         """Write the weights that were best on the unseen songs."""
-        prior = WordLSTM(self.prior.config)
-        prior.load_state_dict(self.best.state_dict())
         facts = {"best_step": str(self.best_step), "unseen_nats_per_step": f"{self.best_nats:.4f}"}
-        save_prior(out / WEIGHTS, prior, dict(provenance) | facts)
+        save_prior(out / WEIGHTS, self.best, dict(provenance) | facts)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {name: getattr(self, name) for name in _KEPT}

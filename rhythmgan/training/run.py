@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
 from rhythmgan.data import Words
@@ -142,6 +145,31 @@ def step_seed(*numbers: int) -> int:
     """A seed for what is drawn at a step: of the run's seed, the step and the process alone."""
     key = " ".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:7], "big")
+
+
+def check_recipe(recipe: Any, shares: Sequence[str]) -> None:
+    """Check what every recipe, a dataclass, has: batch_size, seed, finite numbers from 0 on, and shares up to 1.
+
+    Raises:
+        ValueError: one is out of range; it is named.
+    """
+    if not 2 <= recipe.batch_size <= 1 << 16:
+        raise ValueError(f"a batch has 2 to {1 << 16} bars, not {recipe.batch_size}")
+    for name, value in asdict(recipe).items():
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            raise ValueError(f"{name} is a number from 0 on, not {value}")
+    for name in shares:
+        if getattr(recipe, name) > 1:
+            raise ValueError(f"{name} lies in 0 … 1, not {getattr(recipe, name)}")
+    if not 0 <= recipe.seed < 2**63:
+        raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {recipe.seed}")
+
+
+@torch.no_grad()
+def move_average(averaged: nn.Module, trained: nn.Module, kept: float) -> None:
+    """Move averaged weights towards the trained ones, keeping this share of them."""
+    for mean, weight in zip(averaged.parameters(), trained.parameters(), strict=True):
+        mean.lerp_(weight, 1 - kept)
 
 
 class _Keeper(pl.Callback):
