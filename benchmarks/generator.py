@@ -19,16 +19,15 @@ _BATCH = 1024
 def _bare_products(gan: GAN) -> Callable[[], None]:
     """The same matrix products as ``decode`` does for a batch, with nothing between them."""
     g = gan.generator
-    z = torch.randn(_BATCH, g.z_dim)
     state = torch.randn(_BATCH, g.width)
-    cells = torch.zeros(_BATCH, g.n_parts)
+    heard = torch.zeros(_BATCH, len(g.lags) * g.n_parts)
+    both = torch.cat([heard, state], 1)
 
     def products() -> None:
-        z @ g.start.weight.T
-        z @ g.from_z.weight.T
         for _ in range(g.steps):
-            cells @ g.from_cells.weight.T
-            state @ g.from_state.weight.T
+            both @ g.to_gates.weight.T
+            heard @ g.heard_to_new.weight.T
+            state @ g.state_to_new.weight.T
             state @ g.to_parts.weight.T
             state @ g.to_links.weight.T
 
@@ -57,8 +56,8 @@ def main() -> None:
             measure("the matrix products bare", lambda: [products() for _ in range(n // _BATCH)])
             measure("seeds to z alone", lambda: gan.latents(range(n)))
     g = gan.generator
-    state, z = g.width, g.z_dim
-    flops = 2 * (4 * z * state + g.steps * (3 * state * (g.n_parts + state) + state * (g.n_parts + g.n_parts**2)))
+    heard = len(g.lags) * g.n_parts
+    flops = 2 * g.steps * g.width * (3 * (heard + g.width) + g.n_parts + g.n_parts**2)
     print(f"one CPU core, batches of {_BATCH}, best of {options.rounds} rounds; {flops / 1e6:.2f} MFLOP a bar")
     print("| | bars per second | share of the bare products |\n| --- | ---: | ---: |")
     floor = rates["the matrix products bare"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rhythmgan.midi import read_midi, write_midi
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import load_prior
+    from rhythmgan.phrasing import phrases
     from rhythmgan.reference import load_reference
     from rhythmgan.songs import prepare
 
@@ -33,6 +34,7 @@ __all__ = [
     "load_prior",
     "load_reference",
     "load_words",
+    "phrases",
     "prepare",
     "read_midi",
     "syncopation",
@@ -47,6 +49,7 @@ _ROOMS = {
     "midi": ("read_midi", "write_midi"),
     "models.gan": ("load_gan",),
     "models.word_lstm": ("load_prior",),
+    "phrasing": ("phrases",),
     "reference": ("load_reference",),
     "songs": ("prepare",),
 }

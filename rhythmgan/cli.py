@@ -1,4 +1,4 @@
-"""The command line: ``rhythmgan prepare | train | sample | interpolate | evaluate | features | info``."""
+"""The command line: ``rhythmgan prepare | train | sample | interpolate | vary | evaluate | features | info``."""
 
 from __future__ import annotations
 
@@ -71,12 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     gan.add_argument("--data", help="a words file or a text of bars (the textbook patterns that ship with rhythmgan)")
     gan.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
-    gan.add_argument("--pretrain-steps", type=int, help="batches as a decoder, before the game")
+    gan.add_argument("--pretrain-steps", type=int, help="batches of maximum likelihood, before the game")
     gan.add_argument("--steps", type=int, help="batches of the game; the number a resumed run may raise")
     gan.add_argument("--batch-size", type=int, help="bars in a batch")
     gan.add_argument("--penalty", type=float, help="weight of the gradient penalties")
     gan.add_argument("--seed", type=int, help="of weights, batches and noise")
-    gan.add_argument("--z-dim", type=int, help="dimensions of z")
     gan.add_argument("--width", type=int, help="units of the generator's state")
     _add_machine_options(gan)
 
@@ -103,7 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", default="samples", metavar="DIR", help="(%(default)s)")
     sample.add_argument("--format", default="midi", help="some of midi,npz,text,png (%(default)s)")
     sample.add_argument(
-        "--bars", type=int, default=1, help="bars in a phrase: the seed's, and variations (%(default)s)"
+        "--bars", type=int, default=1, help="bars in a phrase: the seed's, and what may follow it (%(default)s)"
+    )
+    sample.add_argument(
+        "--prior", metavar="FILE", help="weights of the prior that picks a phrase's bars (the bundled one)"
     )
     sample.add_argument("--temperature", type=float, default=1.0, help="over 0; less is more ordinary (%(default)s)")
     _add_output_options(sample)
@@ -118,9 +120,23 @@ def _parser() -> argparse.ArgumentParser:
     path.add_argument(
         "--frames", type=int, default=9, help="bars from each end to the next, both included (%(default)s)"
     )
+    path.add_argument("--even", action="store_true", help="frames where the bar moves on by little, not at even angles")
     path.add_argument("--mode", choices=("slerp", "lerp"), default="slerp", help="(%(default)s)")
     path.add_argument("--out", default="path", metavar="DIR", help="(%(default)s)")
     _add_output_options(path)
+
+    vary = commands.add_parser(
+        "vary", help="variations of a loop of your own", description="Vary a loop: bars near it in latent space."
+    )
+    vary.set_defaults(run=_vary)
+    vary.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a words file")
+    vary.add_argument("--n", type=_positive, default=8, help="variations (%(default)s)")
+    vary.add_argument(
+        "--amount", type=float, default=0.2, help="how far: over 0 up to 1, another bar altogether (%(default)s)"
+    )
+    vary.add_argument("--seed", type=int, default=0, help="of the first variation (%(default)s)")
+    vary.add_argument("--out", default="variations", metavar="DIR", help="(%(default)s)")
+    _add_output_options(vary)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -255,7 +271,7 @@ def _train_gan(options: argparse.Namespace) -> None:
     from rhythmgan.training.gan import GRID, Recipe, train_gan
 
     recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
-    config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "z_dim", "width"))
+    config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width"))
     with _bar("step") if is_first else nullcontext() as tell:
         weights = train_gan(
             words,
@@ -336,7 +352,10 @@ def _sample(options: argparse.Namespace) -> None:
     from rhythmgan.dump import Samples, dump_samples
     from rhythmgan.kit import kit_named
     from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.word_lstm import load_prior
 
+    if options.prior and options.bars == 1:
+        raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
     gan = load_gan(options.weights)
     samples = Samples(
         seed=options.seed,
@@ -344,6 +363,7 @@ def _sample(options: argparse.Namespace) -> None:
         temperature=options.temperature,
         bpm=options.bpm,
         kit=kit_named(options.kit) if options.kit else gan.kit,
+        prior=load_prior(options.prior) if options.bars > 1 else None,
     )
     with _bar("bar") as tell:
         paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)
@@ -370,10 +390,49 @@ def _interpolate(options: argparse.Namespace) -> None:
     else:
         waypoints = _read_z(options.z, gan.config.z_dim)
     kit = kit_named(options.kit) if options.kit else gan.kit
-    bars = dump_path(gan, waypoints, options.out, frames=options.frames, mode=options.mode, bpm=options.bpm, kit=kit)
+    bars = dump_path(
+        gan,
+        waypoints,
+        options.out,
+        frames=options.frames,
+        mode=options.mode,
+        even=options.even,
+        bpm=options.bpm,
+        kit=kit,
+    )
     jumps = np.logical_xor(bars[1:], bars[:-1]).sum((1, 2))
     print(f"{len(bars)} bars in {Path(options.out).resolve()}: path.mid, frame-000.mid …, path.npz, path.png")
     print(f"cells that change from bar to bar: {' '.join(map(str, jumps))}")
+
+
+def _vary(options: argparse.Namespace) -> None:
+    from rhythmgan.dump import dump_variations
+    from rhythmgan.kit import kit_named
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.songs import load_loop
+
+    if Path(options.loop).resolve().parent == Path(options.out).resolve():
+        raise ValueError(f"{options.out} holds the loop itself, which could be written over: choose another --out")
+    gan = load_gan(options.weights)
+    loop = load_loop(options.loop, gan.kit, gan.config.steps)
+    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
+        raise ValueError(
+            f"{options.loop}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
+            f"those of the weights {gan.config.steps} and {gan.kit.n_parts}"
+        )
+    bars = dump_variations(
+        gan,
+        loop,
+        options.n,
+        options.out,
+        amount=options.amount,
+        seed=options.seed,
+        bpm=options.bpm,
+        kit=kit_named(options.kit) if options.kit else gan.kit,
+    )
+    changed = (bars[1:] ^ bars[:1]).sum((1, 2, 3))
+    print(f"{options.n} variations in {Path(options.out).resolve()}: loop.mid, variation-001.mid …, variations.png")
+    print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
 
 
 def _read_z(path: str, z_dim: int) -> np.ndarray:

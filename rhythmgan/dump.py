@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
+import re
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +17,18 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from torch import nn
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_text
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
 from rhythmgan.kit import Kit
-from rhythmgan.latent import Mode, check_seed, interpolate
+from rhythmgan.latent import Mode, check_seed, interpolate, turn
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.gan import GAN
+from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.paths import even_path
+from rhythmgan.phrasing import phrases
 
 FORMATS = ("midi", "npz", "text", "png")
 
@@ -45,6 +53,7 @@ class Samples:
         temperature: standard deviation of z.
         bpm: tempo of the MIDI files.
         kit: what the bars are folded into; that of the GAN, or a smaller one.
+        prior: picks the bars of a phrase; needed where ``bars`` is over 1.
     """
 
     seed: int
@@ -52,6 +61,7 @@ class Samples:
     temperature: float
     bpm: float
     kit: Kit
+    prior: WordLSTM | None = None
 
 
 def midi_name(seed: int) -> str:
@@ -98,8 +108,10 @@ def dump_samples(
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(f"unknown format {', '.join(unknown)!r}; there are {', '.join(FORMATS)}")
+    if samples.bars > 1 and samples.prior is None:
+        raise ValueError("phrases need a prior, to say which bar may follow which")
     # everything that a call can get wrong is wrong on the first bar, before anything is written
-    midi_bytes(_decode(gan, samples, [samples.seed])[0], samples.kit, bpm=samples.bpm)
+    midi_bytes(_draw(gan, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm)
     folder = make_folder(out)
     sweep_parts(folder)
     _check_options(folder, gan, samples)
@@ -141,13 +153,13 @@ def _write_midi(folder: Path, gan: GAN, samples: Samples, chunks: Iterator[range
         missing = [seed for seed in seeds if midi_name(seed) not in here]
         if missing:
             names = [midi_name(seed) for seed in missing]
-            write_midi_files(folder, names, _decode(gan, samples, missing), samples.kit, bpm=samples.bpm)
+            write_midi_files(folder, names, _draw(gan, samples, missing)[0], samples.kit, bpm=samples.bpm)
 
 
 def _write_text(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     with whole_file(path) as file:
         for seeds in chunks:
-            for seed, phrase in zip(seeds, _decode(gan, samples, seeds), strict=True):
+            for seed, phrase in zip(seeds, _draw(gan, samples, seeds)[0], strict=True):
                 text = words_to_text(bars_to_words(phrase), phrase.shape[-1])
                 file.write(f"# seed {seed}\n{text}".encode())
 
@@ -155,14 +167,19 @@ def _write_text(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator
 def _write_npz(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     """A compressed .npz whose members are written a chunk at a time, so that none is ever held whole."""
     rows = n * samples.bars
-    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        whole_file(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        tempfile.TemporaryFile() as points,
+    ):
         with _member(archive, "bars", (rows, gan.config.steps, samples.kit.n_parts), np.bool_) as member:
             for seeds in chunks:
-                member.write(_decode(gan, samples, seeds).tobytes())
-        # seeds and latent points are cheap to make again, once the bars are out
+                bars, z = _draw(gan, samples, seeds)
+                member.write(bars.tobytes())
+                points.write(z.tobytes())
+        points.seek(0)
         with _member(archive, "z", (rows, gan.config.z_dim), np.float32) as member:
-            for seeds in _chunks(samples, n):
-                member.write(gan.phrase_latents(seeds, samples.bars, samples.temperature).tobytes())
+            shutil.copyfileobj(points, member)
         with _member(archive, "seed", (rows,), np.int64) as member:
             for seeds in _chunks(samples, n):
                 member.write(np.repeat(np.array(seeds, np.int64), samples.bars).tobytes())
@@ -183,7 +200,7 @@ def _write_picture(path: Path, gan: GAN, samples: Samples, n: int, chunks: Itera
     titles: list[str] = []
     for seeds in chunks:
         if len(bars) < _PICTURED:
-            for seed, phrase in zip(seeds, _decode(gan, samples, seeds[:_PICTURED]), strict=False):
+            for seed, phrase in zip(seeds, _draw(gan, samples, seeds[:_PICTURED])[0], strict=False):
                 bars += list(phrase)
                 titles += [f"seed {seed}"] * len(phrase)
     columns = samples.bars if 1 < samples.bars <= 8 else None
@@ -201,6 +218,7 @@ def dump_path(
     *,
     frames: int = 9,
     mode: Mode = "slerp",
+    even: bool = False,
     bpm: float = 120.0,
     kit: Kit | None = None,
 ) -> np.ndarray:
@@ -212,6 +230,7 @@ def dump_path(
         out: a folder; made where missing. The files of another path in it are replaced.
         frames: points from each waypoint to the next, both included.
         mode: see ``latent.interpolate``.
+        even: at points that sound evenly spaced, see ``paths.even_path``, not at even angles.
         bpm: tempo of the MIDI files.
         kit: what the bars are folded into; that of the GAN by default.
 
@@ -227,12 +246,15 @@ def dump_path(
     if frames * (len(waypoints) - 1) > _MOST_FRAMES:
         raise ValueError(f"a path has {_MOST_FRAMES} frames at most")
     kit = kit or gan.kit
-    legs = [interpolate(a, b, frames, mode) for a, b in itertools.pairwise(waypoints)]
+    legs = [
+        even_path(gan, a, b, frames, mode) if even else interpolate(a, b, frames, mode)
+        for a, b in itertools.pairwise(waypoints)
+    ]
     z = np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
     bars = fold_bars(gan.decode(z), gan.kit, kit)
+    midi_bytes(bars[:1], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
-    for path in folder.glob("frame-*.mid"):
-        path.unlink()  # of a longer path, they would look like this one's
+    _sweep(folder, "frame")
     write_midi(folder / "path.mid", bars, kit, bpm=bpm)
     write_midi_files(folder, [f"frame-{i:03d}.mid" for i in range(len(bars))], bars, kit, bpm=bpm)
     with whole_file(folder / "path.npz") as file:
@@ -242,26 +264,100 @@ def dump_path(
     return bars
 
 
-def _decode(gan: GAN, samples: Samples, seeds: Sequence[int]) -> np.ndarray:
-    """(seeds, bars, steps, parts) bool."""
-    z = gan.phrase_latents(seeds, samples.bars, samples.temperature)
-    bars = gan.decode(z.reshape(-1, z.shape[-1]))
-    return fold_bars(bars, gan.kit, samples.kit).reshape(
-        len(seeds), samples.bars, *bars.shape[1:2], samples.kit.n_parts
-    )
+def _sweep(folder: Path, name: str) -> None:
+    """Remove the numbered MIDI files of an earlier call: they would look like this one's."""
+    for path in folder.glob(f"{name}-*.mid"):
+        if re.fullmatch(rf"{name}-\d{{3,}}", path.stem):
+            path.unlink()
+
+
+def dump_variations(
+    gan: GAN,
+    loop: np.ndarray,
+    n: int,
+    out: str | os.PathLike[str],
+    *,
+    amount: float = 0.2,
+    seed: int = 0,
+    bpm: float = 120.0,
+    kit: Kit | None = None,
+) -> np.ndarray:
+    """Write a loop and variations of it: a MIDI file each, arrays and a picture.
+
+    The loop's latent points are turned towards those of seeds, in each variation all bars towards the same one. One
+    that is still the loop is turned on by as much again, until it is not.
+
+    Args:
+        gan: the generator.
+        loop: (m, steps, parts) bool, of the GAN's kit and grid.
+        n: variations, at least 1.
+        out: a folder; made where missing. ``loop.mid``, ``variation-001.mid`` … and the other files of an earlier
+            call are replaced.
+        amount: how far, as a share of a right angle, at which the bars are those of unrelated points: over 0 to 1.
+        seed: of the first variation; the next has the next seed.
+        bpm: tempo of the MIDI files.
+        kit: what the bars are folded into; that of the GAN by default.
+
+    Returns:
+        The loop and its variations (n + 1, m, steps, parts) bool.
+
+    Raises:
+        ValueError: an option out of range, or bars that are not the GAN's.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    if not 1 <= n <= _MOST_FRAMES:
+        raise ValueError(f"1 to {_MOST_FRAMES} variations are made, not {n}")
+    if not 1 <= len(loop) <= _MOST_BARS:
+        raise ValueError(f"a loop has 1 to {_MOST_BARS} bars, not {len(loop)}")
+    if not 0 < amount <= 1:
+        raise ValueError(f"the amount lies over 0 and up to 1, not at {amount}")
+    check_seed(seed)
+    check_seed(seed + n - 1)
+    kit = kit or gan.kit
+    own = gan.encode(loop)
+    z = np.stack([own] * (n + 1))
+    made = np.stack([loop] * (n + 1))
+    for further in range(1, math.ceil(1 / amount) + 1):
+        angle = min(further * amount, 1) * math.pi / 2
+        same = np.flatnonzero((made == loop).all((1, 2, 3)))[1:]
+        for i in same:
+            z[i] = turn(own, gan.latents([seed + int(i) - 1]), angle)
+        made[same] = gan.decode(z[same].reshape(-1, z.shape[2])).reshape(len(same), *loop.shape)
+    bars = fold_bars(made, gan.kit, kit)
+    names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
+    midi_bytes(bars[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
+    folder = make_folder(out)
+    _sweep(folder, "variation")
+    write_midi_files(folder, names, bars, kit, bpm=bpm)
+    with whole_file(folder / "variations.npz") as file:
+        np.savez_compressed(file, bars=bars, z=z)
+    titles = [name.removesuffix(".mid") for name in names for _ in range(len(loop))]
+    shown = bars.reshape(-1, *bars.shape[2:])[:_PICTURED]
+    columns = len(loop) if 1 < len(loop) <= 8 else None
+    write_png(folder / "variations.png", bars_to_image(shown, kit, titles=titles[:_PICTURED], columns=columns))
+    return bars
+
+
+def _draw(gan: GAN, samples: Samples, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(seeds, bars, steps, parts) bool in the kit that was asked for, and their z (seeds, bars, z_dim) float32."""
+    if samples.bars > 1:
+        assert samples.prior is not None
+        bars, z = phrases(gan, samples.prior, seeds, samples.bars, samples.temperature)
+    else:
+        z = gan.latents(seeds, samples.temperature)[:, None]
+        bars = gan.decode(z[:, 0])[:, None]
+    return fold_bars(bars, gan.kit, samples.kit), z
 
 
 def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
     """Leave a note of what made the files, and refuse to mix in files that something else made."""
-    weights = hashlib.sha256()
-    for name, tensor in sorted(gan.generator.state_dict().items()):
-        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
     options = {
         "bars": samples.bars,
         "temperature": samples.temperature,
         "bpm": samples.bpm,
         "kit": samples.kit.name,
-        "weights": weights.hexdigest()[:16],
+        "weights": _fingerprint(gan.generator),
+        "prior": _fingerprint(samples.prior) if samples.prior and samples.bars > 1 else None,
     }
     note = folder / OPTIONS
     if note.exists():
@@ -276,3 +372,10 @@ def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
                 )
     else:
         write_whole(note, (json.dumps(options, indent=2) + "\n").encode())
+
+
+def _fingerprint(model: nn.Module) -> str:
+    weights = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return weights.hexdigest()[:16]

@@ -46,9 +46,10 @@ def seeds_to_z(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> 
     Raises:
         ValueError: a seed is negative, too large or no whole number.
     """
-    uniform = seeds_to_uniform(seeds, 2 * dim, stream)
-    radius = np.sqrt(-2 * np.log(uniform[:, :dim]))
-    return (radius * np.cos(2 * np.pi * uniform[:, dim:])).astype(np.float32)
+    pairs = (dim + 1) // 2
+    uniform = seeds_to_uniform(seeds, 2 * pairs, stream)
+    radius, angle = np.sqrt(-2 * np.log(uniform[:, :pairs])), 2 * np.pi * uniform[:, pairs:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)[:, :dim].astype(np.float32)
 
 
 def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> np.ndarray:
@@ -63,9 +64,10 @@ def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 
         ValueError: a seed is negative, too large or no whole number.
     """
     if not isinstance(seeds, np.ndarray):
+        seeds = list(seeds)
         for seed in seeds:
             check_seed(seed)
-        seeds = np.array(list(seeds), np.uint64)
+        seeds = np.array(seeds, np.uint64)
     if seeds.size and (seeds.dtype.kind not in "iu" or seeds.min() < 0 or seeds.max() > MAX_SEED):
         raise ValueError(f"seeds are whole numbers from 0 to {MAX_SEED}")
     with np.errstate(over="ignore"):
@@ -74,6 +76,32 @@ def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 
         bits = _mix(key[:, None] + counter * _GOLDEN)
     # 53 bits each, in (0, 1]: a logarithm stays finite
     return ((bits >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
+
+
+def turn(z: np.ndarray, towards: np.ndarray, angle: float) -> np.ndarray:
+    """Latent points turned by an angle, each towards another one; they keep their lengths.
+
+    Args:
+        z: (n, dim) float.
+        towards: (n, dim) float, not in line with z.
+        angle: radians.
+
+    Returns:
+        (n, dim) float32.
+
+    Raises:
+        ValueError: two points are in line: there is no one plane to turn in; or something is not finite.
+    """
+    z, towards = np.asarray(z, np.float64), np.asarray(towards, np.float64)
+    if z.ndim != 2 or not np.isfinite(z).all() or not np.isfinite(towards).all() or not np.isfinite(angle):
+        raise ValueError(f"expected finite points (n, dim) and a finite angle, got {z.shape} and {angle}")
+    length, reach = (np.linalg.norm(points, axis=1, keepdims=True) for points in (z, towards))
+    direction = z / np.maximum(length, 1e-300)
+    aside = towards - (towards * direction).sum(1, keepdims=True) * direction
+    width = np.linalg.norm(aside, axis=1, keepdims=True)
+    if (length == 0).any() or (width <= 1e-9 * reach).any():
+        raise ValueError("a point cannot be turned towards one that is in line with it")
+    return (np.cos(angle) * z + np.sin(angle) * length / width * aside).astype(np.float32)
 
 
 def interpolate(start: np.ndarray, end: np.ndarray, frames: int, mode: Mode = "slerp") -> np.ndarray:

@@ -197,6 +197,34 @@ def load_bars(
     return words_to_bars(words.words, words.kit.n_parts), song, words.kit
 
 
+def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> np.ndarray:
+    """The bars of one file in their order, (n, steps, parts) bool: of MIDI from the first that sounds to the last.
+
+    Unlike ``load_bars`` it keeps silent bars between and repeated ones.
+
+    Args:
+        path: MIDI, or what ``load_bars`` takes, but no folder.
+        kit: what MIDI is read into.
+        steps: the grid that MIDI is read on.
+
+    Raises:
+        ValueError: no bars in it, or a folder.
+        OSError: it cannot be opened.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: a loop is one file, not a folder")
+    if _suffix(str(path)) not in midi.SUFFIXES:
+        return load_bars(path, kit, steps, distinct=False)[0]
+    try:
+        found = cut_or_say_why(midi.read_midi(path), kit, steps)
+    except NoBars as why:
+        raise ValueError(f"{path}: {why}") from None
+    bars = np.zeros((found.index[-1] - found.index[0] + 1, steps, kit.n_parts), bool)
+    bars[found.index - found.index[0]] = found.bars
+    return bars
+
+
 def _words(result: _Read) -> np.ndarray:
     assert result.words is not None
     return result.words

@@ -6,14 +6,15 @@ import shutil
 import subprocess
 import sys
 
+import mido
 import numpy as np
 import pytest
 from PIL import Image
 
-from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_text
 from rhythmgan.data import Words, load_words, patterns_path, save_words
 from rhythmgan.grid import cut
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import read_midi, write_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.reference import load_reference
@@ -79,6 +80,8 @@ def test_prepare_then_train_then_sample(songs, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "s").glob("*.mid"))) == 3
     _refused("sample", "--weights", weights, "--kit", "gm9", "--out", tmp_path / "t", says="jaki5 cannot be folded")
+    says = "the prior is of kit gm9 and 16 steps, the bars of jaki5 and 16"
+    _refused("sample", "--weights", weights, "--bars", 2, "--out", tmp_path / "t", says=says)
     assert not (tmp_path / "t").exists()
     facts = _run("info", weights).stdout
     assert "kit: jaki5" in facts
@@ -94,6 +97,40 @@ def test_sample_draws_a_bar_and_says_where(tmp_path):
     assert done.stdout.split("\n\n")[0].count("x") == bar.sum()
 
 
+def test_sample_makes_the_phrases_of_its_prior(tmp_path):
+    """The bundled one, or the one that is named; what one made is not mixed with what the other makes."""
+    import torch
+
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
+    from rhythmgan.phrasing import phrases
+
+    torch.manual_seed(0)
+    other = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    save_prior(tmp_path / "p.safetensors", other, {})
+    command = ("sample", "--n", 4, "--bars", 3, "--seed", 6, "--format", "npz,text", "--out")
+    for name, options, prior in (("own", (), load_prior()), ("other", ("--prior", tmp_path / "p.safetensors"), other)):
+        done = _run(*command, tmp_path / name, *options)
+        assert done.returncode == 0, done.stderr
+        assert f"4 phrases of 3 bars in {tmp_path / name}: seeds-000006-000009.npz" in done.stdout
+        bars, z = phrases(load_gan(), prior, range(6, 10), 3)
+        with np.load(tmp_path / name / "seeds-000006-000009.npz") as saved:
+            assert (saved["bars"] == bars.reshape(12, 16, 9)).all()
+            assert (saved["z"] == z.reshape(12, -1)).all()
+    with np.load(tmp_path / "own" / "seeds-000006-000009.npz") as saved:
+        assert (saved["bars"] != bars.reshape(12, 16, 9)).any()
+    _refused(*command, tmp_path / "other", says="samples with prior")
+
+
+def test_a_prior_that_is_none_is_refused(tmp_path):
+    out = tmp_path / "s"
+    gan = bundled("gan.safetensors")
+    _refused("sample", "--bars", 2, "--prior", gan, "--out", out, says=f"{gan}: ")
+    (tmp_path / "p.safetensors").write_text("words")
+    _refused("sample", "--bars", 2, "--prior", tmp_path / "p.safetensors", "--out", out, says="not a safetensors file")
+    assert not out.exists()
+
+
 def test_interpolate_from_seeds_and_from_a_file(tmp_path):
     done = _run("interpolate", "--seeds", "3-17", "--frames", 5, "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr
@@ -104,16 +141,106 @@ def test_interpolate_from_seeds_and_from_a_file(tmp_path):
     assert again.returncode == 0, again.stderr
     with np.load(tmp_path / "a" / "path.npz") as a, np.load(tmp_path / "b" / "path.npz") as b:
         assert (a["bars"] == b["bars"]).all()
-    np.save(tmp_path / "z.npy", np.zeros((2, 63), np.float32))
-    _refused("interpolate", "--z", tmp_path / "z.npy", says="expected finite floats (n, 64)")
+    z_dim = 16 * 9
+    np.save(tmp_path / "z.npy", np.zeros((2, z_dim - 1), np.float32))
+    _refused("interpolate", "--z", tmp_path / "z.npy", says=f"expected finite floats (n, {z_dim})")
     np.save(tmp_path / "z.npy", np.array([{}, {}], dtype=object))
     _refused("interpolate", "--z", tmp_path / "z.npy", says="not a file of latent points")
     _refused("interpolate", "--seeds", "3", says="3-17")
     _refused("interpolate", "--seeds=-3-17", says="3-17")
 
 
+def test_interpolate_at_points_that_sound_even(tmp_path):
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.paths import even_path
+
+    done = _run("interpolate", "--seeds", "3-17", "--frames", 6, "--even", "--out", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    gan = load_gan()
+    with np.load(tmp_path / "a" / "path.npz") as saved:
+        np.testing.assert_array_equal(saved["z"], even_path(gan, *gan.latents([3, 17]), 6))
+        changed = (saved["bars"][1:] != saved["bars"][:-1]).sum((1, 2))
+    assert f"cells that change from bar to bar: {' '.join(map(str, changed))}\n" in done.stdout
+
+
+@pytest.fixture
+def own_loop():
+    """Four bars of the same beat, the third of them with a crash and the last with a fill."""
+    bars = np.zeros((4, 16, 9), bool)
+    bars[:, [0, 7], 0] = bars[:, [4, 12], 1] = bars[:, ::2, 2] = True
+    bars[2, 0, 7] = bars[3, 13:, 4] = True
+    return bars
+
+
+def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path):
+    from rhythmgan.dump import dump_variations
+    from rhythmgan.models.gan import load_gan
+
+    write_midi(tmp_path / "own.mid", own_loop, bpm=97)
+    command = ("vary", tmp_path / "own.mid", "--n", 3, "--amount", 0.2, "--seed", 5, "--out")
+    done = _run(*command, tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "v" / "variations.npz") as saved:
+        bars = saved["bars"]
+    assert (bars == dump_variations(load_gan(), own_loop, 3, tmp_path / "same", amount=0.2, seed=5)).all()
+    assert (bars[0] == own_loop).all()
+    assert (cut(read_midi(tmp_path / "v" / "loop.mid"), GM9).bars == own_loop).all()
+    assert len(list((tmp_path / "v").glob("variation-*.mid"))) == 3
+    assert done.stdout.startswith(f"3 variations in {tmp_path / 'v'}: loop.mid, variation-001.mid")
+    changed = [int((these != own_loop).sum()) for these in bars[1:]]
+    assert done.stdout.endswith(f"cells that differ from the loop: {' '.join(map(str, changed))}\n")
+    done = _run(*command, tmp_path / "j", "--kit", "jaki5", "--bpm", 97)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "j" / "variations.npz") as saved:
+        assert (saved["bars"] == fold_bars(bars, GM9, JAKI5)).all()
+
+
+@pytest.mark.parametrize("kind", ["own.txt", "own.npz"])
+def test_vary_takes_a_loop_whole_from_a_text_or_an_archive(own_loop, tmp_path, kind):
+    """A bar that comes twice is not left out."""
+    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(own_loop), 9)}")
+    np.savez(tmp_path / "own.npz", bars=own_loop)
+    done = _run("vary", tmp_path / kind, "--n", 1, "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "v" / "variations.npz") as saved:
+        assert (saved["bars"][0] == own_loop).all()
+
+
+def test_vary_keeps_a_silent_bar_of_the_loop(own_loop, tmp_path):
+    own_loop[1] = False
+    write_midi(tmp_path / "own.mid", own_loop)
+    done = _run("vary", tmp_path / "own.mid", "--n", 1, "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "v" / "variations.npz") as saved:
+        assert saved["bars"].shape == (2, 4, 16, 9)
+        assert (saved["bars"][0] == own_loop).all()
+
+
+def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi, tmp_path):
+    write_midi(tmp_path / "own.mid", own_loop)
+    note = [(0, mido.Message("note_on", note=60, velocity=90)), (120, mido.Message("note_off", note=60))]
+    melody = save_midi("melody.mid", note)
+    np.savez(tmp_path / "small.npz", bars=own_loop[..., :5])
+    out = ("--out", tmp_path / "v")
+    for arguments, says in (
+        ((tmp_path / "missing.mid",), f"{tmp_path / 'missing.mid'}: No such file"),
+        ((melody,), "melody.mid: no drums"),
+        ((songs,), "a loop is one file"),
+        ((tmp_path / "own.mid", "--out", tmp_path), "holds the loop itself"),
+        ((songs / "text.mid",), "unreadable"),
+        ((tmp_path / "small.npz",), "its bars have 16 steps and 5 parts, those of the weights 16 and 9"),
+        ((tmp_path / "own.mid", "--amount", 2), "amount"),
+        ((tmp_path / "own.mid", "--amount", 0), "amount"),
+        ((tmp_path / "own.mid", "--bpm", 0), "tempo"),
+        ((tmp_path / "own.mid", "--seed=-1"), "whole numbers from 0"),
+    ):
+        done = _refused("vary", *out, *arguments, says=says)
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "v").exists()
+
+
 def test_info_of_every_kind(songs, tmp_path):
-    assert "z_dim: 64" in _run("info").stdout
+    assert "width: " in _run("info").stdout
     assert "drum hits: 10" in _run("info", songs / "one" / "drums.mid").stdout
     _refused("info", songs / "text.mid", says="not a MIDI file")
     _refused("info", songs / "pickled.npz", says="not a words file")
@@ -138,6 +265,8 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--format", "wav"), "midi, npz, text, png"),
         (("sample", "--kit", "tr808"), "gm9, rythmgan7, jaki5"),
         (("sample", "--weights", "missing.safetensors"), "missing.safetensors: No such file"),
+        (("sample", "--bars", 2, "--prior", "missing.safetensors"), "missing.safetensors: No such file"),
+        (("sample", "--bars", 1, "--prior", "missing.safetensors"), "--bars 2 or more"),
         (("prepare", "missing", "--out", "b.npz"), "missing: no such file or folder"),
         (("prepare", ".", "--out", "b.npz"), "no .mid, .midi or .npz file"),
         (("prepare", ".", "--out", "b.npz", "--steps", 15), "12, 16, 24, 32, 48"),
@@ -148,6 +277,9 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--out", ""), "empty"),
         (("interpolate", "--seeds", "3-17", "--frames", 10**9), "4096"),
         (("interpolate", "--seeds", "3-17", "--frames", 1), "2 frames"),
+        (("interpolate", "--seeds", "3-17", "--frames", 1, "--even"), "2 frames"),
+        (("interpolate", "--seeds", "3-17", "--bpm", 0), "tempo"),
+        (("vary", "missing.mid"), "missing.mid: No such file"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, says):
@@ -218,7 +350,7 @@ def test_output_into_a_closed_pipe(tmp_path):
 def test_help_is_quick_and_names_every_command():
     done = _run("--help")
     assert done.returncode == 0
-    for command in ("prepare", "train", "sample", "interpolate", "info"):
+    for command in ("prepare", "train", "sample", "interpolate", "vary", "evaluate", "features", "info"):
         assert command in done.stdout
     loaded = "import sys, rhythmgan.cli; sys.exit(bool({'torch', 'numpy', 'symusic'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", loaded]).returncode == 0

@@ -358,7 +358,7 @@ def test_candidates_of_every_kind_of_file(tmp_path, held):
     for i in range(0, 120, 30):
         write_midi(tmp_path / "midi" / f"{i}.mid", bars[i : i + 30])
     write_midi(tmp_path / "loop.mid", bars)
-    gan = GAN(GANConfig(width=8, z_dim=4, discriminator_width=4, encoder_width=4))
+    gan = GAN(GANConfig(width=8, discriminator_width=4))
     save_gan(tmp_path / "gan.safetensors", gan, {})
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8))
     save_prior(tmp_path / "prior.safetensors", prior, {})
@@ -422,7 +422,7 @@ def test_candidates_with_too_few_bars(tmp_path):
 
 
 def test_candidates_of_another_kit_or_grid(tmp_path):
-    gan = GAN(GANConfig(kit="jaki5", width=4, z_dim=2, discriminator_width=4, encoder_width=4))
+    gan = GAN(GANConfig(kit="jaki5", width=4, discriminator_width=4))
     save_gan(tmp_path / "gan.safetensors", gan, {})
     prior = WordLSTM(WordLSTMConfig(steps=32, width=4, word_width=4))
     save_prior(tmp_path / "prior.safetensors", prior, {})

@@ -5,11 +5,17 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from scipy.stats import chisquare, kstest, norm
 
 from rhythmgan.augment import N_VIEWS
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import load_patterns
 from rhythmgan.kit import KITS
-from rhythmgan.models.gan import GAN, GANConfig, Generator, load_gan, save_gan
+from rhythmgan.models import gan as room
+from rhythmgan.models.gan import GAN, Discriminator, GANConfig, Generator, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
 
 
@@ -22,7 +28,7 @@ def bundled():
 @pytest.fixture
 def small():
     torch.manual_seed(3)
-    return GAN(GANConfig(z_dim=8, width=16, discriminator_width=16, encoder_width=16)).eval()
+    return GAN(GANConfig(width=16, discriminator_width=16)).eval()
 
 
 def test_same_seed_same_bar_in_any_batch(bundled):
@@ -45,67 +51,178 @@ def test_bars_of_the_bundled_weights_differ_and_sound(bundled):
 
 
 def test_close_decisions_are_made_in_double_precision(small):
-    """With every logit within rounding of zero, single precision decides by batch; ours must not."""
+    """With every decision within rounding of zero, single precision decides by batch; ours must not."""
     with torch.no_grad():
         small.generator.to_parts.weight *= 1e-6
         small.generator.to_parts.bias.zero_()
         small.generator.to_links.weight.zero_()
         small.generator.to_links.bias.zero_()
-    z = small.latents(range(300))
-    double = Generator(16, 9, 8, 16).double()
+    z = small.latents(range(300), temperature=2e-7)
+    double = Generator(16, 9, 16, 0.5).double()
     double.load_state_dict(small.generator.state_dict())
     with torch.no_grad():
         truth = double(torch.from_numpy(z).double()).numpy() > 0
     assert 0.1 < truth.mean() < 0.9
+    assert (truth != (z.reshape(truth.shape) > 0)).mean() > 0.1  # both halves of a sum decide
     assert (small.decode(z) == truth).all()
     assert (np.concatenate([small.decode(row[None]) for row in z]) == truth).all()
 
 
-def test_roll_and_teach_agree(small):
-    """Taught the bar that it makes itself, the decoder gives the logits that made it."""
-    z = torch.randn(40, 8)
-    with torch.no_grad():
-        cells, logits = small.generator.roll(z)
-        taught = small.generator.teach(z, cells, torch.ones(40, 16, 1))
-    torch.testing.assert_close(taught, logits, atol=1e-5, rtol=1e-4)
-    assert ((logits > 0) == (cells > 0)).all()
+def _generator(steps, n_parts=4, width=12):
+    """A generator in double precision, without dropout, whose weights are so large that what it hears matters."""
+    torch.manual_seed(steps)
+    generator = Generator(steps, n_parts, width, 0.5).double().eval().requires_grad_(False)
+    for parameter in generator.parameters():
+        parameter.mul_(2)
+    generator.start.normal_()
+    return generator
+
+
+@pytest.mark.parametrize("with_views", [False, True])
+@pytest.mark.parametrize("steps", [12, 16, 24])
+def test_what_decides_is_what_is_expected_and_z(steps, with_views):
+    """Of the bar that it makes itself the generator expects, cell by cell, what it decided by, less z."""
+    generator = _generator(steps)
+    z = torch.randn(60, steps * 4).double()
+    view = torch.arange(60) % N_VIEWS if with_views else None
+    cells, sums = generator.roll(z, view)
+    ones = torch.ones(60, steps, 1).double()
+    assert cells.shape == sums.shape == (60, steps, 4)
+    assert 0.1 < cells.mean() < 0.9
+    assert len(cells.flatten(1).unique(dim=0)) == 60
+    noise = z.view(60, steps, 4)
+    for expected in (generator.expect(cells, view), generator.expect(cells, view, ones)):
+        torch.testing.assert_close(expected + noise, sums, atol=1e-12, rtol=1e-10)
+    assert ((sums > 0) == (cells > 0)).all()
+    # of another bar, or of the bar in another view, it expects something else
+    assert (generator.expect(1 - cells, view) + noise - sums).abs().max() > 0.1
+    if with_views:
+        assert (generator.expect(cells) + noise - sums)[view != 0].abs().amax((1, 2)).min() > 1e-3
+
+
+@pytest.mark.parametrize(("steps", "lags"), [(12, (1, 3, 6)), (16, (1, 4, 8)), (24, (1, 6, 12))])
+def test_a_step_hears_the_one_before_and_those_a_beat_and_two_beats_before(steps, lags):
+    """With a state of nothing but what is heard, a changed step matters exactly these steps later; hidden, nowhere."""
+    generator = _generator(steps)
+    assert generator.lags == lags
+    mixing = torch.randn(12, 12).double()
+    generator._next_state = lambda state, drive, heard: torch.tanh(heard @ mixing)
+    bars = (torch.rand(1, steps, 4) < 0.4).double()
+    shown = torch.ones(1, steps, 1).double()
+    plain = generator.expect(bars)
+    for step in range(steps):
+        other = bars.clone()
+        other[0, step] = 1 - other[0, step]
+        changed = (generator.expect(other, kept=shown) != plain)[0]
+        later = {step + lag for lag in lags if step + lag < steps}
+        assert set(changed.any(1).nonzero()[:, 0].tolist()) == {step} | later
+        assert all(changed[place].all() for place in later)
+        hidden = shown.clone()
+        hidden[0, step] = 0
+        changed = (generator.expect(other, kept=hidden) != generator.expect(bars, kept=hidden))[0]
+        assert changed.any(1).nonzero().tolist() == [[step]]
+
+
+@pytest.mark.parametrize("steps", [12, 16])
+def test_a_hidden_step_is_silence_to_all_that_follow(steps):
+    """Its own parts still know each other: the links within a step are not hidden."""
+    generator = _generator(steps)
+    bars = (torch.rand(20, steps, 4) < 0.6).double()
+    shown = torch.ones(20, steps, 1).double()
+    for step in (0, 2, steps - 2):
+        bars[:, step, 1] = 1
+        hidden, silent = shown.clone(), bars.clone()
+        hidden[:, step] = silent[:, step] = 0
+        found, plain = generator.expect(bars, kept=hidden), generator.expect(bars)
+        after = generator.expect(silent)[:, step + 1 :]
+        torch.testing.assert_close(found[:, : step + 1], plain[:, : step + 1], atol=1e-12, rtol=0)
+        torch.testing.assert_close(found[:, step + 1 :], after, atol=1e-12, rtol=0)
+        assert ((found - plain)[:, step + 1].abs().amax(1) > 1e-6).all()
 
 
 def test_parts_know_only_what_comes_before(small):
-    """A changed cell changes no logit of its own or of an earlier step or part."""
-    z, bars = torch.randn(1, 8), torch.zeros(1, 16, 9)
+    """A changed cell changes what is expected of no earlier step or part, nor of itself."""
+    bars = torch.zeros(1, 16, 9)
     other = bars.clone()
     other[0, 5, 4] = 1
     with torch.no_grad():
-        changed = (
-            small.generator.teach(z, bars, torch.ones(1, 16, 1))
-            != small.generator.teach(z, other, torch.ones(1, 16, 1))
-        )[0]
+        changed = (small.generator.expect(bars) != small.generator.expect(other))[0]
     assert not changed[:5].any()
     assert not changed[5, :5].any()
     assert changed[5, 5:].all()
     assert changed[6].any()
 
 
+def test_a_number_of_z_speaks_for_its_own_cell():
+    """Step 5, part 2 of 4: raised by so much, its sum rises by so much; all before it stays as it was."""
+    generator = _generator(12)
+    z = torch.randn(50, 48).double()
+    cells, sums = generator.roll(z)
+    raised = z.clone()
+    raised[:, 22] += 0.75
+    more, higher = generator.roll(raised)
+    difference = (higher - sums).flatten(1)
+    assert (difference[:, :22] == 0).all()
+    torch.testing.assert_close(difference[:, 22], torch.full((50,), 0.75).double(), atol=1e-12, rtol=0)
+    turned = (more != cells).flatten(1)[:, 22]
+    assert 0.05 < turned.double().mean() < 0.6
+    # what follows changes with the cell, and only with it
+    assert (difference[~turned, 23:] == 0).all()
+    assert (difference[turned, 23:] != 0).any(1).all()
+
+
+def test_chances_of_all_bars_add_up():
+    """Of the 4096 bars of one part and 12 steps: a cell sounds with chance Φ of what is expected of it."""
+    generator = _generator(12, n_parts=1)
+    bars = (torch.arange(4096)[:, None] >> torch.arange(12) & 1).double()[..., None]
+    side = 2 * bars - 1
+    chances = torch.special.log_ndtr(side * generator.expect(bars)).sum((1, 2)).exp()
+    assert chances.sum().item() == pytest.approx(1, abs=1e-9)
+    assert chances.max() > 3 / 4096  # they are not even
+    # and seeds come out as often: the likeliest bars by name, the others together
+    n = 20_000
+    drawn = generator(torch.randn(n, 12, generator=torch.Generator().manual_seed(1)).double())
+    index = (drawn[..., 0].long() << torch.arange(12)).sum(1)
+    counts = torch.bincount(index, minlength=4096)
+    top = chances.argsort(descending=True)[:50]
+    observed = torch.cat([counts[top], n - counts[top].sum()[None]]).numpy()
+    expected = n * torch.cat([chances[top], 1 - chances[top].sum()[None]]).numpy()
+    assert chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_dropout_is_for_learning_from_bars_only():
+    """In training what is expected is a guess each time; bars made from z are the same."""
+    generator = _generator(12)
+    z = torch.randn(8, 48).double()
+    plain, sure = generator(z), generator.expect(generator(z))
+    assert torch.equal(generator.expect(plain), sure)
+    generator.train()
+    assert torch.equal(generator(z), plain)
+    guesses = torch.stack([generator.expect(plain) for _ in range(400)])
+    assert guesses.std(0).min() > 0.01
+    # nothing is left out on the average
+    error = guesses.std(0) / 400**0.5
+    assert ((guesses.mean(0) - sure).abs() < 5 * error).all()
+
+
 def test_gradient_passes_the_threshold(small):
-    z = torch.randn(4, 8, requires_grad=True)
+    z = torch.randn(4, 144, requires_grad=True)
     cells = small.generator(z)
     assert set(cells.unique().tolist()) <= {0.0, 1.0}
     cells.sum().backward()
     assert z.grad.abs().sum() > 0
 
 
-def test_phrases_begin_with_the_seeds_bar_and_vary_it(bundled):
-    z = bundled.phrase_latents([4, 9], 4)
-    assert z.shape == (2, 4, 64)
-    assert (z[:, 0] == bundled.latents([4, 9])).all()
-    many = bundled.phrase_latents(range(400), 4)
-    bars = bundled.decode(many.reshape(-1, 64)).reshape(400, 4, 16, 9)
-    changes = (bars[:, 1:] ^ bars[:, :1]).sum((2, 3)).mean(0)
-    strangers = (bars[1:, 0] ^ bars[:-1, 0]).sum((1, 2)).mean()
-    assert 0 < changes[1] < changes[0] < changes[2] / 2 < strangers
-    # turned points are as long as drawn ones
-    assert np.abs(np.linalg.norm(many[:, 3], axis=1).mean() - 8) < 0.1
+def test_the_slope_at_the_threshold_is_that_of_a_curve_near_the_chance():
+    """A generator that expects nothing, not even of links: cells decide by z alone."""
+    generator = _generator(12, n_parts=2)
+    for parameter in generator.parameters():
+        parameter.zero_()
+    z = torch.linspace(-3, 3, 24).double()[None].requires_grad_(True)
+    generator(z).sum().backward()
+    chance = torch.special.ndtr(z.detach() + 5e-7) - torch.special.ndtr(z.detach() - 5e-7)
+    torch.testing.assert_close(z.grad, chance / 1e-6, atol=0.04, rtol=0)
+    assert z.grad.max() > 0.35
 
 
 def test_low_temperature_is_more_ordinary(bundled):
@@ -135,17 +252,26 @@ def test_bad_requests(bundled, arguments, message):
 
 
 def test_decode_refuses_other_shapes_and_infinity(bundled):
-    with pytest.raises(ValueError, match=r"\(n, 64\)"):
-        bundled.decode(np.zeros((2, 63), np.float32))
+    z_dim = bundled.config.z_dim
+    with pytest.raises(ValueError, match=rf"\(n, {z_dim}\)"):
+        bundled.decode(np.zeros((2, z_dim - 1), np.float32))
     with pytest.raises(ValueError, match="finite"):
-        bundled.decode(np.full((1, 64), np.inf, np.float32))
+        bundled.decode(np.full((1, z_dim), np.inf, np.float32))
+
+
+def test_points_may_lie_in_memory_in_any_order(small):
+    z = small.latents(range(5))
+    bars = small.decode(z)
+    for other in (np.asfortranarray(z), np.repeat(z, 2, 1)[:, ::2], z.astype(float), z.tolist(), torch.from_numpy(z)):
+        assert (small.decode(other) == bars).all()
+    assert (small.decode(torch.from_numpy(np.asfortranarray(z))) == bars).all()
 
 
 @pytest.mark.parametrize("kit", KITS)
 @pytest.mark.parametrize("steps", [12, 16, 32])
 def test_weights_come_back_as_they_were(tmp_path, kit, steps):
     torch.manual_seed(1)
-    gan = GAN(GANConfig(kit=kit, steps=steps, z_dim=5, width=7, discriminator_width=6, encoder_width=4)).eval()
+    gan = GAN(GANConfig(kit=kit, steps=steps, width=7, discriminator_width=6)).eval()
     save_gan(tmp_path / "g.safetensors", gan, {"trained_bars": "12"})
     back = load_gan(tmp_path / "g.safetensors")
     assert back.config == gan.config
@@ -161,7 +287,7 @@ def test_sampling_adds_nothing_to_the_weights(small, tmp_path):
 
 
 def _broken(tmp_path, **changes):
-    gan = GAN(GANConfig(z_dim=5, width=7, discriminator_width=6, encoder_width=4))
+    gan = GAN(GANConfig(width=7, discriminator_width=6))
     path = tmp_path / "g.safetensors"
     save_gan(path, gan, {})
     metadata = read_metadata(path) | changes
@@ -176,7 +302,8 @@ def _broken(tmp_path, **changes):
         ({"version": "99"}, "version 99"),
         ({"config": None}, "do not fit"),
         ({"config": "{"}, "do not fit"),
-        ({"config": '{"z_dim": 6, "width": 7, "discriminator_width": 6, "encoder_width": 4}'}, "do not fit"),
+        ({"config": '{"width": 8, "discriminator_width": 6}'}, "do not fit"),
+        ({"config": '{"width": 7, "discriminator_width": 6, "dropout": 1.0}'}, "dropout"),
         ({"config": '{"kit": "other"}'}, "no kit is named"),
         ({"config": '{"steps": 15}'}, "steps"),
         ({"config": '{"width": 1000000000}'}, "4096"),
@@ -193,7 +320,7 @@ def test_weights_of_another_kind_are_refused_in_one_line(tmp_path, changes, mess
 
 def test_weights_that_are_not_finite_are_refused(small, tmp_path):
     with torch.no_grad():
-        small.generator.start.weight[2, 3] = float("nan")
+        small.generator.to_parts.weight[2, 3] = float("nan")
     save_gan(tmp_path / "g.safetensors", small, {})
     with pytest.raises(ValueError, match="not finite"):
         load_gan(tmp_path / "g.safetensors")
@@ -212,8 +339,8 @@ def test_no_weights_at_all(tmp_path, content):
 def test_close_decisions_follow_the_weights():
     """What is decided again in double precision is decided by the weights as they are."""
     torch.manual_seed(0)
-    gan = GAN(GANConfig(z_dim=4, width=8)).eval().requires_grad_(False)
-    z = np.zeros((1, 4), np.float32)
+    gan = GAN(GANConfig(width=8)).eval().requires_grad_(False)
+    z = np.zeros((1, 144), np.float32)
     for sign in (1, -1):
         for parameter in gan.generator.parameters():
             parameter.zero_()
@@ -238,5 +365,224 @@ def test_a_view_is_another_bar_and_none_is_the_real_one(small):
     logits = gan.discriminator(bars, labels) - gan.discriminator(bars)
     assert (logits[labels == 0] == 0).all()
     assert (logits[labels != 0].abs() > 1e-6).all()
-    taught = gan.generator.teach(z, seen, torch.ones(50, 1, 1), labels)
-    np.testing.assert_array_equal(taught > 0, seen > 0)
+    decided = gan.generator.expect(seen, labels) + z.view(50, 16, 9)
+    np.testing.assert_array_equal(decided > 0, seen > 0)
+
+
+# -- the discriminator's view ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [12, 16])
+def test_discriminator_is_shown_what_differs_a_beat_and_two_beats_later(steps):
+    """Cell by cell: a beat later around the bar, two beats later each pair once; both counted in whole numbers."""
+    beat = steps // 4
+    torch.manual_seed(2)
+    network = Discriminator(steps, 3, 5)
+    bar = torch.rand(1, steps, 3) < 0.4
+    cells = bar[0].tolist()
+    expected = [[cells[t][p] != cells[t - beat][p] for p in range(3)] for t in range(steps)]
+    expected += [[cells[t][p] != cells[t + 2 * beat][p] for p in range(3)] for t in range(2 * beat)]
+    seen = []
+    network.first.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0][0]))
+    network(bar.float())
+    found = seen[0].detach()
+    assert found[: steps * 3].tolist() == bar.flatten().float().tolist()
+    assert found[-len(expected) * 3 :].view(-1, 3).bool().tolist() == expected
+    assert set(found[-len(expected) * 3 :].tolist()) == {0.0, 1.0}
+    assert len(found) == steps * 3 + steps * 32 + len(expected) * 3
+
+
+def test_a_bar_of_one_beat_repeated_differs_nowhere():
+    network = Discriminator(16, 3, 5)
+    seen = []
+    network.first.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0][0, -72:].sum().item()))
+    beat = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 1, 0]])
+    network(beat.repeat(4, 1)[None])
+    turned = beat.repeat(4, 1)[None].clone()
+    turned[0, 9, 0] = 1  # differs from the beats before and after it, and from its twin two beats before
+    network(turned)
+    assert seen == [0, 3]
+
+
+def test_gradient_passes_the_differences():
+    """Of cell and twin: rising where the twin is silent, falling where it sounds."""
+    for twin, slope in ((0.0, 1.0), (1.0, -1.0)):
+        for cell in (0.0, 1.0):
+            x = torch.tensor(cell, requires_grad=True)
+            differ = room._differ(x, torch.tensor(twin))
+            assert differ.item() == (cell != twin)
+            differ.backward()
+            assert x.grad.item() == slope
+
+
+# -- the way back ---------------------------------------------------------------------------------
+
+
+def _sharp(steps=16, kit="gm9", by=3.0):
+    """A GAN with weights so large that it is sure of many cells."""
+    torch.manual_seed(7)
+    gan = GAN(GANConfig(kit=kit, steps=steps, width=16, discriminator_width=8)).eval().requires_grad_(False)
+    for parameter in gan.generator.parameters():
+        parameter.mul_(by)
+    return gan
+
+
+@pytest.fixture(scope="module")
+def sharp():
+    return _sharp()
+
+
+@pytest.mark.parametrize("steps", [12, 16, 24])
+@pytest.mark.parametrize("kit", KITS)
+def test_every_bar_has_a_point(steps, kit):
+    """Its own bars, noise, silence, and every cell at once."""
+    gan = _sharp(steps, kit)
+    n_parts = KITS[kit].n_parts
+    rng = np.random.default_rng(steps)
+    bars = np.concatenate(
+        [
+            gan.sample(30),
+            rng.random((60, steps, n_parts)) < rng.random((60, 1, 1)),
+            np.zeros((1, steps, n_parts), bool),
+            np.ones((1, steps, n_parts), bool),
+        ]
+    )
+    z = gan.encode(bars)
+    assert (z.shape, z.dtype) == ((92, steps * n_parts), np.float32)
+    np.testing.assert_array_equal(gan.decode(z), bars)
+
+
+@given(st.integers(0, 2**32), st.floats(-90, 90), st.integers(0, 2**63 - 5))
+def test_even_what_is_all_but_impossible_comes_back(seed, bias, first):
+    """Where a generator is surer than any number drawn from N(0, 1) could gainsay, of sound or of silence."""
+    gan = _sharp(12, "jaki5")
+    gan.generator.to_parts.bias[:3] += bias
+    bars = np.random.default_rng(seed).random((4, 12, 5)) < 0.5
+    z = gan.encode(bars, first)
+    assert np.isfinite(z).all()
+    np.testing.assert_array_equal(gan.decode(z), bars)
+
+
+def test_a_points_numbers_are_beyond_what_turns_their_cells(sharp):
+    """By hand: z on the side of each cell, past the negative of what is expected, and no farther than drawn."""
+    bars = np.random.default_rng(4).random((40, 16, 9)) < 0.3
+    z = sharp.encode(bars).reshape(bars.shape)
+    expected = sharp.generator.expect(torch.from_numpy(bars).float()).numpy()
+    margin = np.where(bars, 1, -1) * (z + expected)
+    assert 5e-4 < margin.min() < 0.1
+    # where nothing was expected otherwise, z is as drawn: beyond the limit by the truncated normal's own law
+    upper = norm.sf(np.where(bars, 1, -1) * z) / norm.cdf(np.where(bars, 1, -1) * expected)
+    sure = norm.cdf(np.where(bars, 1, -1) * expected) > 0.05  # elsewhere the margin shows
+    assert sure.sum() > 2000
+    assert kstest(upper[sure], "uniform").pvalue > 1e-3
+
+
+def test_points_of_own_bars_are_spread_as_those_of_seeds(sharp):
+    """Made from z ~ N(0, I) and encoded, bars have z ~ N(0, I) again, though others than those that made them."""
+    bars = sharp.sample(1500, seed=10)
+    z = sharp.encode(bars, seed=90_000).astype(float)
+    n = z.size
+    assert abs(z.mean()) < 5 / n**0.5
+    assert abs(z.var() - 1) < 5 * (2 / n) ** 0.5
+    assert kstest(z.ravel()[::7], "norm").pvalue > 1e-3
+    between = np.corrcoef(z.T)
+    np.fill_diagonal(between, 0)
+    assert np.abs(between).max() < 6 / 1500**0.5
+    drawn = sharp.latents(range(10, 1510))
+    assert np.abs(z - drawn).max(1).min() > 0.5
+    assert (sharp.decode(z) == bars).all()
+
+
+def test_a_point_is_of_its_bar_and_seed_in_any_batch(sharp, monkeypatch):
+    bars = np.random.default_rng(5).random((21, 16, 9)) < 0.3
+    together = sharp.encode(bars, seed=100)
+    np.testing.assert_array_equal(together, sharp.encode(bars, seed=100))
+    alone = np.concatenate([sharp.encode(bar[None], seed=100 + i) for i, bar in enumerate(bars)])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    monkeypatch.setattr(room, "_DECODE_BATCH", 8)
+    np.testing.assert_allclose(sharp.encode(bars, seed=100), together, atol=1e-5)
+    # another seed, another point; and none of them is the seed's own
+    other = sharp.encode(bars, seed=101)
+    assert np.abs(other - together).max(1).min() > 0.5
+    twice = sharp.encode(np.repeat(bars[:1], 2, 0), seed=100)
+    assert np.abs(twice[0] - twice[1]).max() > 0.5
+    free = np.abs(together) > 0.3
+    assert np.corrcoef(together[free], sharp.latents(range(100, 121))[free])[0, 1] < 0.1
+
+
+def test_textbook_bars_come_back_though_nobody_drew_them(bundled):
+    words = load_patterns(steps=16)
+    bars = words_to_bars(words.words, 9)
+    assert len(bars) > 50
+    np.testing.assert_array_equal(bundled.decode(bundled.encode(bars)), bars)
+    own = bundled.sample(200, seed=5000)
+    np.testing.assert_array_equal(bundled.decode(bundled.encode(own, seed=3)), own)
+
+
+def test_encoding_moves_nothing_else(small):
+    """The weights keep their values, their gradients and whether they are trained; so does the mode."""
+    bars = np.random.default_rng(1).random((9, 16, 9)) < 0.2
+    kept = bars.copy()
+    plain = small.encode(bars)
+    weights = {name: value.clone() for name, value in small.state_dict().items()}
+    small.generator.to_parts.weight.grad = torch.full_like(small.generator.to_parts.weight, 3.0)
+    small.train()
+    np.testing.assert_array_equal(small.encode(bars), plain)  # no dropout even so
+    assert small.training
+    assert small.generator.drop.training
+    np.testing.assert_array_equal(bars, kept)
+    for name, value in small.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(weights[name], value)
+    for name, parameter in small.named_parameters():
+        assert parameter.requires_grad
+        if name == "generator.to_parts.weight":
+            assert (parameter.grad == 3).all()
+        else:
+            assert parameter.grad is None
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_bars_are_encoded_where_gradients_are_off(sharp, mode):
+    bars = sharp.sample(6, seed=40)
+    expected = sharp.encode(bars)
+    with mode():
+        found = sharp.encode(bars)
+        again = sharp.decode(found)
+        assert not torch.is_grad_enabled()
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(again, bars)
+
+
+def test_no_bars_have_no_points(small):
+    z = small.encode(np.zeros((0, 16, 9), bool))
+    assert (z.shape, z.dtype) == ((0, 144), np.float32)
+    assert small.decode(z).shape == (0, 16, 9)
+
+
+def test_bars_of_seeds_that_are_none(small):
+    bars = np.zeros((2, 16, 9), bool)
+    for seed in (-1, 1.5, 2**63 - 1):  # the second bar's would be too large
+        with pytest.raises(ValueError, match="from 0 to"):
+            small.encode(bars, seed=seed)
+    assert (small.decode(small.encode(bars[:1], seed=2**63 - 1)) == bars[:1]).all()
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        np.zeros((16, 9), bool),
+        np.zeros((2, 16, 8), bool),
+        np.zeros((2, 12, 9), bool),
+        np.zeros((2, 9, 16), bool),
+        np.zeros((1, 2, 16, 9), bool),
+        np.zeros((2, 16, 9)),
+        np.zeros((2, 16, 9), np.uint8),
+        [],
+    ],
+    ids=lambda bars: str(np.shape(bars)),
+)
+def test_what_is_no_bar_of_this_gan_is_not_encoded(small, bars):
+    with pytest.raises(ValueError, match=r"\(n, 16, 9\) bool"):
+        small.encode(bars)

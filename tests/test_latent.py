@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhythmgan.latent import MAX_SEED, interpolate, seeds_to_uniform, seeds_to_z
+from rhythmgan.latent import MAX_SEED, interpolate, seeds_to_uniform, seeds_to_z, turn
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -22,9 +22,11 @@ def _mix(x):
 def _z(seed, dim, stream=0):
     """The same in Python's whole numbers."""
     key = _mix(_mix(seed + _GOLDEN & _MASK) + stream * _GOLDEN & _MASK)
-    bits = [_mix(key + (i + 1) * _GOLDEN & _MASK) for i in range(2 * dim)]
+    pairs = (dim + 1) // 2
+    bits = [_mix(key + (i + 1) * _GOLDEN & _MASK) for i in range(2 * pairs)]
     u = [((b >> 11) + 1) / 2**53 for b in bits]
-    return [math.sqrt(-2 * math.log(u[i])) * math.cos(2 * math.pi * u[dim + i]) for i in range(dim)]
+    turns = [(math.sqrt(-2 * math.log(u[i])), 2 * math.pi * u[pairs + i]) for i in range(pairs)]
+    return ([r * math.cos(a) for r, a in turns] + [r * math.sin(a) for r, a in turns])[:dim]
 
 
 def test_the_oracle_is_splitmix64():
@@ -36,9 +38,10 @@ def test_uniform_numbers_are_those_of_the_oracle():
     """Each the top 53 bits of one output of SplitMix64, from (0, 1]; z is made of the same."""
     found = seeds_to_uniform([7, 9], 5)
     assert found.shape == (2, 5)
-    z = seeds_to_z([7, 9], 2)
+    z = seeds_to_z([7, 9], 4)
     radius, angle = np.sqrt(-2 * np.log(seeds_to_uniform([7, 9], 4)[:, :2])), seeds_to_uniform([7, 9], 4)[:, 2:]
-    np.testing.assert_allclose(z, radius * np.cos(2 * np.pi * angle), rtol=1e-6)
+    np.testing.assert_allclose(z[:, :2], radius * np.cos(2 * np.pi * angle), rtol=1e-6)
+    np.testing.assert_allclose(z[:, 2:], radius * np.sin(2 * np.pi * angle), rtol=1e-6)
     np.testing.assert_array_equal(found[1], seeds_to_uniform(np.array([9]), 5)[0])
     many = seeds_to_uniform(np.arange(20_000), 3)
     assert 0 < many.min() < many.max() <= 1
@@ -50,12 +53,12 @@ def test_golden_values():
     z = seeds_to_z([0, 1, 2**63 - 1], 4)
     assert z.dtype == np.float32
     expected = [
-        [-1.2072013, -1.4826198, 1.3488878, 0.3229831],
-        [0.6366665, 0.7949191, 0.0951302, -0.4586711],
-        [-0.2307537, 1.2491138, 1.4588380, 2.0766711],
+        [-0.1989631, -1.6076615, 1.4592882, 0.2013551],
+        [-1.2543050, 0.5359998, -0.3192686, -1.1920838],
+        [0.2733012, 1.2831966, 0.1563667, 0.4528893],
     ]
     np.testing.assert_allclose(z, expected, rtol=0, atol=2e-7)
-    np.testing.assert_allclose(seeds_to_z([3], 3, stream=1), [[1.4759505, -1.3480875, -0.4212228]], atol=2e-7)
+    np.testing.assert_allclose(seeds_to_z([3], 3, stream=1), [[1.2777819, 2.4591404, -0.7652961]], atol=2e-7)
 
 
 @given(st.integers(0, MAX_SEED), st.integers(1, 40), st.integers(0, 1000))
@@ -270,3 +273,55 @@ def test_the_ends_are_not_touched():
     a, b = np.array([3.0, 4]), np.array([4.0, 3])
     interpolate(a, b, 5)
     assert (a.tolist(), b.tolist()) == ([3, 4], [4, 3])
+
+
+# -- turns ---------------------------------------------------------------------------------------
+
+
+def test_turn_by_hand():
+    """Three points, each towards another one, by 30°; how far that one is away does not matter."""
+    z = np.array([[3.0, 0], [0, 2], [-1, -1]], np.float32)
+    towards = np.array([[1.0, 5], [-0.01, 0], [-7, 0]], np.float32)
+    found = turn(z, towards, math.pi / 6)
+    c, s = math.cos(math.pi / 6), 0.5
+    # from the diagonal, at 225°, towards 180°: to 195°
+    last = 2**0.5 * np.array([math.cos(math.radians(195)), math.sin(math.radians(195))])
+    np.testing.assert_allclose(found, [[3 * c, 3 * s], [-2 * s, 2 * c], last], atol=1e-6)
+    assert found.dtype == np.float32
+    assert (z.tolist(), towards.tolist()) == ([[3, 0], [0, 2], [-1, -1]], [[1, 5], [np.float32(-0.01), 0], [-7, 0]])
+
+
+def test_a_turn_may_end_on_the_other_point_and_go_past_it():
+    z, towards = np.array([[2.0, 0, 0]]), np.array([[0.0, 0, 5]])
+    np.testing.assert_allclose(turn(z, towards, math.pi / 2), [[0, 0, 2]], atol=1e-6)
+    np.testing.assert_allclose(turn(z, towards, math.pi), [[-2, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(turn(z, towards, -math.pi / 2), [[0, 0, -2]], atol=1e-6)
+
+
+@given(st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=6), st.integers(2, 160), st.floats(0, math.pi))
+def test_turned_points_keep_their_lengths_and_lie_at_the_angle(seeds, dim, angle):
+    z, towards = seeds_to_z(seeds, dim), 3 * seeds_to_z(seeds, dim, stream=1)
+    found = turn(z, towards, angle)
+    assert (found.shape, found.dtype) == ((len(seeds), dim), np.float32)
+    for a, b, point in zip(z.astype(float), towards.astype(float), found.astype(float), strict=True):
+        length = np.linalg.norm(a)
+        assert np.linalg.norm(point) == pytest.approx(length, rel=1e-5)
+        # half the angle by the chord, which says more near 0 and π than the cosine does
+        chord, across = np.linalg.norm(point - a), np.linalg.norm(point + a)
+        assert 2 * math.atan2(chord, across) == pytest.approx(angle, abs=1e-5)
+        # in the plane of the two, on the side of the other one
+        basis, _ = np.linalg.qr(np.stack([a, b], 1))
+        assert np.linalg.norm(point - basis @ (basis.T @ point)) < 1e-5 * length
+        aside = b - (a @ b) / (a @ a) * a
+        assert point @ aside >= -1e-5 * length * np.linalg.norm(aside)
+    np.testing.assert_array_equal(turn(z[:1], towards[:1], angle), found[:1])
+    np.testing.assert_array_equal(turn(z, towards, 0), z)
+    right = turn(z, towards, math.pi / 2).astype(float)
+    np.testing.assert_allclose((right * z).sum(1) / (z.astype(float) ** 2).sum(1), 0, atol=1e-5)
+
+
+def test_a_turn_to_the_angle_between_lies_in_the_others_direction():
+    z, towards = seeds_to_z([1], 144).astype(float), seeds_to_z([2], 144).astype(float)
+    lengths = np.linalg.norm(z), np.linalg.norm(towards)
+    angle = math.acos((z * towards).sum() / (lengths[0] * lengths[1]))
+    np.testing.assert_allclose(turn(z, towards, angle), towards * lengths[0] / lengths[1], atol=1e-5)

@@ -22,6 +22,7 @@ LAYERS = (
     {"rhythmgan.songs", "rhythmgan.baselines"},
     {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.weights"},
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
+    {"rhythmgan.paths", "rhythmgan.phrasing"},
     {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training", "rhythmgan.training.run"},
     {"rhythmgan.training.gan", "rhythmgan.training.prior"},
     {"rhythmgan"},  # the names of the package itself

@@ -286,7 +286,7 @@ def test_foreign_files(tmp_path):
     for name, data in (("empty", b""), ("text", b"Dear diary"), ("zeros", bytes(5000)), ("ones", b"\xff" * 5000)):
         (tmp_path / name).write_bytes(data)
         _refusal(tmp_path / name)
-    gan = GAN(GANConfig(width=4, z_dim=2, discriminator_width=4, encoder_width=4))
+    gan = GAN(GANConfig(width=4, discriminator_width=4))
     save_gan(tmp_path / "gan.safetensors", gan, {})
     assert "another format" in _refusal(tmp_path / "gan.safetensors")
     np.savez(tmp_path / "bars.npz", bars=np.zeros((3, 16, 9), bool))

@@ -196,7 +196,7 @@ def test_another_run_is_not_gone_on_with(tmp_path):
     from rhythmgan.training.gan import Recipe, train_gan
 
     with pytest.raises(ValueError, match="holds a run of another model"):
-        train_gan(training, tmp_path, Recipe(2, 2, 4), config=GANConfig(kit="jaki5", z_dim=4, width=8))
+        train_gan(training, tmp_path, Recipe(2, 2, 4), config=GANConfig(kit="jaki5", width=8))
     with pytest.raises(ValueError, match="width 8, not 9"):
         train_prior(training, unseen, tmp_path, recipe, config=replace(config, width=9))
 

@@ -1,16 +1,17 @@
-"""The GAN: bars from z ~ N(0, I), a discriminator, and an encoder for the way back.
+"""The GAN: bars from z ~ N(0, I), a discriminator, and the way back from a bar to its z.
 
-The generator is a gated recurrent network over the steps of a bar. z sets its first state and drives
-every step; what sounded on the step before comes back in; within a step the parts are decided in the
-order of the kit, each knowing those before it. Every decision is a threshold at zero, so that a bar
-is a function of its z alone; in training the gradient passes straight through it (Bengio, Léonard &
-Courville 2013), because a discriminator that saw soft cells would only learn "is it exactly 0 or 1".
+The generator is a gated recurrent network over the steps of a bar. It hears what sounded on the step before, a
+beat before and two beats before, so that a figure can be taken up again; within a step the parts are decided in
+the order of the kit, each knowing those before it. z has a number for every cell: what the network expects there
+plus that number decides, over zero or not. So a bar is a function of its z alone, every bar has a z, and the chance
+of a bar is known: a cell sounds with chance Φ(what is expected). In training the gradient passes straight through
+the decision (Bengio, Léonard & Courville 2013), because a discriminator that saw soft cells would only learn "is it
+exactly 0 or 1".
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,28 +22,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rhythmgan.augment import N_VIEWS, REAL
-from rhythmgan.bars import check_steps
+from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.kit import GM9, Kit, kit_named
-from rhythmgan.latent import check_seed, seeds_to_z
+from rhythmgan.latent import check_seed, seeds_to_uniform, seeds_to_z
 from rhythmgan.models.weights import bundled, load_weights, save_weights
 
 FORMAT = "rhythmgan.gan"
 
 
 class Generator(nn.Module):
-    """z (n, z_dim) → cells (n, steps, parts), 0 or 1."""
+    """z (n, steps · parts) → cells (n, steps, parts), 0 or 1."""
 
     later: Tensor
 
-    def __init__(self, steps: int, n_parts: int, z_dim: int, width: int) -> None:
+    def __init__(self, steps: int, n_parts: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.steps, self.n_parts, self.z_dim, self.width = steps, n_parts, z_dim, width
-        self.start = nn.Linear(z_dim, width)
-        self.from_z = nn.Linear(z_dim, 3 * width)
+        self.steps, self.n_parts, self.width = steps, n_parts, width
+        self.lags = (1, steps // BEATS, 2 * (steps // BEATS))
+        self.start = nn.Parameter(torch.zeros(N_VIEWS, width))
         self.from_view = nn.Parameter(torch.randn(N_VIEWS, 3 * width) * 0.05)
         self.from_place = nn.Parameter(torch.randn(steps, 3 * width) * 0.1)
-        self.from_cells = nn.Linear(n_parts, 3 * width, bias=False)
-        self.from_state = nn.Linear(width, 3 * width)
+        n_heard = len(self.lags) * n_parts
+        self.to_gates = nn.Linear(n_heard + width, 2 * width, bias=False)
+        self.heard_to_new = nn.Linear(n_heard, width, bias=False)
+        self.state_to_new = nn.Linear(width, width)
+        self.drop = nn.Dropout(dropout)
         self.to_parts = nn.Linear(width, n_parts)
         self.to_links = nn.Linear(width, n_parts * n_parts)
         self.register_buffer("later", torch.ones(n_parts, n_parts).triu(1), persistent=False)
@@ -52,77 +56,86 @@ class Generator(nn.Module):
         return self.roll(z, view)[0]
 
     def roll(self, z: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Cells and the logits that decided them, both (n, steps, parts).
+        """Cells and the sums that decided them (what was expected, and z), both (n, steps, parts).
 
         Args:
-            z: (n, z_dim).
+            z: (n, steps · parts).
             view: (n,) labels of ``augment``; all bars are real without.
         """
-        state, drive = self._begin(z, view)
-        cells = z.new_zeros(len(z), self.n_parts)
+        noise = z.view(-1, self.steps, self.n_parts)
+        state, drive = self._begin(len(z), view)
+        silence = z.new_zeros(len(z), self.n_parts)
         all_cells: list[Tensor] = []
-        all_logits: list[Tensor] = []
+        all_sums: list[Tensor] = []
         for step in range(self.steps):
-            state = self._next_state(state, drive + self.from_place[step], cells)
-            logits = self.to_parts(state)
+            heard = torch.cat([all_cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
+            state = self._next_state(state, drive + self.from_place[step], heard)
+            sums = self.to_parts(state) + noise[:, step]
             links = self.to_links(state).view(-1, self.n_parts, self.n_parts)
             decided: list[Tensor] = []
             for part in range(self.n_parts):
-                logit = logits[:, part]
-                cell = (logit > 0).to(z.dtype)
+                one = sums[:, part]
+                cell = (one > 0).to(z.dtype)
                 if torch.is_grad_enabled():
-                    soft = torch.sigmoid(logit)
+                    soft = torch.sigmoid(_SLOPE * one)
                     cell = cell + (soft - soft.detach())  # the bracket is exactly 0
                 decided.append(cell)
-                all_logits.append(logit)
+                all_sums.append(one)
                 if part + 1 < self.n_parts:
-                    logits = torch.addcmul(logits, cell[:, None], links[:, part])
-            cells = torch.stack(decided, 1)
-            all_cells.append(cells)
+                    sums = torch.addcmul(sums, cell[:, None], links[:, part])
+            all_cells.append(torch.stack(decided, 1))
         shape = (len(z), self.steps, self.n_parts)
-        return torch.stack(all_cells, 1), torch.stack(all_logits, 1).view(shape)
+        return torch.stack(all_cells, 1), torch.stack(all_sums, 1).view(shape)
 
-    def teach(self, z: Tensor, bars: Tensor, kept: Tensor, view: Tensor | None = None) -> Tensor:
-        """Logits (n, steps, parts) of known bars, each cell given z and the true cells before it.
+    def expect(self, bars: Tensor, view: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+        """What is expected of each cell given the true ones before it, (n, steps, parts); Φ of it is its chance.
 
         Args:
-            z: (n, z_dim).
             bars: (n, steps, parts) floats, 0 or 1.
-            kept: (n, steps, 1), 0 where the step before is hidden, so that z has to say it.
             view: (n,) labels of ``augment``; all bars are real without.
+            kept: (n, steps, 1), 0 where a step is hidden from those after it; none is without.
         """
-        state, drive = self._begin(z, view)
-        before = F.pad(bars, (0, 0, 1, 0))[:, :-1] * kept
+        state, drive = self._begin(len(bars), view)
+        shown = bars if kept is None else bars * kept
+        heard = torch.cat([F.pad(shown, (0, 0, lag, 0))[:, : self.steps] for lag in self.lags], 2)
         states: list[Tensor] = []
         for step in range(self.steps):
-            state = self._next_state(state, drive + self.from_place[step], before[:, step])
+            state = self._next_state(state, drive + self.from_place[step], heard[:, step])
             states.append(state)
-        h = torch.stack(states, 1)  # (n, steps, width)
-        links = self.to_links(h).view(len(z), self.steps, self.n_parts, self.n_parts)
+        h = self.drop(torch.stack(states, 1))  # (n, steps, width)
+        links = self.to_links(h).view(len(bars), self.steps, self.n_parts, self.n_parts)
         return self.to_parts(h) + (bars[..., None] * self.later * links).sum(-2)
 
-    def _begin(self, z: Tensor, view: Tensor | None) -> tuple[Tensor, Tensor]:
-        return torch.tanh(self.start(z)), self.from_z(z) + self.from_view[REAL if view is None else view]
+    def _begin(self, n: int, view: Tensor | None) -> tuple[Tensor, Tensor]:
+        if view is None:  # one drive for all
+            return torch.tanh(self.start[REAL]).expand(n, -1), self.from_view[REAL]
+        return torch.tanh(self.start[view]), self.from_view[view]
 
-    def _next_state(self, state: Tensor, drive: Tensor, cells: Tensor) -> Tensor:
-        """One step of a gated recurrent unit (Cho et al. 2014)."""
-        given = torch.addmm(drive, cells, self.from_cells.weight.T)
-        reset_in, keep_in, new_in = given.view(-1, 3, self.width).unbind(1)
-        reset, keep, new = self.from_state(state).view(-1, 3, self.width).unbind(1)
-        candidate = torch.tanh(torch.addcmul(new_in, torch.sigmoid(reset_in + reset), new))
-        return torch.lerp(candidate, state, torch.sigmoid(keep_in + keep))
+    def _next_state(self, state: Tensor, drive: Tensor, heard: Tensor) -> Tensor:
+        """One step of a gated recurrent unit (Cho et al. 2014); drive (n, 3 · width), or (3 · width,) for all."""
+        for_gates, for_new = drive[..., : 2 * self.width], drive[..., 2 * self.width :]
+        gates = torch.addmm(for_gates, torch.cat([heard, state], 1), self.to_gates.weight.T)
+        reset, keep = torch.sigmoid(gates).chunk(2, 1)
+        new = torch.addmm(for_new, heard, self.heard_to_new.weight.T)
+        return torch.lerp(torch.tanh(torch.addcmul(new, reset, self.state_to_new(state))), state, keep)
+
+
+_SLOPE = 1.7
+"""Of the logistic curve whose gradient passes the threshold: the nearest one to Φ."""
 
 
 class Discriminator(nn.Module):
     """bars (n, steps, parts) floats → a logit each (n,), high for real.
 
-    It reads the cells, each step as a learned word, and the label of the view (``augment``) that it is shown.
+    It reads the cells, each step as a learned word, in which cells a beat and two beats later differ, and the
+    label of the view (``augment``) that it is shown.
     """
 
     def __init__(self, steps: int, n_parts: int, width: int) -> None:
         super().__init__()
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
-        self.first = nn.Linear(steps * (n_parts + 32), width)
+        self.beat = steps // BEATS
+        self.first = nn.Linear(steps * (n_parts + 32) + (steps + 2 * self.beat) * n_parts, width)
         self.from_view = nn.Parameter(torch.randn(N_VIEWS, width) * 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
@@ -130,29 +143,18 @@ class Discriminator(nn.Module):
         self.last = nn.Linear(width, 1)
 
     def forward(self, bars: Tensor, view: Tensor | None = None) -> Tensor:
-        x = self.first(torch.cat([bars.flatten(1), self.word(bars).flatten(1)], 1))
+        first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
+        seen = (bars, self.word(bars), _differ(bars, bars.roll(self.beat, 1)), _differ(first_half, second_half))
+        x = self.first(torch.cat([each.flatten(1) for each in seen], 1))
         x = x + self.from_view[REAL if view is None else view]
         for block in self.blocks:
             x = x + block(x)
         return self.last(F.silu(x)).squeeze(1)
 
 
-class Encoder(nn.Module):
-    """bars (n, steps, parts) floats → mean and log standard deviation of z, (n, z_dim) each."""
-
-    def __init__(self, steps: int, n_parts: int, z_dim: int, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(steps * n_parts, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, 2 * z_dim),
-        )
-
-    def forward(self, bars: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = self.layers(bars.flatten(1)).chunk(2, -1)
-        return mean, log_std.clamp(-6, 2)
+def _differ(cells: Tensor, others: Tensor) -> Tensor:
+    """1 where cells of 0 and 1 differ; smooth between, so that gradients pass."""
+    return cells + others - 2 * cells * others
 
 
 @dataclass(frozen=True)
@@ -162,43 +164,46 @@ class GANConfig:
     Attributes:
         kit: name of the kit of its bars.
         steps: grid of its bars.
-        z_dim: dimensions of z; 32 to 128 are usual.
         width: units of the generator's state.
         discriminator_width: units of the discriminator's layers.
-        encoder_width: units of the encoder's layers.
+        dropout: share of the generator's units that are left out while it learns from bars, not in the game.
     """
 
     kit: str = GM9.name
     steps: int = 16
-    z_dim: int = 64
-    width: int = 192
+    width: int = 320
     discriminator_width: int = 160
-    encoder_width: int = 384
+    dropout: float = 0.5
 
     def __post_init__(self) -> None:
         kit_named(str(self.kit))
         check_steps(self.steps)
-        if not 1 <= self.z_dim <= 1024 or not all(
-            1 <= width <= 4096 for width in (self.width, self.discriminator_width, self.encoder_width)
-        ):
-            raise ValueError("z_dim lies in 1 … 1024, the widths in 1 … 4096")
+        if not all(1 <= width <= 4096 for width in (self.width, self.discriminator_width)):
+            raise ValueError("the widths lie in 1 … 4096")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout lies from 0 to below 1, not {self.dropout}")
+
+    @property
+    def z_dim(self) -> int:
+        """Dimensions of z: one for each cell, those of a step together."""
+        return self.steps * kit_named(self.kit).n_parts
 
 
 _DECODE_BATCH = 1024
-_CLEAR_MARGIN = 1e-3
-"""Single precision moves a logit by about 1e-5; nearer to zero than this a bar is decided in double."""
+_SAMPLE_BATCH = 16 * _DECODE_BATCH
+_CLEAR_MARGIN = 2e-4
+"""Single precision moves a sum by about 1e-5; nearer to zero than this a bar is decided in double."""
 
 
 class GAN(nn.Module):
-    """A generator, its discriminator and its encoder, with the kit and the grid of their bars."""
+    """A generator and its discriminator, with the kit and the grid of their bars."""
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
         kit = kit_named(config.kit)
-        self.generator = Generator(config.steps, kit.n_parts, config.z_dim, config.width)
+        self.generator = Generator(config.steps, kit.n_parts, config.width, config.dropout)
         self.discriminator = Discriminator(config.steps, kit.n_parts, config.discriminator_width)
-        self.encoder = Encoder(config.steps, kit.n_parts, config.z_dim, config.encoder_width)
 
     @property
     def kit(self) -> Kit:
@@ -221,34 +226,18 @@ class GAN(nn.Module):
         if n < 1:
             raise ValueError(f"at least one bar must be asked for, not {n}")
         check_seed(seed)
+        seed = int(seed)
         chunks = []
-        for start in range(0, n, _DECODE_BATCH):
-            seeds = range(seed + start, seed + min(start + _DECODE_BATCH, n))
+        for start in range(0, n, _SAMPLE_BATCH):
+            seeds = range(seed + start, seed + min(start + _SAMPLE_BATCH, n))
             chunks.append(self.decode(self.latents(seeds, temperature)))
         return np.concatenate(chunks)
 
     def latents(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0, stream: int = 0) -> np.ndarray:
         """The latent points of seeds, (n, z_dim) float32; see ``latent.seeds_to_z``."""
-        if not 0 < temperature < math.inf:
-            raise ValueError(f"the temperature is over 0, not {temperature}")
+        if not 1e-9 <= temperature <= 1e3:
+            raise ValueError(f"the temperature is over 0, up to 1000, not {temperature}")
         return seeds_to_z(seeds, self.config.z_dim, stream) * np.float32(temperature)
-
-    def phrase_latents(self, seeds: Sequence[int] | np.ndarray, n_bars: int, temperature: float = 1.0) -> np.ndarray:
-        """Latent points of phrases (n, n_bars, z_dim) float32: a bar, and variations of it.
-
-        The first bar is the seed's own. The others are turned away from it, each towards a
-        direction of its own, by ``_TURNS``: by most on every fourth bar, where drummers play a
-        fill. A turned point is as likely under N(0, I).
-        """
-        if n_bars < 1:
-            raise ValueError(f"a phrase has at least one bar, not {n_bars}")
-        first = self.latents(seeds, temperature)
-        points = [first]
-        for place in range(1, n_bars):
-            angle = _TURNS[place % len(_TURNS)]
-            other = self.latents(seeds, temperature, stream=place)
-            points.append(np.float32(math.cos(angle)) * first + np.float32(math.sin(angle)) * other)
-        return np.stack(points, 1)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
@@ -261,7 +250,7 @@ class GAN(nn.Module):
             ValueError: z has another shape, or is not finite.
         """
         if not isinstance(z, Tensor):
-            z = np.asarray(z, np.float32)
+            z = np.array(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.config.z_dim:
             raise ValueError(f"expected z (n, {self.config.z_dim}); got {tuple(z.shape)}")
         device = self.generator.from_place.device
@@ -270,22 +259,60 @@ class GAN(nn.Module):
             raise ValueError("z must be finite")
         shape = (self.config.steps, self.kit.n_parts)
         bars = np.empty((len(points), *shape), bool)
+        close = np.empty(len(points), bool)
         for start in range(0, len(points), _DECODE_BATCH):
-            batch = points[start : start + _DECODE_BATCH]
-            cells, logits = self.generator.roll(batch)
-            cells = (cells > 0).cpu()
-            close = logits.abs().amin((1, 2)).cpu() < _CLEAR_MARGIN
-            if close.any():
-                # on the CPU: not every accelerator has double precision
-                double = copy.deepcopy(self.generator).cpu().double()
-                again = double(batch.cpu()[close].double())
-                cells[close] = again > 0
-            bars[start : start + _DECODE_BATCH] = cells.numpy()
+            rows = slice(start, start + _DECODE_BATCH)
+            cells, sums = self.generator.roll(points[rows])
+            bars[rows] = (cells > 0).cpu().numpy()
+            close[rows] = (sums.abs().amin((1, 2)) < _CLEAR_MARGIN).cpu().numpy()
+        if close.any():
+            # on the CPU: not every accelerator has double precision
+            double = copy.deepcopy(self.generator).cpu().double()
+            bars[close] = double(points.cpu()[torch.from_numpy(close)].double()).numpy() > 0
         return bars
 
+    @torch.no_grad()
+    def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Latent points of bars, played or generated: the way back from ``decode``.
 
-_TURNS = (0.1, 0.15, 0.1, 0.6)
-"""Radians that bar 0, 1, 2, 3 of every four are turned from a phrase's first bar (which is not)."""
+        Many points are a bar's; one is drawn from N(0, I) cut off where a cell would be decided otherwise, so that the
+        points of bars that are as the generator expects them are spread as those of seeds are.
+
+        Args:
+            bars: (n, steps, parts) bool.
+            seed: of the first bar's point; the next has the next seed.
+
+        Returns:
+            z (n, z_dim) float32; ``decode`` gives the very bars.
+
+        Raises:
+            ValueError: bars of another shape or not bool, or a seed out of range.
+        """
+        bars = np.ascontiguousarray(bars)
+        shape = (self.config.steps, self.kit.n_parts)
+        if bars.dtype != bool or bars.ndim != 3 or bars.shape[1:] != shape:
+            raise ValueError(f"expected bars (n, {shape[0]}, {shape[1]}) bool; got {bars.dtype} {bars.shape}")
+        check_seed(seed)
+        seed = int(seed)
+        # on the CPU: not every accelerator has double precision
+        double = copy.deepcopy(self.generator).cpu().double().eval()
+        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.config.z_dim, stream=_ENCODE_STREAM)
+        points = [np.empty((0, self.config.z_dim), np.float32)]
+        for start in range(0, len(bars), _DECODE_BATCH):
+            true = torch.from_numpy(bars[start : start + _DECODE_BATCH])
+            u = torch.from_numpy(uniform[start : start + _DECODE_BATCH]).view(true.shape)
+            side = torch.where(true, 1.0, -1.0).double()
+            expected = double.expect(true.double())
+            # the part of N(0, 1) that makes the cell what it is, and clearly so
+            limit = _CLEAR_MARGIN * 2 - side * expected
+            tail = torch.special.ndtri((u * torch.special.ndtr(-limit)).clamp(min=1e-300))  # or it is endless
+            z = side * torch.maximum(-tail, limit)
+            points.append(z.float().flatten(1).numpy())
+        return np.concatenate(points)
+
+
+_ENCODE_STREAM = 1 << 21
+"""Of a seed's random numbers those that place a bar's point."""
 
 
 def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str]) -> None:

@@ -15,8 +15,8 @@ from rhythmgan.files import read_safetensors_metadata, write_whole
 KINDS = {"rhythmgan.gan": "GAN", "rhythmgan.word_lstm": "prior"}
 """What a weights file may hold, by the format that its metadata names."""
 
-VERSIONS = {"rhythmgan.gan": 2, "rhythmgan.word_lstm": 1}
-"""What this rhythmgan writes and reads of each; version 1 of the GAN knew no views."""
+VERSIONS = {"rhythmgan.gan": 3, "rhythmgan.word_lstm": 1}
+"""What this rhythmgan writes and reads of each; versions 1 and 2 of the GAN had another z."""
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -1,8 +1,9 @@
-"""Training a GAN: as the decoder of an autoencoder first, then in the game."""
+"""Training a GAN: by likelihood first, then in the game."""
 
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -34,20 +35,25 @@ _GRID_BARS = 36
 class Recipe:
     """How a GAN is trained. The defaults take about a minute on two CPU cores.
 
-    The generator first learns to say a bar from its encoding, as the decoder of a variational
-    autoencoder (Kingma & Welling 2014), then plays against the discriminator.
+    The generator first learns to expect the cells of real bars, by maximum likelihood, then plays against the
+    discriminator.
 
     Attributes:
-        pretrain_steps: batches as a decoder.
-        steps: batches of the adversarial game; the only number that a resumed run may change.
+        pretrain_steps: batches of maximum likelihood.
+        steps: batches of the adversarial game; the only number that a resumed run may change. The rates then fall
+            along the new number.
         batch_size: bars in a batch, of each process.
         seed: of the weights, the batches and the noise.
-        pretrain_rate: peak learning rate of the decoder; it falls to a twentieth.
-        kl_weight: weight of the encoding's divergence from N(0, I).
+        pretrain_rate: peak learning rate of the likelihood (AdamW, β = .9, .99); it falls to a fiftieth along a cosine.
+        weight_decay: AdamW's.
+        song_exponent: a song with n distinct bars is drawn from n to this power times as often as one with a
+            single bar: 1 takes all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of bars, by
+            which generated bars would be known, weigh less.
         views_share: share of bars that both networks are shown in another view of ``augment``, labelled as such:
             without, the discriminator learns the training bars by heart.
-        hidden_share: share of steps whose predecessor the decoder does not see.
-        generator_rate, discriminator_rate: learning rates of the game (Adam, β = 0, .99).
+        hidden_share: share of steps that are hidden from those after them, while the likelihood is learnt.
+        generator_rate, discriminator_rate: learning rates of the game (Adam, β = 0, .99); after three tenths of
+            the steps they fall to a twentieth along a cosine.
         head_start: batches of the game in which the discriminator moves alone.
         penalty: weight of the squared gradients on real and on generated bars (R1 and R2).
         rates_weight: weight of the squared differences between how often each cell sounds in a batch
@@ -60,9 +66,10 @@ class Recipe:
     batch_size: int = 128
     seed: int = 0
     pretrain_rate: float = 2e-3
-    kl_weight: float = 0.3
-    views_share: float = 0.5
-    hidden_share: float = 0.3
+    weight_decay: float = 0.02
+    song_exponent: float = 0.7
+    views_share: float = 0.6
+    hidden_share: float = 0.1
     generator_rate: float = 2e-4
     discriminator_rate: float = 1e-3
     head_start: int = 100
@@ -73,7 +80,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.pretrain_steps < 0 or self.steps < 0 or self.pretrain_steps + self.steps < 1:
             raise ValueError("at least one step of training must be asked for, and no negative number of them")
-        check_recipe(self, shares=("views_share", "hidden_share", "average"))
+        check_recipe(self, shares=("song_exponent", "views_share", "hidden_share", "average"))
 
     @property
     def total_steps(self) -> int:
@@ -89,9 +96,12 @@ class GANTraining(pl.LightningModule):
     """
 
     words: Tensor
+    song_weight: Tensor
+    first_row: Tensor
+    n_rows: Tensor
     rates: Tensor
 
-    def __init__(self, config: GANConfig, recipe: Recipe, words: np.ndarray) -> None:
+    def __init__(self, config: GANConfig, recipe: Recipe, words: Words) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.recipe = recipe
@@ -99,10 +109,20 @@ class GANTraining(pl.LightningModule):
             torch.manual_seed(recipe.seed)
             self.gan = GAN(config)
         self.averaged = copy.deepcopy(self.gan.generator).requires_grad_(False)
-        self.register_buffer("words", torch.from_numpy(words.astype(np.int32)), persistent=False)
-        rates = words_to_bars(words, self.gan.kit.n_parts).mean(0)  # (steps, parts)
-        seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, self.gan.kit)
-        self.register_buffer("rates", seen, persistent=False)
+        rows = np.argsort(words.song, kind="stable")
+        _, first, count = np.unique(words.song[rows], return_index=True, return_counts=True)
+        weight = count**recipe.song_exponent / (count**recipe.song_exponent).sum()
+        bars = words_to_bars(words.words[rows], words.kit.n_parts)
+        rates = np.tensordot(np.repeat(weight / count, count), bars, 1)  # (steps, parts)
+        seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, words.kit)
+        for name, values in (
+            ("words", torch.from_numpy(words.words[rows].astype(np.int32))),
+            ("song_weight", torch.from_numpy(weight).float()),
+            ("first_row", torch.from_numpy(first)),
+            ("n_rows", torch.from_numpy(count)),
+            ("rates", seen),
+        ):
+            self.register_buffer(name, values, persistent=False)
         self.steps_done = 0
         self.seconds = 0.0
 
@@ -115,11 +135,14 @@ class GANTraining(pl.LightningModule):
         return "pretrain" if self.steps_done < self.recipe.pretrain_steps else "play"
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        pretrained = [*self.gan.generator.parameters(), *self.gan.encoder.parameters()]
+        recipe = self.recipe
+        generator, discriminator = self.gan.generator.parameters(), self.gan.discriminator.parameters()
         return [
-            torch.optim.Adam(pretrained, self.recipe.pretrain_rate, betas=(0.9, 0.99)),
-            torch.optim.Adam(self.gan.generator.parameters(), self.recipe.generator_rate, betas=(0.0, 0.99)),
-            torch.optim.Adam(self.gan.discriminator.parameters(), self.recipe.discriminator_rate, betas=(0.0, 0.99)),
+            torch.optim.AdamW(
+                self.gan.generator.parameters(), recipe.pretrain_rate, (0.9, 0.99), weight_decay=recipe.weight_decay
+            ),
+            torch.optim.Adam(generator, recipe.generator_rate, (0.0, 0.99)),
+            torch.optim.Adam(discriminator, recipe.discriminator_rate, (0.0, 0.99)),
         ]
 
     def training_step(self, _: Any, index: int) -> None:
@@ -129,7 +152,9 @@ class GANTraining(pl.LightningModule):
         started = time.perf_counter()
         seed = step_seed(self.recipe.seed, self.steps_done, self.global_rank)
         random = torch.Generator(self.device).manual_seed(seed)
-        terms = self._pretrain(random) if self.steps_done < self.recipe.pretrain_steps else self._play(random)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)  # dropout draws from the global generator
+            terms = self._pretrain(random) if self.steps_done < self.recipe.pretrain_steps else self._play(random)
         self.log_dict(terms)
         self.steps_done += 1
         self.seconds += time.perf_counter() - started
@@ -137,8 +162,12 @@ class GANTraining(pl.LightningModule):
 
     def draw_bars(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """A batch of training bars (batch, steps, parts) as floats, some in other views, and the labels (batch,)."""
-        rows = torch.randint(len(self.words), (self.recipe.batch_size,), generator=random, device=self.device)
-        view = draw_views(self.recipe.batch_size, self.recipe.views_share, random, self.device)
+        n = self.recipe.batch_size
+        song = torch.multinomial(self.song_weight, n, replacement=True, generator=random)
+        place = torch.rand(n, generator=random, device=self.device) * self.n_rows[song]
+        # a number next to 1 may be rounded up to it
+        rows = self.first_row[song] + torch.minimum(place.long(), self.n_rows[song] - 1)
+        view = draw_views(n, self.recipe.views_share, random, self.device)
         bars = words_to_bars(self.words[rows], self.gan.kit.n_parts)
         return apply_views(bars, view, self.gan.kit, random).float(), view
 
@@ -146,35 +175,41 @@ class GANTraining(pl.LightningModule):
         return torch.randn(self.recipe.batch_size, self.gan.config.z_dim, generator=random, device=self.device)
 
     def _pretrain(self, random: torch.Generator) -> dict[str, Tensor]:
-        """One step as a variational autoencoder: cross-entropy of the bar and divergence of its encoding."""
+        """One step of maximum likelihood: the cross-entropy of the cells."""
         recipe, done = self.recipe, self.steps_done
         optimizer, _, _ = self._optimizers()
         warm = min(1.0, (done + 1) / min(200, recipe.pretrain_steps))
-        left = 1 - done / recipe.pretrain_steps
+        fallen = 0.02 + 0.49 * (1 + math.cos(math.pi * done / recipe.pretrain_steps))
         for group in optimizer.param_groups:
-            group["lr"] = recipe.pretrain_rate * warm * (0.05 + 0.95 * left)
+            group["lr"] = recipe.pretrain_rate * warm * fallen
         bars, view = self.draw_bars(random)
-        mean, log_std = self.gan.encoder(bars)
-        noise = torch.randn(mean.shape, generator=random, device=self.device)
         shown = torch.rand((*bars.shape[:2], 1), generator=random, device=self.device) > recipe.hidden_share
-        logits = self.gan.generator.teach(mean + noise * log_std.exp(), bars, shown.float(), view)
-        cells = F.binary_cross_entropy_with_logits(logits, bars, reduction="none").sum((1, 2)).mean()
-        divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum(1).mean()
+        expected = self.gan.generator.expect(bars, view, shown.float())
+        cells = -torch.special.log_ndtr(torch.where(bars > 0, expected, -expected)).sum((1, 2)).mean()
         optimizer.zero_grad()
-        # the divergence comes in slowly, or the encoder gives up before the decoder listens to it
-        self.manual_backward(cells + recipe.kl_weight * min(1.0, 4 * done / recipe.pretrain_steps) * divergence)
+        self.manual_backward(cells)
         optimizer.step()
-        move_average(self.averaged, self.gan.generator, 0.0)
-        return {"pretrain/cells": cells, "pretrain/divergence": divergence}
+        move_average(self.averaged, self.gan.generator, min(recipe.average, done / (done + 10)))
+        return {"pretrain/nats": cells}
 
     def _play(self, random: torch.Generator) -> dict[str, Tensor]:
         """One step of the game: first the discriminator's move, then the generator's, on the same bars."""
+        recipe = self.recipe
         _, generator_optimizer, discriminator_optimizer = self._optimizers()
-        played = self.steps_done - self.recipe.pretrain_steps
+        played = self.steps_done - recipe.pretrain_steps
         discriminator = self.gan.discriminator
+        fallen = 0.05 + 0.475 * (1 + math.cos(math.pi * max(0.0, (played / recipe.steps - 0.3) / 0.7)))
+        for optimizer, rate in (
+            (generator_optimizer, recipe.generator_rate),
+            (discriminator_optimizer, recipe.discriminator_rate),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * fallen
+        if played == 0 and recipe.pretrain_steps:
+            self.gan.generator.load_state_dict(self.averaged.state_dict())
         real, view = self.draw_bars(random)
         real.requires_grad_(True)
-        with torch.set_grad_enabled(played >= self.recipe.head_start):
+        with torch.set_grad_enabled(played >= recipe.head_start):
             made = self.gan.generator(self.draw_z(random), view)
 
         shown = made.detach().requires_grad_(True)
@@ -183,7 +218,7 @@ class GANTraining(pl.LightningModule):
         penalty_real = _squared_gradient(real_logit, real)
         penalty_made = _squared_gradient(made_logit, shown)
         discriminator_optimizer.zero_grad()
-        self.manual_backward(pairing + self.recipe.penalty / 2 * (penalty_real + penalty_made))
+        self.manual_backward(pairing + recipe.penalty / 2 * (penalty_real + penalty_made))
         discriminator_optimizer.step()
         terms = {
             "game/discriminator": pairing,
@@ -193,7 +228,7 @@ class GANTraining(pl.LightningModule):
             "bars/onsets_made": made.detach().sum((1, 2)).mean(),
             "bars/onsets_real": real.detach().sum((1, 2)).mean(),
         }
-        if played < self.recipe.head_start:
+        if played < recipe.head_start:
             return terms
 
         discriminator.requires_grad_(False)
@@ -202,10 +237,10 @@ class GANTraining(pl.LightningModule):
         answer = F.softplus(real_logit - discriminator(made, view)).mean()
         rates = (made.mean(0) - self.rates).square().sum()
         generator_optimizer.zero_grad()
-        self.manual_backward(answer + self.recipe.rates_weight * rates)
+        self.manual_backward(answer + recipe.rates_weight * rates)
         generator_optimizer.step()
         discriminator.requires_grad_(True)
-        kept = min(self.recipe.average, (played - self.recipe.head_start) / 200)
+        kept = min(recipe.average, (played - recipe.head_start) / 200)
         move_average(self.averaged, self.gan.generator, kept)
         return terms | {"game/generator": answer, "game/rates": rates}
 
@@ -285,9 +320,14 @@ def train_gan(
     check_fits(distinct, config.kit, config.steps)
     out = make_folder(out)
     train(
-        GANTraining(config, recipe, distinct.words),
+        GANTraining(config, recipe, distinct),
         out,
-        {"model": "gan", "data": digest(distinct.words), "config": asdict(config), "recipe": asdict(recipe)},
+        {
+            "model": "gan",
+            "data": digest(distinct.words, distinct.song),
+            "config": asdict(config),
+            "recipe": asdict(recipe),
+        },
         {
             "trained_bars": str(len(distinct)),
             "trained_songs": str(len(np.unique(distinct.song))),
