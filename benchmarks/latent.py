@@ -16,9 +16,11 @@ from rhythmgan.data import load_words
 from rhythmgan.latent import interpolate, turn
 from rhythmgan.metrics import c2st
 from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.paths import MOST_CHANGE, even_path, step_changes
+from rhythmgan.paths import even_path, step_changes
 
 _FRAMES = 16
+_MOST_CHANGE = 0.25
+"""The share of the sounding cells that a step of a morph should not change more of."""
 _ANGLES = (0.1, 0.2, 0.4, 0.8)
 
 
@@ -57,8 +59,8 @@ def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
     z = gan.latents(range(2 * pairs))
     apart = (gan.decode(z[::2]) != gan.decode(z[1::2])).sum((1, 2)).mean()
     print(f"{pairs} slerps of {_FRAMES} frames between seeds whose bars are {apart:.1f} cells apart:\n")
-    print(f"| frames | steps up to {MOST_CHANGE:.0%} | cells a step | largest step | C2ST of frames | of samples |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| frames | steps up to {_MOST_CHANGE:.0%} | without change | cells a step | largest | C2ST | of samples |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in ("at even angles", "evenly heard"):
         shares, cells, frames = [], [], []
         for a, b in zip(z[::2], z[1::2], strict=True):
@@ -71,7 +73,8 @@ def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
         path_of = np.repeat(np.arange(pairs), _FRAMES - 2)  # frames of one path are alike: all on one side
         samples = gan.sample(len(inner), seed=10**6)
         print(
-            f"| {name} | {(np.stack(shares) <= MOST_CHANGE).mean():.3f} | {np.mean(cells):.2f} "
+            f"| {name} | {(np.stack(shares) <= _MOST_CHANGE).mean():.3f} | {(np.stack(cells) == 0).mean():.2f} "
+            f"| {np.mean(cells):.2f} "
             f"| {np.max(cells, 1).mean():.1f} | {c2st(bars, song, inner, path_of)['c2st']:.3f} "
             f"| {c2st(bars, song, samples)['c2st']:.3f} |"
         )

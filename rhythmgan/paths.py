@@ -7,9 +7,6 @@ import numpy as np
 from rhythmgan.latent import Mode, interpolate
 from rhythmgan.models.gan import GAN
 
-MOST_CHANGE = 0.25
-"""The share of the sounding cells that a step of a path should not change more of."""
-
 MOST_FRAMES = 100
 """Of an even path: the time it takes grows with their cube."""
 
@@ -21,9 +18,9 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
     """Points on the way between two latent points at which the bar moves on by little, both ends included.
 
     At even angles a bar stays the same for some frames and then leaps, and turns aside and back. Here the frames
-    are those, of ``_FINENESS`` times as many points on the same path and in their order, for which as few steps as
-    can be change more than ``MOST_CHANGE`` of the sounding cells, and then the sum of the changes' squares is least,
-    each taken as 10 at most (the shortest path through the points, by dynamic programming).
+    are those, of ``_FINENESS`` times as many points on the same path and in their order, for which the sum of the
+    squared changes is least, each taken as 10 at most (the shortest path through the points, by dynamic programming).
+    Where an early decision carries the later ones with it, a leap is left.
 
     Args:
         gan: makes the bars.
@@ -45,8 +42,7 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
     points = interpolate(start, end, _FINENESS * (frames - 1) + 1, mode)
     changed = step_changes(gan.decode(points)).astype(np.float64)
     ahead = np.triu(np.ones_like(changed, bool), 1)
-    # no sum of shares weighs as much as one step too many
-    cost = np.where(ahead, (changed > MOST_CHANGE) + np.minimum(changed, 10) ** 2 / (200 * frames), np.inf)
+    cost = np.where(ahead, np.minimum(changed, 10) ** 2, np.inf)
     reached = np.where(np.arange(len(points)) == 0, 0.0, np.inf)
     came_from = []
     for _ in range(frames - 1):

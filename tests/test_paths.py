@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rhythmgan.latent import interpolate
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
-from rhythmgan.paths import MOST_CHANGE, even_path, step_changes
+from rhythmgan.paths import even_path, step_changes
 
 _LIMIT = Fraction(1, 4)
 _FINE = 14
@@ -39,7 +39,7 @@ def _share(before, after):
 
 
 def _cost(shares):
-    return sum(share > _LIMIT for share in shares), sum(share**2 for share in shares)
+    return sum(min(share, 10) ** 2 for share in shares)
 
 
 def _chosen(table, frames):
@@ -55,7 +55,7 @@ def _chosen(table, frames):
 
 
 def _costs_of_all(bars, frames):
-    """The cost of every choice of frames in order, both ends among them, by brute force."""
+    """The sum of squares of every choice of frames in order, both ends among them, by brute force."""
     share = {(i, j): _share(bars[i], bars[j]) for i, j in itertools.combinations(range(len(bars)), 2)}
     inner = itertools.combinations(range(1, len(bars) - 1), frames - 2)
     choices = ((0, *middle, len(bars) - 1) for middle in inner)
@@ -149,37 +149,27 @@ def test_a_detour_is_cut_short():
     assert _chosen(_Table(bars), 3) == [0, 11, 28]
 
 
-def test_fewest_steps_over_the_limit_before_the_least_squares():
-    """A leap and a rest (squares: 1, one step over) are taken before two halves of it (squares: a half, both over)."""
+def test_two_halves_are_taken_rather_than_a_leap():
+    """A leap and a rest (squares: 1) lose to two halves of it (squares: a half)."""
     start, half, end = "xxxx............", "xxx.x...........", "xx..xx.........."
-    assert _cost([_share(*_bars(start, end)), 0]) == (1, 1)
-    assert _cost([_share(*_bars(start, half)), _share(*_bars(half, end))]) == (2, Fraction(1, 2))
-    places = _chosen(_Table(_bars(start, *[half] * 25, *[end] * 3)), 3)
-    assert places[1] in (26, 27)
-
-
-def test_a_step_of_just_the_limit_is_within_it():
-    """Two steps of a quarter each are both within it, and go before one over it and one within."""
-    start, quarter, other, end = ("x" * n + "." * (16 - n) for n in (16, 12, 11, 9))
-    assert [_share(*_bars(start, quarter)), _share(*_bars(quarter, end))] == [_LIMIT, _LIMIT]
-    assert float(_LIMIT) == MOST_CHANGE
-    over = [_share(*_bars(start, other)), _share(*_bars(other, end))]
-    assert _cost(over) == (1, Fraction(5, 16) ** 2 + Fraction(2, 11) ** 2)
-    assert _chosen(_Table(_bars(start, *[other] * 9, quarter, *[other] * 17, end)), 3) == [0, 10, 28]
+    assert _cost([_share(*_bars(start, end)), 0]) == 1
+    assert _cost([_share(*_bars(start, half)), _share(*_bars(half, end))]) == Fraction(1, 2)
+    places = _chosen(_Table(_bars(start, *[end] * 12, half, half, *[end] * 14)), 3)
+    assert places[1] in (13, 14)
 
 
 def test_a_step_counts_by_the_bar_that_it_leaves():
-    """From ten onsets to thirteen is over the limit; by the thirteen it would not be, and less than the way round."""
-    start, wider, end = "xxxxxxxxxx......", "xxxxxxxxxxx..x..", "xxxxxxxxxxxxx..."
-    assert [_share(*_bars(start, wider)), _share(*_bars(wider, end))] == [Fraction(2, 10), Fraction(3, 12)]
-    assert _share(*_bars(start, end)) == Fraction(3, 10)
-    assert _share(*_bars(end, start)) == Fraction(3, 13)
-    assert _chosen(_Table(_bars(start, *[end] * 13, wider, *[end] * 14)), 3) == [0, 14, 28]
+    """Four onsets come: over the two of before a double, over the six of after two thirds."""
+    few, many = "xx......", "xxxxxx.."
+    assert (_share(*_bars(few, many)), _share(*_bars(many, few))) == (2, Fraction(2, 3))
+    # through three onsets: (1/2)² + (3/3)² = 1.25, through five: (3/2)² + (1/5)² = 2.29
+    three, five = "xxx.....", "xxxxx..."
+    assert _chosen(_Table(_bars(few, *[five] * 13, three, *[five] * 13, many)), 3) == [0, 14, 28]
 
 
 @given(st.integers(3, 4), st.integers(0, 2**32 - 1), st.floats(0.005, 0.15), st.integers(4, 30))
 def test_no_other_choice_is_better(frames, seed, restless, onsets):
-    """Bars that wander, by much and by little, so that some paths need steps over the limit and some need none."""
+    """Bars that wander, by much and by little."""
     rng = np.random.default_rng(seed)
     n = _FINE * (frames - 1) + 1
     first = np.zeros(48, bool)
@@ -190,8 +180,7 @@ def test_no_other_choice_is_better(frames, seed, restless, onsets):
     every = _costs_of_all(bars, frames)
     found = every[tuple(_chosen(_Table(bars), frames))]
     least = min(every.values())
-    assert found[0] == least[0]
-    assert float(found[1]) == pytest.approx(float(least[1]), abs=2e-4)  # single precision may see a tie
+    assert float(found) == pytest.approx(float(least), abs=1e-5)  # the shares are of single precision
 
 
 def test_no_other_choice_of_five_is_better():
@@ -200,8 +189,7 @@ def test_no_other_choice_of_five_is_better():
     bars = ((np.arange(32) < 14) ^ (np.cumsum(flips, 0) % 2 == 1)).reshape(57, 16, 2)
     every = _costs_of_all(bars, 5)
     found, least = every[tuple(_chosen(_Table(bars), 5))], min(every.values())
-    assert found[0] == least[0]
-    assert float(found[1]) == pytest.approx(float(least[1]), abs=2e-4)
+    assert float(found) == pytest.approx(float(least), abs=1e-5)
     assert every[0, 14, 28, 42, 56] > found
 
 
@@ -225,7 +213,7 @@ def test_bad_paths(gan):
 
 
 def test_bundled_paths_move_on_by_little(one_thread):
-    """Of the steps few change more than a quarter of the onsets; at even angles clearly more do."""
+    """Of the steps fewer change more than a quarter of the onsets; at even angles clearly more do."""
     bundled = load_gan()
     small = {"even": [], "angles": []}
     ends = bundled.latents(range(40)).reshape(20, 2, -1)
@@ -235,5 +223,5 @@ def test_bundled_paths_move_on_by_little(one_thread):
             small[name] += [_share(*step) <= _LIMIT for step in itertools.pairwise(bars)]
     even, angles = (np.mean(small[name]) for name in ("even", "angles"))
     assert len(small["even"]) == 20 * 15
-    assert even >= 0.85
+    assert even >= 0.75
     assert even > angles + 0.1
