@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -23,7 +22,17 @@ from rhythmgan.data import Words
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
-from rhythmgan.training.run import Progress, check_fits, check_recipe, digest, move_average, step_seed, train
+from rhythmgan.training.run import (
+    Progress,
+    check_fits,
+    check_recipe,
+    cosine_fall,
+    digest,
+    move_average,
+    set_rate,
+    step_seed,
+    train,
+)
 
 WEIGHTS = "gan.safetensors"
 GRID = "grid.png"
@@ -179,9 +188,7 @@ class GANTraining(pl.LightningModule):
         recipe, done = self.recipe, self.steps_done
         optimizer, _, _ = self._optimizers()
         warm = min(1.0, (done + 1) / min(200, recipe.pretrain_steps))
-        fallen = 0.02 + 0.49 * (1 + math.cos(math.pi * done / recipe.pretrain_steps))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.pretrain_rate * warm * fallen
+        set_rate(optimizer, recipe.pretrain_rate * warm * cosine_fall(done, recipe.pretrain_steps, 0.02))
         bars, view = self.draw_bars(random)
         shown = torch.rand((*bars.shape[:2], 1), generator=random, device=self.device) > recipe.hidden_share
         expected = self.gan.generator.expect(bars, view, shown.float())
@@ -198,13 +205,9 @@ class GANTraining(pl.LightningModule):
         _, generator_optimizer, discriminator_optimizer = self._optimizers()
         played = self.steps_done - recipe.pretrain_steps
         discriminator = self.gan.discriminator
-        fallen = 0.05 + 0.475 * (1 + math.cos(math.pi * max(0.0, (played / recipe.steps - 0.3) / 0.7)))
-        for optimizer, rate in (
-            (generator_optimizer, recipe.generator_rate),
-            (discriminator_optimizer, recipe.discriminator_rate),
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * fallen
+        fallen = cosine_fall(max(0.0, (played / recipe.steps - 0.3) / 0.7), 1, 0.05)
+        set_rate(generator_optimizer, recipe.generator_rate * fallen)
+        set_rate(discriminator_optimizer, recipe.discriminator_rate * fallen)
         if played == 0 and recipe.pretrain_steps:
             self.gan.generator.load_state_dict(self.averaged.state_dict())
         real, view = self.draw_bars(random)

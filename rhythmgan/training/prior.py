@@ -27,8 +27,10 @@ from rhythmgan.training.run import (
     Progress,
     check_fits,
     check_recipe,
+    cosine_fall,
     digest,
     move_average,
+    set_rate,
     step_seed,
     train,
 )
@@ -139,9 +141,7 @@ class PriorTraining(pl.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         warm = min(1.0, (done + 1) / 100)
-        fall = 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * done / recipe.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * warm * fall
+        set_rate(optimizer, recipe.rate * warm * cosine_fall(done, recipe.steps, 0.02))
         seed = step_seed(recipe.seed, done, self.global_rank)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)  # dropout draws from the global generator

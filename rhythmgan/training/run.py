@@ -18,6 +18,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
@@ -163,6 +164,17 @@ def check_recipe(recipe: Any, shares: Sequence[str]) -> None:
             raise ValueError(f"{name} lies in 0 … 1, not {getattr(recipe, name)}")
     if not 0 <= recipe.seed < 2**63:
         raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {recipe.seed}")
+
+
+def set_rate(optimizer: torch.optim.Optimizer | LightningOptimizer, rate: float) -> None:
+    """Let an optimizer learn at this rate from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def cosine_fall(done: float, total: float, to: float) -> float:
+    """From 1 to ``to`` along half a cosine, as ``done`` goes from 0 to ``total``."""
+    return to + (1 - to) / 2 * (1 + math.cos(math.pi * done / total))
 
 
 @torch.no_grad()
