@@ -20,14 +20,25 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
     options = _parser().parse_args(arguments)
+    resumes = options.run in (_sample, _train_gan, _train_prior)
+    return run_command("rhythmgan", lambda: options.run(options), resumes)
+
+
+def run_command(name: str, command: Callable[[], None], resumes: bool) -> int:
+    """Run a command; what goes wrong is one line on stderr that begins with ``name``, and status 2.
+
+    Args:
+        name: of the program.
+        command: what to run.
+        resumes: whether the same call goes on after Ctrl-C.
+    """
     try:
-        options.run(options)
+        command()
     except KeyboardInterrupt:
-        resumes = options.run in (_sample, _train_gan, _train_prior)
         print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
         return 130
     except MemoryError:
-        print("rhythmgan: not enough memory for that", file=sys.stderr)
+        print(f"{name}: not enough memory for that", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # whoever read our output has seen enough; keep the interpreter from complaining at its end
@@ -35,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"rhythmgan: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"{name}: {place}{error.strerror or error}", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(f"rhythmgan: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -60,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.add_argument("--steps", type=int, default=16, help="grid cells in a bar: 12, 16, 24, 32, 48 (%(default)s)")
     prepare.add_argument("--manifest", help="CSV file that names each file's song")
-    prepare.add_argument("--workers", type=_positive, help="processes (all cores)")
+    prepare.add_argument("--workers", type=positive, help="processes (all cores)")
     prepare.add_argument(
         "--dropped", metavar="FILE", help="write every file that gave no bars, with its reason, as CSV"
     )
@@ -130,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     vary.set_defaults(run=_vary)
     vary.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a words file")
-    vary.add_argument("--n", type=_positive, default=8, help="variations (%(default)s)")
+    vary.add_argument("--n", type=positive, default=8, help="variations (%(default)s)")
     vary.add_argument(
         "--amount", type=float, default=0.2, help="how far: over 0 up to 1, another bar altogether (%(default)s)"
     )
@@ -159,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--out", metavar="DIR", help="folder for table.md, report.json and pictures (none)")
     evaluate.add_argument("--split", choices=("valid", "test"), default="test", help="songs to judge by (%(default)s)")
-    evaluate.add_argument("--n", type=_positive, help="bars of each row (4000; 1000 with --quick)")
+    evaluate.add_argument("--n", type=positive, help="bars of each row (4000; 1000 with --quick)")
     evaluate.add_argument("--seed", type=int, default=0, help="of everything (%(default)s)")
     evaluate.add_argument("--quick", action="store_true", help="1000 bars and one repeat: numbers that scatter")
 
@@ -193,13 +204,14 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--devices", type=_positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
+    parser.add_argument("--devices", type=positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
     parser.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"), help="(%(default)s)")
     parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"), help="(%(default)s)")
-    parser.add_argument("--threads", type=_positive, help="CPU threads of each process (torch's choice)")
+    parser.add_argument("--threads", type=positive, help="CPU threads of each process (torch's choice)")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option's whole number from 1 on."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
@@ -207,7 +219,7 @@ def _positive(text: str) -> int:
 
 
 @contextmanager
-def _bar(unit: str) -> Iterator[Callable[..., None]]:
+def progress_bar(unit: str) -> Iterator[Callable[..., None]]:
     """A progress bar on stderr, as a function of (done, in all[, of what]); there is none before its first call."""
     from tqdm import tqdm
 
@@ -219,7 +231,7 @@ def _bar(unit: str) -> Iterator[Callable[..., None]]:
             if bar is not None:
                 bar.close()
             # a resumed run has not done what lies behind it in no time
-            behind = done - 1 if unit == "step" else 0
+            behind = max(done - 1, 0) if unit == "step" else 0
             bar = tqdm(total=total, initial=behind, unit=unit, file=sys.stderr, dynamic_ncols=True)
         bar.set_description(what, refresh=False)
         bar.update(done - bar.n)
@@ -240,7 +252,7 @@ def _prepare(options: argparse.Namespace) -> None:
     kit = kit_named(options.kit)
     make_folder(Path(options.out).parent)
     check_target(options.out)
-    with _bar("file") as tell:
+    with progress_bar("file") as tell:
         words, counts = prepare(
             options.sources, kit, options.steps, manifest=options.manifest, workers=options.workers, progress=tell
         )
@@ -272,7 +284,7 @@ def _train_gan(options: argparse.Namespace) -> None:
 
     recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
     config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width"))
-    with _bar("step") if is_first else nullcontext() as tell:
+    with progress_bar("step") if is_first else nullcontext() as tell:
         weights = train_gan(
             words,
             options.out,
@@ -306,7 +318,7 @@ def _train_prior(options: argparse.Namespace) -> None:
 
     recipe = PriorRecipe(**_given(options, "steps", "batch_size", "seed"))
     config = WordLSTMConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width", "layers", "dropout"))
-    with _bar("step") if is_first else nullcontext() as tell:
+    with progress_bar("step") if is_first else nullcontext() as tell:
         weights = train_prior(
             training,
             unseen,
@@ -365,7 +377,7 @@ def _sample(options: argparse.Namespace) -> None:
         kit=kit_named(options.kit) if options.kit else gan.kit,
         prior=load_prior(options.prior) if options.bars > 1 else None,
     )
-    with _bar("bar") as tell:
+    with progress_bar("bar") as tell:
         paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)
     first = range(options.seed, options.seed + min(options.n, 4))
     for seed, bar in zip(first, gan.decode(gan.latents(first, options.temperature)), strict=True):
@@ -469,7 +481,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     inputs = options.inputs or ([] if options.baseline else ["gan", "prior"])
     candidates = [judge.candidate(source, words.kit, words.steps) for source in inputs]
     candidates += [judge.baseline(name, training) for name in names]
-    with _bar("row") as tell:
+    with progress_bar("row") as tell:
         report = judge.evaluate(held, training, candidates, protocol, out=options.out, progress=tell)
     print(judge.to_markdown(report), end="")
     if protocol.repeats == 1:

@@ -37,6 +37,16 @@ def _hue(part: str) -> tuple[int, int, int]:
     return next((hue for family, hue in _HUES.items() if family in part), (96, 96, 104))
 
 
+def bar_to_text(bar: np.ndarray, kit: Kit) -> str:
+    """A bar (steps, parts) bool as lines of text, a part each: ``x`` where a drum sounds, ``o`` where a cymbal does."""
+    width = max(len(name) for name in kit.names)
+    cymbals = set(kit.parts_of("high"))
+    return "\n".join(
+        f"{name:<{width}} " + "".join(("o" if index in cymbals else "x") if cell else "." for cell in bar[:, index])
+        for index, name in enumerate(kit.names)
+    )
+
+
 def bars_to_image(
     bars: np.ndarray, kit: Kit = GM9, *, titles: Sequence[str] | None = None, columns: int | None = None
 ) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from torch import nn
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_text
 from rhythmgan.draw import bars_to_image, write_png
@@ -26,6 +24,7 @@ from rhythmgan.kit import Kit
 from rhythmgan.latent import Mode, check_seed, interpolate, turn
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.gan import GAN
+from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM
 from rhythmgan.paths import even_path
 from rhythmgan.phrasing import phrases
@@ -254,7 +253,7 @@ def dump_path(
     bars = fold_bars(gan.decode(z), gan.kit, kit)
     midi_bytes(bars[:1], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
-    _sweep(folder, "frame")
+    sweep_numbered(folder, "frame")
     write_midi(folder / "path.mid", bars, kit, bpm=bpm)
     write_midi_files(folder, [f"frame-{i:03d}.mid" for i in range(len(bars))], bars, kit, bpm=bpm)
     with whole_file(folder / "path.npz") as file:
@@ -264,7 +263,7 @@ def dump_path(
     return bars
 
 
-def _sweep(folder: Path, name: str) -> None:
+def sweep_numbered(folder: Path, name: str) -> None:
     """Remove the numbered MIDI files of an earlier call: they would look like this one's."""
     for path in folder.glob(f"{name}-*.mid"):
         if re.fullmatch(rf"{name}-\d{{3,}}", path.stem):
@@ -327,7 +326,7 @@ def dump_variations(
     names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
     midi_bytes(bars[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
-    _sweep(folder, "variation")
+    sweep_numbered(folder, "variation")
     write_midi_files(folder, names, bars, kit, bpm=bpm)
     with whole_file(folder / "variations.npz") as file:
         np.savez_compressed(file, bars=bars, z=z)
@@ -356,8 +355,8 @@ def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
         "temperature": samples.temperature,
         "bpm": samples.bpm,
         "kit": samples.kit.name,
-        "weights": _fingerprint(gan.generator),
-        "prior": _fingerprint(samples.prior) if samples.prior and samples.bars > 1 else None,
+        "weights": fingerprint(gan.generator),
+        "prior": fingerprint(samples.prior) if samples.prior and samples.bars > 1 else None,
     }
     note = folder / OPTIONS
     if note.exists():
@@ -372,10 +371,3 @@ def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
                 )
     else:
         write_whole(note, (json.dumps(options, indent=2) + "\n").encode())
-
-
-def _fingerprint(model: nn.Module) -> str:
-    weights = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
-    return weights.hexdigest()[:16]

@@ -276,7 +276,7 @@ def _row(
     # as many of either kind: what hangs on numbers must not differ between rows
     n = min(len(real), len(bars))
     rows = np.random.default_rng(protocol.seed).permutation(len(real))[:n]
-    reference, made = metrics.standardised(_features(real[rows], kit), _features(bars[:n], kit))
+    reference, made = metrics.standardised(feature_matrix(real[rows], kit), feature_matrix(bars[:n], kit))
     found = (
         told
         | {"fd": metrics.frechet_distance(reference, made)}
@@ -295,7 +295,7 @@ def _row(
     return {"name": one.name, "bars": len(bars)} | found
 
 
-def _features(bars: np.ndarray, kit: Kit) -> np.ndarray:
+def feature_matrix(bars: np.ndarray, kit: Kit) -> np.ndarray:
     """(n, features) float64."""
     return torch.stack(list(features.measure(bars, kit, FEATURES).values()), 1).double().numpy()
 

@@ -62,7 +62,7 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
     metadata = read_metadata(path)
     size = {
         "file": str(path),
-        "holds": f"weights of a {KINDS[metadata['format']]}",
+        "holds": f"weights of {KINDS[metadata['format']]}",
         "bytes": f"{path.stat().st_size:,}",
     }
     try:

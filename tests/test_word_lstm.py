@@ -223,9 +223,9 @@ def test_weights_of_a_gan_are_not_taken_for_a_prior():
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.weights import bundled
 
-    with pytest.raises(ValueError, match=r"gan\.safetensors: holds no weights of a rhythmgan prior"):
+    with pytest.raises(ValueError, match=r"gan\.safetensors: holds no weights of a prior of rhythmgan"):
         load_prior(bundled("gan.safetensors"))
-    with pytest.raises(ValueError, match=r"prior\.safetensors: holds no weights of a rhythmgan GAN"):
+    with pytest.raises(ValueError, match=r"prior\.safetensors: holds no weights of a GAN of rhythmgan"):
         load_gan(bundled("prior.safetensors"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,10 +13,10 @@ from torch import nn
 
 from rhythmgan.files import read_safetensors_metadata, write_whole
 
-KINDS = {"rhythmgan.gan": "GAN", "rhythmgan.word_lstm": "prior"}
+KINDS = {"rhythmgan.gan": "a GAN", "rhythmgan.word_lstm": "a prior", "rl_tuner.agent": "an agent"}
 """What a weights file may hold, by the format that its metadata names."""
 
-VERSIONS = {"rhythmgan.gan": 3, "rhythmgan.word_lstm": 1}
+VERSIONS = {"rhythmgan.gan": 3, "rhythmgan.word_lstm": 1, "rl_tuner.agent": 1}
 """What this rhythmgan writes and reads of each; versions 1 and 2 of the GAN had another z."""
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -50,6 +51,14 @@ def save_weights(
     write_whole(path, save(tensors, metadata))
 
 
+def fingerprint(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits that stand for the weights of a model."""
+    weights = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return weights.hexdigest()[:16]
+
+
 def load_weights(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Model]) -> Model:
     """The model of a weights file, ready for use: ``build`` makes it from its config.
 
@@ -62,7 +71,7 @@ def load_weights(path: str | os.PathLike[str], kind: str, build: Callable[[dict[
 
     metadata = read_metadata(path)
     if metadata["format"] != kind:
-        raise ValueError(f"{path}: holds no weights of a rhythmgan {KINDS[kind]}")
+        raise ValueError(f"{path}: holds no weights of {KINDS[kind]} of rhythmgan")
     try:
         model = build(json.loads(metadata["config"]))
         model.load_state_dict(load_file(path))
