@@ -1,0 +1,665 @@
+"""The learner: each formula by hand, and small worlds that it must solve."""
+
+import math
+import os
+import pickle
+from dataclasses import replace
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from rl_tuner.dqn import DQN, QNetwork, Recipe, Replay, double_q, n_step_returns
+
+
+@pytest.fixture(autouse=True)
+def _one(one_thread):
+    pass
+
+
+class World(VectorEnv):
+    """Worlds of one-hot states that begin anew with the step after the end; ``_rules`` says what a step does."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
+
+    def __init__(self, num_envs, n_states, n_actions, dtype=np.float32):
+        self.num_envs, self.n_states = num_envs, n_states
+        self.single_observation_space = spaces.Box(0, 1, (n_states,), dtype)
+        self.single_action_space = spaces.Discrete(n_actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.dtype = dtype
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.states = self._begin()
+        self.ages = np.zeros(self.num_envs, int)
+        self.ended = np.zeros(self.num_envs, bool)
+        return self._see(), {}
+
+    def step(self, actions):
+        begins = self.ended
+        states, rewards, terminated, truncated = self._rules(np.asarray(actions))
+        self.states = np.where(begins, self._begin(), states)
+        self.ages = np.where(begins, 0, self.ages + 1)
+        rewards = np.where(begins, 0, rewards).astype(np.float32)
+        terminated, truncated = terminated & ~begins, truncated & ~begins
+        self.ended = terminated | truncated
+        return self._see(), rewards, terminated, truncated, {}
+
+    def _see(self):
+        return np.eye(self.n_states, dtype=self.dtype)[self.states]
+
+
+class Identity(World):
+    """Pays 1 for the action that has the number of the state; an episode is five steps long."""
+
+    def __init__(self, num_envs, n_states=6, dtype=np.float32):
+        super().__init__(num_envs, n_states, n_states, dtype)
+
+    def _begin(self):
+        return self.np_random.integers(self.n_states, size=self.num_envs)
+
+    def _rules(self, actions):
+        terminated = self.ages >= 4
+        return self._begin(), actions == self.states, terminated, np.zeros_like(terminated)
+
+
+class Corridor(World):
+    """Cells 0 … 7; the left end pays .2, the right end 1, and both end the walk. It is cut off after two steps."""
+
+    def __init__(self, num_envs):
+        super().__init__(num_envs, 8, 2)
+
+    def _begin(self):
+        return self.np_random.integers(1, 7, size=self.num_envs)
+
+    def _rules(self, actions):
+        states = np.clip(self.states + 2 * actions - 1, 0, 7)
+        terminated = (states == 0) | (states == 7)
+        rewards = 0.2 * (states == 0) + 1.0 * (states == 7)
+        return states, rewards, terminated, (self.ages >= 1) & ~terminated
+
+
+SMALL = Recipe(
+    steps=6000, batch_size=128, n_step=1, discount=0.5, rate=5e-3, capacity=5000, warm_up=200, kept=0.95, seed=4
+)
+
+
+def _share_right(dqn, n_states):
+    every = torch.eye(n_states)
+    return float((dqn.act(every, 0.0) == torch.arange(n_states)).float().mean())
+
+
+# formulas
+
+
+def test_n_step_returns_by_hand():
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [3.0, -2.0, 8.0]])
+    ended = torch.tensor([[False] * 3, [False, True, False], [True, False, True], [False, False, True]])
+    returns, counted = n_step_returns(rewards, ended, 0.5)
+    assert returns.tolist() == [3.0, 2.0, 1.0, 4.0]
+    assert counted.tolist() == [3, 2, 1, 3]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=1, max_size=7),
+    st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_n_step_returns_are_those_of_a_plain_loop(steps, discount):
+    total, count = 0.0, 0
+    for reward, ended in steps:
+        total += discount**count * reward
+        count += 1
+        if ended:
+            break
+    rewards = torch.tensor([[reward for reward, _ in steps]], dtype=torch.float64)
+    returns, counted = n_step_returns(rewards, torch.tensor([[ended for _, ended in steps]]), discount)
+    assert returns.item() == pytest.approx(total)
+    assert counted.item() == count
+
+
+def test_double_q_asks_the_target_about_the_choice_of_the_other():
+    online = torch.tensor([[1.0, 5.0, 2.0], [7.0, 0.0, 6.0]])
+    target = torch.tensor([[9.0, 3.0, 4.0], [-1.0, 8.0, 2.0]])
+    assert double_q(online, target).tolist() == [3.0, -1.0]
+
+
+def test_advantages_are_those_over_the_mean():
+    torch.manual_seed(0)
+    network = QNetwork(5, 3, width=8, layers=3)
+    x = torch.randn(7, 5)
+    values = network(x)
+    assert values.shape == (7, 3)
+    hidden = network.body(x)
+    torch.testing.assert_close(values.mean(1), network.value(hidden)[:, 0])
+    advantage = network.advantage(hidden)
+    torch.testing.assert_close(values[:, 2] - values[:, 0], advantage[:, 2] - advantage[:, 0])
+    with torch.no_grad():
+        network.advantage.bias += 3  # what all actions share is none of the advantage
+    torch.testing.assert_close(network(x), values)
+    assert sum(isinstance(layer, nn.Linear) for layer in network.body) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("batch_size", 0),
+        ("updates", -1),
+        ("n_step", 0),
+        ("capacity", 0),
+        ("warm_up", 0),
+        ("discount", 1.01),
+        ("discount", math.nan),
+        ("kept", -0.1),
+        ("explore_from", 2),
+        ("explore_to", -1),
+        ("explore_share", 1.5),
+        ("priority", 1.1),
+        ("relabelled", -0.5),
+        ("rate", 0.0),
+        ("rate", 1.0),
+        ("seed", -1),
+        ("seed", 2**63),
+    ],
+)
+def test_recipes_out_of_range_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=name):
+        Recipe(**{name: value})
+
+
+# memory
+
+
+def _remember(replay, times, n_envs, real=None, ended=None):
+    """At time t environment e sees (t, e), does 10 t + e and is paid 100 t + e."""
+    for time in times:
+        env = torch.arange(n_envs)
+        none = torch.zeros(n_envs, dtype=torch.bool)
+        replay.add(
+            torch.stack([torch.full((n_envs,), time), env], 1).float(),
+            10 * time + env,
+            100.0 * time + env,
+            none,
+            none if ended is None else ended(time, env),
+            ~none if real is None else real(time, env),
+        )
+
+
+@pytest.mark.parametrize("n_times", [4, 6, 8, 13, 21])
+def test_segments_are_read_as_they_happened_round_the_ring(n_times):
+    n_envs, k = 3, 2
+    replay = Replay(n_envs, 20, 2, torch.device("cpu"))  # six times
+    _remember(replay, range(n_times), n_envs, ended=lambda time, env: (time + env) % 4 == 0)
+    batch = replay.sample(2000, k, torch.Generator().manual_seed(0))
+    times, envs = batch.observations[:, 0].T
+    assert batch.observations.shape == (2000, 3, 2)
+    assert (batch.observations[:, :, 1] == envs[:, None]).all()
+    assert (batch.observations[:, :, 0] == times[:, None] + torch.arange(3)).all()
+    assert (batch.actions == 10 * times + envs).all()
+    assert (batch.rewards == 100 * (times[:, None] + torch.arange(k)) + envs[:, None]).all()
+    assert (batch.ended == ((times[:, None] + torch.arange(k) + envs[:, None]) % 4 == 0)).all()
+    assert not batch.terminated.any()
+    # all that are there whole, and no others
+    oldest = max(0, n_times - 6)
+    assert set(times.int().tolist()) == set(range(oldest, n_times - k))
+    assert set(envs.int().tolist()) == {0, 1, 2}
+
+
+def test_too_few_steps_are_refused():
+    replay = Replay(2, 100, 2, torch.device("cpu"))
+    _remember(replay, range(3), 2)
+    random = torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match="3 steps"):
+        replay.sample(5, 3, random)
+    assert set(replay.sample(5, 2, random).observations[:, 0, 0].tolist()) == {0.0}
+
+
+def test_a_step_that_only_begins_an_episode_is_no_transition():
+    replay = Replay(2, 24, 2, torch.device("cpu"))
+    _remember(replay, range(17), 2, real=lambda time, env: (time + 2 * env) % 5 != 0)
+    batch = replay.sample(4000, 1, torch.Generator().manual_seed(1))
+    times, envs = batch.observations[:, 0].int().T
+    drawn = set(zip(times.tolist(), envs.tolist(), strict=True))
+    whole = {(time, env) for time in range(5, 16) for env in (0, 1)}
+    assert drawn == {(time, env) for time, env in whole if (time + 2 * env) % 5}
+
+
+def test_segments_are_drawn_in_proportion_to_their_weights():
+    replay = Replay(2, 8, 2, torch.device("cpu"))
+    _remember(replay, range(4), 2)
+    random = torch.Generator().manual_seed(2)
+    assert (replay.sample(100, 1, random).chances == 1 / 6).all()
+    replay.weigh(torch.tensor([0, 3, 4]), torch.tensor([5.0, 0.0, 2.0]))  # (0, 0), (1, 1) and (2, 0)
+    # the weights are now 5 1, 1 0, 2 1: ten in all; the last time is no whole segment
+    batch = replay.sample(20_000, 1, random)
+    expected = torch.tensor([5, 1, 1, 0, 2, 1]) / 10
+    shares = torch.bincount(batch.places, minlength=6) / 20_000
+    assert (shares - expected).abs().max() < 0.02
+    assert shares[3] == 0
+    torch.testing.assert_close(batch.chances, expected[batch.places])
+    # what is new is drawn as often as what weighs most
+    _remember(replay, [4, 5], 2)
+    assert replay.weights[4 % 4].tolist() == [5.0, 5.0]
+
+
+def test_places_are_those_of_the_first_steps_round_the_ring():
+    replay = Replay(3, 12, 2, torch.device("cpu"))
+    _remember(replay, range(10), 3)
+    batch = replay.sample(500, 2, torch.Generator().manual_seed(3))
+    assert (replay.rewards.view(-1)[batch.places] == batch.rewards[:, 0]).all()
+
+
+# one update
+
+
+def _two_by_two(recipe, relabel=None):
+    """A learner of one environment with linear networks that disagree, and three remembered times."""
+    network = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[0.1, 0.2], [0.3, -0.4]]))
+    dqn = DQN(Identity(1, 2), recipe, network, relabel)
+    with torch.no_grad():
+        dqn.target.weight.copy_(torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
+    dqn.optimizer = torch.optim.SGD(dqn.network.parameters(), 0.1)
+    return dqn
+
+
+HAND = Recipe(steps=100, batch_size=4, n_step=2, discount=0.5, kept=0.75, capacity=50, warm_up=50)
+
+
+def _live(dqn, terminated=(False, False), ended=(False, False)):
+    """From (1, 2) by action 0 for 1 to (4, 2), by action 1 for 2 to (3, −1)."""
+    steps = [((1.0, 2.0), 0, 1.0), ((4.0, 2.0), 1, 2.0), ((3.0, -1.0), 0, 50.0)]
+    for index, (seen, action, paid) in enumerate(steps):
+        stops, over = (terminated[index], ended[index]) if index < 2 else (False, False)
+        dqn.replay.add(
+            torch.tensor([seen]),
+            torch.tensor([action]),
+            torch.tensor([paid]),
+            torch.tensor([stops]),
+            torch.tensor([over]),
+            torch.tensor([True]),
+        )
+
+
+# Q(1, 2) = (.5, −.5), of which .5 was chosen; at (3, −1) the network says (.1, 1.3) and the target (3, 1), at (4, 2)
+# they say (.8, .4) and (4, 3)
+@pytest.mark.parametrize(
+    ("terminated", "ended", "goal"),
+    [
+        ((False, False), (False, False), 1 + 0.5 * 2 + 0.25 * 1),
+        ((False, True), (False, True), 1 + 0.5 * 2),
+        ((False, False), (False, True), 1 + 0.5 * 2 + 0.25 * 1),  # cut off: what follows has its value still
+        ((True, False), (True, False), 1),
+        ((False, False), (True, False), 1 + 0.5 * 4),
+    ],
+)
+def test_an_update_by_hand(terminated, ended, goal):
+    dqn = _two_by_two(HAND)
+    _live(dqn, terminated, ended)
+    logged = dqn.update()
+    error = 0.5 - goal
+    loss = 0.5 * error**2 if abs(error) < 1 else abs(error) - 0.5
+    assert logged["loss"] == pytest.approx(loss)
+    assert logged["value"] == pytest.approx(0.5)
+    slope = max(-1, error)
+    weight = torch.tensor([[0.1, 0.2], [0.3, -0.4]])
+    weight[0] -= 0.1 * slope * torch.tensor([1.0, 2.0])
+    torch.testing.assert_close(dqn.network.weight.detach(), weight)
+    torch.testing.assert_close(dqn.target.weight, 0.75 * torch.tensor([[1.0, 0.0], [0.5, 0.5]]) + 0.25 * weight)
+
+
+def test_priorities_are_the_errors():
+    dqn = _two_by_two(replace(HAND, priority=0.5))
+    _live(dqn)
+    dqn.update()
+    assert dqn.replay.weights[0].item() == pytest.approx((1.75 + 1e-3) ** 0.5)
+    assert dqn.replay.weights[1].item() == 1.0
+
+
+def test_rare_draws_count_for_more():
+    """Two segments, drawn 1 : 9; of the frequent one the loss is counted a third."""
+    dqn = _two_by_two(replace(HAND, priority=0.5, n_step=1, batch_size=4000))
+    _live(dqn)
+    dqn.replay.weigh(torch.tensor([0, 1]), torch.tensor([0.1, 0.9]))
+    # (1, 2): .5 against 1 + .5 · 4 → 2.0; (4, 2): action 1, .4 against 2 + .5 · 1 → 1.6
+    assert dqn.update()["loss"] == pytest.approx(0.1 * 2.0 + 0.9 * 1.6 / 3, rel=0.05)
+
+
+def test_a_share_of_the_batch_is_given_another_goal():
+    heard = []
+
+    def relabel(observations, counted, random):
+        heard.append((tuple(observations.shape), counted.tolist()))
+        return torch.zeros_like(observations), torch.zeros(len(counted), observations.shape[1] - 1)
+
+    dqn = _two_by_two(replace(HAND, relabelled=0.25), relabel)
+    _live(dqn, (False, True), (False, True))
+    assert dqn.update()["loss"] == pytest.approx(3 / 4 * 1.0)
+    assert heard == [((1, 3, 2), [2])]
+
+
+def test_without_a_world_that_can_there_is_no_hindsight():
+    with pytest.raises(ValueError, match="hindsight"):
+        DQN(Identity(1), replace(SMALL, relabelled=0.5))
+
+
+# exploring
+
+
+def test_exploration_falls_along_a_line_and_stays():
+    dqn = DQN(Identity(2), Recipe(steps=1000, explore_from=0.9, explore_to=0.1, explore_share=0.5))
+    seen = []
+    for done in (0, 250, 500, 900, 2000):
+        dqn.steps_done = done
+        seen.append(dqn.explore)
+    assert seen == pytest.approx([0.9, 0.5, 0.1, 0.1, 0.1])
+
+
+def test_random_actions_are_as_many_as_asked_for():
+    network = nn.Linear(6, 6, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.eye(6))
+    dqn = DQN(Identity(2), SMALL, network)
+    seen = torch.eye(6)[torch.arange(12_000) % 6]
+    best = torch.arange(12_000) % 6
+    assert (dqn.act(seen, 0.0) == best).all()
+    # of six random actions one is the best one
+    assert (dqn.act(seen, 0.6) != best).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.bincount(dqn.act(seen, 1.0), minlength=6).min() > 1800
+
+
+def test_the_rate_falls_to_a_tenth():
+    recipe = replace(SMALL, steps=800, warm_up=20, batch_size=8)
+    dqn = DQN(Identity(8), recipe)
+    rates = []
+    dqn.learn(lambda done, logged: rates.append((done, dqn.optimizer.param_groups[0]["lr"])))
+    done, rate = rates[-1]
+    assert 800 <= done < 808
+    assert rate == pytest.approx(recipe.rate / 10, rel=1e-3)
+    by_done = dict(rates)
+    half = min(by_done, key=lambda done: abs(done - 400))
+    assert by_done[half] == pytest.approx(recipe.rate * (0.55 + 0.45 * math.cos(math.pi * half / 800)))
+
+
+def test_nothing_is_learnt_before_the_warm_up():
+    dqn = DQN(Identity(4), replace(SMALL, warm_up=40, batch_size=8))
+    before = [weight.clone() for weight in dqn.network.parameters()]
+    while dqn.steps_done < 36:
+        assert "loss" not in dqn.step()
+    assert all(torch.equal(one, other) for one, other in zip(before, dqn.network.parameters(), strict=True))
+    while dqn.steps_done < 44:
+        logged = dqn.step()
+    assert "loss" in logged
+
+
+def test_transitions_are_counted_without_those_that_begin_an_episode():
+    dqn = DQN(Identity(3), replace(SMALL, warm_up=10_000))
+    for _ in range(12):  # five steps, one that begins, five steps, one that begins
+        dqn.step()
+    assert dqn.steps_done == 3 * 10
+    assert (dqn.replay.weights[:12].sum(1) == torch.tensor([3, 3, 3, 3, 3, 0] * 2)).all()
+
+
+# worlds
+
+
+def test_the_identity_is_learnt():
+    dqn = DQN(Identity(16), SMALL)
+    dqn.learn()
+    assert _share_right(dqn, 6) == 1.0
+    rewards = [dqn.step()["reward"] for _ in range(120)]
+    # a twentieth of the actions is random, a sixth of those right; on every sixth step all walks only begin
+    assert sum(rewards) / 100 == pytest.approx(0.05 / 6 + 0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_the_identity_is_learnt_by_priorities(n_step):
+    recipe = replace(SMALL, priority=0.6, n_step=n_step, discount=0.3)
+    dqn = DQN(Identity(16), recipe, QNetwork(6, 6, width=32, layers=1))
+    dqn.learn()
+    assert _share_right(dqn, 6) == 1.0
+
+
+def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
+    """Cut off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
+    recipe = Recipe(
+        steps=40_000,
+        batch_size=256,
+        updates=1,
+        n_step=1,
+        discount=0.9,
+        rate=0.02,
+        capacity=20_000,
+        warm_up=500,
+        kept=0.9,
+        explore_to=1.0,
+        seed=1,
+    )
+    network = nn.Linear(8, 2, bias=False)
+    dqn = DQN(Corridor(32), recipe, network)
+    dqn.learn()
+    values = dqn.network.weight.detach().T[1:7]  # (cells, actions)
+    right = torch.tensor([0.9**5, 0.9**4, 0.9**3, 0.9**2, 0.9, 1.0])
+    left = torch.tensor([0.2, *(0.9 * value for value in right[:-1])])
+    torch.testing.assert_close(values, torch.stack([left, right], 1), atol=0.03, rtol=0)
+    assert (values.argmax(1) == 1).all()
+
+
+def test_it_learns_from_gymnasiums_own_environments():
+    envs = gymnasium.make_vec("CartPole-v1", num_envs=3, vectorization_mode="sync")
+    dqn = DQN(envs, replace(SMALL, steps=600, warm_up=100, batch_size=32, n_step=3))
+    dqn.learn()
+    assert 600 <= dqn.steps_done < 603
+    assert all(weight.isfinite().all() for weight in dqn.network.parameters())
+
+
+@pytest.mark.parametrize("priority", [0.0, 0.6])
+def test_same_seed_same_weights(priority):
+    recipe = replace(SMALL, steps=600, batch_size=32, priority=priority)
+    finals = []
+    for seed in (4, 4, 5):
+        dqn = DQN(Identity(8), replace(recipe, seed=seed))
+        dqn.learn()
+        finals.append(torch.cat([weight.detach().flatten() for weight in dqn.network.parameters()]))
+    assert torch.equal(finals[0], finals[1])
+    assert not torch.equal(finals[0], finals[2])
+
+
+def test_the_dice_of_others_are_left_alone():
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    DQN(Identity(4), replace(SMALL, steps=300, batch_size=8)).learn()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Reusing(Identity):
+    """Hands out one and the same array, as ``SyncVectorEnv(…, copy=False)`` does."""
+
+    def _see(self):
+        if not hasattr(self, "array"):
+            self.array = np.empty((self.num_envs, self.n_states), np.float32)
+        self.array[:] = super()._see()
+        return self.array
+
+
+def test_what_was_seen_is_remembered_though_the_array_is_used_again():
+    memories = []
+    for kind in (Identity, Reusing):
+        dqn = DQN(kind(3), replace(SMALL, warm_up=10_000))
+        for _ in range(9):
+            dqn.step()
+        memories.append(dqn.replay)
+    assert torch.equal(memories[0].actions[:9], memories[1].actions[:9])
+    assert torch.equal(memories[0].observations[:9], memories[1].observations[:9])
+
+
+def test_observations_in_double_precision_are_welcome():
+    dqn = DQN(Identity(3, dtype=np.float64), replace(SMALL, warm_up=10, steps=60, batch_size=8))
+    dqn.learn()
+    assert dqn.steps_done >= 60
+
+
+@pytest.mark.parametrize("n_envs", [1, 40])
+def test_a_short_warm_up_or_memory_does_not_end_the_learning(n_envs):
+    """Segments of three steps, a warm-up of one transition, a memory for two times of forty environments."""
+    recipe = Recipe(steps=200, batch_size=8, n_step=3, warm_up=1, capacity=80)
+    try:
+        dqn = DQN(Identity(n_envs), recipe)
+    except ValueError:
+        return  # said at once: as good
+    dqn.learn()
+    assert dqn.steps_done >= 200
+
+
+# doors
+
+
+def _with(envs, **more):
+    for name, value in more.items():
+        setattr(envs, name, value)
+    return envs
+
+
+def test_worlds_that_do_not_fit_are_refused_in_a_line():
+    same = _with(Identity(2), metadata={"autoreset_mode": AutoresetMode.SAME_STEP})
+    with pytest.raises(ValueError, match="NEXT_STEP"):
+        DQN(same, SMALL)
+    with pytest.raises(ValueError, match="NEXT_STEP"):
+        DQN(_with(Identity(2), metadata={}), SMALL)
+    with pytest.raises(ValueError, match="flat boxes"):
+        DQN(_with(Identity(2), single_observation_space=spaces.Box(0, 1, (3, 2))), SMALL)
+    with pytest.raises(ValueError, match="flat boxes"):
+        DQN(_with(Identity(2), single_observation_space=spaces.Discrete(4)), SMALL)
+    with pytest.raises(ValueError, match="numbered"):
+        DQN(_with(Identity(2), single_action_space=spaces.Box(0, 1, (2,))), SMALL)
+
+
+def test_gymnasiums_own_same_step_mode_is_refused():
+    envs = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match="NEXT_STEP"):
+        DQN(envs, SMALL)
+    envs.close()
+
+
+def test_actions_that_do_not_begin_at_0_are_refused_or_given_as_they_are():
+    given_to = []
+
+    class Listening(Identity):
+        def step(self, actions):
+            given_to.extend(np.asarray(actions).tolist())
+            return super().step(np.asarray(actions) - 5)
+
+    envs = _with(Listening(4), single_action_space=spaces.Discrete(6, start=5))
+    try:
+        dqn = DQN(envs, replace(SMALL, warm_up=10_000))
+    except ValueError:
+        return
+    for _ in range(20):
+        dqn.step()
+    assert all(envs.single_action_space.contains(np.int64(action)) for action in given_to)
+
+
+# going on
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A learner that has stopped halfway, and its checkpoint."""
+    dqn = DQN(Identity(8), replace(SMALL, steps=1200, batch_size=16))
+    while dqn.steps_done < 600:
+        dqn.step()
+    dqn.save(tmp_path / "last.ckpt", {"seconds": 12.5})
+    return dqn, tmp_path / "last.ckpt"
+
+
+def test_a_run_goes_on_where_it_was_saved(stopped):
+    before, path = stopped
+    assert os.listdir(path.parent) == ["last.ckpt"]
+    dqn = DQN(Identity(8), before.recipe)
+    assert dqn.load(path) == {"seconds": 12.5}
+    assert dqn.steps_done == before.steps_done
+    assert dqn.explore == before.explore
+    for one, other in ((dqn.network, before.network), (dqn.target, before.target)):
+        for name, weight in one.state_dict().items():
+            assert torch.equal(weight, other.state_dict()[name])
+    assert torch.equal(dqn.random.get_state(), before.random.get_state())
+    steps = [state["step"].item() for state in dqn.optimizer.state_dict()["state"].values()]
+    assert steps
+    assert set(steps) == {state["step"].item() for state in before.optimizer.state_dict()["state"].values()}
+    # the memory is filled again first
+    done = dqn.steps_done
+    while dqn.steps_done < done + 0.7 * dqn.recipe.warm_up:
+        assert "loss" not in dqn.step()
+    dqn.learn()
+    assert 1200 <= dqn.steps_done < 1208
+    assert _share_right(dqn, 6) > 0.6
+
+
+def test_another_recipe_is_refused(stopped):
+    before, path = stopped
+    with pytest.raises(ValueError, match="another recipe"):
+        DQN(Identity(8), replace(before.recipe, rate=1e-4)).load(path)
+
+
+def test_another_shape_is_refused(stopped):
+    before, path = stopped
+    with pytest.raises(ValueError, match=r"last\.ckpt") as caught:
+        DQN(Identity(8, n_states=5), before.recipe).load(path)
+    assert "\n" not in str(caught.value)
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_damaged_files_are_refused_in_a_line(stopped):
+    before, path = stopped
+    whole = path.read_bytes()
+    dqn = DQN(Identity(8), before.recipe)
+    damaged = [b"", b"not a checkpoint", whole[:40], whole[: len(whole) // 2], whole[:-30], whole[len(whole) // 3 :]]
+    damaged.append(pickle.dumps({"recipe": 1}))
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"cannot be gone on with: .") as caught:
+            dqn.load(path)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+    with pytest.raises(OSError, match=r"none\.ckpt"):
+        dqn.load(path.with_name("none.ckpt"))
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_no_code_of_a_file_is_run(stopped, tmp_path, writer):
+    before, path = stopped
+    payload = {"recipe": {}, "more": Payload(tmp_path / "owned")}
+    if writer == "torch":
+        torch.save(payload, path)
+    else:
+        path.write_bytes(pickle.dumps(payload))
+    with pytest.raises(ValueError, match="cannot be gone on with") as caught:
+        DQN(Identity(8), before.recipe).load(path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_missing_parts_of_a_checkpoint_are_named(stopped):
+    before, path = stopped
+    state = torch.load(path, weights_only=True)
+    del state["target"]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="target"):
+        DQN(Identity(8), before.recipe).load(path)
