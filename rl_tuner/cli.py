@@ -1,18 +1,271 @@
-"""The command line of the agents."""
+"""The command line of the agents: ``rl-tuner train | steer | evaluate | sweep``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rhythmgan.cli import positive, progress_bar, run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rhythmgan.data import Words
+    from rhythmgan.models.gan import GAN
+    from rhythmgan.models.word_lstm import WordLSTM
+
+# what is slow to import is imported by the command that needs it: help and errors answer at once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Say what the command is for; there is no agent yet to run."""
+    """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
+    options = _parser().parse_args(arguments)
+    return run_command("rl-tuner", lambda: options.run(options), resumes=options.run is _train)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rl-tuner",
-        description="rl-tuner will steer the bars of rhythmgan to a density and a syncopation, with a DQN agent "
-        "that moves the latent point. This version has no agent yet: use `rhythmgan sample` for bars.",
+        prog="rl-tuner", description="Steer the bars of a GAN to a density and a syncopation, with a DQN agent."
     )
-    parser.parse_args(arguments)
-    parser.print_help()
-    return 0
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    train = commands.add_parser(
+        "train", help="train an agent", description="Train an agent, or go on where a run in --out stopped."
+    )
+    train.set_defaults(run=_train)
+    train.add_argument("--data", required=True, metavar="bars.npz", help="a words file: its train songs give targets")
+    train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    train.add_argument("--features", help="what to steer, by name (density,syncopation)")
+    train.add_argument("--steps", type=positive, help="moves to learn from (3000000)")
+    train.add_argument("--seed", type=int, help="of weights, walks and draws (0)")
+    train.add_argument("--walks", type=positive, help="walks at once (512)")
+    _add_models(train)
+    _add_threads(train)
+
+    steer = commands.add_parser(
+        "steer",
+        help="bars with the density and the syncopation asked for",
+        description="Walk from bars to bars with the density and the syncopation asked for.",
+    )
+    steer.set_defaults(run=_steer)
+    steer.add_argument("--density", type=float, metavar="N", help="onsets in the bar")
+    steer.add_argument("--syncopation", type=float, metavar="S", help="note-rest syncopation of three streams")
+    steer.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other feature that the agent steers; several times for several",
+    )
+    steer.add_argument("--percentile", action="store_true", help="the targets are percentiles of real bars, 0-100")
+    steer.add_argument("--n", type=positive, default=8, help="bars (%(default)s)")
+    steer.add_argument("--calls", type=positive, default=32, help="generator calls of each at most (%(default)s)")
+    steer.add_argument(
+        "--realism", type=float, default=0.25, help="0-1: how much staying real counts against precision (%(default)s)"
+    )
+    steer.add_argument("--seed", type=int, default=0, help="of the first bar; the next has the next (%(default)s)")
+    starts = steer.add_mutually_exclusive_group()
+    starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin all walks at the bar of this seed")
+    starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop, each in turn")
+    steer.add_argument("--out", required=True, metavar="DIR", help="folder for MIDI before and after, and the report")
+    steer.add_argument("--bpm", type=float, default=120.0, help="tempo of the MIDI files (%(default)s)")
+    steer.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
+    _add_models(steer)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure the agent against every rival",
+        description="Measure the agent against every rival, at equal calls and at equal time, with judges of its own.",
+    )
+    evaluate.set_defaults(run=_evaluate)
+    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a words file")
+    evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON, plot and the judges")
+    evaluate.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
+    evaluate.add_argument("--quick", action="store_true", help="two seeds and few targets: a first look")
+    evaluate.add_argument("--seeds", type=positive, help="seeds to measure with (5)")
+    evaluate.add_argument("--calls", type=positive, help="calls up to which the curves go (256)")
+    _add_models(evaluate)
+    _add_threads(evaluate)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="train with other rewards and exploration, and compare",
+        description="Train agents with other exploration, rewards and returns, and compare how often they succeed.",
+    )
+    sweep.set_defaults(run=_sweep)
+    sweep.add_argument("--data", required=True, metavar="bars.npz", help="a words file")
+    sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
+    sweep.add_argument("--steps", type=positive, help="moves that each learns from (400000)")
+    sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
+    _add_models(sweep)
+    _add_threads(sweep)
+    return parser
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="FILE", help="the GAN's weights (the bundled ones)")
+    parser.add_argument("--prior", metavar="FILE", help="the prior's weights (the bundled ones)")
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=positive, help="CPU threads (torch's choice)")
+
+
+def _models(options: argparse.Namespace, words: Words | None = None) -> tuple[GAN, WordLSTM]:
+    """GAN and prior; where there are words, of their kit and grid."""
+    import torch
+
+    from rhythmgan.evaluate import fitting
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.word_lstm import load_prior
+
+    if getattr(options, "threads", None):
+        torch.set_num_threads(options.threads)
+    gan, prior = load_gan(options.weights), load_prior(options.prior)
+    kit, steps = (words.kit, words.steps) if words else (gan.kit, gan.config.steps)
+    fitting(gan, kit, steps, "the GAN")
+    fitting(prior, kit, steps, "the prior")
+    return gan, prior
+
+
+def _train(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_words
+
+    words = load_words(options.data).split("train")
+    gan, prior = _models(options, words)
+
+    from dataclasses import replace
+
+    from rhythmgan.models.weights import fingerprint
+    from rl_tuner.agent import AgentConfig
+    from rl_tuner.space import TARGETS
+    from rl_tuner.training import BUNDLED, Walking, shortened, targets_of, train_agent
+
+    features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
+    n_directions = max(AgentConfig.n_directions, len(features))
+    config = AgentConfig(fingerprint(gan.generator), gan.config.z_dim, features, n_directions)
+    given = {name: getattr(options, name) for name in ("steps", "seed") if getattr(options, name) is not None}
+    recipe = shortened(replace(BUNDLED, **given))
+    walking = Walking(walks=options.walks) if options.walks else Walking()
+    targets = targets_of(words, features)
+    with progress_bar("step") as tell:
+        weights = train_agent(gan, prior, targets, options.out, recipe, config, walking, progress=tell)
+    print(f"weights: {weights}")
+    print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")
+
+
+def _steer(options: argparse.Namespace) -> None:
+    from rl_tuner.dump import dump_steered
+    from rl_tuner.steering import steer, to_values
+
+    if options.from_midi and Path(options.from_midi).resolve().parent == Path(options.out).resolve():
+        raise ValueError(f"{options.out} holds the loop itself, which could be written over: choose another --out")
+    wanted = {name: getattr(options, name) for name in ("density", "syncopation")}
+    targets = _targets(options.target)
+    for name, value in wanted.items():
+        if value is not None and name in targets:
+            raise ValueError(f"two targets are given for {name}")
+        if value is not None:
+            targets[name] = value
+    if options.percentile:
+        targets = to_values(targets)
+    gan, prior = _models(options)
+
+    from rl_tuner.agent import load_agent
+
+    start = _start(options, gan)
+    steered = steer(
+        targets,
+        options.n,
+        calls=options.calls,
+        seed=options.seed,
+        start=start,
+        realism=options.realism,
+        agent=load_agent(options.agent),
+        gan=gan,
+        prior=prior,
+    )
+    folder = dump_steered(steered, gan.kit, options.out, bpm=options.bpm, seed=options.seed)
+    print(steered.sentence())
+    print(f"{folder}: before-*.mid, after-*.mid, bars.npz, report.json, steered.png")
+
+
+def _targets(pairs: Sequence[str]) -> dict[str, float]:
+    targets = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        name = name.strip()
+        if name in targets:
+            raise ValueError(f"two targets are given for {name}")
+        try:
+            targets[name] = float(value)
+        except ValueError:
+            raise ValueError(f"--target is a feature's name, = and a number, not {pair!r}") from None
+    return targets
+
+
+def _start(options: argparse.Namespace, gan: GAN) -> np.ndarray | None:
+    if options.from_seed is not None:
+        return gan.latents([options.from_seed])
+    if options.from_midi is None:
+        return None
+    from rhythmgan.songs import load_loop
+
+    loop = load_loop(options.from_midi, gan.kit, gan.config.steps)
+    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
+        raise ValueError(
+            f"{options.from_midi}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
+            f"those of the generator {gan.config.steps} and {gan.kit.n_parts}"
+        )
+    return gan.encode(loop, seed=options.seed)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from rhythmgan.data import load_words
+
+    words = load_words(options.data)
+    gan, prior = _models(options, words)
+
+    from rl_tuner import protocol
+    from rl_tuner.agent import load_agent
+    from rl_tuner.judges import make_judges
+
+    agent = load_agent(options.agent)
+    how = protocol.QUICK if options.quick else protocol.Protocol()
+    changes: dict[str, Any] = {}
+    if options.seeds:
+        changes["seeds"] = tuple(range(options.seeds))
+    if options.calls:
+        if options.calls < protocol.CALLS:
+            raise ValueError(f"the lines are drawn at {protocol.CALLS} calls: the curves go to there at least")
+        changes["most_calls"] = options.calls
+    how = replace(how, **changes)
+    judges = make_judges(words, gan, Path(options.out) / "judges", tell=_tell)
+    report = protocol.run(gan, prior, agent, words, judges, how, Path(options.out) / "rows", tell=_tell)
+    paths = protocol.write_report(report, options.out)
+    print(protocol.to_markdown(report))
+    print(protocol.lines_to_markdown(report))
+    print(", ".join(map(str, paths)))
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_words
+
+    words = load_words(options.data)
+    gan, prior = _models(options, words)
+
+    from rl_tuner.sweep import sweep, sweep_to_markdown
+
+    names = [name.strip() for name in options.only.split(",")] if options.only else None
+    given = {"steps": options.steps} if options.steps else {}
+    report = sweep(gan, prior, words, options.out, names, tell=_tell, **given)
+    print(sweep_to_markdown(report))
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -28,7 +28,16 @@ LAYERS = (
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
-    {"rl_tuner"},  # and all below it
+    {"rl_tuner.dqn", "rl_tuner.rewards"},
+    {"rl_tuner.space"},
+    {"rl_tuner.walks"},
+    {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.latent"},
+    {"rl_tuner.steering", "rl_tuner.rivals", "rl_tuner.training", "rl_tuner.judges"},
+    {"rl_tuner.dump", "rl_tuner.protocol"},
+    {"rl_tuner.sweep"},
+    {"rl_tuner"},  # the names of the package itself
+    {"rl_tuner.cli"},
+    {"rl_tuner.__main__"},
     {"demo"},
 )
 PACKAGES = ("rhythmgan", "rl_tuner", "demo")
@@ -46,10 +55,10 @@ NAMES = {name for name, _ in _sources(*PACKAGES)}
 
 
 def _layer(name):
-    """The height of a module: its own entry, or that of the package outside ``rhythmgan`` that holds it."""
+    """The height of a module: its own entry, or that of the page."""
     package = name.partition(".")[0]
     for height, layer in enumerate(LAYERS):
-        if name in layer or (package != "rhythmgan" and package in layer):
+        if name in layer or (package == "demo" and package in layer):
             return height
     return None
 
@@ -120,8 +129,8 @@ def test_imports_go_downwards(name, path):
     imported = _imports(name, path.read_text(encoding="utf-8"), path.name == "__init__.py", NAMES)
     package = name.partition(".")[0]
     for module in sorted(imported & NAMES):
-        if package != "rhythmgan" and module.partition(".")[0] == package:
-            continue  # what the agents import of each other is not for this table
+        if package == "demo" and module.partition(".")[0] == package:
+            continue  # what the page imports of itself is not for this table
         assert _layer(module) < _layer(name), f"{name} imports {module}"
     # nothing inside the packages that the table does not know
     unknown = {module for module in imported if module.partition(".")[0] in PACKAGES} - NAMES
@@ -133,6 +142,14 @@ def test_the_names_of_the_package_come_from_below():
     assert rooms <= NAMES
     assert all(_layer(room) < _layer("rhythmgan") for room in rooms)
     assert sorted(name for names in rhythmgan._ROOMS.values() for name in names) == sorted(rhythmgan.__all__)
+
+
+def test_the_learner_knows_no_music_and_no_environment_knows_an_agent():
+    modules = dict(_sources("rl_tuner"))
+    learner = _imports("rl_tuner.dqn", modules["rl_tuner.dqn"].read_text(encoding="utf-8"), names=NAMES)
+    assert not [name for name in learner if name.partition(".")[0] in PACKAGES]
+    env = _imports("rl_tuner.envs.latent", modules["rl_tuner.envs.latent"].read_text(encoding="utf-8"), names=NAMES)
+    assert not env & {"rl_tuner.dqn", "rl_tuner.agent"}
 
 
 def test_only_training_imports_lightning():
@@ -164,6 +181,11 @@ def test_reading_does_not_wait_for_torch():
 def test_the_bare_package_imports_nothing():
     assert not _loaded_by("rhythmgan") & {"numpy", "symusic", "torch"}
     assert not _loaded_by("rhythmgan.cli") & {"numpy", "symusic", "torch"}
+
+
+def test_the_agents_help_and_steering_do_not_wait():
+    assert not _loaded_by("rl_tuner", "rl_tuner.cli") & {"numpy", "symusic", "torch", "gymnasium"}
+    assert not _loaded_by("rl_tuner.steering") & {"pytorch_lightning", "lightning", "stable_baselines3", "sklearn"}
 
 
 def test_sampling_does_not_wait_for_lightning():

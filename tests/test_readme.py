@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_python_example_writes_a_loop(tmp_path):
-    code, _, _ = re.findall(r"```python\n(.*?)```", README, re.S)
+    code, _, _, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     hits = read_midi(tmp_path / "loop.mid")
     assert 12 < hits.beat.max() < 16
@@ -22,15 +22,21 @@ def test_python_example_writes_a_loop(tmp_path):
 
 
 def test_python_example_measures_and_goes_on():
-    _, code, _ = re.findall(r"```python\n(.*?)```", README, re.S)
+    _, code, _, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     code += "\nassert (half[:, :8] == bars[0, :8]).all() and after.shape == (8, 16, 9)\n"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_python_example_varies_and_strings_together():
-    _, _, code = re.findall(r"```python\n(.*?)```", README, re.S)
+    _, _, code, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     code += "\nassert (gan.decode(z) == mine).all() and 0 < (near != mine).sum() < 30"
     code += "\nassert songs.shape == (8, 4, 16, 9) and points.shape == (8, 4, 144)\n"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_python_example_steers():
+    _, _, _, code = re.findall(r"```python\n(.*?)```", README, re.S)
+    code += "\nassert found.bars.shape == (8, 16, 9) and found.reached.sum() >= 6\n"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
@@ -43,7 +49,15 @@ def test_demo_morphs_there_and_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "data/README.md", "docs/method.md", "docs/gan.md", "rhythmgan/weights/MODEL_CARD.md"]
+    "page",
+    [
+        "README.md",
+        "data/README.md",
+        "docs/method.md",
+        "docs/gan.md",
+        "docs/agent.md",
+        "rhythmgan/weights/MODEL_CARD.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     path = ROOT / page

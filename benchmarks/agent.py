@@ -1,0 +1,115 @@
+"""How fast walks are: the environment with a toy generator, our DQN beside Stable-Baselines3's, and a steer.
+
+    python benchmarks/agent.py [threads]
+
+Stable-Baselines3 learns on the single environment, as it has no batched one; both learn from as many remembered
+transitions for each new one, on the same environment with the same network, an MLP of 2 x 64.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import DQN as TheirDQN
+
+from rhythmgan.models.gan import GAN, GANConfig, load_gan
+from rhythmgan.models.word_lstm import load_prior
+from rl_tuner.agent import load_agent
+from rl_tuner.dqn import DQN, QNetwork, Recipe
+from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv
+from rl_tuner.space import find_space
+from rl_tuner.steering import steer
+from rl_tuner.walks import Guide
+
+REPEATS = 5
+
+
+class Toy(GAN):
+    """A generator that costs nothing: a cell sounds where its z is over 1."""
+
+    def decode(self, z: np.ndarray | torch.Tensor) -> np.ndarray:
+        return (np.asarray(z) > 1).reshape(-1, self.config.steps, self.kit.n_parts)
+
+
+def env_rate(guide: Guide, walks: int, steps: int) -> float:
+    """Environment steps a second, with random actions."""
+    env = LatentVectorEnv(guide, guide.space.values, walks, weighted=False)
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).integers(0, guide.n_actions, (steps, walks))
+    started = time.perf_counter()
+    for each in actions:
+        env.step(each)
+    return walks * steps / (time.perf_counter() - started)
+
+
+def our_rate(guide: Guide, walks: int, replayed: int, steps: int) -> float:
+    """Transitions a second while our DQN learns, from ``replayed`` remembered ones for each."""
+    env = LatentVectorEnv(guide, guide.space.values, walks, weighted=False)
+    batch = 4096
+    recipe = Recipe(
+        steps=10**9, batch_size=batch, updates=max(1, walks * replayed // batch), warm_up=2 * batch, n_step=1
+    )
+    dqn = DQN(env, recipe, QNetwork(guide.observation_dim, guide.n_actions, 64))
+    for _ in range(2 * batch // walks + 3):
+        dqn.step()
+    before, started = dqn.steps_done, time.perf_counter()
+    for _ in range(steps):
+        dqn.step()
+    return (dqn.steps_done - before) / (time.perf_counter() - started)
+
+
+def their_rate(guide: Guide, replayed: int, steps: int) -> float:
+    """Transitions a second while Stable-Baselines3's DQN learns."""
+    env = LatentEnv(guide, guide.space.values, weighted=False)
+    options: dict[str, Any] = {"net_arch": [64, 64]}
+    model = TheirDQN(
+        "MlpPolicy",
+        env,
+        learning_starts=100,
+        buffer_size=50_000,
+        batch_size=32,
+        train_freq=32 // replayed,
+        policy_kwargs=options,
+    )
+    model.learn(200)
+    started = time.perf_counter()
+    model.learn(steps, reset_num_timesteps=False)
+    return steps / (time.perf_counter() - started)
+
+
+def main() -> None:
+    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    print(f"{torch.get_num_threads()} thread(s), median of {REPEATS}")
+    toy = Toy(GANConfig(width=8, discriminator_width=8)).eval()
+    prior, gan = load_prior(), load_gan()
+    guide = Guide(toy, prior, find_space(toy, prior, n=4000, n_directions=8))
+
+    alone = [env_rate(guide, 4096, 20) for _ in range(REPEATS)]
+    print(f"environment, toy generator, 4,096 walks: {np.median(alone):,.0f} steps/s")
+    for replayed in (1, 8):
+        # in turn, so that a busy moment of the machine meets both
+        pairs = [(our_rate(guide, 4096, replayed, 10), their_rate(guide, replayed, 1000)) for _ in range(REPEATS)]
+        ours, theirs = np.median(pairs, 0)
+        ratio = np.median([a / b for a, b in pairs])
+        print(
+            f"learning, {replayed} remembered for each new one: ours {ours:,.0f}, Stable-Baselines3 {theirs:,.0f} "
+            f"steps/s, {ratio:.0f} times"
+        )
+    agent = load_agent()
+    own = agent.guide(gan, prior)
+    real = [env_rate(own, 1024, 4) for _ in range(REPEATS)]
+    print(f"environment, bundled generator, 1,024 walks: {np.median(real):,.0f} steps/s")
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        found = steer({"density": 20, "syncopation": 6}, 100, calls=32, agent=agent, gan=gan, prior=prior)
+        seconds.append(time.perf_counter() - started)
+    print(f"steer, 100 bars, up to 32 calls: {np.median(seconds):.2f} s, {found.reached.mean():.0%} reached")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""``python -m rl_tuner`` is ``rl-tuner``."""
+
+import sys
+
+from rl_tuner.cli import main
+
+sys.exit(main())

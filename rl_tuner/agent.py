@@ -1,0 +1,104 @@
+"""The agent: a Q-network with the latent space that it learnt to move in, as one file of weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rhythmgan.models.gan import GAN
+from rhythmgan.models.weights import bundled, fingerprint, load_weights, save_weights
+from rhythmgan.models.word_lstm import WordLSTM
+from rl_tuner.dqn import QNetwork
+from rl_tuner.space import TARGETS, LatentSpace, Moves
+from rl_tuner.walks import Guide, observation_dim
+
+FORMAT = "rl_tuner.agent"
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """The shape of an agent: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        generator: fingerprint of the generator that it steers.
+        z_dim: dimensions of that one's z.
+        features: what it steers.
+        n_directions: ways in latent space that it may turn along.
+        steps, gains, noises: see ``Moves``.
+        width: units of each layer of the Q-network.
+        layers: its layers.
+    """
+
+    generator: str
+    z_dim: int
+    features: tuple[str, ...] = TARGETS
+    n_directions: int = 8
+    steps: tuple[float, ...] = Moves.steps
+    gains: tuple[float, ...] = Moves.gains
+    noises: tuple[float, ...] = Moves.noises
+    width: int = 256
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("features", "steps", "gains", "noises"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
+        if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
+            raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
+
+    @property
+    def moves(self) -> Moves:
+        return Moves(self.steps, self.gains, self.noises)
+
+
+class Agent(nn.Module):
+    """A Q-network, the latent space of a generator, and the moves between which it chooses.
+
+    Attributes:
+        config: its shape.
+        space: what is known of the generator's latent space.
+        network: observations of ``Guide.observe`` → the value of each action.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.space = LatentSpace(config.features, config.z_dim, config.n_directions)
+        n_actions = len(config.moves.table(config.n_directions))
+        n_inputs = observation_dim(config.z_dim, len(config.features))
+        self.network = QNetwork(n_inputs, n_actions, config.width, config.layers)
+
+    def guide(self, gan: GAN, prior: WordLSTM) -> Guide:
+        """What moves its walks.
+
+        Raises:
+            ValueError: another generator than the one that it learnt to steer.
+        """
+        if fingerprint(gan.generator) != self.config.generator:
+            raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+        return Guide(gan, prior, self.space, self.config.moves)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor) -> Tensor:
+        """The best action (n,) of each observation."""
+        best: Tensor = self.network(observations).argmax(1)
+        return best
+
+
+def save_agent(path: str | os.PathLike[str], agent: Agent, provenance: Mapping[str, str]) -> None:
+    """Write an agent's weights; see ``save_weights``."""
+    save_weights(path, FORMAT, agent, asdict(agent.config), provenance)
+
+
+def load_agent(path: str | os.PathLike[str] | None = None) -> Agent:
+    """The agent of a weights file, ready to steer; the bundled one by default. Runs no code of the file.
+
+    Raises:
+        ValueError: no weights file of an agent of ours, one of another version, or a damaged one.
+        OSError: it cannot be opened.
+    """
+    path = bundled("agent.safetensors") if path is None else path
+    return load_weights(path, FORMAT, lambda config: Agent(AgentConfig(**config)))

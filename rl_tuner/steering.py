@@ -1,0 +1,235 @@
+"""From targets to bars: walks of an agent, the best bar of each kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rhythmgan.latent import check_seed, seeds_to_z
+from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.reference import Reference, load_reference
+from rl_tuner.agent import Agent, load_agent
+from rl_tuner.walks import MAX_CALLS, Goals, Guide
+
+MAX_TARGET = 1e6
+"""No feature of a bar is larger."""
+
+_FAR_OUT = 1e6
+
+_MOST_BARS = 1_000_000
+_MOST_LOOKS = 50_000_000
+
+_STREAM = 5 << 21
+"""Of a seed's random numbers those that its walk draws from, a stream for each call."""
+
+
+@dataclass
+class Steered:
+    """Walks and what they came to.
+
+    Attributes:
+        features: names of what was steered, F of them.
+        targets: (n, F).
+        weights: (n, F), 0 where a feature was skipped.
+        units: (F,), how near is reached.
+        before, after: (n, steps, parts) bool, the first bars and the best ones.
+        z_before, z_after: (n, z_dim).
+        path: (n, calls, F), the features of the bar after each call; NaN once a walk is over.
+        values: (n, F), the features of the best bars.
+        terms: their terms by name, each (n,), see ``Walks``.
+        calls: (n,) ints, the generator calls that each walk used.
+        at: (n,) ints, the call that found the best bar, 1 the first.
+    """
+
+    features: tuple[str, ...]
+    targets: np.ndarray
+    weights: np.ndarray
+    units: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    z_before: np.ndarray
+    z_after: np.ndarray
+    path: np.ndarray
+    values: np.ndarray
+    terms: dict[str, np.ndarray]
+    calls: np.ndarray
+    at: np.ndarray
+
+    @property
+    def bars(self) -> np.ndarray:
+        """The bars that were found, (n, steps, parts) bool."""
+        return self.after
+
+    @property
+    def reached(self) -> np.ndarray:
+        """Whether each has its targets, within a unit of each: (n,) bool."""
+        return self.terms["hit"] > 0
+
+    def sentence(self) -> str:
+        """What came of it, in words."""
+        n, n_reached = len(self.after), int(self.reached.sum())
+        asked = [(i, name) for i, name in enumerate(self.features) if self.weights[0, i] > 0]
+        wanted = " and ".join(f"{name} {self.targets[0, i]:.4g} ± {self.units[i]:.2g}" for i, name in asked)
+        bars = "bar" if n == 1 else "bars"
+        if n_reached == n:
+            return f"{n} {bars}: {'it has' if n == 1 else 'all have'} {wanted}"
+        if n_reached:
+            return f"{n_reached} of {n} {bars} reached {wanted}; the others are the nearest found"
+        nearest = int(self.terms["match"].argmax())
+        has = " and ".join(f"{name} {self.values[nearest, i]:.4g}" for i, name in asked)
+        return f"no bar with {wanted} was found: the nearest has {has}"
+
+
+def steer(
+    targets: Mapping[str, float],
+    n: int = 1,
+    *,
+    calls: int = 32,
+    seed: int = 0,
+    start: np.ndarray | None = None,
+    weights: Mapping[str, float] | None = None,
+    realism: float = 0.25,
+    agent: Agent | None = None,
+    gan: GAN | None = None,
+    prior: WordLSTM | None = None,
+) -> Steered:
+    """Walk from n bars to bars with the features asked for.
+
+    A walk is a function of its seed, its start and what is asked, in any batch.
+
+    Args:
+        targets: feature → value, in its own unit; features of the agent that are not named are skipped.
+        n: walks.
+        calls: generator calls of each at most, its first bar included.
+        seed: of the first walk; the next has the next seed. Its bar is where a walk begins, unless told otherwise.
+        start: (m, z_dim), where to begin instead, each in turn.
+        weights: feature → how much it counts beside the others, over 0; 1 by default.
+        realism: 0 … 1, how much it counts that bars stay real, beside precision: the weight of discriminator and
+            prior among bars that hit, and of the effort of the moves.
+        agent, gan, prior: the bundled ones by default.
+
+    Raises:
+        ValueError: a feature that the agent does not steer, a target that is negative or no number, or another
+            argument out of range.
+    """
+    agent = agent or load_agent()
+    features = agent.config.features
+    wanted = checked_targets(targets, features)
+    for name, count, most in (("bars", n, _MOST_BARS), ("calls", calls, MAX_CALLS)):
+        if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 1 <= count <= most:
+            raise ValueError(f"the number of {name} is a whole one from 1 to {most:,}, not {count}")
+    if n * calls > _MOST_LOOKS:
+        raise ValueError(f"{n:,} bars of {calls:,} calls are more than {_MOST_LOOKS:,} bars to look at: ask for fewer")
+    check_seed(seed)
+    check_seed(seed + n - 1)
+    if not 0 <= realism <= 1:
+        raise ValueError(f"realism lies in 0 … 1, not at {realism}")
+    for name, weight in (weights or {}).items():
+        if name not in wanted:
+            raise ValueError(f"{name!r} is given a weight but no target")
+        if not 0 < weight <= 10:
+            raise ValueError(f"a weight lies over 0, up to 10, not at {weight} ({name})")
+    gan = gan or load_gan()
+    guide = agent.guide(gan, prior or load_prior())
+    seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
+    if start is None:
+        z = gan.latents(seeds)
+    else:
+        start = np.asarray(start, np.float32)
+        fits = start.ndim == 2 and start.shape[1] == gan.config.z_dim and len(start)
+        if not fits or not (np.linalg.norm(start, axis=1) > 0).all() or not (np.abs(start) < _FAR_OUT).all():
+            raise ValueError(
+                f"expected points to start at (m, {gan.config.z_dim}), finite and not at the origin; got {start.shape}"
+            )
+        z = start[np.arange(n) % len(start)]
+    row = torch.tensor([[wanted.get(name, 0.0) for name in features]])
+    counts = torch.tensor([[(weights or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]])
+    share = torch.full((n,), float(realism))
+    goals = Goals(row.repeat(n, 1), counts.repeat(n, 1), share, share, share, torch.full((n,), calls))
+    return walk(agent, guide, torch.from_numpy(z), goals, seeds, returns=start is not None)
+
+
+def checked_targets(targets: Mapping[str, float], features: Sequence[str]) -> dict[str, float]:
+    """The targets as floats.
+
+    Raises:
+        ValueError: none, one of a feature that is not steered, or no number from 0 up.
+    """
+    if not isinstance(targets, Mapping) or not targets:
+        raise ValueError(f"a target is needed, of {' or '.join(features)}: a feature and its value")
+    for name, value in targets.items():
+        if name not in features:
+            raise ValueError(f"this agent steers {' and '.join(features)}, not {name!r}")
+        if not isinstance(value, (int, float, np.number)) or not 0 <= value <= MAX_TARGET:  # nor is NaN
+            raise ValueError(f"a target of {name} is a number from 0 to {MAX_TARGET:,.0f}, not {value}")
+    return {name: float(value) for name, value in targets.items()}
+
+
+def to_values(percentiles: Mapping[str, float], reference: Reference | None = None) -> dict[str, float]:
+    """Targets from percentiles of real bars: 80 of density is that of a bar denser than 80 % of them.
+
+    Args:
+        percentiles: feature → 0 … 100.
+        reference: the real bars; those that the bundled models were trained on by default.
+
+    Raises:
+        ValueError: an unknown feature, or a percentile out of range.
+    """
+    reference = reference or load_reference()
+    return {name: float(reference.value(name, percentile)) for name, percentile in percentiles.items()}
+
+
+def walk(agent: Agent, guide: Guide, z: Tensor, goals: Goals, seeds: np.ndarray, returns: bool) -> Steered:
+    """Walk from z (n, z_dim) until the agent stays at a hit or the calls are used up; see ``steer``.
+
+    Args:
+        agent: who walks.
+        guide: what moves it.
+        z: (n, z_dim).
+        goals: n of them.
+        seeds: (n,) uint64, of the noise of each walk.
+        returns: whether a walk that stays without a hit begins anew at its start; otherwise at another random z.
+    """
+    n = len(z)
+    calls = int(goals.calls.max())
+    walks = guide.begin(z, goals)
+    best, live = walks.copy(), torch.arange(n)
+    before, used, at = walks, torch.ones(n, dtype=torch.long), torch.ones(n, dtype=torch.long)
+    path = torch.full((n, calls, goals.targets.shape[1]), torch.nan)
+    path[:, 0] = walks.values
+    for call in range(1, calls):
+        actions = agent.act(guide.observe(walks, goals.rows(live)))
+        goes = (walks.left > 0) & ((actions > 0) | (walks.hit == 0))
+        live, walks, actions = live[goes], walks.rows(goes), actions[goes]
+        if not len(live):
+            break
+        noise = torch.from_numpy(seeds_to_z(seeds[live.numpy()], z.shape[1], _STREAM + call))
+        # one that stays without a hit begins anew, and other noise takes it elsewhere
+        anew = actions == 0
+        walks.z[anew] = z[live[anew]] if returns else noise[anew]
+        walks = guide.step(walks, goals.rows(live), actions, noise)
+        used[live] += 1
+        path[live, call] = walks.values
+        better = walks.score > best.score[live]
+        best.put(live[better], walks.rows(better))
+        at[live[better]] = call + 1
+    return Steered(
+        agent.config.features,
+        goals.targets.numpy(),
+        goals.weights.numpy(),
+        guide.space.units.numpy(),
+        before.bars.numpy(),
+        best.bars.numpy(),
+        before.z.numpy(),
+        best.z.numpy(),
+        path.numpy(),
+        best.values.numpy(),
+        {name: term.numpy() for name, term in best.terms().items()},
+        used.numpy(),
+        at.numpy(),
+    )

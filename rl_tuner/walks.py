@@ -1,0 +1,242 @@
+"""Many walks through latent space at once: what each wants, where it is, what it sees and what it is paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from rhythmgan.models.gan import GAN
+from rhythmgan.models.word_lstm import WordLSTM
+from rl_tuner import rewards
+from rl_tuner.space import LatentSpace, Moves, move, values_of
+
+MAX_CALLS = 4096
+"""Generator calls of a walk at most."""
+
+BOUND = 10.0
+"""No number of an observation is larger."""
+
+_QUIETLY = 0.2
+
+_LONG = 64.0
+"""From so many calls left on an observation does not tell them apart."""
+
+Rows = TypeVar("Rows", bound="_Rows")
+
+
+@dataclass
+class _Rows:
+    """Tensors of one length, taken and put by rows."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def rows(self: Rows, index: Tensor) -> Rows:
+        """The rows of an index or a mask."""
+        return type(self)(**{each.name: getattr(self, each.name)[index] for each in fields(self)})
+
+    def copy(self: Rows) -> Rows:
+        """The same in memory of its own."""
+        return type(self)(**{each.name: getattr(self, each.name).clone() for each in fields(self)})
+
+    def put(self: Rows, index: Tensor, rows: Rows) -> None:
+        """Set the rows of an index or a mask."""
+        for each in fields(self):
+            getattr(self, each.name)[index] = getattr(rows, each.name)
+
+
+@dataclass
+class Goals(_Rows):
+    """What walks want.
+
+    Attributes:
+        targets: (n, F), of the features, in their own units.
+        weights: (n, F), 0 or more: how much each feature counts; 0 skips it.
+        realism: (n,), 0 … 1: how much the discriminator counts beside the targets.
+        likelihood: (n,), 0 … 1: how much the prior counts.
+        restraint: (n,), 0 … 1: how much the effort of moves counts against them.
+        calls: (n,) ints, generator calls that each may use, its first bar included.
+    """
+
+    targets: Tensor
+    weights: Tensor
+    realism: Tensor
+    likelihood: Tensor
+    restraint: Tensor
+    calls: Tensor
+
+
+@dataclass
+class Walks(_Rows):
+    """Where walks are.
+
+    Attributes:
+        z: (n, z_dim).
+        bars: (n, steps, parts) bool, what z decodes to.
+        values: (n, F), their features.
+        match, hit, realism, likelihood, score: (n,), the terms of ``rewards``; ``hit`` is 0 or 1. The terms of the
+            networks are 0 where the goals give them no weight or the targets are not reached.
+        effort: (n,), nats of the last move, see ``space.move``.
+        left: (n,) ints, calls left.
+    """
+
+    z: Tensor
+    bars: Tensor
+    values: Tensor
+    match: Tensor
+    hit: Tensor
+    realism: Tensor
+    likelihood: Tensor
+    score: Tensor
+    effort: Tensor
+    left: Tensor
+
+    def terms(self) -> dict[str, Tensor]:
+        """The terms by name, each (n,)."""
+        return {name: getattr(self, name) for name in ("match", "hit", "realism", "likelihood", "score", "effort")}
+
+
+def observation_dim(z_dim: int, n_features: int) -> int:
+    """Numbers in an observation, see ``Guide.observe``."""
+    return 2 * z_dim + 5 * n_features + 9
+
+
+class Guide:
+    """A generator, its judges and its latent space: begins walks, moves them, says what they see.
+
+    Attributes:
+        n_actions: actions to choose from; 0 is to stay.
+        observation_dim: numbers in an observation.
+
+    Args:
+        gan: what decodes; its discriminator is the judge of realism.
+        prior: the judge of likelihood.
+        space: the generator's, of ``find_space``.
+        moves: what the actions do.
+    """
+
+    def __init__(self, gan: GAN, prior: WordLSTM, space: LatentSpace, moves: Moves | None = None) -> None:
+        if space.z_dim != gan.config.z_dim:
+            raise ValueError(f"the latent space has {space.z_dim} dimensions, the generator {gan.config.z_dim}")
+        self.gan, self.prior, self.space = gan, prior, space
+        self.table = (moves or Moves()).table(len(space.directions)).to(space.directions.device)
+        self.n_actions = len(self.table)
+        self.observation_dim = observation_dim(space.z_dim, len(space.features))
+
+    @torch.no_grad()
+    def begin(self, z: Tensor, goals: Goals) -> Walks:
+        """Walks at their first bars (n, z_dim), the first call spent."""
+        return self._look(z, goals, goals.calls - 1)
+
+    @torch.no_grad()
+    def step(self, walks: Walks, goals: Goals, actions: Tensor, noise: Tensor) -> Walks:
+        """Walks one call later.
+
+        Args:
+            walks: n of them.
+            goals: theirs.
+            actions: (n,) ints.
+            noise: (n, z_dim), N(0, 1), for the actions that draw anew.
+        """
+        wanted = self._wanted(walks, goals)
+        z, effort = move(self.space, self.table, walks.z, actions, walks.values, wanted, noise)
+        after = self._look(z, goals, walks.left - 1)
+        after.effort = effort
+        return after
+
+    @torch.no_grad()
+    def observe(self, walks: Walks, goals: Goals) -> Tensor:
+        """What walks see, (n, observation_dim) in −10 … 10, in this order:
+
+        z, cells (−1 or 1), both a fifth, or a network would first have to learn that they matter less than what
+        follows · features, targets, their gaps in units squashed and a tenth, weights · match, hit, realism,
+        likelihood · the weights of realism, likelihood and restraint · calls left, linear up to 64 and as a logarithm.
+        """
+        space = self.space
+        wanted = self._wanted(walks, goals)
+        gap = (wanted - walks.values) / space.units
+        left = walks.left.float()
+        seen = [
+            _QUIETLY * walks.z,
+            _QUIETLY * (walks.bars.flatten(1) * 2.0 - 1),
+            space.standardised(walks.values),
+            space.standardised(wanted),
+            torch.tanh(gap / 3),
+            gap / 10,
+            goals.weights,
+            torch.stack([walks.match, walks.hit, walks.realism, walks.likelihood], 1),
+            torch.stack([goals.realism, goals.likelihood, goals.restraint], 1),
+            torch.stack([(left / _LONG).clamp(max=1), torch.log2(left + 1) / 6], 1),
+        ]
+        return torch.cat(seen, 1).clamp(-BOUND, BOUND)
+
+    def relabel(self, observations: Tensor, counted: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Segments as they would have been, had the targets been near what they came to, without the networks' terms.
+
+        Args:
+            observations: (n, k + 1, observation_dim), of ``observe``.
+            counted: (n,) ints, which observation the targets are taken from.
+            random: what the targets are moved by: a unit up or down, or none, in each feature.
+
+        Returns:
+            The observations, and (n, k) how much the score would have grown with each step.
+        """
+        space = self.space
+        n, k = observations.shape[:2]
+        n_features, first = len(space.features), 2 * space.z_dim
+        standardised = observations[..., first : first + n_features]
+        values = standardised * space.spreads + space.means
+        rows = torch.arange(n, device=values.device)
+        moved = torch.randint(-1, 2, (n, n_features), generator=random, device=values.device)
+        targets = (values[rows, counted] + moved * space.units)[:, None].expand_as(values)
+        gap = (targets - values) / space.units
+        gap = (gap * 1000).round() / 1000  # the values were rounded on their way
+        weights = torch.ones_like(gap).flatten(0, 1)
+        distances = gap.abs().flatten(0, 1)
+        hit = rewards.reached(distances, weights).float()
+        match = rewards.match(distances, weights)
+        nothing = torch.zeros_like(match)
+        seen = torch.cat(
+            [
+                observations[..., : first + n_features],
+                space.standardised(targets),
+                torch.tanh(gap / 3),
+                gap / 10,
+                weights.view_as(gap),
+                torch.stack([match, hit] + 5 * [nothing], 1).view(n, k, 7),
+                observations[..., -2:],
+            ],
+            2,
+        ).clamp(-BOUND, BOUND)
+        match = match.view(n, k)
+        return seen, match[:, 1:] - match[:, :-1]
+
+    def _wanted(self, walks: Walks, goals: Goals) -> Tensor:
+        """The targets; of a feature that is skipped, its value as it is."""
+        return torch.where(goals.weights > 0, goals.targets, walks.values)
+
+    def _look(self, z: Tensor, goals: Goals, left: Tensor) -> Walks:
+        return self.look_at(z, torch.from_numpy(self.gan.decode(z)).to(z.device), goals, left)
+
+    @torch.no_grad()
+    def look_at(self, z: Tensor, bars: Tensor, goals: Goals, left: Tensor) -> Walks:
+        """What bars (n, steps, parts) of z are worth to the goals."""
+        space = self.space
+        values = values_of(bars, space.features, self.gan.kit)
+        distances = rewards.distance(values, goals.targets, space.units)
+        hit = rewards.reached(distances, goals.weights)
+        realism, likelihood = torch.zeros_like(z[:, 0]), torch.zeros_like(z[:, 0])
+        # what misses its targets is no answer, however real: the networks look at the others only
+        seen = hit & (goals.realism > 0)
+        if seen.any():
+            realism[seen] = rewards.realism(self.gan.discriminator, bars[seen], float(space.typical[0]))
+        seen = hit & (goals.likelihood > 0)
+        if seen.any():
+            likelihood[seen] = rewards.likelihood(self.prior, bars[seen], *space.typical[1:].tolist())
+        terms = {"match": rewards.match(distances, goals.weights), "realism": realism, "likelihood": likelihood}
+        weights = {"match": torch.ones_like(realism), "realism": goals.realism, "likelihood": goals.likelihood}
+        score = rewards.score(terms, weights)
+        return Walks(z, bars, values, hit=hit.float(), score=score, effort=torch.zeros_like(score), left=left, **terms)

@@ -1,0 +1,427 @@
+"""The other ways to bars: calls are counted to the last one, and every answer is a bar that was looked at."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import load_patterns
+from rhythmgan.features import density, syncopation
+from rhythmgan.kit import GM9
+from rhythmgan.models.gan import load_gan
+from rhythmgan.models.word_lstm import load_prior
+from rl_tuner import rewards, rivals
+from rl_tuner.agent import load_agent
+from rl_tuner.rivals import NEVER, Actor, Problem
+from rl_tuner.space import TARGETS, values_of
+from rl_tuner.walks import Goals, Walks
+
+CALLS = 12
+
+
+@pytest.fixture(scope="module")
+def agent(one_thread):
+    return load_agent()
+
+
+@pytest.fixture(scope="module")
+def guide(agent):
+    return agent.guide(load_gan(), load_prior())
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Textbook bars and their features."""
+    bars = torch.from_numpy(words_to_bars(load_patterns().words, 9))
+    return bars, values_of(bars, TARGETS, GM9)
+
+
+WANTED = torch.tensor([[16.0, 6.0], [20.0, 8.0], [12.0, 2.0], [24.0, 4.0], [15.0, 5.0], [200.0, 6.0]])
+
+
+@pytest.fixture
+def searches(agent, guide, real):
+    torch.manual_seed(0)
+    actor = Actor(guide.space.z_dim, 2, width=16).eval().requires_grad_(False)
+    return {
+        "best of n": rivals.best_of_n,
+        "random walk": rivals.random_walk,
+        "greedy": rivals.greedy_look_ahead,
+        "cma-es": rivals.evolution_strategy,
+        "gradient": rivals.gradient_ascent,
+        "linear": rivals.linear_directions,
+        "edit": rivals.edit_search(rivals.generated),
+        "retrieval": rivals.retrieval(*real),
+        "actor": rivals.amortised_actor(actor),
+        "agent": rivals.agent_walk(agent),
+        "restarted": rivals.agent_walk(agent, restarts=True),
+    }
+
+
+NAMES = (
+    "best of n",
+    "random walk",
+    "greedy",
+    "cma-es",
+    "gradient",
+    "linear",
+    "edit",
+    "retrieval",
+    "actor",
+    "agent",
+    "restarted",
+)
+
+
+class _Logged(Problem):
+    """A problem that notes which bar each target was shown at each call."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.shown = [[] for _ in self.targets]
+        self.points = [[] for _ in self.targets]
+
+    def keep(self, walks):
+        assert len(walks) == len(self.open)
+        for i, row in enumerate(self.open.tolist()):
+            self.shown[row].append(walks.bars[i].clone())
+            self.points[row].append(walks.z[i].clone())
+        return super().keep(walks)
+
+
+def _solve(search, guide, seed=1, calls=CALLS, targets=WANTED, **options):
+    problem = _Logged(guide, targets, calls, seed, **options)
+    search(problem)
+    return problem, problem.found()
+
+
+def _values(bars):
+    bars = np.stack([np.asarray(bar) for bar in bars])
+    return torch.stack([density(bars, GM9), syncopation(bars, GM9)], 1).double().numpy()
+
+
+def _goals(weight, calls=CALLS, targets=WANTED):
+    n = len(targets)
+    share = torch.full((n,), weight)
+    return Goals(targets, torch.ones_like(targets), share, share, share, torch.full((n,), calls))
+
+
+def _worth(values, target):
+    gaps = np.abs(values - target)
+    return 0.5 * np.exp(-gaps.sum(1) / 4) + 0.5 * (gaps <= 1).all(1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_is_the_best_bar_that_was_looked_at(name, searches, guide):
+    problem, found = _solve(searches[name], guide)
+    assert found.bars.shape == (6, 16, 9)
+    assert found.bars.dtype == bool
+    for i, target in enumerate(WANTED.numpy()):
+        values = _values(problem.shown[i])
+        worth = _worth(values, target)
+        hits = (np.abs(values - target) <= 1).all(1)
+        assert (found.bars[i] == problem.shown[i][worth.argmax()].numpy()).all()
+        np.testing.assert_array_equal(found.values[i], values[worth.argmax()])
+        assert found.hit[i] == hits.any()
+        assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
+        assert len(hits) <= CALLS
+        if hits.any():
+            assert len(hits) == found.at[i]  # a hit is the end
+        elif name not in ("retrieval", "agent"):
+            assert len(hits) == CALLS  # nothing else is
+    assert not found.hit[5]
+    assert found.seconds.shape == (CALLS,)
+    assert (np.diff(found.seconds) >= 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calls_are_the_rows_that_the_generator_decodes(name, searches, guide, monkeypatch):
+    decoded = []
+    decode = guide.gan.decode
+    monkeypatch.setattr(guide.gan, "decode", lambda z: decoded.append(len(z)) or decode(z))
+    problem, _ = _solve(searches[name], guide)
+    looked = sum(map(len, problem.shown))
+    assert problem.used == max(map(len, problem.shown))
+    # edits are looked at without a generator, and real bars need none at all
+    assert sum(decoded) == {"edit": 6, "retrieval": 0}.get(name, looked)
+    assert len(decoded) == {"edit": 1, "retrieval": 0}.get(name, problem.used)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_gives_the_same_search_and_another_one_does_not(name, searches, guide):
+    _, first = _solve(searches[name], guide, seed=4)
+    _, again = _solve(searches[name], guide, seed=4)
+    for field in ("bars", "values", "hit", "at", "z"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
+    _, other = _solve(searches[name], guide, seed=5)
+    if name != "retrieval":
+        assert (other.bars != first.bars).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_calls_never_have_less_success(name, searches, guide):
+    _, found = _solve(searches[name], guide)
+    curve = [found.success(calls).mean() for calls in range(CALLS + 1)]
+    assert curve[0] == 0
+    assert (np.diff(curve) >= 0).all()
+    assert curve[-1] == found.hit.mean()
+    assert (found.success(CALLS) == found.hit).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_have_the_points_that_decode_to_them(name, searches, guide):
+    _, found = _solve(searches[name], guide)
+    if name in ("edit", "retrieval"):
+        assert np.isnan(found.z).all()
+    else:
+        assert (guide.gan.decode(found.z) == found.bars).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_call_is_one_bar(name, searches, guide):
+    problem, found = _solve(searches[name], guide, calls=1)
+    assert [len(shown) for shown in problem.shown] == [1] * 6
+    assert np.isin(found.at, [1, NEVER]).all()
+    assert found.seconds.shape == (1,)
+
+
+def test_with_a_say_of_the_networks_a_hit_is_not_the_end(guide):
+    problem, found = _solve(rivals.best_of_n, guide, calls=40, goals=_goals(0.5, 40))
+    assert all(len(shown) == 40 for shown in problem.shown)
+    later = 0
+    for i, target in enumerate(WANTED.numpy()):
+        bars = torch.stack(problem.shown[i])
+        goals = _goals(0.5, 40).rows(torch.full((40,), i))
+        scores = guide.look_at(torch.zeros(40, guide.space.z_dim), bars, goals, goals.calls).score
+        assert (found.bars[i] == bars[scores.argmax()].numpy()).all()
+        hits = (np.abs(_values(bars) - target) <= 1).all(1)
+        assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
+        later += int(hits.any() and int(scores.argmax()) != hits.argmax())
+    assert later
+
+
+def test_problem_counts_a_call_for_each_open_target(guide):
+    problem = Problem(guide, WANTED, 3, seed=0)
+    assert not problem.is_over
+    values = problem.look(problem.noise(6, guide.space.z_dim))
+    assert values.shape == (6, 2)
+    assert problem.used == 1
+    assert problem.still.tolist() == [i in problem.open.tolist() for i in range(6)]
+    left = len(problem.open)
+    problem.leave(torch.arange(left) == 0)
+    assert len(problem.open) == left - 1
+    for _ in range(2):
+        problem.look(problem.noise(len(problem.open), guide.space.z_dim))
+    assert problem.is_over
+    assert problem.used == 3
+
+
+def test_all_reached_is_the_end(guide, real):
+    bars, values = real
+    problem, found = _solve(rivals.retrieval(bars, values), guide, targets=values[:5])
+    assert problem.is_over
+    assert problem.used == 1
+    assert found.hit.all()
+    assert (found.at == 1).all()
+
+
+def test_retrieval_gives_a_real_bar_that_is_nearest(guide, real):
+    bars, values = real
+    wanted = torch.tensor([[float(d), float(s)] for d in (0, 9, 14, 23, 60) for s in (0, 5, 11, 30)])
+    _, found = _solve(rivals.retrieval(bars, values), guide, targets=wanted)
+    known = {bar.numpy().tobytes() for bar in bars}
+    for i in range(len(wanted)):
+        assert found.bars[i].tobytes() in known
+        nearest = np.abs(values.numpy() - wanted[i].numpy()).sum(1).min()
+        assert np.abs(found.values[i] - wanted[i].numpy()).sum() == nearest
+
+
+def test_retrieval_gives_any_of_those_that_are_equally_near(guide):
+    bars = torch.zeros(4, 16, 9, dtype=torch.bool)
+    for i in range(4):
+        bars[i, 0, i] = True  # four bars of one onset each
+    _, found = _solve(
+        rivals.retrieval(bars, values_of(bars, TARGETS, GM9)), guide, targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1)
+    )
+    assert len(np.unique(found.bars.reshape(40, -1), axis=0)) == 4
+
+
+def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(guide):
+    targets = torch.tensor([[40.0, 30.0], [2.0, 9.0], [200.0, 0.0]])
+    problem, found = _solve(rivals.edit_search(rivals.generated), guide, calls=60, targets=targets)
+    for i, target in enumerate(targets.numpy()):
+        here, *tried = problem.shown[i]
+        rejected = 0
+        for bar in tried:
+            assert (bar != here).sum() == 1
+            before, after = _worth(_values([here, bar]), target)
+            if after >= before:
+                here = bar
+            else:
+                rejected += 1
+        assert rejected
+        assert _worth(_values([here]), target) == pytest.approx(_worth(found.values[i : i + 1], target))
+    start = _values([shown[0] for shown in problem.shown])
+    assert (np.abs(found.values - targets.numpy()).sum(1) < np.abs(start - targets.numpy()).sum(1)).all()
+
+
+def test_random_walks_take_every_action_but_the_one_that_stays(guide, monkeypatch):
+    taken = []
+    step = guide.step
+    monkeypatch.setattr(guide, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
+    _solve(rivals.random_walk, guide, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
+    assert len(taken) == 24
+    assert set(torch.cat(taken).tolist()) == set(range(1, guide.n_actions))
+
+
+def _greedy_starts(guide, monkeypatch):
+    """Where greedy look-ahead tries from, at each of 25 calls, and what it found there."""
+    begun = []
+    step = guide.step
+    monkeypatch.setattr(
+        guide, "step", lambda w, g, a, noise: begun.append((w.z[0].clone(), a[0])) or step(w, g, a, noise)
+    )
+    problem, _ = _solve(rivals.greedy_look_ahead, guide, calls=25, targets=torch.tensor([[200.0, 60.0]]))
+    return begun, problem
+
+
+def test_greedy_tries_steps_along_directions(guide, monkeypatch):
+    begun, _ = _greedy_starts(guide, monkeypatch)
+    assert len(begun) == 24
+    assert all(guide.table[action, 0] >= 0 for _, action in begun)
+
+
+def test_greedy_tries_eight_from_one_place_and_takes_the_best(guide, monkeypatch):
+    begun, problem = _greedy_starts(guide, monkeypatch)
+    points, worth = problem.points[0], _worth(_values(problem.shown[0]), [200, 60])
+    here = 0
+    for block in range(3):
+        tries = range(1 + 8 * block, 9 + 8 * block)
+        for call in tries:
+            np.testing.assert_array_equal(begun[call - 1][0], points[here])
+        best = max(tries, key=lambda call: worth[call])
+        here = best if worth[best] > worth[here] else here
+
+
+def test_the_gradients_values_are_those_of_the_decoded_bars(guide):
+    z = torch.from_numpy(guide.gan.latents(range(64))).requires_grad_(True)
+    values = rivals._soft_values(guide, z)
+    np.testing.assert_array_equal(values.detach().numpy(), _values(guide.gan.decode(z.detach())))
+    (slope,) = torch.autograd.grad(values.sum(), z)
+    assert slope.isfinite().all()
+    assert (slope != 0).any(1).all()
+
+
+@pytest.mark.parametrize("search", [rivals.gradient_ascent, rivals.linear_directions])
+def test_points_keep_their_lengths(search, guide):
+    problem, _ = _solve(search, guide, calls=20)
+    for points in problem.points:
+        lengths = torch.stack(points).norm(dim=1)
+        np.testing.assert_allclose(lengths, lengths[0].expand_as(lengths), rtol=1e-4)
+
+
+class _Line:
+    """A toy in place of a guide: features are linear in z, and there are no bars."""
+
+    def __init__(self, dim=24):
+        random = torch.Generator().manual_seed(0)
+        self.ways = torch.linalg.qr(torch.randn(dim, 2, generator=random))[0]
+        push = torch.linalg.pinv(self.ways)[None].repeat(4, 1, 1)
+        self.space = SimpleNamespace(z_dim=dim, units=torch.ones(2) * 0.01, push=push)
+        self.gan = SimpleNamespace(config=SimpleNamespace(steps=1), kit=SimpleNamespace(n_parts=1))
+
+    def begin(self, z, goals):
+        values = z @ self.ways
+        distances = rewards.distance(values, goals.targets, self.space.units)
+        match = rewards.match(distances / 1000, goals.weights) - distances.sum(1) / 1e4
+        hit = rewards.reached(distances, goals.weights).float()
+        nothing, bars = torch.zeros(len(z)), torch.zeros(len(z), 1, 1, dtype=torch.bool)
+        return Walks(z, bars, values, match, hit, nothing, nothing, match + hit, nothing, goals.calls)
+
+
+def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
+    toy, targets = _Line(), torch.tensor([[3.0, -3.0], [-4.0, 2.5], [3.5, 3.5]]).repeat(4, 1)
+    gaps = {}
+    for search in (rivals.best_of_n, rivals.evolution_strategy):
+        problem = Problem(toy, targets, 300, seed=2)
+        search(problem)
+        gaps[search] = np.abs(problem.found().values - targets.numpy()).sum(1)
+    assert (gaps[rivals.evolution_strategy] < 0.5 * gaps[rivals.best_of_n]).all()
+
+
+def test_evolution_learns_by_generations_of_eight(one_thread):
+    """Within one the mean stays; of the next the values are nearer on average, and so on."""
+    toy, targets = _Line(), torch.tensor([[4.0, 4.0]]).repeat(30, 1)
+    problem = _Logged(toy, targets, 160, seed=0)
+    rivals.evolution_strategy(problem)
+    gaps = [torch.stack([p @ toy.ways for p in points[:160]]) - targets[0] for points in problem.points]
+    means = [np.mean([gap[8 * i : 8 * i + 8].norm(dim=1).mean() for gap in gaps if len(gap) == 160]) for i in range(20)]
+    assert means[19] < means[4] < means[0]
+
+
+def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
+    toy, targets = _Line(), torch.tensor([[1.0, -0.5], [-1.5, 1.0], [0.4, 1.3]])
+    problem = _Logged(toy, targets, 12, seed=3)
+    rivals.linear_directions(problem)
+    found = problem.found()
+    for i in range(3):
+        z, target = problem.points[i][0], targets[i]
+        for point in problem.points[i]:
+            np.testing.assert_allclose(point, z, atol=1e-5)
+            moved = z + (target - z @ toy.ways) @ toy.ways.T
+            z = moved * z.norm() / moved.norm()
+    assert found.hit.all()
+    assert (found.at > 1).all()
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_a_selector_makes_the_agent_never_worse(agent, guide, weight):
+    """The same walks, as with a say of the networks a hit ends none: the best bar against the last."""
+    targets = WANTED.repeat(4, 1)
+    goals = _goals(weight, targets=targets)
+    scores = []
+    for selects in (True, False):
+        problem, found = _solve(
+            rivals.agent_walk(agent), guide, targets=targets, goals=_goals(weight, targets=targets), selects=selects
+        )
+        looked = guide.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
+        scores.append(looked.score)
+        if not selects:
+            for i, shown in enumerate(problem.shown):
+                assert (found.bars[i] == shown[-1].numpy()).all()
+                assert found.hit[i] == (found.at[i] == len(shown))
+                assert found.hit[i] or found.at[i] == NEVER
+    assert (scores[0] >= scores[1]).all()
+    assert (scores[0] > scores[1]).any()
+
+
+def test_restarts_go_on_where_the_agent_would_stay(guide):
+    """An agent that only stays: without restarts it leaves, with them it draws anew with every call."""
+
+    class Stays:
+        def act(self, observations):
+            return torch.zeros(len(observations), dtype=torch.long)
+
+    problem, _ = _solve(rivals.agent_walk(Stays()), guide)
+    assert [len(shown) for shown in problem.shown] == [1] * 6
+    problem, found = _solve(rivals.agent_walk(Stays(), restarts=True), guide)
+    assert [len(shown) for shown in problem.shown] == [int(min(at, CALLS)) for at in found.at]
+    points = torch.stack(problem.points[5])
+    assert len(points) == CALLS
+    assert (torch.cdist(points, points) + 100 * torch.eye(CALLS)).min() > 5  # each a random point of its own
+
+
+def test_the_actor_keeps_lengths_and_is_learnt_in_its_time(guide, real):
+    targets = real[1]
+    actor = rivals.train_actor(guide, targets, seconds=0.3)
+    assert not any(weight.requires_grad for weight in actor.parameters())
+    z = torch.randn(20, guide.space.z_dim, generator=torch.Generator().manual_seed(0))
+    moved = actor(z, guide.space.standardised(targets[:20]))
+    np.testing.assert_allclose(moved.norm(dim=1), z.norm(dim=1), rtol=1e-4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = Actor(guide.space.z_dim, 2)
+    changed = [(a - b).abs().max() for a, b in zip(actor.parameters(), fresh.parameters(), strict=True)]
+    assert max(changed) > 1e-4

@@ -1,0 +1,378 @@
+"""What `rl-tuner` writes and refuses: files that agree with each other, and one line for what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import mido
+import numpy as np
+import pretty_midi
+import pytest
+from PIL import Image
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import load_patterns, save_words
+from rhythmgan.features import density, syncopation
+from rhythmgan.grid import cut
+from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.midi import read_midi, write_midi
+from rhythmgan.models.weights import bundled
+from rhythmgan.reference import load_reference
+from rl_tuner import dump
+from rl_tuner.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def _run(*arguments, **options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "rl_tuner", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
+
+
+def _steer(out, *arguments):
+    assert main(["steer", *map(str, arguments), "--out", str(out)]) == 0
+
+
+@pytest.fixture(scope="module")
+def steered(tmp_path_factory, one_thread):
+    """The files of six walks, as a user asks for them, and what was printed."""
+    out = tmp_path_factory.mktemp("cli") / "new" / "folder"
+    done = _run("steer", "--density", 24, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    with np.load(out / "bars.npz", allow_pickle=False) as saved:
+        arrays = dict(saved)
+    return out, arrays, json.loads((out / "report.json").read_text()), done.stdout
+
+
+def _onsets(path):
+    """The bar of a MIDI file, as another reader's seconds and pitches place it."""
+    song = pretty_midi.PrettyMIDI(str(path))
+    (track,) = song.instruments
+    assert track.is_drum
+    tempo = song.get_tempo_changes()[1][0]
+    bar = np.zeros((16, 9), bool)
+    for note in track.notes:
+        bar[round(note.start * tempo / 15), GM9.part_of_pitch[note.pitch]] = True
+    assert bar.sum() == len(track.notes)
+    return bar
+
+
+def test_every_file_is_there(steered):
+    out = steered[0]
+    midi = [f"{name}-00{i}.mid" for name in ("after", "before") for i in range(1, 7)]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*midi, "bars.npz", "report.json", "steered.png"])
+    with Image.open(out / "steered.png") as picture:
+        assert picture.size[0] > 300
+
+
+def test_arrays_have_their_names_shapes_and_kinds(steered):
+    from rhythmgan.models.gan import load_gan
+
+    arrays = steered[1]
+    shapes = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+    assert shapes == {
+        "bars": ((6, 16, 9), "bool"),
+        "before": ((6, 16, 9), "bool"),
+        "z": ((6, 144), "float32"),
+        "z_before": ((6, 144), "float32"),
+        "path": ((6, 4, 2), "float32"),
+    }
+    gan = load_gan()
+    assert (gan.decode(arrays["z"]) == arrays["bars"]).all()
+    assert (gan.decode(arrays["z_before"]) == arrays["before"]).all()
+
+
+def test_midi_holds_the_bars_of_the_arrays(steered):
+    out, arrays, *_ = steered
+    for i in range(6):
+        for name, bars in (("before", arrays["before"]), ("after", arrays["bars"])):
+            path = out / f"{name}-{i + 1:03d}.mid"
+            assert (cut(read_midi(path), GM9).bars == bars[i]).all()
+            assert sum(message.time for message in mido.MidiFile(path).tracks[0]) == 4 * 480
+
+
+def test_another_reader_hears_the_same_onsets(steered):
+    out, arrays, *_ = steered
+    for i in range(3):
+        assert (_onsets(out / f"after-{i + 1:03d}.mid") == arrays["bars"][i]).all()
+
+
+def test_the_bars_before_are_those_of_the_seeds(steered):
+    from rhythmgan.models.gan import load_gan
+
+    out, arrays, *_ = steered
+    bars = load_gan().sample(6, seed=30)
+    assert (arrays["before"] == bars).all()
+    assert (cut(read_midi(out / "before-001.mid"), GM9).bars == bars[0]).all()
+
+
+def test_the_report_agrees_with_the_bars(steered):
+    from rhythmgan.models.gan import load_gan
+
+    _, arrays, report, printed = steered
+    assert list(report) == ["targets", "within", "calls", "reached", "of", "sentence", "walks"]
+    assert report["targets"] == {"density": 24, "syncopation": 5}
+    assert report["within"] == {"density": 1, "syncopation": 1}
+    assert report["of"] == len(report["walks"]) == 6
+    assert report["sentence"] == printed.splitlines()[0]
+    assert report["reached"] == sum(walk["reached"] for walk in report["walks"])
+    assert 0 < report["reached"] < 6  # some are, some are not
+    bars, starts = arrays["bars"], load_gan().sample(6, seed=30)
+    for i, walk in enumerate(report["walks"]):
+        assert walk["seed"] == 30 + i
+        for when, bar in (("before", starts[i : i + 1]), ("after", bars[i : i + 1])):
+            assert walk[when] == {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
+        gaps = abs(walk["after"]["density"] - 24), abs(walk["after"]["syncopation"] - 5)
+        assert walk["reached"] == (max(gaps) <= 1) == (walk["terms"]["hit"] == 1)
+        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * walk["reached"]
+        assert walk["terms"]["match"] == pytest.approx(match, abs=1e-5)
+        assert set(walk["terms"]) == {"match", "hit", "realism", "likelihood", "score"}
+        assert 1 <= walk["found_at_call"] <= walk["calls"] <= 4
+        path = arrays["path"][i]
+        assert np.isnan(path).any(1).tolist() == [call >= walk["calls"] for call in range(4)]
+        assert path[walk["found_at_call"] - 1].tolist() == list(walk["after"].values())
+
+
+def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
+    _steer(tmp_path, "--density", 24, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30)
+    for name in ("after-001.mid", "before-006.mid", "bars.npz"):  # in a process or in this one
+        assert (tmp_path / name).read_bytes() == (steered[0] / name).read_bytes(), name
+    (tmp_path / "after-party.mid").write_text("mine")
+    _steer(tmp_path, "--density", 24, "--syncopation", 5, "--n", 2, "--calls", 4, "--seed", 31)
+    names = {"after-001.mid", "after-002.mid", "before-001.mid", "before-002.mid"}
+    assert {path.name for path in tmp_path.glob("*.mid")} == names | {"after-party.mid"}
+    with np.load(tmp_path / "bars.npz") as saved:
+        assert (saved["bars"] == steered[1]["bars"][1:3]).all()
+    assert json.loads((tmp_path / "report.json").read_text())["of"] == 2
+
+
+def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
+    _steer(tmp_path, "--percentile", "--density", 80, "--target", "syncopation = 20", "--n", 2, "--calls", 3)
+    reference = load_reference()
+    targets = json.loads((tmp_path / "report.json").read_text())["targets"]
+    assert targets == {"density": reference.value("density", 80), "syncopation": reference.value("syncopation", 20)}
+    assert f"{tmp_path}: before-*.mid, after-*.mid" in capsys.readouterr().out
+
+
+def test_one_feature_alone_and_its_tempo(tmp_path):
+    _steer(tmp_path, "--target", "density=12", "--n", 3, "--bpm", 90, "--realism", 0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["targets"] == {"density": 12}
+    assert all(abs(walk["after"]["density"] - 12) <= 1 for walk in report["walks"] if walk["reached"])
+    song = pretty_midi.PrettyMIDI(str(tmp_path / "after-001.mid"))
+    assert song.get_tempo_changes()[1][0] == pytest.approx(90, abs=1e-3)
+
+
+def test_all_walks_begin_at_the_bar_of_a_seed(tmp_path):
+    from rhythmgan.models.gan import load_gan
+
+    _steer(tmp_path, "--density", 20, "--n", 3, "--calls", 8, "--seed", 5, "--from-seed", 77)
+    walks = json.loads((tmp_path / "report.json").read_text())["walks"]
+    bar = load_gan().sample(1, seed=77)
+    expected = {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
+    assert [walk["before"] for walk in walks] == [expected] * 3
+    assert [walk["seed"] for walk in walks] == [5, 6, 7]
+
+
+def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
+    bars = words_to_bars(load_patterns().words[[3, 12]], 9)
+    write_midi(tmp_path / "loop.mid", bars)
+    _steer(tmp_path / "one", "--density", 20, "--n", 3, "--calls", 1, "--from-midi", tmp_path / "loop.mid")
+    with np.load(tmp_path / "one" / "bars.npz") as saved:
+        assert (saved["bars"] == bars[[0, 1, 0]]).all()
+        assert (saved["before"] == bars[[0, 1, 0]]).all()
+    assert (cut(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
+    _steer(tmp_path / "many", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
+    report = json.loads((tmp_path / "many" / "report.json").read_text())
+    assert [walk["before"]["density"] for walk in report["walks"]] == density(bars[[0, 1, 0]], GM9).tolist()
+    assert report["reached"] >= 2
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """A function: the command ends with status 2 and one line that says what, and writes nothing."""
+
+    def refuse(*arguments, says):
+        out = tmp_path / "out"
+        assert main([*map(str, arguments), "--out", str(out)]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("rl-tuner: ")
+        assert says in printed.err
+        assert printed.err.count("\n") == 1
+        assert not out.exists()
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "a target is needed"),
+        (("--density", "nan"), "density"),
+        (("--density", "inf"), "density"),
+        (("--density", "-3"), "density"),
+        (("--syncopation", "-0.1"), "syncopation"),
+        (("--target", "swing=3"), "'swing'"),
+        (("--target", "density"), "--target"),
+        (("--target", "density=many"), "--target"),
+        (("--density", "5", "--calls", "5000"), "5000"),
+        (("--density", "5", "--n", "2000000"), "2000000"),
+        (("--density", "5", "--realism", "1.5"), "realism"),
+        (("--density", "5", "--realism", "nan"), "realism"),
+        (("--density", "5", "--seed", "-1"), "seeds"),
+        (("--density", "5", "--from-seed", "-1"), "seeds"),
+        (("--density", "5", "--from-seed", str(2**63)), "seeds"),
+        (("--percentile", "--density", "101"), "percentiles"),
+        (("--percentile", "--density", "nan"), "percentiles"),
+        (("--percentile", "--target", "swing=50"), "swing"),
+        (("--percentile",), "a target is needed"),
+        (("--density", "5", "--calls", "1", "--n", "1", "--bpm", "0"), "tempo"),
+        (("--density", "5", "--calls", "1", "--n", "1", "--bpm", "nan"), "tempo"),
+        (("--density", "5", "--agent", "missing.safetensors"), "missing.safetensors: "),
+        (("--density", "5", "--agent", str(bundled("gan.safetensors"))), "gan.safetensors: "),
+        (("--density", "5", "--weights", str(bundled("agent.safetensors"))), "agent.safetensors: "),
+        (("--density", "5", "--prior", "missing.safetensors"), "missing.safetensors: "),
+        (("--density", "5", "--from-midi", "missing.mid"), "missing.mid: "),
+        (("--density", "5", "--from-midi", "."), "one file"),
+    ],
+)
+def test_nonsense_is_one_line(refused, arguments, says):
+    refused("steer", *arguments, says=says)
+
+
+def test_loops_that_are_none_are_one_line(refused, tmp_path, save_midi):
+    (tmp_path / "broken.mid").write_bytes(b"MThd\0\0\0\6not a song at all")
+    refused("steer", "--density", 5, "--from-midi", tmp_path / "broken.mid", says="broken.mid: ")
+    piano = [(0, mido.Message("note_on", note=60, velocity=90)), (480, mido.Message("note_off", note=60))]
+    path = save_midi("piano.mid", piano)
+    refused("steer", "--density", 5, "--from-midi", path, says="piano.mid: ")
+    write_midi(tmp_path / "drums.mid", words_to_bars(load_patterns().words[:1], 9))
+    truncated = (tmp_path / "drums.mid").read_bytes()[:40]
+    (tmp_path / "truncated.mid").write_bytes(truncated)
+    refused("steer", "--density", 5, "--from-midi", tmp_path / "truncated.mid", says="truncated.mid: ")
+    np.savez(tmp_path / "jaki.npz", bars=np.eye(16, 5, dtype=bool)[None])
+    refused("steer", "--density", 5, "--from-midi", tmp_path / "jaki.npz", says="jaki.npz: ")
+
+
+def test_an_agent_of_another_generator_is_one_line(refused, tmp_path):
+    from rhythmgan.models.gan import GAN, GANConfig, save_gan
+
+    save_gan(tmp_path / "gan.safetensors", GAN(GANConfig(width=8, discriminator_width=8)), {})
+    refused("steer", "--density", 5, "--weights", tmp_path / "gan.safetensors", says="another generator")
+
+
+def test_an_out_that_is_a_file_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["steer", "--density", "5", "--n", "1", "--calls", "1", "--out", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--n", "0"), ("--calls", "0"), ("--n", "x"), ("--density", "x"), ("--from-seed", "1.5")]
+)
+def test_options_that_are_no_numbers_are_told_by_name(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["steer", "--density", "5", *arguments, "--out", str(tmp_path / "out")])
+    assert end.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"rl-tuner steer: error: argument {arguments[0]}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_starts_are_one_too_many(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["steer", "--density", "5", "--from-seed", "1", "--from-midi", "x.mid", "--out", str(tmp_path / "out")])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_a_process_ends_with_one_line_and_status_2(tmp_path):
+    done = _run("steer", "--density", "nan", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("rl-tuner: a target of density is a number from 0 to")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_that_are_missing_or_unfit_are_one_line(refused, tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"PK\3\4")
+    for command in ("train", "evaluate", "sweep"):
+        refused(command, "--data", tmp_path / "missing.npz", says="missing.npz: ")
+        refused(command, "--data", tmp_path / "broken.npz", says="broken.npz: ")
+    save_words(tmp_path / "words.npz", load_patterns())
+    data = ("--data", tmp_path / "words.npz")
+    refused("sweep", *data, "--only", "bundled, faster", says="'faster'")
+    refused("train", *data, "--features", "density,swing", says="swing")
+    refused("train", *data, "--seed", "-1", says="seed")
+    save_words(tmp_path / "none.npz", load_patterns().split("test"))
+    refused("train", "--data", tmp_path / "none.npz", says="no bars")
+
+
+def test_features_that_are_named_twice_leave_no_folder(refused, tmp_path):
+    save_words(tmp_path / "words.npz", load_patterns())
+    refused("train", "--data", tmp_path / "words.npz", "--features", "density,density", says="density")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "sweep"])
+def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypatch):
+    """As they are for `rhythmgan`; today agents are trained on targets of another kit."""
+    from dataclasses import replace
+
+    from rl_tuner import judges, sweep, training
+
+    class Began(Exception):
+        pass
+
+    def begin(*arguments, **options):
+        raise Began
+
+    monkeypatch.setattr(training, "find_space", begin)
+    monkeypatch.setattr(sweep, "train_agent", begin)
+    monkeypatch.setattr(judges, "train_discriminator", begin)
+    patterns = load_patterns()
+    save_words(tmp_path / "jaki.npz", replace(patterns, words=patterns.words & 31, kit=JAKI5))
+    refused(command, "--data", tmp_path / "jaki.npz", says="kit")
+
+
+def test_help_answers_without_waiting_for_torch():
+    script = (
+        "import contextlib, io, sys\n"
+        "from rl_tuner.cli import main\n"
+        "for command in ([], ['train'], ['steer'], ['evaluate'], ['sweep']):\n"
+        "    text = io.StringIO()\n"
+        "    try:\n"
+        "        with contextlib.redirect_stdout(text):\n"
+        "            main([*command, '--help'])\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 0, command\n"
+        "    words = text.getvalue().split()\n"
+        "    assert words[:2] == ['usage:', 'rl-tuner'], words\n"
+        "    assert words[2:3] == (command or ['[-h]']), words\n"
+        "print(sorted({'torch', 'numpy', 'gymnasium', 'scipy', 'rl_tuner.steering'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
+
+
+def test_no_command_is_told():
+    done = _run()
+    assert done.returncode == 2
+    assert "command" in done.stderr.splitlines()[-1]
+
+
+def test_only_the_first_walks_are_pictured(tmp_path, monkeypatch):
+    shown = []
+    draw = dump.bars_to_image
+    monkeypatch.setattr(dump, "bars_to_image", lambda bars, *a, **k: shown.append((bars, k)) or draw(bars, *a, **k))
+    _steer(tmp_path, "--density", 60, "--n", 40, "--calls", 1)
+    ((bars, options),) = shown
+    assert len(bars) == len(options["titles"]) == 64
+    assert all(title.startswith(("before: ", "after: ")[i % 2]) for i, title in enumerate(options["titles"]))
+    assert all("(not reached)" in title for title in options["titles"][1::2])
+    assert len(list(tmp_path.glob("after-*.mid"))) == 40

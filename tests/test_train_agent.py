@@ -1,0 +1,307 @@
+"""Training an agent in a folder: it goes on where it stopped, and nowhere else; variants are trained side by side."""
+
+import functools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rhythmgan.bars import words_to_bars
+from rhythmgan.data import Words, load_patterns
+from rhythmgan.kit import GM9
+from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.models.weights import fingerprint, read_metadata
+from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+from rl_tuner import sweep as sweeping
+from rl_tuner import training
+from rl_tuner.agent import AgentConfig, load_agent
+from rl_tuner.dqn import Recipe
+from rl_tuner.space import TARGETS, find_space, values_of
+from rl_tuner.steering import steer
+from rl_tuner.training import CHECKPOINT, RECIPE, WEIGHTS, Walking, targets_of, train_agent
+
+SMALL = Recipe(steps=1280, batch_size=32, warm_up=200, capacity=2000, n_step=2)
+WALKING = Walking(walks=64, calls=8)
+
+
+@pytest.fixture(scope="module")
+def models(one_thread):
+    torch.manual_seed(0)
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
+    return load_gan(), prior
+
+
+@pytest.fixture(scope="module")
+def targets():
+    return targets_of(load_patterns(), TARGETS)
+
+
+@pytest.fixture(autouse=True)
+def _few_bars(monkeypatch):
+    """A space of few bars is found at once."""
+    monkeypatch.setattr(training, "find_space", functools.partial(find_space, n=600))
+
+
+def _train(models, targets, out, recipe=SMALL, walking=WALKING, progress=None, **shape):
+    gan, prior = models
+    config = AgentConfig(fingerprint(gan.generator), gan.config.z_dim, **{"width": 16, "layers": 1, **shape})
+    return train_agent(gan, prior, targets, out, recipe, config, walking, progress=progress)
+
+
+@pytest.fixture(scope="module")
+def whole(models, targets, tmp_path_factory):
+    """A run that was never stopped, and what it told."""
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "find_space", functools.partial(find_space, n=600))
+        out = tmp_path_factory.mktemp("runs") / "new" / "run"
+        weights = _train(models, targets, out, progress=lambda *row: told.append(row))
+    return weights, told
+
+
+def test_a_run_leaves_weights_checkpoint_recipe_and_events(whole):
+    weights, told = whole
+    folder = weights.parent
+    names = {path.name for path in folder.iterdir()}
+    assert {WEIGHTS, CHECKPOINT, RECIPE} <= names
+    assert not [name for name in names if name.endswith(".part")]
+    facts = json.loads(read_metadata(weights)["provenance"])
+    assert 1280 <= int(facts["trained_steps"]) < 1280 + 64  # walks step together
+    assert facts["trained_targets"] == "72"
+    assert facts["trained_seed"] == "0"
+    recipe = json.loads((folder / RECIPE).read_text())
+    assert recipe["recipe"]["steps"] == 1280
+    assert recipe["walking"] == {"walks": 64, "calls": 8, "reward": "delta", "weighted": True}
+    assert recipe["config"]["width"] == 16
+    assert {row[2] for row in told} == {"walking"}
+    done = [row[0] for row in told]
+    assert done == sorted(done)
+    assert done[-1] == 1280
+
+
+def test_a_long_run_is_logged(models, targets, tmp_path):
+    _train(models, targets, tmp_path, replace(SMALL, steps=480), Walking(walks=8, calls=4))
+    board = EventAccumulator(str(tmp_path)).Reload()
+    assert {"agent/reward", "agent/explore", "agent/loss", "agent/value"} <= set(board.Tags()["scalars"])
+    explored = board.Scalars("agent/explore")
+    assert 0.05 <= explored[-1].value <= explored[0].value < 1
+
+
+def test_what_was_learnt_steers(models, whole):
+    gan, prior = models
+    agent = load_agent(whole[0])
+    found = steer({"density": 16}, 8, calls=6, agent=agent, gan=gan, prior=prior)
+    assert found.reached.any()
+    assert agent.space.spreads.min() > 0
+    assert all(torch.isfinite(weights).all() for weights in agent.state_dict().values())
+
+
+def test_the_seed_decides(models, targets, whole, tmp_path):
+    again = _train(models, targets, tmp_path / "again")
+    first, same = load_file(whole[0]), load_file(again)
+    for name in first:
+        torch.testing.assert_close(first[name], same[name], rtol=0, atol=1e-3)
+    other = load_file(_train(models, targets, tmp_path / "other", replace(SMALL, seed=1)))
+    assert max(float((first[name] - other[name]).abs().max()) for name in first) > 0.01
+
+
+def _stop_at(step):
+    def tell(done, total, phase):
+        if done >= step:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+@pytest.fixture
+def stopped(models, targets, tmp_path, monkeypatch):
+    """The folder of a run that was stopped half way, kept after each step."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_SECONDS_BETWEEN", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            _train(models, targets, tmp_path / "run", progress=_stop_at(600))
+    return tmp_path / "run"
+
+
+def _steps(path):
+    return int(json.loads(read_metadata(path)["provenance"])["trained_steps"])
+
+
+def test_a_stopped_run_goes_on_from_where_it_was(models, targets, stopped):
+    before = _steps(stopped / WEIGHTS)
+    assert 600 <= before < 700
+    network = load_file(stopped / WEIGHTS)
+    told = []
+    weights = _train(models, targets, stopped, progress=lambda *row: told.append(row))
+    walked = [row[0] for row in told if row[2] == "walking"]
+    assert before < walked[0] <= before + 64
+    assert walked[-1] == 1280
+    assert 1280 <= _steps(weights) < 1280 + 64
+    after = load_file(weights)
+    assert not all(torch.equal(after[name], network[name]) for name in after)
+    for name in after:
+        if name.startswith("space."):
+            torch.testing.assert_close(after[name], network[name], rtol=0, atol=1e-4)
+    # asked again it has nothing left to do
+    told.clear()
+    _train(models, targets, stopped, progress=lambda *row: told.append(row))
+    assert not told
+    again = load_file(weights)
+    assert all(torch.equal(again[name], after[name]) for name in after if name.startswith("network."))
+
+
+def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
+    gan, prior = models
+    before = {path.name: path.read_bytes() for path in stopped.iterdir()}
+
+    def refused(what, *changes, **shape):
+        arguments = dict(enumerate((models, targets))) | dict(changes)
+        with pytest.raises(ValueError, match=rf"another {what}.*: choose another folder") as refusal:
+            _train(arguments[0], arguments[1], stopped, *changes_of(arguments), **shape)
+        assert "\n" not in str(refusal.value)
+
+    def changes_of(arguments):
+        return arguments.get("recipe", SMALL), arguments.get("walking", WALKING)
+
+    refused(r"steps \(1280, not 2000\)", ("recipe", replace(SMALL, steps=2000)))
+    refused(r"seed \(0, not 1\)", ("recipe", replace(SMALL, seed=1)))
+    refused(r"reward \(delta, not absolute\)", ("walking", replace(WALKING, reward="absolute")))
+    refused(r"width \(16, not 24\)", width=24)
+    refused("set of targets", (1, targets[:-1]))
+    refused("set of targets", (1, targets + 1))
+    torch.manual_seed(1)
+    refused("prior", (0, (gan, WordLSTM(prior.config).eval())))
+    refused("generator", (0, (GAN(gan.config).eval(), prior)))  # of another generator
+    assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
+
+
+def test_targets_of_the_same_sum_are_other_targets(models, targets, stopped):
+    with pytest.raises(ValueError, match="another set of targets"):
+        _train(models, targets.flip(1), stopped)
+
+
+def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
+    with pytest.raises(ValueError, match="another generator"):
+        train_agent(*models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        0,
+        0.5,
+        0.999,
+        None,
+    ],
+)
+def test_a_damaged_checkpoint_is_told_in_one_line(models, targets, stopped, share):
+    whole = (stopped / CHECKPOINT).read_bytes()
+    damaged = b"not a checkpoint" if share is None else whole[: int(share * len(whole))]
+    (stopped / CHECKPOINT).write_bytes(damaged)
+    with pytest.raises(ValueError, match=CHECKPOINT) as refusal:
+        _train(models, targets, stopped)
+    assert "\n" not in str(refusal.value)
+    assert (stopped / CHECKPOINT).read_bytes() == damaged
+
+
+def test_a_checkpoint_runs_no_code(models, targets, stopped, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (type(tmp_path).touch, (tmp_path / "exploded",))
+
+    torch.save({"recipe": Bomb()}, stopped / CHECKPOINT)
+    with pytest.raises(ValueError, match=CHECKPOINT):
+        _train(models, targets, stopped)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("note", ["{", "[1]", None])
+def test_a_checkpoint_without_a_readable_recipe_is_left_alone(models, targets, stopped, note):
+    (stopped / RECIPE).unlink()
+    if note:
+        (stopped / RECIPE).write_text(note)
+    with pytest.raises(ValueError, match=f"no readable {RECIPE}"):
+        _train(models, targets, stopped)
+
+
+def test_targets_are_each_songs_distinct_bars():
+    patterns = load_patterns()
+    n = len(patterns)
+    song = np.arange(2 * n, dtype=np.int32) // 2  # every bar twice in its song
+    twice = Words(
+        np.repeat(patterns.words, 2, 0), song, np.zeros(2 * n, np.int32), song, patterns.songs, ("made",), GM9
+    )
+    expected = values_of(words_to_bars(patterns.words, 9), TARGETS, GM9)
+    assert torch.equal(targets_of(twice, TARGETS), expected)
+    assert targets_of(patterns, ("density",)).shape == (n, 1)
+    with pytest.raises(ValueError, match="no bars"):
+        targets_of(patterns.only(np.zeros(n, bool)), TARGETS)
+
+
+# sweep ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_sweep(monkeypatch):
+    monkeypatch.setattr(sweeping, "BUNDLED", replace(SMALL, batch_size=16))
+    monkeypatch.setattr(sweeping, "Walking", functools.partial(Walking, walks=64))
+    monkeypatch.setattr(sweeping, "_JUDGED", 12)
+
+
+@pytest.mark.usefixtures("small_sweep")
+def test_variants_are_trained_and_compared(models, tmp_path):
+    words, told = load_patterns(), []
+    rows = sweeping.sweep(*models, words, tmp_path, ["bundled", "one target"], 256, told.append)
+    assert [row["variant"] for row in rows] == ["bundled", "one target"]
+    for row in rows:
+        assert list(row["success"]) == [4, 8, 16, 32]
+        assert (np.diff(list(row["success"].values())) >= 0).all()
+        assert 1 <= row["calls"] <= 32
+    assert [text.partition(":")[0] for text in told] == ["bundled", "one target"]
+    kept = json.loads((tmp_path / "sweep.json").read_text())
+    assert [row["variant"] for row in kept] == ["bundled", "one target"]
+    assert kept[0]["success"]["32"] == rows[0]["success"][32]
+    table = (tmp_path / "sweep.md").read_text()
+    assert table == sweeping.sweep_to_markdown(rows)
+    assert len(table.splitlines()) == 4
+    for name, targets in (("bundled", len(words.split("train"))), ("one-target", 1)):
+        facts = json.loads(read_metadata(tmp_path / name / WEIGHTS)["provenance"])
+        assert 256 <= int(facts["trained_steps"]) < 256 + 64
+        assert facts["trained_targets"] == str(targets)
+
+
+def test_variants_change_what_they_are_called_after():
+    known = {variant.name: variant for variant in sweeping.VARIANTS}
+    assert len(known) == len(sweeping.VARIANTS)
+    assert known["bundled"].recipe == known["bundled"].config == known["bundled"].walking == {}
+    assert known["explore 0.1"].recipe == {"explore_from": 0.1, "explore_to": 0.1}
+    assert known["absolute reward"].walking == {"reward": "absolute"}
+    assert known["steps only"].config == {"gains": ()}
+    for variant in sweeping.VARIANTS:
+        changed = variant.recipe or variant.config or variant.walking or variant.one_target
+        assert bool(changed) == (variant.name != "bundled")
+
+
+@pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
+def test_every_variant_can_be(variant):
+    replace(training.BUNDLED, **{"steps": 1000, **variant.recipe})
+    AgentConfig("0" * 16, 144, **variant.config)
+    Walking(**variant.walking)
+
+
+def test_an_unknown_variant_is_refused_before_anything_is_made(models, tmp_path):
+    with pytest.raises(ValueError, match="'faster'"):
+        sweeping.sweep(*models, load_patterns(), tmp_path / "out", ["bundled", "faster"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_table_is_in_percent():
+    row = {"variant": "3 steps", "success": {4: 0.125, 8: 0.5, 16: 0.75, 32: 1.0}, "calls": 7.25, "logit": -0.5}
+    assert (
+        sweeping.sweep_to_markdown([row]).splitlines()[-1] == "| 3 steps | 12.5 | 50.0 | 75.0 | 100.0 | 7.2 | -0.50 |"
+    )
