@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from rhythmgan.models.gan import GAN
+
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
 
@@ -421,17 +423,9 @@ def _vary(options: argparse.Namespace) -> None:
     from rhythmgan.dump import dump_variations
     from rhythmgan.kit import kit_named
     from rhythmgan.models.gan import load_gan
-    from rhythmgan.songs import load_loop
 
-    if Path(options.loop).resolve().parent == Path(options.out).resolve():
-        raise ValueError(f"{options.out} holds the loop itself, which could be written over: choose another --out")
     gan = load_gan(options.weights)
-    loop = load_loop(options.loop, gan.kit, gan.config.steps)
-    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
-        raise ValueError(
-            f"{options.loop}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
-            f"those of the weights {gan.config.steps} and {gan.kit.n_parts}"
-        )
+    loop = own_loop(options.loop, gan, options.out)
     bars = dump_variations(
         gan,
         loop,
@@ -445,6 +439,26 @@ def _vary(options: argparse.Namespace) -> None:
     changed = (bars[1:] ^ bars[:1]).sum((1, 2, 3))
     print(f"{options.n} variations in {Path(options.out).resolve()}: loop.mid, variation-001.mid …, variations.png")
     print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
+
+
+def own_loop(path: str, gan: GAN, out: str) -> np.ndarray:
+    """The bars of a user's loop (n, steps, parts) bool, which are to be the GAN's, and stay out of harm's way.
+
+    Raises:
+        ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
+        OSError: it cannot be opened.
+    """
+    from rhythmgan.songs import load_loop
+
+    if Path(path).resolve().parent == Path(out).resolve():
+        raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
+    loop = load_loop(path, gan.kit, gan.config.steps)
+    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
+        raise ValueError(
+            f"{path}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
+            f"those of the weights {gan.config.steps} and {gan.kit.n_parts}"
+        )
+    return loop
 
 
 def _read_z(path: str, z_dim: int) -> np.ndarray:

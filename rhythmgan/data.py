@@ -126,6 +126,14 @@ def save_words(path: str | os.PathLike[str], words: Words) -> None:
     write_whole(path, buffer.getvalue())
 
 
+def digest(*arrays: np.ndarray) -> str:
+    """A fingerprint of words: what was made of some must not go on with others."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(array.astype("<u2").tobytes())
+    return found.hexdigest()
+
+
 def load_words(path: str | os.PathLike[str]) -> Words:
     """Read a words file, or a text of bars in the text view (``.txt``).
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhythmgan.cli import positive, progress_bar, run_command
+from rhythmgan.cli import own_loop, positive, progress_bar, run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,9 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     steer.add_argument("--percentile", action="store_true", help="the targets are percentiles of real bars, 0-100")
     steer.add_argument("--n", type=positive, default=8, help="bars (%(default)s)")
     steer.add_argument("--calls", type=positive, default=32, help="generator calls of each at most (%(default)s)")
-    steer.add_argument(
-        "--realism", type=float, default=0.25, help="0-1: how much staying real counts against precision (%(default)s)"
-    )
+    steer.add_argument("--realism", type=float, help="0-1: how much staying real counts against precision (0.25)")
     steer.add_argument("--seed", type=int, default=0, help="of the first bar; the next has the next (%(default)s)")
     starts = steer.add_mutually_exclusive_group()
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin all walks at the bar of this seed")
@@ -161,8 +159,6 @@ def _steer(options: argparse.Namespace) -> None:
     from rl_tuner.dump import dump_steered
     from rl_tuner.steering import steer, to_values
 
-    if options.from_midi and Path(options.from_midi).resolve().parent == Path(options.out).resolve():
-        raise ValueError(f"{options.out} holds the loop itself, which could be written over: choose another --out")
     wanted = {name: getattr(options, name) for name in ("density", "syncopation")}
     targets = _targets(options.target)
     for name, value in wanted.items():
@@ -183,10 +179,10 @@ def _steer(options: argparse.Namespace) -> None:
         calls=options.calls,
         seed=options.seed,
         start=start,
-        realism=options.realism,
         agent=load_agent(options.agent),
         gan=gan,
         prior=prior,
+        **({} if options.realism is None else {"realism": options.realism}),
     )
     folder = dump_steered(steered, gan.kit, options.out, bpm=options.bpm, seed=options.seed)
     print(steered.sentence())
@@ -212,15 +208,7 @@ def _start(options: argparse.Namespace, gan: GAN) -> np.ndarray | None:
         return gan.latents([options.from_seed])
     if options.from_midi is None:
         return None
-    from rhythmgan.songs import load_loop
-
-    loop = load_loop(options.from_midi, gan.kit, gan.config.steps)
-    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
-        raise ValueError(
-            f"{options.from_midi}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
-            f"those of the generator {gan.config.steps} and {gan.kit.n_parts}"
-        )
-    return gan.encode(loop, seed=options.seed)
+    return gan.encode(own_loop(options.from_midi, gan, options.out), seed=options.seed)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Words, digest
 from rhythmgan.evaluate import fitting
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, load_gan, save_gan
@@ -60,7 +59,7 @@ def make_judges(words: Words, gan: GAN, out: Path, seed: int = 1, tell: Callable
         raise ValueError("judges need bars of train and of valid songs")
     out = make_folder(out)
     # other songs, other judges: these may have learnt from what is to be judged
-    songs = hashlib.sha256(words.words.tobytes()).hexdigest()[:8]
+    songs = digest(words.words)[:8]
     path = out / f"discriminator-{songs}-{fingerprint(gan.generator)}-{seed}.safetensors"
     if not path.exists():
         tell("training the judges' discriminator")

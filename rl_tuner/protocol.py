@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rhythmgan import metrics
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Words, digest
 from rhythmgan.evaluate import feature_matrix, fitting
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.gan import GAN
@@ -46,7 +46,7 @@ from rl_tuner.rivals import (
     train_actor,
 )
 from rl_tuner.space import TARGETS, values_of
-from rl_tuner.steering import walk
+from rl_tuner.steering import REALISM, walk
 from rl_tuner.walks import Goals, Guide
 
 FEASIBLE = ("pairs", "crossed", "corners")
@@ -174,15 +174,10 @@ def rows_of(guide: Guide, agent: Agent, words: Words, protocol: Protocol) -> lis
 AGENT = "agent, restarted"
 """The row that the lines are drawn for."""
 
-REALISM = 0.25
-"""The weight of discriminator, prior and restraint unless a row says otherwise; what ``steer`` has by default."""
-
 
 def search(guide: Guide, row: Row, targets: Tensor, calls: int, seed: int) -> Found:
     """One row's answers to targets."""
-    n = len(targets)
-    realism, likelihood, restraint = (torch.full((n,), share) for share in (row.realism, row.likelihood, row.restraint))
-    goals = Goals(targets, torch.ones_like(targets), realism, likelihood, restraint, torch.full((n,), calls))
+    goals = Goals.of(targets, calls, realism=row.realism, likelihood=row.likelihood, restraint=row.restraint)
     problem = Problem(guide, targets, calls, seed, goals, row.selects)
     row.search(problem)
     return problem.found()
@@ -240,7 +235,7 @@ def run(
         )
 
     models = [fingerprint(one) for one in (gan, prior, agent, judges.gan, judges.prior)]
-    shelf = _Shelf(folder, [*models, hashlib.sha256(words.words.tobytes()).hexdigest(), asdict(protocol)], tell)
+    shelf = _Shelf(folder, [*models, digest(words.words), asdict(protocol)], tell)
     report: dict[str, Any] = {"protocol": asdict(protocol), "rows": []}
     report["rows"].append(shelf.take("unsteered", None, court.judge_unsteered))
     report["rows"].append(shelf.take("prior, untuned", None, court.judge_prior))
@@ -349,19 +344,20 @@ class _Court:
         self.guide, self.judges, self.protocol = guide, judges, protocol
         self.real, self.song, self.known = real, song, known
         self.values = values.numpy()
+        self.n_answers = len(protocol.seeds) * (protocol.pairs + protocol.crossed)
         self.plain = guide.gan.sample(_POOL, seed=_POOL_SEED)
         self.plain_values = values_of(self.plain, TARGETS, guide.gan.kit).numpy()
 
     def judge_unsteered(self) -> dict[str, Any]:
         """Bars of seeds, against real ones of the same density and syncopation."""
-        n = sum(self.protocol.pairs + self.protocol.crossed for _ in self.protocol.seeds)
+        n = self.n_answers
         return self._compare(self.plain[:n], self.plain_values[:n]) | {
             "norm": [1.0, float(self._norms(self.guide.gan.latents(range(_POOL_SEED, _POOL_SEED + n))).std())]
         }
 
     def judge_prior(self) -> dict[str, Any]:
         """The reward's prior by itself."""
-        n = sum(self.protocol.pairs + self.protocol.crossed for _ in self.protocol.seeds)
+        n = self.n_answers
         bars = self.guide.prior.sample(n, seed=_POOL_SEED)
         return self._compare(bars, values_of(bars, TARGETS, self.guide.gan.kit).numpy())
 
@@ -398,27 +394,22 @@ class _Court:
             "spread": told.get("spread", 0.0),
             "coverage": metrics.prdc(reference, features)["coverage"],
             "copies": metrics.novelty(made, self.known)["copies"],
-            "nats": self._change(self._nats(self.judges.prior), steered, plain),
-            "nats_of_the_reward": self._change(self._nats(self.guide.prior), steered, plain),
-            "logit": self._change(self._logits(self.judges.gan), steered, plain),
-            "logit_of_the_reward": self._change(self._logits(self.guide.gan), steered, plain),
+            "nats": mean_nats(self.judges.prior, steered) - mean_nats(self.judges.prior, plain),
+            "nats_of_the_reward": mean_nats(self.guide.prior, steered) - mean_nats(self.guide.prior, plain),
+            "logit": mean_logit(self.judges.gan, steered) - mean_logit(self.judges.gan, plain),
+            "logit_of_the_reward": mean_logit(self.guide.gan, steered) - mean_logit(self.guide.gan, plain),
         }
 
-    @staticmethod
-    def _change(measure: Callable[[np.ndarray], float], steered: np.ndarray, plain: np.ndarray) -> float:
-        return measure(steered) - measure(plain)
 
-    @staticmethod
-    def _nats(prior: WordLSTM) -> Callable[[np.ndarray], float]:
-        return lambda bars: float(prior.log_prob(bars).mean()) / bars.shape[1]
+def mean_nats(prior: WordLSTM, bars: np.ndarray) -> float:
+    """Mean log p of a step of bars (n, steps, parts) bool under a prior."""
+    return float(prior.log_prob(bars).mean()) / bars.shape[1]
 
-    @staticmethod
-    def _logits(gan: GAN) -> Callable[[np.ndarray], float]:
-        def mean(bars: np.ndarray) -> float:
-            with torch.no_grad():
-                return float(gan.discriminator(torch.from_numpy(bars).float()).mean())
 
-        return mean
+@torch.no_grad()
+def mean_logit(gan: GAN, bars: np.ndarray) -> float:
+    """Mean logit of bars (n, steps, parts) bool by a GAN's discriminator."""
+    return float(gan.discriminator(torch.from_numpy(bars).float()).mean())
 
 
 _POOL = 60_000
@@ -467,13 +458,12 @@ def _leakage(guide: Guide, agent: Agent, values: Tensor, protocol: Protocol) -> 
     targets = families(values, protocol, protocol.seeds[0])["pairs"]
     n = len(targets)
     seeds = np.arange(n, dtype=np.uint64)
-    share, calls = torch.full((n,), REALISM), torch.full((n,), CALLS)
     spreads = values.std(0).numpy()
     found = {"correlation of real bars": _rank_correlation(values[:, 0].numpy(), values[:, 1].numpy())}
     for steered, other in ((0, 1), (1, 0)):
         weights = torch.zeros_like(targets)
         weights[:, steered] = 1
-        goals = Goals(targets, weights, share, share, share, calls)
+        goals = Goals.of(targets, CALLS, weights, REALISM, REALISM, REALISM)
         walked = walk(agent, guide, torch.from_numpy(guide.gan.latents(seeds)), goals, seeds, returns=False)
         moved = np.abs(walked.values[:, other] - walked.path[:, 0, other]).mean() / spreads[other]
         what = f"{TARGETS[steered]} alone"

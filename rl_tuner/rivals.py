@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from rhythmgan.features import density, syncopation
 from rl_tuner import rewards
 from rl_tuner.agent import Agent
-from rl_tuner.walks import Goals, Guide, Walks
+from rl_tuner.space import to_length_of
+from rl_tuner.walks import TERMS, Goals, Guide, Walks
 
 Search = Callable[["Problem"], None]
 
@@ -84,9 +85,7 @@ class Problem:
     ) -> None:
         n = len(targets)
         self.guide, self.targets, self.calls, self.selects = guide, targets, calls, selects
-        nothing = torch.zeros(n)
-        ones = torch.ones_like(targets)
-        self.goals = goals or Goals(targets, ones, nothing, nothing, nothing, torch.full((n,), calls))
+        self.goals = goals or Goals.of(targets, calls)
         self.random = torch.Generator().manual_seed(seed)
         self.open = torch.arange(n)
         self.still = torch.ones(n, dtype=torch.bool)
@@ -94,8 +93,7 @@ class Problem:
         steps, parts = guide.gan.config.steps, guide.gan.kit.n_parts
         no_bars = torch.zeros(n, steps, parts, dtype=torch.bool)
         points = torch.full((n, guide.space.z_dim), torch.nan)
-        names = ("match", "hit", "realism", "likelihood", "score", "effort")
-        terms = {name: torch.full((n,), -1.0) for name in names}
+        terms = {name: torch.full((n,), -1.0) for name in TERMS}
         left = torch.zeros(n, dtype=torch.long)
         self._best = Walks(z=points, bars=no_bars, values=torch.zeros_like(targets), left=left, **terms)
         self._at = torch.full((n,), NEVER)
@@ -259,7 +257,7 @@ def gradient_ascent(problem: Problem) -> None:
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
         t = problem.used
         moved = z - _ASCENT_RATE * (first / (1 - 0.9**t)) / ((second / (1 - 0.99**t)).sqrt() + 1e-8)
-        z = moved * (z.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True))
+        z = moved * to_length_of(z, moved)
 
 
 def _soft_values(guide: Guide, z: Tensor) -> Tensor:
@@ -279,7 +277,7 @@ def linear_directions(problem: Problem) -> None:
         still = problem.still
         z, targets, values = z[still], targets[still], values[still]
         moved = z + (targets - values) @ guide.space.push[0]
-        z = moved * (z.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True))
+        z = moved * to_length_of(z, moved)
 
 
 def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
@@ -340,7 +338,7 @@ class Actor(nn.Module):
     def forward(self, z: Tensor, wanted: Tensor) -> Tensor:
         """z (n, z_dim) N(0, 1) and standardised targets (n, F) → z of the same lengths."""
         moved = z + self.net(torch.cat([z, wanted], 1))
-        return moved * (z.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True))
+        return moved * to_length_of(z, moved)
 
 
 def train_actor(guide: Guide, targets: Tensor, seconds: float, seed: int = 0, nearness: float = 0.1) -> Actor:

@@ -230,7 +230,7 @@ def move(
             way = gain[rows, None] * aim(space, values[rows], targets[rows], first)
             angle = size[rows, None]
             drawn = torch.cos(angle) * tail + torch.sin(angle) * noise[rows, first * width :] + way
-            moved[rows, first * width :] = drawn * _to_length_of(tail, drawn)
+            moved[rows, first * width :] = drawn * to_length_of(tail, drawn)
             effort[rows] = way.square().sum(1) / (2 * torch.sin(angle[:, 0]) ** 2)
     rows = torch.nonzero(direction >= 0)[:, 0]
     if len(rows):
@@ -240,12 +240,12 @@ def move(
         limit = place.abs().clamp(min=_FAR)
         step = (place + size[rows]).clamp(-limit, limit) - place
         stepped = here + step[:, None] * along
-        moved[rows] = stepped * _to_length_of(here, stepped)
+        moved[rows] = stepped * to_length_of(here, stepped)
         effort[rows] = step**2 / (2 * math.sin(_QUIET) ** 2)
     return moved, effort
 
 
-def _to_length_of(before: Tensor, after: Tensor) -> Tensor:
+def to_length_of(before: Tensor, after: Tensor) -> Tensor:
     """What to multiply points by so that they are as long as they were: (n, 1)."""
     return before.norm(dim=1, keepdim=True) / after.norm(dim=1, keepdim=True).clamp(min=1e-9)
 

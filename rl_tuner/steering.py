@@ -16,6 +16,9 @@ from rhythmgan.reference import Reference, load_reference
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.walks import MAX_CALLS, Goals, Guide
 
+REALISM = 0.25
+"""How much it counts that bars stay real, unless told otherwise; chosen on the validation songs."""
+
 MAX_TARGET = 1e6
 """No feature of a bar is larger."""
 
@@ -93,7 +96,7 @@ def steer(
     seed: int = 0,
     start: np.ndarray | None = None,
     weights: Mapping[str, float] | None = None,
-    realism: float = 0.25,
+    realism: float = REALISM,
     agent: Agent | None = None,
     gan: GAN | None = None,
     prior: WordLSTM | None = None,
@@ -149,8 +152,7 @@ def steer(
         z = start[np.arange(n) % len(start)]
     row = torch.tensor([[wanted.get(name, 0.0) for name in features]])
     counts = torch.tensor([[(weights or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]])
-    share = torch.full((n,), float(realism))
-    goals = Goals(row.repeat(n, 1), counts.repeat(n, 1), share, share, share, torch.full((n,), calls))
+    goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), realism, realism, realism)
     return walk(agent, guide, torch.from_numpy(z), goals, seeds, returns=start is not None)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rhythmgan.data import Words
 from rhythmgan.files import make_folder, write_whole
@@ -18,7 +17,7 @@ from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM
 from rl_tuner.agent import AgentConfig, load_agent
-from rl_tuner.protocol import plain
+from rl_tuner.protocol import mean_logit, plain
 from rl_tuner.rivals import Problem, agent_walk
 from rl_tuner.space import TARGETS
 from rl_tuner.training import BUNDLED, Walking, shortened, targets_of, train_agent
@@ -114,19 +113,13 @@ def sweep(
                 "variant": variant.name,
                 "success": {calls: float(found.success(calls).mean()) for calls in (4, 8, 16, CALLS)},
                 "calls": float(np.minimum(found.at, CALLS).mean()),
-                "logit": _logit(gan, found.bars[found.hit]),
+                "logit": mean_logit(gan, found.bars[found.hit]),
             }
         )
         tell(f"{variant.name}: {found.success(CALLS).mean():.3f}")
         write_whole(out / "sweep.json", (json.dumps(plain(rows), indent=1, allow_nan=False) + "\n").encode())
         write_whole(out / "sweep.md", sweep_to_markdown(rows).encode())
     return rows
-
-
-def _logit(gan: GAN, bars: np.ndarray) -> float:
-    with torch.no_grad():
-        logits: Tensor = gan.discriminator(torch.from_numpy(bars).float())
-    return float(logits.mean()) if len(bars) else float("nan")
 
 
 def sweep_to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -24,6 +24,9 @@ _QUIETLY = 0.2
 _LONG = 64.0
 """From so many calls left on an observation does not tell them apart."""
 
+TERMS = ("match", "hit", "realism", "likelihood", "score", "effort")
+"""What is known of a walk's bar and of the move to it, by name; see ``Walks``."""
+
 Rows = TypeVar("Rows", bound="_Rows")
 
 
@@ -68,6 +71,21 @@ class Goals(_Rows):
     restraint: Tensor
     calls: Tensor
 
+    @staticmethod
+    def of(
+        targets: Tensor,
+        calls: int,
+        weights: Tensor | None = None,
+        realism: float = 0.0,
+        likelihood: float = 0.0,
+        restraint: float = 0.0,
+    ) -> Goals:
+        """Goals that are alike but for their targets (n, F) and weights (n, F), which are 1 by default."""
+        n = len(targets)
+        weights = torch.ones_like(targets) if weights is None else weights
+        shares = [torch.full((n,), float(share)) for share in (realism, likelihood, restraint)]
+        return Goals(targets, weights, shares[0], shares[1], shares[2], torch.full((n,), calls))
+
 
 @dataclass
 class Walks(_Rows):
@@ -96,7 +114,7 @@ class Walks(_Rows):
 
     def terms(self) -> dict[str, Tensor]:
         """The terms by name, each (n,)."""
-        return {name: getattr(self, name) for name in ("match", "hit", "realism", "likelihood", "score", "effort")}
+        return {name: getattr(self, name) for name in TERMS}
 
 
 def observation_dim(z_dim: int, n_features: int) -> int:
@@ -163,9 +181,7 @@ class Guide:
             _QUIETLY * walks.z,
             _QUIETLY * (walks.bars.flatten(1) * 2.0 - 1),
             space.standardised(walks.values),
-            space.standardised(wanted),
-            torch.tanh(gap / 3),
-            gap / 10,
+            *self._ahead(wanted, gap),
             goals.weights,
             torch.stack([walks.match, walks.hit, walks.realism, walks.likelihood], 1),
             torch.stack([goals.realism, goals.likelihood, goals.restraint], 1),
@@ -202,9 +218,7 @@ class Guide:
         seen = torch.cat(
             [
                 observations[..., : first + n_features],
-                space.standardised(targets),
-                torch.tanh(gap / 3),
-                gap / 10,
+                *self._ahead(targets, gap),
                 weights.view_as(gap),
                 torch.stack([match, hit] + 5 * [nothing], 1).view(n, k, 7),
                 observations[..., -2:],
@@ -213,6 +227,10 @@ class Guide:
         ).clamp(-BOUND, BOUND)
         match = match.view(n, k)
         return seen, match[:, 1:] - match[:, :-1]
+
+    def _ahead(self, targets: Tensor, gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen of the targets and of the gaps to them, in units."""
+        return self.space.standardised(targets), torch.tanh(gap / 3), gap / 10
 
     def _wanted(self, walks: Walks, goals: Goals) -> Tensor:
         """The targets; of a feature that is skipped, its value as it is."""

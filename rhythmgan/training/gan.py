@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from rhythmgan.augment import apply_views, draw_views, view_rates
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Words, digest
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
@@ -27,7 +27,6 @@ from rhythmgan.training.run import (
     check_fits,
     check_recipe,
     cosine_fall,
-    digest,
     move_average,
     set_rate,
     step_seed,

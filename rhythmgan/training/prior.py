@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from rhythmgan.augment import apply_views, draw_views
 from rhythmgan.bars import bars_to_words, words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Words, digest
 from rhythmgan.files import make_folder
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
 from rhythmgan.training.run import (
@@ -28,7 +28,6 @@ from rhythmgan.training.run import (
     check_fits,
     check_recipe,
     cosine_fall,
-    digest,
     move_average,
     set_rate,
     step_seed,

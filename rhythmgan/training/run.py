@@ -134,14 +134,6 @@ def check_fits(words: Words, kit: str, steps: int) -> None:
         raise ValueError("there is nothing to train on: no song of the data falls into this split")
 
 
-def digest(*arrays: np.ndarray) -> str:
-    """A fingerprint of words: a run must not go on with other data."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(array.astype("<u2").tobytes())
-    return found.hexdigest()
-
-
 def step_seed(*numbers: int) -> int:
     """A seed for what is drawn at a step: of the run's seed, the step and the process alone."""
     key = " ".join(map(str, numbers)).encode()
