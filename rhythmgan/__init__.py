@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rhythmgan.phrasing import phrases
     from rhythmgan.reference import load_reference
     from rhythmgan.songs import prepare
+    from rhythmgan.sound import render, write_wav
 
 __version__ = "0.1.0"
 
@@ -37,8 +38,10 @@ __all__ = [
     "phrases",
     "prepare",
     "read_midi",
+    "render",
     "syncopation",
     "write_midi",
+    "write_wav",
 ]
 
 _ROOMS = {
@@ -52,6 +55,7 @@ _ROOMS = {
     "phrasing": ("phrases",),
     "reference": ("load_reference",),
     "songs": ("prepare",),
+    "sound": ("render", "write_wav"),
 }
 
 

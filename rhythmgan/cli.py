@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="of the first bar; the next has the next seed (%(default)s)"
     )
     sample.add_argument("--out", default="samples", metavar="DIR", help="(%(default)s)")
-    sample.add_argument("--format", default="midi", help="some of midi,npz,text,png (%(default)s)")
+    sample.add_argument("--format", default="midi", help="some of midi,wav,npz,text,png (%(default)s)")
     sample.add_argument(
         "--bars", type=int, default=1, help="bars in a phrase: the seed's, and what may follow it (%(default)s)"
     )
@@ -121,7 +121,14 @@ def _parser() -> argparse.ArgumentParser:
         "--prior", metavar="FILE", help="weights of the prior that picks a phrase's bars (the bundled one)"
     )
     sample.add_argument("--temperature", type=float, default=1.0, help="over 0; less is more ordinary (%(default)s)")
-    _add_output_options(sample)
+    sample.add_argument(
+        "--swing",
+        type=float,
+        default=0.5,
+        help="of the MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is straight, "
+        ".667 a shuffle (%(default)s)",
+    )
+    _add_output_options(sample, "MIDI and WAV files")
 
     path = commands.add_parser(
         "interpolate", help="the bars between seeds", description="Walk through latent space from seed to seed."
@@ -197,8 +204,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bpm", type=float, default=120.0, help="tempo of the MIDI files (%(default)s)")
+def _add_output_options(parser: argparse.ArgumentParser, timed: str = "MIDI files") -> None:
+    parser.add_argument("--bpm", type=float, default=120.0, help=f"tempo of the {timed} (%(default)s)")
     parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
     parser.add_argument(
         "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
@@ -378,6 +385,7 @@ def _sample(options: argparse.Namespace) -> None:
         bpm=options.bpm,
         kit=kit_named(options.kit) if options.kit else gan.kit,
         prior=load_prior(options.prior) if options.bars > 1 else None,
+        swing=options.swing,
     )
     with progress_bar("bar") as tell:
         paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)

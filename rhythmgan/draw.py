@@ -33,8 +33,9 @@ _HUES = {
 }
 
 
-def _hue(part: str) -> tuple[int, int, int]:
-    return next((hue for family, hue in _HUES.items() if family in part), (96, 96, 104))
+def hue(part: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0-255, that a part of this name is drawn in."""
+    return next((colour for family, colour in _HUES.items() if family in part), (96, 96, 104))
 
 
 def bar_to_text(bar: np.ndarray, kit: Kit) -> str:
@@ -88,8 +89,8 @@ def bars_to_image(
                 x = left + step * _CELL
                 colour = _BEAT if step % (steps // BEATS) == 0 else _FAINT
                 if bar[step, part]:
-                    hue = np.array(_hue(name))
-                    colour = tuple((255 - (255 - hue) * shade[step]).astype(int).tolist())
+                    ink = np.array(hue(name))
+                    colour = tuple((255 - (255 - ink) * shade[step]).astype(int).tolist())
                 pen.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=colour)
     return np.asarray(sheet)
 

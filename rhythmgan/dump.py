@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import re
 import shutil
@@ -21,15 +20,17 @@ from rhythmgan.bars import bars_to_words, fold_bars, words_to_text
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
 from rhythmgan.kit import Kit
-from rhythmgan.latent import Mode, check_seed, interpolate, turn
+from rhythmgan.latent import Mode, check_seed, interpolate
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM
 from rhythmgan.paths import even_path
 from rhythmgan.phrasing import phrases
+from rhythmgan.sound import write_wav_files
+from rhythmgan.variation import vary
 
-FORMATS = ("midi", "npz", "text", "png")
+FORMATS = ("midi", "wav", "npz", "text", "png")
 
 OPTIONS = "sample.json"
 """In every folder of samples: the options that made its files."""
@@ -50,9 +51,10 @@ class Samples:
         seed: of the first bar or phrase; the next has the next seed.
         bars: bars in a phrase; 1 for single bars.
         temperature: standard deviation of z.
-        bpm: tempo of the MIDI files.
+        bpm: tempo of the MIDI and WAV files.
         kit: what the bars are folded into; that of the GAN, or a smaller one.
         prior: picks the bars of a phrase; needed where ``bars`` is over 1.
+        swing: of the MIDI and WAV files, .5 (straight) to .7; see ``grid.step_beats``.
     """
 
     seed: int
@@ -61,11 +63,17 @@ class Samples:
     bpm: float
     kit: Kit
     prior: WordLSTM | None = None
+    swing: float = 0.5
 
 
 def midi_name(seed: int) -> str:
-    """The file of a seed's bar or phrase."""
+    """The MIDI file of a seed's bar or phrase."""
     return f"seed-{seed:06d}.mid"
+
+
+def wav_name(seed: int) -> str:
+    """The WAV file of a seed's bar or phrase."""
+    return f"seed-{seed:06d}.wav"
 
 
 def dump_samples(
@@ -78,7 +86,7 @@ def dump_samples(
 ) -> list[Path]:
     """Write n bars or phrases into a folder; files of an earlier, interrupted call are kept as they are.
 
-    ``midi`` is a file for each seed. The others are one file, named by its first and last seed:
+    ``midi`` and ``wav`` are a file for each seed. The others are one file, named by its first and last seed:
     ``npz`` with ``bars`` (rows, steps, parts) bool, ``z`` (rows, z_dim) and ``seed`` (rows,), the bars
     of a phrase in rows one after the other; ``text`` in the text view; ``png`` a picture of the first
     64 bars.
@@ -92,7 +100,7 @@ def dump_samples(
         progress: called with (done, in all, format) after every chunk.
 
     Returns:
-        For each format the path of its file; of the MIDI files the first.
+        For each format the path of its file; of the MIDI and of the WAV files the first.
 
     Raises:
         ValueError: n, an option or a format is out of range, or ``out`` holds samples of other options.
@@ -110,7 +118,7 @@ def dump_samples(
     if samples.bars > 1 and samples.prior is None:
         raise ValueError("phrases need a prior, to say which bar may follow which")
     # everything that a call can get wrong is wrong on the first bar, before anything is written
-    midi_bytes(_draw(gan, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm)
+    midi_bytes(_draw(gan, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm, swing=samples.swing)
     folder = make_folder(out)
     sweep_parts(folder)
     _check_options(folder, gan, samples)
@@ -128,9 +136,10 @@ def _write(
             if progress:
                 progress(seeds[-1] + 1 - samples.seed, n, name)
 
-    if name == "midi":
-        _write_midi(folder, gan, samples, chunks())
-        return folder / midi_name(samples.seed)
+    if name in _FILES_OF_SEEDS:
+        _, name_of = _FILES_OF_SEEDS[name]
+        _write_of_seeds(folder, gan, samples, chunks(), name)
+        return folder / name_of(samples.seed)
     write, suffix = _WHOLE_FILES[name]
     path = folder / f"seeds-{samples.seed:06d}-{samples.seed + n - 1:06d}.{suffix}"
     if not path.exists():
@@ -145,14 +154,19 @@ def _chunks(samples: Samples, n: int) -> Iterator[range]:
         yield range(start, min(start + size, samples.seed + n))
 
 
-def _write_midi(folder: Path, gan: GAN, samples: Samples, chunks: Iterator[range]) -> None:
+_FILES_OF_SEEDS = {"midi": (write_midi_files, midi_name), "wav": (write_wav_files, wav_name)}
+
+
+def _write_of_seeds(folder: Path, gan: GAN, samples: Samples, chunks: Iterator[range], name: str) -> None:
     """A file for each seed that has none yet."""
+    write, name_of = _FILES_OF_SEEDS[name]
     here = {entry.name for entry in os.scandir(folder)}
     for seeds in chunks:
-        missing = [seed for seed in seeds if midi_name(seed) not in here]
+        missing = [seed for seed in seeds if name_of(seed) not in here]
         if missing:
-            names = [midi_name(seed) for seed in missing]
-            write_midi_files(folder, names, _draw(gan, samples, missing)[0], samples.kit, bpm=samples.bpm)
+            bars = _draw(gan, samples, missing)[0]
+            names = [name_of(seed) for seed in missing]
+            write(folder, names, bars, samples.kit, bpm=samples.bpm, swing=samples.swing)
 
 
 def _write_text(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
@@ -283,8 +297,7 @@ def dump_variations(
 ) -> np.ndarray:
     """Write a loop and variations of it: a MIDI file each, arrays and a picture.
 
-    The loop's latent points are turned towards those of seeds, in each variation all bars towards the same one. One
-    that is still the loop is turned on by as much again, until it is not.
+    See ``variation.vary``.
 
     Args:
         gan: the generator.
@@ -308,20 +321,11 @@ def dump_variations(
         raise ValueError(f"1 to {_MOST_FRAMES} variations are made, not {n}")
     if not 1 <= len(loop) <= _MOST_BARS:
         raise ValueError(f"a loop has 1 to {_MOST_BARS} bars, not {len(loop)}")
-    if not 0 < amount <= 1:
-        raise ValueError(f"the amount lies over 0 and up to 1, not at {amount}")
     check_seed(seed)
     check_seed(seed + n - 1)
     kit = kit or gan.kit
-    own = gan.encode(loop)
-    z = np.stack([own] * (n + 1))
-    made = np.stack([loop] * (n + 1))
-    for further in range(1, math.ceil(1 / amount) + 1):
-        angle = min(further * amount, 1) * math.pi / 2
-        same = np.flatnonzero((made == loop).all((1, 2, 3)))[1:]
-        for i in same:
-            z[i] = turn(own, gan.latents([seed + int(i) - 1]), angle)
-        made[same] = gan.decode(z[same].reshape(-1, z.shape[2])).reshape(len(same), *loop.shape)
+    varied, points = vary(gan, loop, range(seed, seed + n), amount)
+    made, z = np.concatenate([loop[None], varied]), np.concatenate([gan.encode(loop)[None], points])
     bars = fold_bars(made, gan.kit, kit)
     names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
     midi_bytes(bars[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
@@ -354,6 +358,7 @@ def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
         "bars": samples.bars,
         "temperature": samples.temperature,
         "bpm": samples.bpm,
+        "swing": samples.swing,
         "kit": samples.kit.name,
         "weights": fingerprint(gan.generator),
         "prior": fingerprint(samples.prior) if samples.prior and samples.bars > 1 else None,

@@ -14,6 +14,9 @@ FOUR_FOUR = {(4, 4), (2, 2)}
 """Metres whose bar is four quarter notes in two or four beats: cut time is 4/4 counted in halves."""
 
 
+MOST_SWING = 0.7
+"""Where a swung sixteenth lies at the latest: read back on 16 steps, it is still the step it was."""
+
 MAX_BARS = 1 << 20
 """Bars of a song: what a damaged file puts behind them is left out."""
 
@@ -68,6 +71,32 @@ class Cut:
     n_empty: int
     n_other_metre: int
     n_outside_kit: int
+
+
+def step_beats(steps: int, swing: float = 0.5) -> np.ndarray:
+    """Where a bar's steps begin, with the second of each two sixteenths delayed.
+
+    Args:
+        steps: the grid.
+        swing: where the second sixteenth of an eighth lies in it, .5 (straight) to .7; .667 is a triplet shuffle.
+            The steps of a 32-step grid stay halfway between the sixteenths around them.
+
+    Returns:
+        (steps + 1,) float64 beats from the bar line, the last one the next bar line. ``cut`` finds the same steps
+        again; on 32 steps only up to .62, as a second sixteenth that is later is nearer to the step after it.
+
+    Raises:
+        ValueError: the swing is out of range, or the grid is one of triplets, which have no sixteenths to swing.
+    """
+    straight = np.arange(steps + 1) * (BEATS / check_steps(steps))
+    if not 0.5 <= swing <= MOST_SWING:
+        raise ValueError(f"swing lies between 0.5 (straight) and {MOST_SWING}, not at {swing}")
+    if swing == 0.5:
+        return straight
+    if steps % 3 == 0:
+        raise ValueError(f"a bar of {steps} steps has no sixteenths to swing: its swing is .5, not {swing}")
+    eighth, within = np.divmod(straight * 2, 1)
+    return (eighth + np.interp(within, (0, 0.5, 1), (0, swing, 1))) / 2
 
 
 def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:

@@ -100,7 +100,7 @@ GM9 = Kit(
             "mid tom",
             47,
             (45, 47),
-            r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)",
+            _MID_TOM_NAMES,
             "mid",
         ),
         Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)", "mid"),

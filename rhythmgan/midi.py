@@ -14,7 +14,7 @@ import symusic
 
 from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.files import write_whole
-from rhythmgan.grid import Hits, Metre, NoBars
+from rhythmgan.grid import Hits, Metre, NoBars, step_beats
 from rhythmgan.kit import GM9, KITS, Kit
 
 TICKS_PER_BEAT = 480
@@ -48,32 +48,52 @@ def accents(steps: int) -> np.ndarray:
     return velocities
 
 
-def midi_bytes(bars: np.ndarray, kit: Kit = GM9, *, bpm: float = 120.0, velocities: np.ndarray | None = None) -> bytes:
-    """A bar, or a loop of several, as a Standard MIDI File of one track.
-
-    The drums are on channel 10, one note per onset, half a step long. Tempo and 4/4 are written,
-    and the track ends exactly with its last bar, so that a loop loops.
-
-    Args:
-        bars: (steps, parts) or (n, steps, parts) bool.
-        kit: what the parts are; each part's ``pitch`` goes out.
-        bpm: quarter notes a minute, 4 to 1000.
-        velocities: 1-127 for each cell, of a shape that broadcasts to ``bars``; ``accents`` by default.
+def as_loop(bars: np.ndarray) -> np.ndarray:
+    """A bar (steps, parts), or a loop of several, as a loop (n, steps, parts) bool.
 
     Raises:
-        ValueError: the shape does not fit the kit or a grid, or a velocity or the tempo is out of range.
+        ValueError: another number of axes.
     """
     bars = np.asarray(bars, bool)
     if bars.ndim == 2:
         bars = bars[None]
     if bars.ndim != 3:
         raise ValueError(f"expected a bar (steps, parts) or a loop (n, steps, parts); got {bars.shape}")
-    return next(_encode(bars[None], kit, bpm, velocities))
+    return bars
 
 
-def _encode(loops: np.ndarray, kit: Kit, bpm: float, velocities: np.ndarray | None) -> Iterator[bytes]:
-    """The files of loops (files, n, steps, parts), what is common to them computed once."""
-    n_files, n_bars, steps, n_parts = loops.shape
+def as_loops(bars: np.ndarray, n: int) -> np.ndarray:
+    """n bars (n, steps, parts), or n loops, as loops (n, loop, steps, parts) bool.
+
+    Raises:
+        ValueError: another number of them, or of axes.
+    """
+    loops = np.asarray(bars, bool)
+    if loops.ndim == 3:
+        loops = loops[:, None]
+    if loops.ndim != 4 or len(loops) != n:
+        raise ValueError(f"expected {n} bars or loops, one for each name; got {np.shape(bars)}")
+    return loops
+
+
+def find_hits(
+    loops: np.ndarray, kit: Kit, bpm: float, velocities: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The onsets of loops (files, n, steps, parts) bool, in order: what every way out begins with.
+
+    Args:
+        loops: the cells, n at least 1.
+        kit: what the parts are.
+        bpm: quarter notes a minute, 4 to 1000.
+        velocities: 1-127 for each cell, of a shape that broadcasts to ``loops``; ``accents`` where None.
+
+    Returns:
+        File, bar, step, part and velocity of each onset, (hits,) each.
+
+    Raises:
+        ValueError: the shape does not fit the kit or a grid, or a velocity or the tempo is out of range.
+    """
+    _, n_bars, steps, n_parts = loops.shape
     if n_parts != kit.n_parts or not n_bars:
         raise ValueError(
             f"expected bars (n, steps, {kit.n_parts}) for kit {kit.name}, n at least 1; got {loops.shape[1:]}"
@@ -85,10 +105,44 @@ def _encode(loops: np.ndarray, kit: Kit, bpm: float, velocities: np.ndarray | No
     level = levels[file, bar, step, part]
     if level.size and not (level.min() >= 1 and level.max() <= 127):
         raise ValueError(f"velocities lie in 1 … 127; found {level.min()} … {level.max()}")
-    ticks_per_step = TICKS_PER_BEAT * BEATS // steps
-    end = n_bars * BEATS * TICKS_PER_BEAT
-    tick = ((bar * steps + step) * ticks_per_step).astype(np.int32)
-    duration = np.full(len(tick), ticks_per_step // 2, np.int32)
+    return file, bar, step, part, level
+
+
+def midi_bytes(
+    bars: np.ndarray,
+    kit: Kit = GM9,
+    *,
+    bpm: float = 120.0,
+    swing: float = 0.5,
+    velocities: np.ndarray | None = None,
+) -> bytes:
+    """A bar, or a loop of several, as a Standard MIDI File of one track.
+
+    The drums are on channel 10, one note per onset, half a step long. Tempo and 4/4 are written,
+    and the track ends exactly with its last bar, so that a loop loops.
+
+    Args:
+        bars: (steps, parts) or (n, steps, parts) bool.
+        kit: what the parts are; each part's ``pitch`` goes out.
+        bpm: quarter notes a minute, 4 to 1000.
+        swing: .5 (straight) to .7, see ``grid.step_beats``; a step's place is rounded to a tick.
+        velocities: 1-127 for each cell, of a shape that broadcasts to ``bars``; ``accents`` by default.
+
+    Raises:
+        ValueError: the shape does not fit the kit or a grid, or a velocity, the tempo or the swing is out of range.
+    """
+    return next(_encode(as_loop(bars)[None], kit, bpm, swing, velocities))
+
+
+def _encode(loops: np.ndarray, kit: Kit, bpm: float, swing: float, velocities: np.ndarray | None) -> Iterator[bytes]:
+    """The files of loops (files, n, steps, parts), what is common to them computed once."""
+    n_files, n_bars, steps, _ = loops.shape
+    file, bar, step, part, level = find_hits(loops, kit, bpm, velocities)
+    ticks_per_bar = BEATS * TICKS_PER_BEAT
+    end = n_bars * ticks_per_bar
+    tick_of_step = np.rint(step_beats(steps, swing) * TICKS_PER_BEAT).astype(np.int32)
+    tick = (bar * ticks_per_bar).astype(np.int32) + tick_of_step[step]
+    duration = np.full(len(tick), ticks_per_bar // steps // 2, np.int32)
     pitch = kit.pitches[part].astype(np.int8)
     level = level.astype(np.int8)
     tempo, metre = symusic.Tempo(0, bpm), symusic.TimeSignature(0, 4, 4)
@@ -129,10 +183,11 @@ def write_midi(
     kit: Kit = GM9,
     *,
     bpm: float = 120.0,
+    swing: float = 0.5,
     velocities: np.ndarray | None = None,
 ) -> None:
     """Write a bar (steps, parts) or a loop of bars (n, steps, parts) as one MIDI file; see ``midi_bytes``."""
-    write_whole(path, midi_bytes(bars, kit, bpm=bpm, velocities=velocities))
+    write_whole(path, midi_bytes(bars, kit, bpm=bpm, swing=swing, velocities=velocities))
 
 
 def write_midi_files(
@@ -142,6 +197,7 @@ def write_midi_files(
     kit: Kit = GM9,
     *,
     bpm: float = 120.0,
+    swing: float = 0.5,
 ) -> None:
     """Write one file per bar, or per loop: ``bars[i]`` as ``folder / names[i]``.
 
@@ -151,13 +207,9 @@ def write_midi_files(
         bars: (n, steps, parts) bool for a bar a file, or (n, loop, steps, parts).
         kit: what the parts are.
         bpm: quarter notes a minute.
+        swing: .5 (straight) to .7, see ``midi_bytes``.
     """
-    loops = np.asarray(bars, bool)
-    if loops.ndim == 3:
-        loops = loops[:, None]
-    if loops.ndim != 4 or len(loops) != len(names):
-        raise ValueError(f"expected {len(names)} bars or loops, one for each name; got {np.shape(bars)}")
-    for name, data in zip(names, _encode(loops, kit, bpm, None), strict=True):
+    for name, data in zip(names, _encode(as_loops(bars, len(names)), kit, bpm, swing, None), strict=True):
         write_whole(os.path.join(folder, name), data)
 
 

@@ -262,7 +262,7 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--seed=-1"), "whole numbers from 0"),
         (("sample", "--temperature", "nan"), "temperature"),
         (("sample", "--bpm", 0), "tempo"),
-        (("sample", "--format", "wav"), "midi, npz, text, png"),
+        (("sample", "--format", "mp3"), "midi, wav, npz, text, png"),
         (("sample", "--kit", "tr808"), "gm9, rythmgan7, jaki5"),
         (("sample", "--weights", "missing.safetensors"), "missing.safetensors: No such file"),
         (("sample", "--bars", 2, "--prior", "missing.safetensors"), "missing.safetensors: No such file"),

@@ -197,7 +197,7 @@ def test_same_samples_same_bytes(gan, prior, tmp_path, bars):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("changes", [{"temperature": 0.5}, {"bpm": 100.0}, {"bars": 2}, {"kit": JAKI5}])
+@pytest.mark.parametrize("changes", [{"temperature": 0.5}, {"bpm": 100.0}, {"swing": 0.6}, {"bars": 2}, {"kit": JAKI5}])
 def test_other_options_are_not_mixed_in(gan, prior, tmp_path, changes):
     dump_samples(gan, 2, _samples(prior=prior), tmp_path)
     with pytest.raises(ValueError, match=rf"with {next(iter(changes))} .*choose another folder"):
@@ -236,8 +236,9 @@ def test_a_broken_note_of_options_is_not_trusted(gan, tmp_path):
         (2, {"seed": 2**63 - 1}, ("midi",), "whole numbers"),
         (1, {"bpm": 0.0}, ("midi",), "tempo"),
         (1, {"bpm": float("nan")}, ("midi",), "tempo"),
+        (1, {"swing": 0.71}, ("wav",), "swing"),
         (1, {"temperature": -1.0}, ("midi",), "temperature"),
-        (1, {}, ("wav",), "wav"),
+        (1, {}, ("mp3",), "mp3"),
         (1, {}, (), "format"),
     ],
 )

@@ -17,12 +17,12 @@ LAYERS = (
     {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.latent"},
     {"rhythmgan.grid", "rhythmgan.features", "rhythmgan.augment"},
     {"rhythmgan.midi", "rhythmgan.lpd"},
-    {"rhythmgan.draw", "rhythmgan.reference"},
+    {"rhythmgan.draw", "rhythmgan.reference", "rhythmgan.sound"},
     {"rhythmgan.metrics", "rhythmgan.data"},
     {"rhythmgan.songs", "rhythmgan.baselines"},
     {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.weights"},
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
-    {"rhythmgan.paths", "rhythmgan.phrasing"},
+    {"rhythmgan.paths", "rhythmgan.phrasing", "rhythmgan.variation"},
     {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training", "rhythmgan.training.run"},
     {"rhythmgan.training.gan", "rhythmgan.training.prior"},
     {"rhythmgan"},  # the names of the package itself
@@ -172,7 +172,7 @@ def _loaded_by(*modules):
 
 
 def test_reading_does_not_wait_for_torch():
-    loaded = _loaded_by("rhythmgan", "rhythmgan.midi", "rhythmgan.data")
+    loaded = _loaded_by("rhythmgan", "rhythmgan.midi", "rhythmgan.data", "rhythmgan.sound")
     assert {"rhythmgan", "numpy", "symusic"} <= loaded
     slow = {"torch", "pytorch_lightning", "lightning", "pypianoroll", "pretty_midi", "matplotlib", "scipy", "sklearn"}
     assert not loaded & slow

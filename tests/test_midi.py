@@ -197,6 +197,64 @@ def test_written_bars_are_read_back(tmp_path, kit, steps):
     assert (found.n_empty, found.n_other_metre, found.n_outside_kit) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("steps", "swing", "cells", "ticks"),
+    [
+        (16, 0.5, [0, 1, 6, 15], [0, 120, 720, 1800]),
+        (16, 2 / 3, [0, 1, 6, 15], [0, 160, 720, 1840]),  # a third of a beat, as a triplet's
+        (16, 0.56, [3, 9], [374, 1094]),  # .56 · 240 = 134.4
+        (16, 0.7, [1, 2, 15], [168, 240, 1848]),
+        (32, 0.6, [1, 2, 3, 4, 31], [72, 144, 192, 240, 1872]),
+        (32, 0.55, [1, 3], [66, 186]),
+    ],
+)
+def test_swung_ticks_by_hand(steps, swing, cells, ticks):
+    bar = np.zeros((steps, 9), bool)
+    bar[cells, 2] = True
+    _, events = _walk(midi_bytes(np.stack([bar, bar]), swing=swing))
+    ons = [tick for tick, message in events if message.type == "note_on" and message.velocity]
+    offs = [tick for tick, m in events if m.type == "note_off" or (m.type == "note_on" and not m.velocity)]
+    assert ons == [*ticks, *(1920 + tick for tick in ticks)]
+    assert offs == [tick + 960 // steps for tick in ons]
+    assert events[-1][0] == 2 * 1920
+
+
+@every_kit
+@given(swing=st.floats(0.5, 0.7), n=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_swung_bars_are_read_back(tmp_path_factory, kit, swing, n, seed):
+    """On 16 steps up to the most swing there is, on 32 as long as no step is nearer to the next one."""
+    folder = tmp_path_factory.mktemp("swing")
+    for steps, most in ((16, 0.7), (32, 0.62)):
+        bars = _bars(n, steps, kit, seed, density=0.3)
+        write_midi(folder / "one.mid", bars, kit, swing=min(swing, most))
+        write_midi_files(folder, ["many.mid"], bars[None], kit, swing=min(swing, most))
+        assert (folder / "one.mid").read_bytes() == (folder / "many.mid").read_bytes()
+        found = cut(read_midi(folder / "one.mid"), kit, steps)
+        np.testing.assert_array_equal(found.bars, bars[found.index])
+        assert found.bars.sum() == bars.sum()
+
+
+@pytest.mark.parametrize(
+    ("steps", "swing", "says"),
+    [
+        (16, 0.49, r"swing lies between 0\.5 \(straight\) and 0\.7, not at 0\.49"),
+        (16, 0.701, "swing lies between"),
+        (32, float("nan"), "swing lies between"),
+        (12, 0.6, "12 steps has no sixteenths to swing"),
+        (24, 0.6, "24 steps"),
+        (48, 0.6, "48 steps"),
+    ],
+)
+def test_swing_that_cannot_be(tmp_path, steps, swing, says):
+    bars = _bars(1, steps)
+    with pytest.raises(ValueError, match=says):
+        midi_bytes(bars, swing=swing)
+    with pytest.raises(ValueError, match=says):
+        write_midi_files(tmp_path, ["a.mid"], bars, swing=swing)
+    assert not list(tmp_path.iterdir())
+    assert midi_bytes(bars, swing=0.5) == midi_bytes(bars)
+
+
 def test_velocities_of_every_shape():
     bars = np.zeros((2, 16, 9), bool)
     bars[0, 0, 0] = bars[1, 4, 1] = bars[1, 4, 2] = True

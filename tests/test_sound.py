@@ -1,0 +1,654 @@
+"""The drum kit and what it plays: places counted by hand, a mix added up apart, and WAV files as others read them."""
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.io import wavfile
+
+import rhythmgan
+from rhythmgan import sound
+from rhythmgan.bars import STEPS, words_to_bars
+from rhythmgan.data import load_patterns
+from rhythmgan.grid import cut
+from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7, Kit, Part
+from rhythmgan.midi import read_midi
+from rhythmgan.sound import RATE, one_shots, render, step_times, velocity_to_gain, wav_bytes, write_wav, write_wav_files
+
+every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
+every_grid = pytest.mark.parametrize("steps", STEPS)
+every_part = pytest.mark.parametrize(("kit", "part"), [(kit, part) for kit in KITS.values() for part in kit.names])
+
+KICK, SNARE, CLOSED, OPEN, LOW_TOM, MID_TOM, HIGH_TOM, RIDE, CRASH = range(9)
+
+
+def _bar(*cells, steps=16, n_parts=9):
+    bar = np.zeros((steps, n_parts), bool)
+    for step, part in cells:
+        bar[step, part] = True
+    return bar
+
+
+def _shot(kit, part):
+    """A part's one-shot, as doubles."""
+    return one_shots(kit)[kit.names.index(part) if isinstance(part, str) else part].astype(float)
+
+
+def _spectrum(mono):
+    """Frequencies in Hz, and the power of each."""
+    return np.fft.rfftfreq(len(mono), 1 / RATE), np.abs(np.fft.rfft(mono)) ** 2
+
+
+def _centroid(shot):
+    hz, power = _spectrum(shot.mean(1))
+    return (hz * power).sum() / power.sum()
+
+
+def _t60(shot):
+    """Seconds to lose 60 dB, from where 5 and 25 dB of the energy that is left are lost (ISO 3382)."""
+    left = np.cumsum((shot**2).sum(1)[::-1])[::-1]
+    left = left / left[0]
+    return 3 * (np.argmax(left < 10**-2.5) - np.argmax(left < 10**-0.5)) / RATE
+
+
+def _loudness(shot, seconds=0.05):
+    """The loudest 50 ms in dB, weighted as the ear does (curve A of IEC 61672, +2 dB at 1 kHz included)."""
+    hz = np.fft.rfftfreq(len(shot), 1 / RATE)[:, None]
+    f2 = hz**2
+    gain = 12194**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194**2))
+    heard = np.fft.irfft(np.fft.rfft(shot, axis=0) * gain * 10**0.1, len(shot), axis=0)
+    n = round(seconds * RATE)
+    return 10 * np.log10(max((heard[i : i + n] ** 2).mean() for i in range(0, len(heard) - n, n // 4)))
+
+
+# -- the kit -------------------------------------------------------------------------------------
+
+
+@every_kit
+def test_a_sound_for_every_part(kit):
+    shots = one_shots(kit)
+    assert len(shots) == kit.n_parts
+    assert one_shots(kit) is shots
+    for shot in shots:
+        assert shot.dtype == np.float32
+        assert shot.ndim == 2
+        assert shot.shape[1] == 2
+        assert np.isfinite(shot).all()
+        assert not shot.flags.writeable
+        assert 0.15 < np.abs(shot).max() < 0.7
+        assert abs(shot.mean()) < 2e-3
+    assert sum(map(len, one_shots(GM9))) <= 6 * RATE
+
+
+@every_part
+def test_every_sound_begins_at_once_and_ends_on_zero(kit, part):
+    shot = _shot(kit, part)
+    peak = np.abs(shot).max()
+    assert np.abs(shot[: RATE // 500]).max() > 0.3 * peak  # within 2 ms
+    assert np.abs(shot[0]).max() < 0.05 * peak
+    assert (shot[-1] == 0).all()
+    assert np.abs(shot[-10:]).max() < 1e-4 * peak
+    # no click on the way out: the last tenth is quieter than what is before it, sample for sample
+    tail = np.abs(np.diff(shot[-len(shot) // 10 :], axis=0)).max()
+    assert tail < 0.02 * np.abs(np.diff(shot, axis=0)).max()
+
+
+@pytest.mark.parametrize(
+    ("part", "hz", "t60"),
+    [
+        ("kick", (48, 62), (0.3, 0.6)),
+        ("snare", (170, 230), (0.15, 0.4)),
+        ("low tom", (75, 105), (0.4, 0.9)),
+        ("mid tom", (100, 135), (0.4, 0.9)),
+        ("high tom", (140, 185), (0.4, 0.9)),
+    ],
+)
+def test_drums_are_tuned(part, hz, t60):
+    shot = _shot(GM9, part)
+    found, power = _spectrum(shot.mean(1))
+    assert hz[0] < found[power.argmax()] < hz[1]
+    assert t60[0] < _t60(shot) < t60[1]
+
+
+@pytest.mark.parametrize(
+    ("kit", "part", "centroid", "t60"),
+    [
+        (GM9, "closed hat", (7000, 11500), (0.06, 0.2)),
+        (GM9, "open hat", (7000, 11500), (0.5, 1.0)),
+        (GM9, "ride", (3000, 8000), (1.0, 3.0)),
+        (GM9, "crash", (4000, 9000), (1.2, 3.0)),
+        (RYTHMGAN7, "percussion", (6000, 11000), (0.1, 0.4)),
+    ],
+)
+def test_cymbals_are_bright_and_ring(kit, part, centroid, t60):
+    shot = _shot(kit, part)
+    assert centroid[0] < _centroid(shot) < centroid[1]
+    assert t60[0] < _t60(shot) < t60[1]
+    hz, power = _spectrum(shot.mean(1))
+    assert power[hz < 200].sum() < 1e-3 * power.sum()
+
+
+def test_the_snare_is_a_drum_and_noise():
+    hz, power = _spectrum(_shot(GM9, "snare").mean(1))
+    shares = [power[(hz >= low) & (hz < high)].sum() / power.sum() for low, high in ((150, 400), (1500, 9000))]
+    assert min(shares) > 0.15
+
+
+def test_the_kicks_pitch_falls():
+    kick = _shot(GM9, "kick").mean(1)
+    up = np.flatnonzero((kick[:-1] < 0) & (kick[1:] >= 0))
+    periods = np.diff(up[up < 0.2 * RATE]) / RATE
+    assert periods[0] < 0.6 * periods[-1]
+    assert 45 < 1 / periods[-1] < 60
+
+
+def test_kick_and_snare_stand_in_front():
+    level = {name: _loudness(_shot(GM9, name)) for name in GM9.names}
+    assert max(level, key=level.get) == "snare"
+    assert level["kick"] > level["closed hat"] + 4  # though the ear hardly hears 50 Hz
+    for name in ("closed hat", "open hat", "ride"):
+        assert level["snare"] - 15 < level[name] < level["snare"] - 5
+    assert level["snare"] - 6 < level["crash"] < level["snare"]
+    toms = [level[name] for name in GM9.names if "tom" in name]
+    assert max(toms) - min(toms) < 8
+
+
+@every_kit
+def test_every_part_sounds_different(kit):
+    """By the power in thirds of an octave: the nearest two parts still differ by some dB in the median band."""
+    edges = 40 * 2 ** (np.arange(28) / 3)
+    profiles = []
+    for shot in one_shots(kit):
+        hz, power = _spectrum(shot.mean(1, dtype=float))
+        bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in itertools.pairwise(edges)])
+        profiles.append(np.append(10 * np.log10(bands / bands.sum() + 1e-9), 40 * np.log10(_t60(shot) + 1e-3)))
+    for a, b in itertools.combinations(profiles, 2):
+        assert np.sqrt(((a - b) ** 2).mean()) > 3
+
+
+def test_the_kit_stands_in_the_room():
+    side = {}
+    for name in GM9.names:
+        left, right = (_shot(GM9, name) ** 2).sum(0)
+        side[name] = 10 * np.log10(right / left)
+        assert not np.array_equal(*_shot(GM9, name).T)  # stereo, even in the middle
+    assert abs(side["kick"]) < 1
+    assert abs(side["snare"]) < 2
+    assert min(side["closed hat"], side["open hat"], side["crash"], side["high tom"]) > 2
+    assert max(side["ride"], side["low tom"]) < -2
+    assert side["low tom"] < side["mid tom"] < side["high tom"]
+    assert side["closed hat"] == pytest.approx(side["open hat"], abs=0.5)  # one pair of cymbals
+
+
+def test_the_same_in_every_process():
+    code = (
+        "import hashlib; from rhythmgan.kit import KITS; from rhythmgan.sound import one_shots\n"
+        "print(*(hashlib.sha256(s.tobytes()).hexdigest() for kit in KITS.values() for s in one_shots(kit)))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    here = [hashlib.sha256(shot.tobytes()).hexdigest() for kit in KITS.values() for shot in one_shots(kit)]
+    assert done.stdout.split() == here
+
+
+def test_a_pitch_that_has_no_sound_is_named():
+    kit = Kit("bells", (GM9.parts[0], Part("cow bell", 56, (56,), "cow ?bell", "high")))
+    with pytest.raises(ValueError, match="no sound for cow bell of kit bells"):
+        one_shots(kit)
+    with pytest.raises(ValueError, match="cow bell"):
+        render(np.ones((16, 2), bool), kit)
+
+
+# -- where hits fall -----------------------------------------------------------------------------
+
+
+def _onsets(audio):
+    """Seconds at which the sound begins after silence."""
+    heard = np.flatnonzero(np.abs(audio).max(1) > 2e-3)
+    return heard[np.append(True, np.diff(heard) > 2000)] / RATE
+
+
+# closed hats of .22 s leave silence between sixteenths of .25 s: 60 beats a minute
+_HATS = (0, 1, 3, 6, 11, 12, 15)
+
+
+@pytest.mark.parametrize(
+    ("steps", "swing", "cells", "seconds"),
+    [
+        (16, 0.5, _HATS, (0, 0.25, 0.75, 1.5, 2.75, 3.0, 3.75)),
+        (16, 0.6, _HATS, (0, 0.3, 0.8, 1.5, 2.8, 3.0, 3.8)),
+        (16, 2 / 3, _HATS, (0, 1 / 3, 5 / 6, 1.5, 17 / 6, 3.0, 23 / 6)),
+        (12, 0.5, (0, 1, 5, 10), (0, 1 / 3, 5 / 3, 10 / 3)),
+        (24, 0.5, (3, 7, 22), (0.5, 7 / 6, 11 / 3)),
+        (48, 0.5, (5, 13, 47), (5 / 12, 13 / 12, 47 / 12)),
+        (32, 0.5, (1, 7, 31), (0.125, 0.875, 3.875)),
+        # an eighth of four steps at 0, .15, .3 and .4 of its half second
+        (32, 0.6, (1, 6, 11, 31), (0.15, 0.8, 1.4, 3.9)),
+        (32, 0.7, (2, 5, 15), (0.35, 0.675, 1.925)),
+    ],
+)
+def test_onsets_counted_by_hand(steps, swing, cells, seconds):
+    bar = _bar(*((cell, CLOSED) for cell in cells), steps=steps)
+    found = _onsets(render(bar, bpm=60, swing=swing, velocities=np.array(100), loop=False))
+    np.testing.assert_allclose(found, seconds, rtol=0, atol=3e-4)
+    np.testing.assert_allclose(step_times(steps, 60, swing)[list(cells)], seconds, rtol=0, atol=1e-12)
+
+
+def test_the_second_bar_begins_where_the_first_ends():
+    loop = np.stack([_bar((2, CLOSED)), _bar((0, CLOSED), (5, CLOSED)), _bar((9, CLOSED))])
+    # a beat of .9 s: bars of 3.6, sixteenths of .225, the second of two at .54 · .45 = .243 of its eighth
+    found = _onsets(render(loop, bpm=60 / 0.9, swing=0.54, loop=False))
+    np.testing.assert_allclose(found, [0.45, 3.6, 3.6 + 0.9 + 0.243, 7.2 + 1.8 + 0.243], atol=3e-4)
+
+
+@pytest.mark.parametrize(("bpm", "seconds"), [(60, 4.0), (120, 2.0), (90, 8 / 3), (240, 1.0)])
+def test_step_times_by_hand(bpm, seconds):
+    times = step_times(16, bpm)
+    assert times.shape == (17,)
+    np.testing.assert_allclose(times, np.linspace(0, seconds, 17), atol=1e-12)
+
+
+def test_accents_are_heard():
+    """A hat on the one, a beat, an eighth and a sixteenth: 112, 100, 88, 76, each to the power of 1.5."""
+    bar = _bar(*((cell, CLOSED) for cell in (0, 4, 10, 15)))
+    audio = render(bar, bpm=60)
+    peaks = [np.abs(audio[cell * RATE // 4 :][: RATE // 5]).max() for cell in (0, 4, 10, 15)]
+    full = np.abs(_shot(GM9, "closed hat")).max()
+    np.testing.assert_allclose(peaks, [full * (v / 127) ** 1.5 for v in (112, 100, 88, 76)], rtol=1e-5)
+
+
+def _added_up(bar, kit, bpm, velocities, repeats=1):
+    """The mix as a sum over hits in doubles, with no choke and no limit, of a bar repeated."""
+    n_samples = round(240 / bpm * RATE)
+    audio = np.zeros((n_samples * repeats + 3 * RATE, 2))
+    for again in range(repeats):
+        for step, part in zip(*np.nonzero(bar), strict=True):
+            begin = again * n_samples + round(step * 240 / bpm / len(bar) * RATE)
+            shot = _shot(kit, int(part))
+            audio[begin : begin + len(shot)] += shot * (velocities[step, part] / 127) ** 1.5
+    return audio, n_samples
+
+
+@every_kit
+@every_grid
+def test_the_mix_is_the_sum_of_its_hits(kit, steps):
+    random = np.random.default_rng([kit.n_parts, steps])
+    bar = random.random((steps, kit.n_parts)) < 0.1
+    bar[:, kit.pitches == 46] = False  # open hats may be choked
+    velocities = random.integers(1, 60, bar.shape)  # soft enough never to be bent
+    bpm = 100.0
+    expected, n_samples = _added_up(bar, kit, bpm, velocities)
+    assert np.abs(expected).max() < 0.85
+    once = render(bar, kit, bpm=bpm, velocities=velocities, loop=False)
+    np.testing.assert_allclose(once, expected[: len(once)], atol=1e-6)
+    assert not expected[len(once) :].any()
+    looped = render(bar, kit, bpm=bpm, velocities=velocities)
+    expected, _ = _added_up(bar, kit, bpm, velocities, repeats=3)
+    np.testing.assert_allclose(looped, expected[2 * n_samples : 3 * n_samples], atol=1e-6)
+
+
+# -- lengths, loops ------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 4), st.floats(4, 1000), st.sampled_from(STEPS), st.booleans())
+def test_the_length_is_that_of_the_bars(n, bpm, steps, hit):
+    bpm = max(bpm, 40.0 * n)  # four bars at 4 bpm are minutes
+    bars = np.zeros((n, steps, 9), bool)
+    bars[-1, -1, CRASH] = hit
+    exact = round(n * 240 / bpm * RATE)
+    assert render(bars, bpm=bpm).shape == (exact, 2)
+    longer = render(bars, bpm=bpm, loop=False)
+    begin = ((n - 1) * 240 + 240 * (steps - 1) / steps) / bpm * RATE
+    expected = max(exact, begin + len(_shot(GM9, CRASH))) if hit else exact
+    assert abs(len(longer) - expected) <= 1
+
+
+@pytest.mark.parametrize(
+    ("bpm", "n_samples"), [(120, 88200), (97.3, 108777), (133, 79579), (4, 2646000), (1000, 10584)]
+)
+def test_lengths_by_hand(bpm, n_samples):
+    assert len(render(_bar((0, KICK)), bpm=bpm)) == n_samples
+
+
+@every_kit
+def test_an_empty_bar_is_silence(kit):
+    for loop in (True, False):
+        audio = render(np.zeros((2, 16, kit.n_parts), bool), kit, loop=loop)
+        assert audio.shape == (2 * 88200, 2)
+        assert audio.dtype == np.float32
+        assert not audio.any()
+
+
+@pytest.mark.parametrize(("bpm", "repeats"), [(100, 2), (120, 2), (600, 6)])
+def test_a_loop_repeated_is_the_bar_played_on(bpm, repeats):
+    """At 600 a minute the crash rings through four bars: its tail comes round several times."""
+    bar = _bar((0, KICK), (0, CLOSED), (3, RIDE), (7, SNARE), (9, OPEN), (13, LOW_TOM), (14, OPEN), (15, CRASH))
+    velocities = np.array(50)
+    tiled = np.tile(render(bar, bpm=bpm, velocities=velocities), (repeats, 1))
+    played = render(np.stack([bar] * repeats), bpm=bpm, velocities=velocities, loop=False)
+    n_samples = len(tiled) // repeats
+    assert np.abs(played).max() < 0.85
+    np.testing.assert_allclose(tiled[-n_samples:], played[len(tiled) - n_samples : len(tiled)], atol=1e-6)
+    assert not np.allclose(tiled[:n_samples], played[:n_samples], atol=1e-3)  # what came round is not in the first
+
+
+def test_no_click_at_the_seam():
+    bar = _bar((2, SNARE), (14, CRASH), (15, OPEN), (15, RIDE))
+    audio = render(bar)
+    jumps = np.abs(np.diff(np.tile(audio, (2, 1)), axis=0)).max(1)
+    seam = len(audio) - 1
+    around = np.concatenate([jumps[seam - 500 : seam], jumps[seam + 1 : seam + 500]])
+    assert jumps[seam] <= around.max()
+    assert np.abs(audio[:100]).max() > 0.02  # something does sound across it
+
+
+# -- hats ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kit", "closed", "opened"), [(GM9, 2, 3), (RYTHMGAN7, 2, 3), (JAKI5, 2, 3)])
+def test_a_closed_hat_silences_the_open_one(kit, closed, opened):
+    both, alone, ringing = (
+        render(_bar(*cells, n_parts=kit.n_parts), kit, loop=False, velocities=np.array(127))
+        for cells in (((0, opened), (2, closed)), ((2, closed),), ((0, opened),))
+    )
+    at = 88200 // 8
+    np.testing.assert_array_equal(both[:at], ringing[:at])
+    np.testing.assert_array_equal(both[at + 256 : len(alone)], alone[at + 256 :])
+    assert np.abs(ringing[at + 256 : at + 4000]).max() > 0.05 * np.abs(ringing).max()  # it would have gone on
+    # it is faded, not cut: no larger step than the open hat takes anyway
+    left = both[at : at + 300] - alone[at : at + 300]
+    assert np.abs(np.diff(left, axis=0)).max() <= np.abs(np.diff(ringing, axis=0)).max()
+    assert np.abs(left[200:]).max() < 0.2 * np.abs(ringing[at : at + 300]).max()
+    assert np.abs(left[:20]).max() > 0.3 * np.abs(ringing[at : at + 300]).max()
+
+
+def test_a_closed_hat_silences_across_the_bar_line_and_the_loops_seam():
+    bar = _bar((14, OPEN), (0, CLOSED))
+    for audio in (render(bar), render(np.stack([bar, bar]))[88200:], render(np.stack([bar, bar]))[:88200]):
+        np.testing.assert_allclose(audio[256:40000], render(_bar((0, CLOSED)))[256:40000], atol=1e-7)
+    played_once = render(bar, loop=False)  # nobody closes it
+    np.testing.assert_array_equal(played_once[-15000:], render(_bar((14, OPEN)), loop=False)[-15000:])
+
+
+def test_only_a_later_closed_hat_silences():
+    """Not one before, not one together with it, and no other part; the nearest of several does."""
+    ringing = render(_bar((4, OPEN)), loop=False)
+    for others in ([(2, CLOSED)], [(4, CLOSED)], [(5, KICK), (6, RIDE)]):
+        audio = render(_bar((4, OPEN), *others), loop=False)
+        without = render(_bar(*others), loop=False)
+        padded = np.zeros_like(audio)
+        padded[: len(without)] += without
+        padded[: len(ringing)] += ringing
+        np.testing.assert_allclose(audio, padded, atol=1e-6)
+    audio = render(_bar((4, OPEN), (5, CLOSED), (7, CLOSED)), loop=False)
+    without = render(_bar((5, CLOSED), (7, CLOSED)), loop=False)
+    np.testing.assert_array_equal(audio[28000 + 256 : 38000], without[28000 + 256 : 38000])
+
+
+def test_the_shortest_loop_chokes_its_own_open_hat():
+    """At 1000 a minute a bar has .24 s: what is open on the one is closed on the next one."""
+    bar = _bar((0, OPEN), (0, CLOSED))
+    played = render(np.stack([bar] * 6), bpm=1000, loop=False)
+    looped = render(bar, bpm=1000)
+    np.testing.assert_allclose(looped, played[3 * 10584 : 4 * 10584], atol=1e-6)
+
+
+# -- loudness ------------------------------------------------------------------------------------
+
+
+def test_velocity_by_hand():
+    np.testing.assert_allclose(velocity_to_gain(np.array([127, 1, 80])), [1, 127**-1.5, (80 / 127) ** 1.5], rtol=1e-6)
+    assert 20 * np.log10(velocity_to_gain(np.array(63.5))) == pytest.approx(-9.03, abs=0.01)
+
+
+@every_part
+def test_harder_is_louder(kit, part):
+    bar = _bar((0, kit.names.index(part)), n_parts=kit.n_parts)
+    levels = [np.abs(render(bar, kit, velocities=np.array(v))).sum() for v in range(1, 128, 3)]
+    assert levels[0] > 0
+    assert (np.diff(levels) > 0).all()
+
+
+def test_every_cell_has_its_own_velocity():
+    velocities = np.full((16, 9), 100)
+    velocities[4, KICK] = 30
+    bar = _bar((0, KICK), (4, KICK), (4, LOW_TOM))
+    audio = render(bar, bpm=60, velocities=velocities)
+    expected, _ = _added_up(bar, GM9, 60, velocities)
+    np.testing.assert_allclose(audio, expected[: len(audio)], atol=1e-6)
+
+
+@every_kit
+@every_grid
+@pytest.mark.parametrize("bpm", [120, 1000])
+def test_nothing_clips(kit, steps, bpm):
+    audio = render(np.ones((steps, kit.n_parts), bool), kit, bpm=bpm, velocities=np.array(127))
+    assert np.isfinite(audio).all()
+    assert np.abs(audio).max() <= 1
+    assert np.abs(audio).max() > 0.9
+
+
+def test_the_textbook_bars_are_hardly_bent():
+    """Their samples stay below the knee, but for a few in ten thousand."""
+    bars = words_to_bars(load_patterns().words, 9)
+    bent = [(np.abs(render(bar)) > 0.85).mean() for bar in bars]
+    assert np.mean(bent) < 2e-4
+    assert max(bent) < 2e-3
+    loudest = [np.sqrt((render(bar) ** 2).mean()) for bar in bars]
+    assert -30 < 20 * np.log10(np.median(loudest)) < -14
+
+
+def test_the_bend_is_smooth():
+    ramp = np.linspace(-3, 3, 60001, dtype=np.float32)[:, None]
+    bent = ramp.copy()
+    sound._limit(bent)
+    inside = np.abs(ramp) <= 0.85
+    np.testing.assert_array_equal(bent[inside], ramp[inside])
+    assert np.abs(bent).max() <= 1
+    assert (np.diff(bent[:, 0]) >= 0).all()
+    assert np.diff(bent[:, 0]).max() < 1.5e-4  # the ramp rises by 1e-4 a sample
+    np.testing.assert_allclose(bent, -bent[::-1], atol=1e-6)
+
+
+def test_a_soft_bar_stays_soft():
+    bar = _bar((0, KICK), (4, SNARE), (10, KICK))
+    soft, loud = (np.abs(render(bar, velocities=np.array(v))).max() for v in (20, 120))
+    assert soft / loud == pytest.approx((20 / 120) ** 1.5, rel=1e-4)
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(list(KITS.values())),
+    st.sampled_from(STEPS),
+    st.floats(30, 400),
+    st.booleans(),
+)
+def test_any_bars(seed, kit, steps, bpm, loop):
+    random = np.random.default_rng(seed)
+    bars = random.random((random.integers(1, 3), steps, kit.n_parts)) < random.random()
+    swing = random.uniform(0.5, 0.7) if steps in (16, 32) else 0.5
+    velocities = random.integers(1, 128, bars.shape)
+    audio = render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop)
+    n_samples = round(len(bars) * 240 / bpm * RATE)
+    assert audio.dtype == np.float32
+    assert len(audio) == n_samples if loop else len(audio) >= n_samples
+    assert np.abs(audio).max(initial=0) <= 1
+    assert np.array_equal(audio, render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop))
+    assert audio.any() == bars.any()
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_wav_by_hand():
+    audio = np.array([[0, 1], [-1, 0.5], [2, -2], [1.4 / 32767, -1.6 / 32767]])
+    data = wav_bytes(audio)
+    with wave.open(io.BytesIO(data)) as file:
+        assert file.getparams()[:4] == (2, 2, 44100, 4)
+        samples = np.frombuffer(file.readframes(4), "<i2").reshape(4, 2)
+    assert samples.tolist() == [[0, 32767], [-32767, 16384], [32767, -32767], [1, -2]]
+    assert data[:4] == b"RIFF"
+    assert len(data) == 44 + 16
+    assert int.from_bytes(data[4:8], "little") == len(data) - 8
+
+
+def test_written_sound_is_read_back(tmp_path):
+    bars = words_to_bars(load_patterns().words[:2], 9)
+    write_wav(tmp_path / "loop.wav", bars, bpm=97, swing=0.6)
+    rate, samples = wavfile.read(tmp_path / "loop.wav")
+    expected = render(bars, bpm=97, swing=0.6)
+    assert rate == RATE
+    assert samples.dtype == np.int16
+    assert samples.shape == expected.shape
+    np.testing.assert_allclose(samples / 32767, expected, atol=0.51 / 32767)
+    assert (tmp_path / "loop.wav").read_bytes() == wav_bytes(expected)
+    write_wav(tmp_path / "once.wav", bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
+    expected = render(bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
+    assert (tmp_path / "once.wav").read_bytes() == wav_bytes(expected)
+
+
+def test_another_rate_and_one_channel_are_written():
+    with wave.open(io.BytesIO(wav_bytes(np.zeros((7, 1)), 8000))) as file:
+        assert file.getparams()[:4] == (1, 2, 8000, 7)
+    assert len(wav_bytes(np.zeros((0, 2)))) == 44
+
+
+def test_a_file_for_each_bar(tmp_path):
+    bars = words_to_bars(load_patterns().words[:6], 9)
+    write_wav_files(tmp_path, ["a.wav", "b.wav", "c.wav"], bars[:3], bpm=140)
+    for name, bar in zip("abc", bars, strict=False):
+        assert (tmp_path / f"{name}.wav").read_bytes() == wav_bytes(render(bar, bpm=140))
+    write_wav_files(tmp_path, ["a.wav", "d.wav"], bars.reshape(2, 3, 16, 9), swing=0.55)
+    assert (tmp_path / "d.wav").read_bytes() == wav_bytes(render(bars[3:], swing=0.55))
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "b.wav", "c.wav", "d.wav"]
+    with pytest.raises(ValueError, match="2 bars or loops, one for each name"):
+        write_wav_files(tmp_path, ["a.wav", "b.wav"], bars)
+
+
+# -- what is wrong -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bars", "options", "says"),
+    [
+        (np.zeros((16,), bool), {}, r"a bar \(steps, parts\) or a loop"),
+        (np.zeros((1, 1, 16, 9), bool), {}, r"a bar \(steps, parts\) or a loop"),
+        (np.zeros((0, 16, 9), bool), {}, "n at least 1"),
+        (np.zeros((16, 5), bool), {}, "kit gm9"),
+        (np.zeros((16, 9), bool), {"kit": JAKI5}, "kit jaki5"),
+        (np.zeros((15, 9), bool), {}, "12, 16, 24, 32, 48 steps, not 15"),
+        (np.zeros((16, 9), bool), {"bpm": 3.9}, "tempo lies between 4 and 1000"),
+        (np.zeros((16, 9), bool), {"bpm": 1001}, "tempo lies between 4 and 1000"),
+        (np.zeros((16, 9), bool), {"bpm": float("nan")}, "tempo lies between 4 and 1000"),
+        (np.zeros((16, 9), bool), {"swing": 0.49}, r"swing lies between .* not at 0\.49"),
+        (np.zeros((16, 9), bool), {"swing": 0.71}, r"swing lies between"),
+        (np.zeros((16, 9), bool), {"swing": float("nan")}, r"swing lies between"),
+        (np.zeros((12, 9), bool), {"swing": 0.6}, "12 steps has no sixteenths to swing"),
+        (np.zeros((24, 9), bool), {"swing": 0.6}, "24 steps has no sixteenths to swing"),
+        (np.zeros((48, 9), bool), {"swing": 0.6}, "48 steps has no sixteenths to swing"),
+        (np.ones((16, 9), bool), {"velocities": np.array(0)}, "velocities lie in 1 … 127; found 0"),
+        (np.ones((16, 9), bool), {"velocities": np.array(128)}, "velocities lie in 1 … 127"),
+        (np.ones((16, 9), bool), {"velocities": np.array(np.nan)}, "velocities lie in 1 … 127"),
+        (np.ones((16, 9), bool), {"velocities": np.ones((16, 8))}, "broadcast"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, bars, options, says):
+    with pytest.raises(ValueError, match=says) as error:
+        render(bars, **options)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=says):
+        write_wav(tmp_path / "x.wav", bars, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("audio", [np.zeros(5), np.zeros((5, 0)), np.zeros((1, 5, 2))])
+def test_what_is_no_sound_is_not_written(audio):
+    with pytest.raises(ValueError, match=r"\(n_samples, channels\)"):
+        wav_bytes(audio)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_not_written(value):
+    with pytest.raises(ValueError, match="not finite"):
+        wav_bytes(np.array([[0, value]]))
+
+
+# -- from the command line -----------------------------------------------------------------------
+
+
+def _run(*arguments):
+    command = [sys.executable, "-W", "error", "-m", "rhythmgan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_sample_writes_sound_and_goes_on(tmp_path):
+    """Seeds 5 to 7 as MIDI and WAV of one swing; a second call makes what is missing, and nothing else."""
+    out = tmp_path / "s"
+    command = ("sample", "--n", 3, "--seed", 5, "--format", "wav,midi", "--bpm", 97, "--swing", 0.62, "--out", out)
+    done = _run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "seed-000005.wav, seed-000005.mid" in done.stdout
+    names = [f"seed-00000{seed}.{suffix}" for seed in (5, 6, 7) for suffix in ("mid", "wav")]
+    assert sorted(os.listdir(out)) == ["sample.json", *names]
+    assert json.loads((out / "sample.json").read_text())["swing"] == 0.62
+    bars = rhythmgan.load_gan().sample(3, seed=5)
+    for seed, bar in zip((5, 6, 7), bars, strict=True):
+        rate, samples = wavfile.read(out / f"seed-00000{seed}.wav")
+        assert rate == RATE
+        np.testing.assert_allclose(samples / 32767, render(bar, bpm=97, swing=0.62), atol=0.51 / 32767)
+        hits = read_midi(out / f"seed-00000{seed}.mid")
+        assert (cut(hits, GM9).bars == bar).all()
+        odd = np.flatnonzero(bar.any(1))[np.flatnonzero(bar.any(1)) % 2 == 1]
+        assert set(np.round(np.unique(hits.beat % 0.5), 6)) == ({0, 0.310417} if len(odd) else {0})  # 149 of 240 ticks
+    before = {name: ((out / name).stat().st_mtime_ns, (out / name).read_bytes()) for name in os.listdir(out)}
+    (out / "seed-000006.wav").unlink()
+    assert _run(*command).returncode == 0
+    for name, (when, content) in before.items():
+        assert (out / name).read_bytes() == content
+        assert ((out / name).stat().st_mtime_ns == when) == (name != "seed-000006.wav")
+    done = _run("sample", "--n", 3, "--seed", 5, "--format", "wav", "--bpm", 97, "--out", out)
+    assert done.returncode == 2
+    assert "holds samples with swing 0.62, not 0.5: choose another folder" in done.stderr
+
+
+def test_sample_refuses_other_swing(tmp_path):
+    for swing in ("0.75", "0.4", "nan"):
+        done = _run("sample", "--n", 1, "--format", "wav", "--swing", swing, "--out", tmp_path / "s")
+        assert done.returncode == 2
+        assert done.stderr.startswith("rhythmgan: swing lies between 0.5 (straight) and 0.7, not at ")
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_sample_makes_loops_of_phrases(tmp_path):
+    out = tmp_path / "s"
+    done = _run("sample", "--n", 1, "--bars", 2, "--format", "wav,npz", "--kit", "jaki5", "--out", out)
+    assert done.returncode == 0, done.stderr
+    with np.load(out / "seeds-000000-000000.npz") as saved:
+        expected = render(saved["bars"], JAKI5)
+    assert (out / "seed-000000.wav").read_bytes() == wav_bytes(expected)
+
+
+def test_memory_does_not_grow_with_n(tmp_path):
+    """400 files of sound, 35 MB in all, take no more memory than 40 do."""
+    script = (
+        "import resource, sys, torch; torch.set_num_threads(1); torch.manual_seed(0)\n"
+        "from rhythmgan.dump import *; from rhythmgan.models.gan import *; from rhythmgan.kit import GM9\n"
+        "gan = GAN(GANConfig(width=8, discriminator_width=8)).eval()\n"
+        "def peak():\n    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "dump_samples(gan, 40, Samples(0, 1, 1.0, 480.0, GM9), sys.argv[1], ['wav'])\n"
+        "before = peak(); dump_samples(gan, 440, Samples(0, 1, 1.0, 480.0, GM9), sys.argv[1], ['wav'])\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    assert len(list(tmp_path.glob("*.wav"))) == 440
+    grown = int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
+    assert grown < 8 << 20
