@@ -95,7 +95,7 @@ class LatentSpace(nn.Module):
         Were z and the features jointly Gaussian, adding it would turn a draw of z given the values into one given
         the targets (Matheron's rule), so the bar stays as real as it was.
         """
-        return (_terms(self.standardised(targets)) - _terms(self.standardised(values))) @ self.pull
+        return (_terms(self.standardised(targets)) - _terms(self.standardised(values))) @ self.pull.to(values.dtype)
 
 
 _REACH = 3.0
@@ -220,7 +220,9 @@ def move(
         same draw without its aim, ½ |gain · way|² / sin² angle (the Kullback-Leibler divergence of two normal
         distributions). A step along a direction, which draws nothing, is charged as if it had turned by .4.
     """
-    direction, size, beat, gain, is_aim = table[actions].unbind(1)
+    # in double precision: rounded to single, a walk is then the same in any batch, on whatever machine
+    z, values, targets, noise = z.double(), values.double(), targets.double(), noise.double()
+    direction, size, beat, gain, is_aim = table[actions].double().unbind(1)
     moved, effort = z.clone(), torch.zeros_like(size)
     width = z.shape[1] // BEATS
     for first in range(BEATS):
@@ -234,7 +236,7 @@ def move(
             effort[rows] = way.square().sum(1) / (2 * torch.sin(angle[:, 0]) ** 2)
     rows = torch.nonzero(direction >= 0)[:, 0]
     if len(rows):
-        along, here = space.directions[direction[rows].long()], z[rows]
+        along, here = space.directions[direction[rows].long()].double(), z[rows]
         place = (along * here).sum(1)
         # what is farther out than that may come back, but goes no farther
         limit = place.abs().clamp(min=_FAR)
@@ -242,7 +244,7 @@ def move(
         stepped = here + step[:, None] * along
         moved[rows] = stepped * to_length_of(here, stepped)
         effort[rows] = step**2 / (2 * math.sin(_QUIET) ** 2)
-    return moved, effort
+    return moved.float(), effort.float()
 
 
 def to_length_of(before: Tensor, after: Tensor) -> Tensor:
@@ -269,6 +271,6 @@ def aim(space: LatentSpace, values: Tensor, targets: Tensor, beat: int) -> Tenso
     """
     if beat == 0:
         return _PULL * space.towards(values, targets)
-    pushed = _PUSH * (targets - values) @ space.push[beat][:, beat * space.z_dim // BEATS :]
+    pushed = _PUSH * (targets - values) @ space.push[beat][:, beat * space.z_dim // BEATS :].to(values.dtype)
     # a target far off is not reached from the last beat, whatever the regression says
     return pushed * (_LONGEST_PUSH / pushed.norm(dim=1, keepdim=True).clamp(min=_LONGEST_PUSH))
