@@ -1,4 +1,4 @@
-"""The command line: ``rhythmgan prepare | train | sample | interpolate | vary | evaluate | features | info``."""
+"""The command line: ``rhythmgan prepare | train | sample | interpolate | vary | evaluate | features | info | demo``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +197,18 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument(
         "--reference", metavar="FILE", help="write what percentiles are measured by, as ships with the weights"
     )
+
+    demo = commands.add_parser(
+        "demo", help="the page: sample, steer, morph, edit and listen in a browser", description="Open the page."
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--data", metavar="bars.npz", help="songs to browse and to compare with (the textbook bars)")
+    demo.add_argument("--votes", metavar="FILE", help="SQLite file for the choices of the blind test (your user data)")
+    demo.add_argument("--port", type=positive, default=8501, help="(%(default)s)")
+    demo.add_argument(
+        "--address", default="localhost", help="where to listen; 0.0.0.0 lets others on your network in (%(default)s)"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="only serve; do not open a browser")
 
     info = commands.add_parser("info", help="what a file holds", description="Say what a file holds.")
     info.set_defaults(run=_info)
@@ -539,3 +551,45 @@ def _info(options: argparse.Namespace) -> None:
 
     for name, value in describe(options.file).items():
         print(f"{name}: {value}")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from importlib.util import find_spec
+    from threading import Thread
+
+    from rhythmgan.files import check_target, make_folder
+
+    if find_spec("streamlit") is None:
+        raise ValueError("the page needs Streamlit: pip install 'rhythmgan[page]'")
+    if options.port > 65535:
+        raise ValueError(f"a port lies in 1 … 65535, not at {options.port}")
+    if options.data:
+        from rhythmgan.data import load_words
+
+        load_words(options.data)  # a file that cannot be read is told here, not in the page
+        os.environ["RHYTHMGAN_DATA"] = str(Path(options.data).resolve())
+    if options.votes:
+        make_folder(Path(options.votes).parent)
+        with suppress(FileNotFoundError), open(check_target(options.votes), "rb") as file:
+            if file.read(16) not in (b"", b"SQLite format 3\0"):
+                raise ValueError(f"{options.votes}: not an SQLite file")
+        os.environ["RHYTHMGAN_VOTES"] = str(Path(options.votes).resolve())
+    inside = Path(__file__).parent / "demo" / "app.py"
+    app = inside if inside.exists() else Path(__file__).parent.parent / "demo" / "app.py"
+    Thread(target=_warm_up, daemon=True).start()
+
+    from streamlit.web import cli
+
+    settings = [f"--server.port={options.port}", f"--server.address={options.address}", "--server.fileWatcherType=none"]
+    if options.no_browser:
+        settings.append("--server.headless=true")
+    cli.main(["run", str(app), *settings], standalone_mode=False)
+
+
+def _warm_up() -> None:
+    """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit."""
+    from rhythmgan.kit import GM9
+    from rhythmgan.models import gan  # noqa: F401
+    from rhythmgan.sound import one_shots
+
+    one_shots(GM9)

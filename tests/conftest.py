@@ -6,6 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy or torch is imported
 
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ settings.register_profile("suite", derandomize=True, database=None, deadline=Non
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "demo"))  # where streamlit puts the folder of its script: the page's modules are page.x
 
 
 @pytest.fixture(scope="session")

@@ -474,3 +474,24 @@ def test_the_reference_that_ships_knows_percentiles():
     assert reference.n_bars > 18_000
     assert 45 < reference.percentile("density", 17) < 55
     assert reference.value("density", 50) == 17
+
+
+def test_a_page_that_cannot_be_opened_says_why(songs, tmp_path):
+    pytest.importorskip("streamlit")
+    _refused("demo", "--data", tmp_path / "none.npz", says="none.npz: No such file")
+    _refused("demo", "--data", songs / "text.mid", says="not a words file")
+    _refused("demo", "--votes", tmp_path, says="is not a regular file")
+    _refused("demo", "--port", "65536", says="a port lies in 1 … 65535, not at 65536")
+
+
+def test_without_streamlit_the_page_says_what_to_install():
+    hidden = """
+import importlib.util, sys
+from rhythmgan.cli import main
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "streamlit" else real(name, *more)
+sys.exit(main(["demo"]))
+"""
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "rhythmgan: the page needs Streamlit: pip install 'rhythmgan[page]'\n"

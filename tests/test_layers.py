@@ -163,6 +163,23 @@ def test_only_training_imports_lightning():
     assert importers == {f"rhythmgan/training/{room}.py" for room in ("gan", "prior", "run")}
 
 
+def test_only_the_page_imports_streamlit():
+    importers = {
+        path.relative_to(ROOT / "demo").as_posix() if path.is_relative_to(ROOT / "demo") else str(path)
+        for name, path in _sources(*PACKAGES, "benchmarks")
+        for module in _imports(name, path.read_text(encoding="utf-8"))
+        if module.partition(".")[0] == "streamlit"
+    }
+    # the command starts it
+    assert importers - {str(ROOT / "rhythmgan" / "cli.py")} == {"app.py"} | {
+        f"page/{room}.py"
+        for room in (
+            *("blind", "cards", "component", "data", "edit", "models", "morph", "sample", "session", "songs", "steer"),
+            *("takeaway", "transport"),
+        )
+    }
+
+
 def _loaded_by(*modules):
     """The top-level modules that are there after importing these, in a process of its own."""
     code = "import sys\n" + "".join(f"import {module}\n" for module in modules)

@@ -1,0 +1,117 @@
+"""The bundled models, loaded once for all visitors, and what they say of bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+
+from page.bar import KIT, Bar, stacked
+from rhythmgan.features import measure
+from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.reference import Reference, load_reference
+
+torch.set_num_threads(1)  # two threads on networks this small stall each other on a busy machine
+
+TARGETS = ("density", "syncopation")
+
+_N_TYPICAL = 1000
+
+
+@st.cache_resource(show_spinner=False)
+def gan() -> GAN:
+    return load_gan()
+
+
+@st.cache_resource(show_spinner=False)
+def prior() -> WordLSTM:
+    return load_prior()
+
+
+@st.cache_resource(show_spinner=False)
+def reference() -> Reference:
+    return load_reference()
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def sampled(first: int, n: int, temperature: float) -> list[Bar]:
+    """The bars of n seeds from ``first`` on."""
+    found = gan().sample(n, seed=first, temperature=temperature)
+    return [Bar.of(cells, f"seed {seed}") for seed, cells in enumerate(found, first)]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What is measured of a bar: values, and where they stand.
+
+    Attributes:
+        density, syncopation: onsets; note-rest LHL over three streams.
+        likelihood: mean log p of a step under the prior, nats.
+        realism: the discriminator's logit.
+        percentile: name → per cent that lie below: of real bars for the first two, of generated ones for the others.
+    """
+
+    density: float
+    syncopation: float
+    likelihood: float
+    realism: float
+    percentile: dict[str, float]
+
+
+def features(bars: Sequence[Bar]) -> list[tuple[float, float]]:
+    """(density, syncopation) of each bar."""
+    return features_of(stacked(bars))
+
+
+def features_of(cells: np.ndarray) -> list[tuple[float, float]]:
+    """(density, syncopation) of bars (n, steps, parts) bool."""
+    found = measure(cells, KIT, list(TARGETS))
+    return list(zip(found["density"].tolist(), found["syncopation"].tolist(), strict=True))
+
+
+def percentile(name: str, value: float) -> float:
+    """The per cent of real bars that have less of a feature."""
+    return float(reference().percentile(name, value))
+
+
+def line(density: float, syncopation: float) -> str:
+    """The two in a line."""
+    return f"{density:.0f} onsets · syncopation {syncopation:.0f}"
+
+
+@st.cache_data(show_spinner=False, max_entries=2000)
+def numbers(bar: Bar) -> Numbers:
+    """All that is said of one bar."""
+    ((density, syncopation),) = features([bar])
+    said = _said_of(bar.cells[None])
+    percentiles = {
+        "density": percentile("density", density),
+        "syncopation": percentile("syncopation", syncopation),
+        **standing(bar.cells[None]),
+    }
+    return Numbers(density, syncopation, float(said["likelihood"][0]), float(said["realism"][0]), percentiles)
+
+
+def standing(cells: np.ndarray) -> dict[str, float]:
+    """Where bars (n, steps, parts) bool stand among generated ones in likelihood and realism: mean per cent below."""
+    said, typical = _said_of(cells), _typical()
+    return {name: 100 * float(np.searchsorted(typical[name], said[name]).mean()) / _N_TYPICAL for name in said}
+
+
+def _said_of(cells: np.ndarray) -> dict[str, np.ndarray]:
+    """What prior and discriminator say of bars (n, steps, parts) bool, each (n,)."""
+    with torch.no_grad():
+        logits = gan().discriminator(torch.from_numpy(cells).float())
+        nats = prior().log_prob(cells) / cells.shape[1]
+    return {"likelihood": nats.numpy(), "realism": logits.numpy()}
+
+
+@st.cache_resource(show_spinner=False)
+def _typical() -> dict[str, np.ndarray]:
+    """What they say of generated bars, in order of size; the seeds are far from those that people try."""
+    said = _said_of(gan().sample(_N_TYPICAL, seed=1 << 40))
+    return {name: np.sort(values) for name, values in said.items()}

@@ -1,0 +1,20 @@
+"""What whoever starts the page may say, in environment variables: ``rhythmgan demo`` sets them from its options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+def data_file() -> Path | None:
+    """The words file to browse and to take real bars from, of RHYTHMGAN_DATA; None where there is none."""
+    path = os.environ.get("RHYTHMGAN_DATA")
+    return Path(path) if path else None
+
+
+def votes_file() -> Path:
+    """Where choices of the blind test are kept: RHYTHMGAN_VOTES, or a file among the user's data."""
+    path = os.environ.get("RHYTHMGAN_VOTES")
+    return Path(path) if path else user_data_path("rhythmgan") / "votes.sqlite"

@@ -1,0 +1,168 @@
+"""Steer: ask for a density and a syncopation."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import streamlit as st
+
+from page import cards, charts, models, session, takeaway
+from page.bar import KIT, STEPS, Bar, stacked
+from rhythmgan.songs import load_loop
+from rl_tuner.agent import Agent, load_agent
+from rl_tuner.steering import REALISM, Steered, steer
+
+MOST_BARS = 16
+_QUICK = 1024  # bars to look at, in less than a second
+_MOST_NAME = 60  # letters; of four bytes each they are a file name on every system
+
+_HAND, _SEEDS, _UPLOAD = "The bar in hand", "Seeds", "Your MIDI file"
+
+
+@st.fragment
+def show() -> None:
+    """Draw the tab."""
+    asked, answered = st.columns([1, 2], gap="medium")
+    with asked:
+        targets = {name: _target(name, default) for name, default in (("density", 70), ("syncopation", 40))}
+        start = st.radio("Begin from", [_HAND, _SEEDS, _UPLOAD], key="begin", horizontal=True) or _HAND
+        before = _before(start)
+        with st.popover("Options", icon=":material/tune:"):
+            realism = st.slider(
+                "Realism",
+                0.0,
+                1.0,
+                REALISM,
+                0.05,
+                key="realism",
+                help="How much it counts that bars stay real: 0 is the most precise, 1 the most cautious.",
+            )
+            calls = st.select_slider(
+                "Calls",
+                [4, 8, 16, 32, 64, 128, 256],
+                32,
+                key="calls",
+                help="How many bars each walk may look at.",
+            )
+    with answered:
+        if before is None and st.session_state.loop is None:
+            st.info("Drop a drum loop at the left, and see it steered.", icon=":material/upload_file:")
+        elif before:
+            _answer(before, targets, realism, calls)
+    session.keep()
+
+
+def _target(name: str, default: int) -> float:
+    """A slider in per cent of real bars, with the value that it means; returns the value."""
+    percentile = st.slider(
+        f"{name.capitalize()}, % of real bars below", 0, 100, default, key=f"to-{name}", bind="query-params"
+    )
+    value = float(models.reference().value(name, percentile))
+    st.caption(f"**{value:g}** {'onsets a bar' if name == 'density' else 'by note-rest LHL over three streams'}")
+    return value
+
+
+def _before(start: str) -> list[Bar] | None:
+    """The bars that walks begin at; None where a file is still to come."""
+    if start == _UPLOAD:
+        return _uploaded()
+    n = st.slider("Bars", 1, MOST_BARS, 3, key="n-steered")
+    if start == _HAND:
+        return [session.visitor().hand] * n
+    first = st.number_input("First seed", 0, 10**9, 0, key="steer-seed")
+    return models.sampled(int(first), n, 1.0)
+
+
+def _uploaded() -> list[Bar] | None:
+    """The first bars of a visitor's loop."""
+    file = st.file_uploader(
+        "A drum loop", type=["mid", "midi"], key="loop", help="The drums of its 4/4 bars are taken."
+    )
+    if file is None:
+        return None
+    try:
+        bars, n_bars = read_upload(file.name, file.getvalue())
+    except ValueError as error:
+        st.warning(f"{error}. Another file?", icon=":material/music_off:")
+        return None
+    if n_bars > len(bars):
+        st.caption(f"The first {len(bars)} of its {n_bars:,} bars are steered.")
+    return bars
+
+
+@st.cache_data(show_spinner=False, max_entries=20)
+def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
+    """The first bars of a MIDI file that came from outside, and how many it has.
+
+    Raises:
+        ValueError: no drums in it, or no MIDI file; in words for the visitor.
+    """
+    # the name says which part a file of one part plays, and nothing else of it is needed
+    stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MOST_NAME] or "loop"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{stem}.mid"
+        path.write_bytes(data)
+        try:
+            loop = load_loop(path, KIT, STEPS)
+        except ValueError as error:
+            raise ValueError(str(error).replace(f"{folder}/", "")) from None
+    return [Bar.of(cells, f"{stem} {i}") for i, cells in enumerate(loop[:MOST_BARS], 1)], len(loop)
+
+
+@st.cache_resource(show_spinner=False)
+def agent() -> Agent:
+    return load_agent()
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, calls: int) -> Steered:
+    cells = stacked([Bar(code, "") for code in codes])
+    return steer(
+        targets,
+        len(codes),
+        calls=calls,
+        start=models.gan().encode(cells),
+        realism=realism,
+        agent=agent(),
+        gan=models.gan(),
+        prior=models.prior(),
+    )
+
+
+def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls: int) -> None:
+    """Draw what came of it."""
+    takes_long = len(before) * calls > _QUICK
+    with st.spinner("Steering") if takes_long else nullcontext():
+        steered = _steered(tuple(bar.code for bar in before), targets, realism, calls)
+    reached = bool(steered.reached.all())
+    st.markdown(f"{':material/check_circle:' if reached else ':material/adjust:'} {_capital(steered.sentence())}.")
+    after = [Bar.of(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
+    if len({bar.code for bar in before}) == 1:
+        shown, after = before[:1], [bar.named(f"steered {i}") for i, bar in enumerate(after, 1)]
+        shown += after
+    else:
+        shown = [bar for pair in zip(before, after, strict=True) for bar in pair]
+    notes = [models.line(*values) for values in models.features(shown)]
+    cards.show(shown, "steered", columns=4, notes=notes)
+    takeaway.all_of(after, "steered bars", "zip-steered", "The steered bars as ZIP")
+    for column, name, chart in zip(st.columns(2), steered.features, charts.paths(steered), strict=True):
+        column.altair_chart(chart, alt=f"{name} of every bar's walk over the calls, and the band of its target")
+    standing = {when: models.standing(stacked(bars)) for when, bars in (("before", before), ("after", after))}
+    st.caption(
+        "The bar of every call, the target's band, and the bar that was taken. "
+        + " ".join(
+            f"{who} takes them for {what} than {standing['before'][name]:.0f} % of the model's own bars before, "
+            f"{standing['after'][name]:.0f} % after."
+            for name, who, what in (
+                ("realism", "The discriminator", "more real"),
+                ("likelihood", "The prior", "likelier"),
+            )
+        )
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,116 @@
+// Bars as step grids, and small help with making elements.
+const SVG = "http://www.w3.org/2000/svg";
+
+function node(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "class") made.className = value;
+    else if (key.startsWith("on")) made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function sounds(word, part, parts) {
+  return (word >> (parts - 1 - part)) & 1;
+}
+
+// a part's colour, a little nearer to the text's: lighter on dark paper, darker on light
+function ink(hue) {
+  return `color-mix(in srgb, ${hue} 82%, var(--st-text-color))`;
+}
+
+// what a screen reader says of a bar
+function described(words, kit) {
+  const lines = kit.names.map((name, part) => {
+    const steps = words.flatMap((word, step) => (sounds(word, part, kit.names.length) ? [step + 1] : []));
+    return steps.length ? `${name} on ${steps.join(" ")}` : "";
+  });
+  return lines.filter(Boolean).join("; ") || "silence";
+}
+
+function drawing(words, kit) {
+  const parts = kit.names.length;
+  const steps = words.length;
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${steps * 10} ${parts * 10}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", described(words, kit));
+  for (let part = 0; part < parts; part++) {
+    for (let step = 0; step < steps; step++) {
+      const cell = document.createElementNS(SVG, "rect");
+      cell.setAttribute("x", step * 10 + 0.6);
+      cell.setAttribute("y", (parts - 1 - part) * 10 + 0.6);
+      cell.setAttribute("width", 8.8);
+      cell.setAttribute("height", 8.8);
+      cell.setAttribute("rx", 1.6);
+      if (sounds(words[step], part, parts)) {
+        cell.style.fill = ink(kit.hues[part]);
+        cell.style.opacity = kit.shades[step];
+      } else {
+        cell.setAttribute("class", step % (steps / 4) ? "off" : "off beat");
+      }
+      svg.append(cell);
+    }
+  }
+  const head = document.createElementNS(SVG, "rect");
+  head.setAttribute("class", "head");
+  head.setAttribute("y", 0);
+  head.setAttribute("width", 10);
+  head.setAttribute("height", parts * 10);
+  svg.append(head);
+  return svg;
+}
+
+// Which bars are kept, as the visitor sees it: at once, and also where several clicks come before an answer.
+function hearts(send) {
+  let known = [];
+  const wanted = new Map(); // code → whether it is to be kept, until the server says so too
+  const self = {
+    know(kept) {
+      known = kept;
+      for (const [code, want] of wanted) if (known.includes(code) === want) wanted.delete(code);
+    },
+    has: (code) => wanted.get(code) ?? known.includes(code),
+    click(bar) {
+      wanted.set(bar.code, !self.has(bar.code));
+      send([...wanted]);
+    },
+  };
+  return self;
+}
+
+// a bar to play, to take in hand and to keep; `send` says what its buttons do
+function card(bar, data, send) {
+  const play = node("button", { class: "play", onclick: () => send.play(bar) });
+  const keep = node("button", { class: "keep", onclick: () => send.keep(bar) });
+  const name = node("button", { class: "name", title: "take in hand", onclick: () => send.choose(bar) }, bar.name);
+  const picture = drawing(bar.words, data.kit);
+  picture.onclick = () => send.play(bar);
+  const names = node("div", { class: "names", "aria-hidden": "true" });
+  if (data.names) for (const part of [...data.kit.names].reverse()) names.append(node("span", {}, part));
+  const drawn = node("div", { class: "drawn" }, names, picture);
+  const made = node("article", { class: "card" });
+  if (data.pictured) made.append(node("header", {}, play, name, keep), drawn);
+  else {
+    made.append(node("header", {}, play, node("span", { class: "name" }, bar.name)));
+    made.classList.add("heard-only");
+  }
+  if (bar.note) made.append(node("footer", {}, bar.note));
+  made.update = (chosen, hearts) => {
+    const plays = player.id === bar.code;
+    play.textContent = plays ? "■" : "▶";
+    play.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${bar.name}`);
+    const kept = hearts.has(bar.code);
+    keep.textContent = kept ? "♥" : "♡";
+    keep.setAttribute("aria-pressed", kept);
+    keep.setAttribute("aria-label", `${kept ? "Do not keep" : "Keep"} ${bar.name}`);
+    made.classList.toggle("chosen", chosen === bar.code);
+    made.classList.toggle("playing", plays);
+    const head = picture.lastChild;
+    if (plays && player.place) head.setAttribute("x", player.place.step * 10);
+    head.style.display = plays && player.place ? "" : "none";
+  };
+  return made;
+}

@@ -1,0 +1,188 @@
+// One player for the whole page: whichever component comes first makes it, the others find it on the window.
+const player = (window.rhythmganPlayer ??= (() => {
+  const AHEAD = 0.25; // seconds that are scheduled ahead of what is heard
+  const LATE = 0.02;
+  const LOUDEST = 8; // no wave before the limiter is larger
+  const AHEAD_HIDDEN = 1.6; // browsers wake a hidden page once a second only
+  const listeners = new Set();
+  let kit = null; // {rate, buffers, gains, knee, open, closed, choke}
+  let bytes = null;
+  let context, master, entry, meter;
+  let tempo = { bpm: 120, beats: [] }; // beats: where each step begins, and the bar's end
+  let loop = null; // {id, bars: [[word, …], …]}
+  let next = { bar: 0, step: 0, time: 0 };
+  let shown = []; // what was scheduled and is not yet heard
+  let openHats = []; // that still sound
+  let timer = null;
+
+  function unpack() {
+    const head = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    const facts = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + head)));
+    const sound = new Int16Array(bytes.slice(4 + head).buffer);
+    let place = 0;
+    const buffers = facts.lengths.map((length) => {
+      const buffer = context.createBuffer(2, length, facts.rate);
+      for (const side of [0, 1]) {
+        const channel = buffer.getChannelData(side);
+        for (let i = 0; i < length; i++) channel[i] = sound[place + 2 * i + side] / 32767;
+      }
+      place += 2 * length;
+      return buffer;
+    });
+    kit = { ...facts, buffers };
+  }
+
+  // the sound's way out; a browser allows it after a click only
+  function open() {
+    context ??= new AudioContext({ latencyHint: "interactive" });
+    context.resume();
+    if (kit || !bytes) return;
+    unpack();
+    entry = new GainNode(context, { gain: 1 / LOUDEST }); // a shaper takes -1 … 1 only
+    meter = new AnalyserNode(context, { fftSize: 2048 });
+    entry.connect(new WaveShaperNode(context, { curve: kneeCurve() })).connect(meter).connect(context.destination);
+    master = new GainNode(context);
+    master.connect(entry);
+  }
+
+  function start() {
+    next = { bar: 0, step: 0, time: context.currentTime + 0.06 };
+    shown = [];
+    timer = setInterval(schedule, 25);
+    schedule();
+    requestAnimationFrame(follow);
+  }
+
+  // the same bend of loud waves as in the files that are downloaded
+  function kneeCurve() {
+    const curve = new Float32Array(8193);
+    const room = 1 - kit.knee;
+    for (let i = 0; i < curve.length; i++) {
+      const x = LOUDEST * ((2 * i) / (curve.length - 1) - 1);
+      const over = Math.abs(x) - kit.knee;
+      curve[i] = over > 0 ? Math.sign(x) * (kit.knee + room * Math.tanh(over / room)) : x;
+    }
+    return curve;
+  }
+
+  function hit(part, gain, time) {
+    const source = new AudioBufferSourceNode(context, { buffer: kit.buffers[part] });
+    const level = new GainNode(context, { gain });
+    source.connect(level).connect(master);
+    source.start(time);
+    if (part === kit.closed) {
+      for (const hat of openHats) {
+        hat.gain.setValueAtTime(hat.gain.value, time);
+        hat.gain.linearRampToValueAtTime(0, time + kit.choke);
+      }
+      openHats = [];
+    }
+    if (part === kit.open) openHats = [...openHats.slice(-3), level];
+  }
+
+  // seconds from the start of a step to the start of the next one
+  function length(step) {
+    return ((tempo.beats[step + 1] - tempo.beats[step]) * 60) / tempo.bpm;
+  }
+
+  function schedule() {
+    if (!loop || !kit) return;
+    const until = context.currentTime + (document.hidden ? AHEAD_HIDDEN : AHEAD);
+    while (next.time < until) {
+      const bar = loop.bars[next.bar % loop.bars.length];
+      const word = bar[next.step];
+      const parts = kit.buffers.length;
+      // after a break what is overdue is left out, not played at once
+      const due = next.time >= context.currentTime - LATE;
+      for (let part = 0; part < parts; part++) {
+        if (due && (word >> (parts - 1 - part)) & 1) hit(part, kit.gains[next.step], next.time);
+      }
+      shown.push({ bar: next.bar % loop.bars.length, step: next.step, time: next.time });
+      next.time += length(next.step);
+      next.step += 1;
+      if (next.step === bar.length) {
+        next.step = 0;
+        next.bar = (next.bar + 1) % loop.bars.length;
+      }
+    }
+  }
+
+  function tell() {
+    for (const listener of listeners) listener();
+  }
+
+  function follow() {
+    if (!loop) return;
+    let changed = false;
+    while (shown.length && shown[0].time <= context.currentTime) {
+      self.place = shown.shift();
+      changed = true;
+    }
+    if (changed) tell();
+    requestAnimationFrame(follow);
+  }
+
+  document.addEventListener("visibilitychange", schedule); // a hidden page needs more ahead, now
+
+  const self = {
+    place: null, // {bar, step} that is heard now
+    last: null, // the loop that was played last
+    load(data) {
+      if (bytes) return;
+      bytes = data;
+      if (loop) {
+        open();
+        start();
+      }
+    },
+    set(wanted) {
+      tempo = wanted;
+    },
+    get id() {
+      return loop ? loop.id : null;
+    },
+    play(id, bars) {
+      open();
+      const goes = loop !== null;
+      loop = self.last = { id, bars };
+      if (goes) next.bar = 0; // the new loop comes in on the step that the old one is at
+      else if (kit) start(); // or when the kit has come
+      tell();
+    },
+    // other bars for a loop that plays, without a break
+    replace(id, bars) {
+      if (loop?.id === id) loop.bars = bars;
+      if (self.last?.id === id) self.last.bars = bars;
+    },
+    stop() {
+      clearInterval(timer);
+      loop = null;
+      self.place = null;
+      shown = [];
+      openHats = [];
+      if (master) {
+        // what is scheduled already goes to a master of the past
+        master.gain.setTargetAtTime(0, context.currentTime, 0.01);
+        master = new GainNode(context);
+        master.connect(entry);
+      }
+      tell();
+    },
+    toggle(id, bars) {
+      if (self.id === id) self.stop();
+      else self.play(id, bars);
+    },
+    // root mean square of what is heard now
+    level() {
+      if (!meter) return 0;
+      const wave = new Float32Array(meter.fftSize);
+      meter.getFloatTimeDomainData(wave);
+      return Math.sqrt(wave.reduce((sum, x) => sum + x * x, 0) / wave.length);
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  return self;
+})());

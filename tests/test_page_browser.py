@@ -1,0 +1,443 @@
+"""The page in a real browser: what a visitor sees, hears and takes away."""
+
+import importlib.util
+import io
+import re
+import sqlite3
+import wave
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rhythmgan.bars import bars_to_words
+from rhythmgan.data import Words, save_words
+from rhythmgan.features import density, syncopation
+from rhythmgan.grid import cut
+from rhythmgan.kit import GM9
+from rhythmgan.midi import midi_bytes, read_midi
+from rhythmgan.models.gan import load_gan
+
+pytest.importorskip("streamlit", reason="the page needs Streamlit")
+pytest.importorskip("playwright", reason="opening the page needs Playwright")
+
+ROOT = Path(__file__).resolve().parent.parent
+TABS = ("Sample", "Steer", "Morph", "Edit", "Blind test", "Data")
+PLAYER = "window.rhythmganPlayer"
+
+
+@pytest.fixture(scope="module")
+def script():
+    """benchmarks/page.py: how to serve and open the page."""
+    spec = importlib.util.spec_from_file_location("benchmark_page", ROOT / "benchmarks" / "page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.chromium() is None:
+        pytest.skip("there is no Chromium on this machine")
+    return module
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def chrome(script):
+    with script.browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def address(script, folder):
+    """The page of three songs, of which the first has most bars; their bars are the generator's."""
+    words = bars_to_words(load_gan().sample(12, seed=900))
+    song = np.repeat(np.arange(3), (7, 3, 2)).astype(np.int32)
+    bar = np.concatenate([np.arange(7), np.arange(3), np.arange(2)]).astype(np.int32)
+    # by the hash of their names the first and the last are among the songs that no model has seen
+    names = ("song-6", "song-1", "song-8")
+    save_words(folder / "bars.npz", Words(words, song, song, bar, names, ("a", "b", "c"), GM9))
+    with script.served(str(folder / "bars.npz"), str(folder / "votes.sqlite")) as place:
+        yield place
+
+
+@pytest.fixture
+def page(chrome, address):
+    """A new visitor, whose page may not fail, nor ask anybody else for anything."""
+    context = chrome.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    opened = context.new_page()
+    wrong = []
+    opened.on("pageerror", lambda error: wrong.append(f"error {error}"))
+    opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    opened.on("request", lambda asked: _outside(asked.url, address) and wrong.append(f"asked {asked.url}"))
+    opened.set_default_timeout(20_000)
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def _outside(url, address):
+    return not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+
+
+def _open(page, address, tab="Sample", **more):
+    query = "&".join(f"{name}={value}" for name, value in {"tab": tab, **more}.items())
+    page.goto(f"{address}/?{query}")
+    page.get_by_role("tab", name=tab).wait_for()
+
+
+def _settled(page):
+    """Wait for the answer to what was just done, however busy the machine is."""
+    page.wait_for_timeout(500)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(400)
+
+
+def _download(page, name):
+    with page.expect_download() as coming:
+        page.get_by_role("button", name=name).first.click()
+    return coming.value.suggested_filename, Path(coming.value.path()).read_bytes()
+
+
+def _bars_of(data, folder):
+    path = folder / "read.mid"
+    path.write_bytes(data)
+    return cut(read_midi(path), GM9).bars
+
+
+def _tempo_of(data):
+    """Beats a minute that a MIDI file says, by the bytes of its tempo event."""
+    place = data.index(b"\xff\x51\x03") + 3
+    return 60_000_000 / int.from_bytes(data[place : place + 3], "big")
+
+
+def _is_heard(page):
+    """Wait until there is sound: the root mean square of what leaves the player."""
+    page.wait_for_function(f"{PLAYER}.level() > 0.02", polling=30)
+
+
+def test_the_first_screen_shows_and_plays_a_bar(page, address):
+    page.goto(address)
+    page.get_by_role("button", name="Play seed 1", exact=True).first.click()
+    _is_heard(page)
+    first = page.evaluate(f"{PLAYER}.place.time")
+    page.wait_for_timeout(400)
+    assert page.evaluate(f"{PLAYER}.place.time") > first
+    page.get_by_role("button", name="Stop seed 1", exact=True).first.click()
+    page.wait_for_timeout(300)
+    assert max(page.evaluate(f"{PLAYER}.level()") for _ in range(20)) == 0
+
+
+def test_the_pictures_are_of_the_seeds_bars(page, address):
+    _open(page, address, seed=7, count=4)
+    page.get_by_role("button", name="Play seed 10", exact=True).wait_for()
+    said = page.locator("article.card svg").evaluate_all("all => all.map(each => each.getAttribute('aria-label'))")
+    bars = load_gan().sample(4, seed=7)
+    for label, bar in zip(said[1:5], bars, strict=True):  # the first is the bar in hand
+        lines = [
+            f"{name} on {' '.join(str(step + 1) for step in np.flatnonzero(bar[:, part]))}"
+            for part, name in enumerate(GM9.names)
+            if bar[:, part].any()
+        ]
+        assert label == "; ".join(lines)
+
+
+def test_a_bar_comes_as_midi_at_the_tempo_and_swing_of_the_sliders(page, address, folder):
+    _open(page, address, seed=5, bpm=93, swing=60)
+    page.get_by_role("button", name="Play seed 6", exact=True).click()
+    page.get_by_role("button", name="Stop seed 6", exact=True).first.click()
+    _settled(page)
+    name, data = _download(page, "MIDI")
+    assert name == "seed-6.mid"
+    bar = load_gan().sample(1, seed=6)
+    assert (_bars_of(data, folder) == bar).all()
+    assert data == midi_bytes(bar, bpm=93, swing=0.6)
+    # a slider that moves changes what is downloaded next
+    page.locator("input[aria-label='Tempo, bpm']").focus()
+    page.keyboard.press("Home")
+    _settled(page)
+    assert _tempo_of(_download(page, "MIDI")[1]) == pytest.approx(50, rel=1e-3)
+
+
+def test_a_bar_comes_as_sound(page, address):
+    _open(page, address, bpm=150)
+    page.locator("article.card").first.wait_for()
+    name, data = _download(page, "WAV")
+    assert name == "seed-1.wav"
+    with wave.open(io.BytesIO(data)) as sound:
+        assert (sound.getnchannels(), sound.getframerate()) == (2, 44100)
+        assert sound.getnframes() == round(4 * 60 / 150 * 44100)
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+    assert 3000 < np.abs(samples).max() < 32767
+
+
+def test_a_gallery_comes_as_a_zip(page, address, folder):
+    _open(page, address, seed=3, count=4)
+    page.get_by_role("button", name="Play seed 6", exact=True).wait_for()
+    name, data = _download(page, "All as ZIP")
+    assert name == "seeds-3-to-6.zip"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+        files = [f"{i:02d}-seed-{seed}" for i, seed in enumerate(range(3, 7), 1)]
+        assert names == [f"{file}.{kind}" for file in files for kind in ("mid", "wav")]
+        assert (_bars_of(archive.read("03-seed-5.mid"), folder) == load_gan().sample(1, seed=5)).all()
+
+
+def test_favourites_survive_a_reload_and_are_nobody_elses(page, address, chrome):
+    _open(page, address)
+    page.get_by_role("button", name="Keep seed 4", exact=True).click()
+    page.get_by_text("Favourites (1)").wait_for()
+    page.wait_for_function("localStorage.getItem('rhythmgan.favourites')?.includes('seed 4')")
+    page.reload()
+    page.get_by_text("Favourites (1)").wait_for()
+    page.get_by_text("Favourites (1)").click()
+    page.get_by_role("button", name="Do not keep seed 4", exact=True).first.wait_for()
+    with chrome.new_context() as other:
+        visitor = other.new_page()
+        visitor.goto(address)
+        visitor.get_by_text("Favourites (0)").wait_for()
+        visitor.get_by_text("This session (1)").wait_for()
+    page.get_by_role("button", name="Do not keep seed 4", exact=True).first.click()
+    page.get_by_text("Favourites (0)").wait_for()
+    page.wait_for_function("localStorage.getItem('rhythmgan.favourites') === '[]'")
+    page.reload()
+    page.get_by_text("Favourites (0)").wait_for()
+
+
+def test_quick_hearts_in_two_open_pages_are_all_kept(page, address):
+    _open(page, address)
+    other = page.context.new_page()
+    _open(other, address)
+    other.get_by_role("button", name="Keep seed 9", exact=True).wait_for()
+    for seed in (4, 6):
+        page.get_by_role("button", name=f"Keep seed {seed}", exact=True).click()
+    page.get_by_text("Favourites (2)").wait_for()
+    other.get_by_text("Favourites (2)").wait_for()
+    other.get_by_role("button", name="Keep seed 9", exact=True).click()
+    page.get_by_text("Favourites (3)").wait_for()
+    page.get_by_role("button", name="Do not keep seed 6", exact=True).first.click()
+    other.get_by_text("Favourites (2)").wait_for()
+    other.close()
+
+
+def test_after_a_break_nothing_is_played_late(page, address):
+    """A page that was busy leaves out what is overdue, and goes on in time."""
+    _open(page, address)
+    page.get_by_role("button", name="Play seed 2", exact=True).click()
+    _is_heard(page)
+    page.evaluate(
+        """() => {
+            window.late = [];
+            const start = AudioBufferSourceNode.prototype.start;
+            AudioBufferSourceNode.prototype.start = function (time, ...more) {
+                window.late.push(this.context.currentTime - time);
+                return start.call(this, time, ...more);
+            };
+            const until = performance.now() + 900;
+            while (performance.now() < until);
+        }"""
+    )
+    _settled(page)
+    late = page.evaluate("window.late")
+    assert len(late) > 5
+    assert max(late) < 0.05
+
+
+def test_a_link_leads_to_its_bar(page, address, chrome):
+    _open(page, address)
+    page.get_by_role("button", name="Play seed 9", exact=True).click()
+    page.wait_for_url("**bar=**")
+    with chrome.new_context() as other:
+        visitor = other.new_page()
+        visitor.goto(page.url)
+        visitor.get_by_role("button", name="Play a shared bar").first.wait_for()
+        labels = [each.locator("article.card svg").first.get_attribute("aria-label") for each in (page, visitor)]
+    assert labels[0] == labels[1]
+
+
+def test_steering_reaches_what_the_sliders_ask_for(page, address, folder):
+    _open(page, address, "Steer", **{"to-density": 85, "to-syncopation": 20})
+    sentence = page.get_by_text(re.compile("3 bars")).first
+    sentence.wait_for()
+    wanted = [float(found) for found in re.findall(r"(?:density|syncopation) (\S+) ±", sentence.inner_text())]
+    assert len(wanted) == 2
+    data = _download(page, "The steered bars as ZIP")[1]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        bars = np.concatenate([_bars_of(archive.read(name), folder) for name in archive.namelist() if ".mid" in name])
+    assert len(bars) == 3
+    if "all have" in sentence.inner_text():
+        assert (np.abs(density(bars).numpy() - wanted[0]) <= 1).all()
+        assert (np.abs(syncopation(bars).numpy() - wanted[1]) <= 1).all()
+    page.get_by_role("button", name="Play steered 1", exact=True).click()
+    _is_heard(page)
+    assert page.locator("[data-testid=stVegaLiteChart]").count() == 2
+
+
+def test_a_loop_is_uploaded_and_a_wrong_file_gets_a_line(page, address, folder):
+    loop = load_gan().sample(2, seed=60)
+    (folder / "my loop.mid").write_bytes(midi_bytes(loop))
+    (folder / "broken.mid").write_bytes(b"MThd" + bytes(range(40)))
+    (folder / "large.mid").write_bytes(bytes(6 << 20))
+    _open(page, address, "Steer")
+    page.get_by_text("Your MIDI file").click()
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files(folder / "my loop.mid")
+    page.get_by_role("button", name="Play my loop 2, steered").wait_for()
+    chooser.set_input_files(folder / "broken.mid")
+    line = page.locator("[data-testid=stAlert]").filter(has_text="broken.mid")
+    line.wait_for()
+    assert str(folder) not in line.inner_text()
+    assert "/tmp" not in line.inner_text()
+    chooser.set_input_files(folder / "large.mid")
+    page.get_by_text(re.compile("5.*MB or smaller|exceeds|too large|must be")).first.wait_for()
+
+
+def test_a_path_over_the_pad_is_heard_and_taken_away(page, address, folder):
+    _open(page, address, "Morph")
+    field = page.locator("svg.field")
+    field.wait_for()
+    corner = page.locator(".heard svg").first
+    field.focus()
+    assert "9" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+    at_end = corner.get_attribute("aria-label")
+    box = field.bounding_box()
+
+    def at(x, y):
+        return box["x"] + box["width"] * (x + 0.5) / 9, box["y"] + box["height"] * (y + 0.5) / 9
+
+    page.mouse.move(*at(0, 0))
+    page.mouse.down()
+    for x in range(1, 4):
+        page.mouse.move(*at(x, 0))
+    page.mouse.up()
+    _is_heard(page)
+    _settled(page)
+    assert "4 bars" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+    first, *_, last = _bars_of(_download(page, "MIDI")[1], folder)
+    assert (first == load_gan().sample(1, seed=1)[0]).all()
+    assert last.shape == (16, 9)
+    field.focus()
+    page.keyboard.press("ArrowDown")
+    _settled(page)
+    assert "5 bars" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+    assert corner.get_attribute("aria-label") != at_end
+    page.keyboard.press("ArrowRight")  # the answer to the first has not taken the focus away
+    _settled(page)
+    assert "6 bars" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+    page.keyboard.press("Enter")
+    _settled(page)
+    assert "1 bar)" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+    assert len(_bars_of(_download(page, "MIDI")[1], folder)) == 1
+
+
+def test_a_pad_outlives_its_bar_being_taken_in_hand(page, address):
+    _open(page, address, "Morph")
+    page.locator("svg.field").wait_for()
+    page.locator(".heard .name").click()
+    _settled(page)
+    assert page.locator("svg.field").count() == 1
+    assert page.locator("[data-testid=stAlert]").count() == 0
+    assert "9 bars" in page.get_by_role("button", name=re.compile("Play the path")).inner_text()
+
+
+def test_a_click_on_the_map_gives_a_bar(page, address):
+    _open(page, address, "Morph", way="Map")
+    plot = page.locator("[data-testid=stVegaLiteChart]")
+    plot.wait_for()
+    _settled(page)
+    box = plot.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.5)
+    page.get_by_role("button", name=re.compile(r"Play seed \d+")).first.wait_for()
+
+
+def test_cells_are_edited_by_mouse_and_keyboard(page, address, folder):
+    _open(page, address, "Edit")
+    bar = load_gan().sample(1, seed=1)[0]
+    assert not bar[2, 8]
+    assert not bar[3, 8]
+    page.get_by_role("gridcell", name="crash, step 3", exact=True).click()
+    _settled(page)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    _settled(page)
+    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == str(int(bar.sum()) + 2)
+    expected = bar.copy()
+    expected[2:4, 8] = True
+    assert (_bars_of(_download(page, "MIDI")[1], folder)[0] == expected).all()
+    page.get_by_role("button", name="Undo").click()
+    _settled(page)
+    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == str(int(bar.sum()) + 1)
+
+
+def test_a_quick_stroke_paints_every_cell_and_is_undone_at_once(page, address):
+    _open(page, address, "Edit")
+    bar = load_gan().sample(1, seed=1)[0]
+    assert not bar[:, 6].any()
+    value = page.locator("[data-testid=stMetricValue]").first
+    value.wait_for()
+    page.wait_for_timeout(500)
+    first, last = (page.get_by_role("gridcell", name=f"high tom, step {step}", exact=True) for step in (1, 16))
+    first.hover()
+    page.mouse.down()
+    box = last.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    page.mouse.up()
+    _settled(page)
+    assert value.inner_text() == str(int(bar.sum()) + 16)
+    page.get_by_role("button", name="Undo").click()
+    _settled(page)
+    assert value.inner_text() == str(int(bar.sum()))
+
+
+def test_locked_parts_stay_when_the_rest_is_filled_and_varied(page, address, folder):
+    _open(page, address, "Edit")
+    bar = load_gan().sample(1, seed=1)[0]
+    page.get_by_role("button", name="Lock kick").click()
+    page.get_by_role("button", name="Lock snare").click()
+    _settled(page)
+    for button in ("Fill the rest", "Vary"):
+        page.get_by_role("button", name=button, exact=True).click()
+        _settled(page)
+        made = _bars_of(_download(page, "MIDI")[1], folder)[0]
+        assert (made[:, :2] == bar[:, :2]).all()
+        assert (made != bar).any()
+
+
+def test_a_choice_is_made_after_listening_and_kept(page, address, folder):
+    _open(page, address, "Blind test")
+    better = page.get_by_role("button", name="B is better")
+    better.wait_for()
+    assert better.is_disabled()
+    assert page.locator("article.card svg").count() == 0
+    page.get_by_role("button", name="Play A", exact=True).click()
+    _settled(page)
+    assert better.is_disabled()
+    page.get_by_role("button", name="Play B", exact=True).click()
+    _settled(page)
+    better.click()
+    page.get_by_text("1 chosen so far").wait_for()
+    with sqlite3.connect(folder / "votes.sqlite") as base:
+        ((first, second, won, bpm),) = base.execute("SELECT first, second, first_won, bpm FROM votes").fetchall()
+    base.close()
+    assert {first, second} < {"real", "GAN", "prior", "steered"}
+    assert (won, bpm) == (0, 120)
+    page.get_by_text("Results", exact=True).click()
+    page.get_by_text(re.compile(r"χ²\(1\) = 1.0")).wait_for()
+
+
+def test_the_songs_are_browsed_and_compared(page, address):
+    _open(page, address, "Data")
+    page.get_by_role("button", name="Play bar 7, song-6").wait_for()
+    page.get_by_text("Features", exact=True).click()
+    page.locator("[data-testid=stVegaLiteChart]").nth(3).wait_for()
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_fits_a_phone(page, address, tab):
+    page.set_viewport_size({"width": 360, "height": 740})
+    _open(page, address, tab)
+    _settled(page)
+    wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= 360
+    assert page.locator("[data-testid=stException]").count() == 0
