@@ -101,6 +101,13 @@ _HISTOGRAMS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
+def histogram_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of the bins that values (n,) are counted in: one for each whole number, or 30 where they are not whole."""
+    low, high = values.min(), values.max()
+    whole = np.array_equal(values, values.round())
+    return np.arange(low, high + 2) - 0.5 if whole and high - low < 60 else np.linspace(low, high + 1e-9, 31)
+
+
 def histograms_to_image(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], first: str, second: str) -> np.ndarray:
     """Histograms of features of two sets over each other → (height, width, 3) uint8.
 
@@ -117,9 +124,7 @@ def histograms_to_image(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], firs
     figure = Figure((4 * columns, 2.6 * rows + 0.5), layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)  # matplotlib types only some of it
     for axes, (name, both) in zip(figure.subplots(rows, columns, squeeze=False).flat, pairs.items(), strict=False):
-        low, high = min(values.min() for values in both), max(values.max() for values in both)
-        whole = all(np.array_equal(values, values.round()) for values in both)
-        edges = np.arange(low, high + 2) - 0.5 if whole and high - low < 60 else np.linspace(low, high + 1e-9, 31)
+        edges = histogram_edges(np.concatenate(both))
         drawn = [
             axes.hist(values, edges, weights=np.full(len(values), 1 / len(values)), histtype=kind, **style)[2][0]
             for values, (kind, style) in zip(both, _HISTOGRAMS, strict=True)

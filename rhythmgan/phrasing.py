@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rhythmgan.latent import seeds_to_uniform, turn
+from rhythmgan.latent import pick, seeds_to_uniform, turn
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.word_lstm import WordLSTM
 
@@ -77,8 +77,7 @@ def phrases(
         made = gan.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
         chance = torch.softmax(_HOLD * _gain(judge, made, bars[-1]), 1).cumsum(1).numpy()
         drawn = seeds_to_uniform(seeds, 1, stream=_CHOICE_STREAM + place)
-        # the last sum is 1 but for rounding
-        chosen = np.minimum((chance < drawn).sum(1), _CANDIDATES - 1)
+        chosen = pick(chance, drawn)
         points.append(turned[rows, chosen])
         bars.append(made[rows, chosen])
     return np.stack(bars, 1), np.stack(points, 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from rhythmgan.latent import check_seed, seeds_to_uniform, turn
+from rhythmgan.latent import check_seed, pick, seeds_to_uniform, turn
 from rhythmgan.models.gan import GAN
 
 _FILL_STREAM = 3 << 21
@@ -89,16 +88,13 @@ def fill(gan: GAN, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], te
     fixed = _fixed(bar[None], locked)
     z = np.stack([gan.latents(seeds, temperature, stream=_FILL_STREAM + i) for i in range(CANDIDATES)], 1)
     made = gan.decode(np.where(fixed == 0, z, fixed).reshape(n_seeds * CANDIDATES, -1))
-    # in double precision, on the CPU: the choice is the same on every machine
-    with torch.no_grad():
-        expected = copy.deepcopy(gan.generator).cpu().double().eval().expect(torch.from_numpy(made).double())
+    with torch.no_grad():  # in double precision: the choice is the same on every machine
+        expected = gan.in_double().expect(torch.from_numpy(made).double())
     side = torch.from_numpy(np.where(bar, 1.0, -1.0))
     said = torch.special.log_ndtr(side * expected / temperature) * torch.tensor(locked)
     chance = torch.softmax(said.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
     drawn = seeds_to_uniform(seeds, 1, stream=_FILL_STREAM + CANDIDATES)
-    # the last sum is 1 but for rounding
-    chosen = np.minimum((chance < drawn).sum(1), CANDIDATES - 1)
-    return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), chosen]
+    return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), pick(chance, drawn)]
 
 
 def _fixed(bars: np.ndarray, locked: np.ndarray | None) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from rhythmgan.draw import histogram_edges
 from rl_tuner.steering import Steered
 
-_UNITS = {"density": "density, onsets", "syncopation": "syncopation"}
+_UNITS = {"density": "density, onsets"}
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8a8a"
 
 
@@ -62,10 +63,7 @@ def scatter(points: Mapping[str, np.ndarray], colour: str) -> alt.Chart:
 
 def histograms(sets: Mapping[str, np.ndarray], title: str) -> alt.Chart:
     """The shares of bars of two sets by the value of a feature, over each other."""
-    everything = np.concatenate(list(sets.values()))
-    low, high = float(everything.min()), float(everything.max())
-    whole = bool((everything == everything.round()).all())
-    edges = np.arange(low, high + 2) - 0.5 if whole and high - low < 60 else np.linspace(low, high + 1e-9, 31)
+    edges = histogram_edges(np.concatenate(list(sets.values())))
     rows = []
     for name, values in sets.items():
         shares = np.histogram(values, edges)[0] / len(values)
@@ -81,14 +79,10 @@ def histograms(sets: Mapping[str, np.ndarray], title: str) -> alt.Chart:
             alt.Color(
                 "bars:N",
                 title=None,
-                scale=alt.Scale(domain=list(sets), range=_colours(list(sets))),
+                scale=alt.Scale(domain=list(sets), range=[_GREY, _ORANGE]),
                 legend=alt.Legend(orient="top"),
             ),
             tooltip=["bars", alt.Tooltip("share:Q", format=".1%")],
         )
         .properties(height=230)
     )
-
-
-def _colours(names: Sequence[str]) -> list[str]:
-    return [_GREY, _ORANGE, _BLUE][: len(names)]

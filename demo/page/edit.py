@@ -63,9 +63,9 @@ class Desk:
     def back(self) -> None:
         """Undo the last change."""
         if self.undo:
-            bar = self.undo.pop()
+            *before, bar = self.undo
             self.put(bar)
-            self.undo.pop()
+            self.undo = before
 
     def _set(self, bar: Bar) -> None:
         if bar.code != self.bar.code:

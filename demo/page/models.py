@@ -91,14 +91,18 @@ def numbers(bar: Bar) -> Numbers:
     percentiles = {
         "density": percentile("density", density),
         "syncopation": percentile("syncopation", syncopation),
-        **standing(bar.cells[None]),
+        **_standing(said),
     }
     return Numbers(density, syncopation, float(said["likelihood"][0]), float(said["realism"][0]), percentiles)
 
 
 def standing(cells: np.ndarray) -> dict[str, float]:
     """Where bars (n, steps, parts) bool stand among generated ones in likelihood and realism: mean per cent below."""
-    said, typical = _said_of(cells), _typical()
+    return _standing(_said_of(cells))
+
+
+def _standing(said: dict[str, np.ndarray]) -> dict[str, float]:
+    typical = _typical()
     return {name: 100 * float(np.searchsorted(typical[name], said[name]).mean()) / _N_TYPICAL for name in said}
 
 

@@ -54,7 +54,7 @@ def show() -> None:
         visitor.hand, visitor.history = bars[0], [bars[0]]
     held, gallery = st.columns([1, 2], gap="medium")
     with held:
-        in_hand()
+        _in_hand()
     with gallery:
         notes = [models.line(*values) for values in models.features(bars)]
         cards.show(bars, "gallery", columns=3, notes=notes)
@@ -64,7 +64,7 @@ def show() -> None:
     session.keep()
 
 
-def in_hand() -> None:
+def _in_hand() -> None:
     """The bar in hand: large, with its numbers, to take away."""
     bar = session.visitor().hand
     ((density, syncopation),) = models.features([bar])

@@ -93,10 +93,7 @@ def keep() -> None:
 
 def _found() -> None:
     mine = visitor()
-    known = {bar.code for bar in mine.favourites}
-    mine.kept = (mine.favourites + [bar for bar in _readable(st.session_state.keeper.found) if bar.code not in known])[
-        :_MOST
-    ]
+    mine.kept = _distinct(mine.favourites + _readable(st.session_state.keeper.found))
 
 
 def _changed() -> None:
@@ -112,4 +109,12 @@ def _readable(found: Any) -> list[Bar]:
             bars.append(Bar.read(str(code), str(name)[:_MOST_NAME]))
         except (ValueError, TypeError):  # what another version, or somebody else, left there
             continue
-    return list({bar.code: bar for bar in reversed(bars)}.values())[::-1][:_MOST]
+    return _distinct(bars)
+
+
+def _distinct(bars: list[Bar]) -> list[Bar]:
+    """The first of each, and no more than are remembered."""
+    first: dict[str, Bar] = {}
+    for bar in bars:
+        first.setdefault(bar.code, bar)
+    return list(first.values())[:_MOST]

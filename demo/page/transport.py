@@ -11,12 +11,11 @@ import streamlit as st
 from page import session
 from page.bar import KIT, STEPS
 from page.component import component
-from rhythmgan.grid import step_beats
+from rhythmgan.grid import MOST_SWING, step_beats
 from rhythmgan.midi import accents
 from rhythmgan.sound import CHOKE, KNEE, RATE, one_shots, velocity_to_gain
 
 SLOWEST, FASTEST = 50, 200
-MOST_SWING = 70
 
 _kit = component("kit", ["player", "kit"])
 _tempo = component("tempo", ["player", "drawing", "tempo"], ["cards"])
@@ -50,7 +49,7 @@ def show() -> None:
         swing = st.slider(
             "Swing, %",
             50,
-            MOST_SWING,
+            round(100 * MOST_SWING),
             50,
             key="swing",
             bind="query-params",

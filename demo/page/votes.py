@@ -128,10 +128,10 @@ def verdict(choices: Sequence[tuple[str, str]]) -> Verdict:
 
     wins, compared = Counter(won for won, _ in choices), Counter(kind for choice in choices for kind in choice)
     kinds = sorted(compared, key=lambda kind: (-wins[kind] / compared[kind], kind))
-    met = Counter(tuple(sorted(choice)) for choice in choices)
+    met, beaten = Counter(tuple(sorted(choice)) for choice in choices), Counter(choices)
     pairs = []
     for (first, second), n in sorted(met.items()):
-        won = sum(choice == (first, second) for choice in choices)
+        won = beaten[first, second]
         pairs.append(Pair(first, second, won, n, float(binomtest(won, n).pvalue)))
     df = len(kinds) - 1
     found = sum((wins[kind] - compared[kind] / 2) ** 2 / (compared[kind] / 2) for kind in kinds)

@@ -266,10 +266,12 @@ class GAN(nn.Module):
             bars[rows] = (cells > 0).cpu().numpy()
             close[rows] = (sums.abs().amin((1, 2)) < _CLEAR_MARGIN).cpu().numpy()
         if close.any():
-            # on the CPU: not every accelerator has double precision
-            double = copy.deepcopy(self.generator).cpu().double()
-            bars[close] = double(points.cpu()[torch.from_numpy(close)].double()).numpy() > 0
+            bars[close] = self.in_double()(points.cpu()[torch.from_numpy(close)].double()).numpy() > 0
         return bars
+
+    def in_double(self) -> Generator:
+        """The generator in double precision; on the CPU, as not every accelerator has it."""
+        return copy.deepcopy(self.generator).cpu().double().eval()
 
     @torch.no_grad()
     def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -294,8 +296,7 @@ class GAN(nn.Module):
             raise ValueError(f"expected bars (n, {shape[0]}, {shape[1]}) bool; got {bars.dtype} {bars.shape}")
         check_seed(seed)
         seed = int(seed)
-        # on the CPU: not every accelerator has double precision
-        double = copy.deepcopy(self.generator).cpu().double().eval()
+        double = self.in_double()
         uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.config.z_dim, stream=_ENCODE_STREAM)
         points = [np.empty((0, self.config.z_dim), np.float32)]
         for start in range(0, len(bars), _DECODE_BATCH):

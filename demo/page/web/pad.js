@@ -38,7 +38,7 @@ export default function (component) {
     puck.setAttribute("class", "puck");
     field.append(trail, puck);
     const corners = data.corners.map((name, at) => node("span", { class: `corner corner-${at}` }, name));
-    const board = node("div", { class: rows > 1 ? "board" : "board strip" }, ...corners, field);
+    const board = node("div", { class: "board" }, ...corners, field);
     const seen = node("div", { class: "bars large", style: "--columns: 1" });
     const hear = node("button", { class: "hear" });
     root.replaceChildren(board, node("div", { class: "heard" }, seen, hear));
