@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_words
-from rhythmgan.latent import interpolate, turn
+from rhythmgan.data import load_corpus
+from rhythmgan.generate.paths import even_path, step_changes
+from rhythmgan.latent import interpolate, rotate
 from rhythmgan.metrics import c2st
 from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.paths import even_path, step_changes
 
 _FRAMES = 16
-_MOST_CHANGE = 0.25
+_MAX_CHANGE = 0.25
 """The share of the sounding cells that a step of a morph should not change more of."""
 _ANGLES = (0.1, 0.2, 0.4, 0.8)
 
@@ -46,7 +46,7 @@ def _variations(gan: GAN, bars: np.ndarray, song: np.ndarray) -> None:
     z, towards = gan.encode(bars), gan.latents(range(len(bars)))
     strangers = gan.decode(towards)
     for angle in _ANGLES:
-        varied = gan.decode(turn(z, towards, angle))
+        varied = gan.decode(rotate(z, towards, angle))
         changed = (varied != bars).sum((1, 2))
         told = c2st(bars, song, varied, song)["c2st"]
         print(f"| {angle} | {changed.mean():.1f} | {(changed == 0).mean():.2f} | {told:.3f} |")
@@ -59,7 +59,7 @@ def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
     z = gan.latents(range(2 * pairs))
     apart = (gan.decode(z[::2]) != gan.decode(z[1::2])).sum((1, 2)).mean()
     print(f"{pairs} slerps of {_FRAMES} frames between seeds whose bars are {apart:.1f} cells apart:\n")
-    print(f"| frames | steps up to {_MOST_CHANGE:.0%} | without change | cells a step | largest | C2ST | of samples |")
+    print(f"| frames | steps up to {_MAX_CHANGE:.0%} | without change | cells a step | largest | C2ST | of samples |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in ("at even angles", "evenly heard"):
         shares, cells, frames = [], [], []
@@ -73,7 +73,7 @@ def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
         path_of = np.repeat(np.arange(pairs), _FRAMES - 2)  # frames of one path are alike: all on one side
         samples = gan.sample(len(inner), seed=10**6)
         print(
-            f"| {name} | {(np.stack(shares) <= _MOST_CHANGE).mean():.3f} | {(np.stack(cells) == 0).mean():.2f} "
+            f"| {name} | {(np.stack(shares) <= _MAX_CHANGE).mean():.3f} | {(np.stack(cells) == 0).mean():.2f} "
             f"| {np.mean(cells):.2f} "
             f"| {np.max(cells, 1).mean():.1f} | {c2st(bars, song, inner, path_of)['c2st']:.3f} "
             f"| {c2st(bars, song, samples)['c2st']:.3f} |"
@@ -82,18 +82,18 @@ def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", help="a words file that `rhythmgan prepare` wrote")
+    parser.add_argument("data", help="a corpus that `rhythmgan prepare` wrote")
     parser.add_argument("--weights", help="a weights file (the bundled one)")
     parser.add_argument("--split", choices=("valid", "test"), default="test", help="songs (%(default)s)")
     parser.add_argument("--pairs", type=int, default=300, help="paths (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     gan = load_gan(options.weights)
-    held = load_words(options.data).split(options.split).distinct()
+    held = load_corpus(options.data).split(options.split).distinct()
     bars = words_to_bars(held.words, held.kit.n_parts)
     _there_and_back(gan, bars)
-    _variations(gan, bars, held.song)
-    _paths(gan, bars, held.song, options.pairs)
+    _variations(gan, bars, held.song_id)
+    _paths(gan, bars, held.song_id, options.pairs)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pretty_midi
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns
-from rhythmgan.grid import cut
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9
 from rhythmgan.midi import accents, read_midi, write_midi_files
 
@@ -49,7 +49,7 @@ def _one_round(bars: np.ndarray, few: int, folder: Path) -> dict[str, float]:
         "write, rhythmgan": rate(len(bars), lambda: write_midi_files(folder, names, bars)),
         "write, pretty_midi": rate(few, lambda: list(map(_write_with_pretty_midi, others, bars))),
         "read, rhythmgan": rate(len(bars), lambda: [read_midi(path) for path in paths]),
-        "read and cut into bars, rhythmgan": rate(len(bars), lambda: [cut(read_midi(path), GM9) for path in paths]),
+        "read and quantise, rhythmgan": rate(len(bars), lambda: [quantise(read_midi(path), GM9) for path in paths]),
         "read, pretty_midi": rate(few, lambda: [pretty_midi.PrettyMIDI(str(path)) for path in paths[:few]]),
     }
 

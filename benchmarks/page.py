@@ -160,7 +160,7 @@ def take_pictures(chrome: Browser, address: str, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="a words file, as for `rhythmgan demo`")
+    parser.add_argument("--data", help="a corpus, as for `rhythmgan demo`")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where to write them; none are made without")
     options = parser.parse_args(arguments)
     if chromium() is None:

@@ -11,30 +11,30 @@ import numpy as np
 import torch
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, first_rows, load_words
+from rhythmgan.data import Corpus, first_rows, load_corpus
+from rhythmgan.generate.phrases import phrases
 from rhythmgan.metrics import c2st
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
-from rhythmgan.phrasing import phrases
 
 _BARS = 4
 _SHUFFLED = "real bars, order shuffled"
 _PAIRS = ((0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (0, 3))
 
 
-def real_phrases(words: Words) -> tuple[np.ndarray, np.ndarray]:
+def real_phrases(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
     """Each song's distinct phrases, bars 0-3, 4-7 … of its files: (n, 4, steps, parts) bool, and their songs (n,)."""
-    last = np.arange(_BARS - 1, len(words))
+    last = np.arange(_BARS - 1, len(corpus))
     first = last - (_BARS - 1)
     whole = (
-        (words.bar[first] % _BARS == 0)
-        & (words.origin[first] == words.origin[last])
-        & (words.bar[last] == words.bar[first] + _BARS - 1)
+        (corpus.bar_index[first] % _BARS == 0)
+        & (corpus.file_id[first] == corpus.file_id[last])
+        & (corpus.bar_index[last] == corpus.bar_index[first] + _BARS - 1)
     )
     rows = first[whole][:, None] + np.arange(_BARS)
-    song = words.song[rows[:, :1]].astype(np.int32).view(np.uint16)
-    rows = rows[first_rows(np.concatenate([song, words.words[rows].reshape(len(rows), _BARS * words.steps)], 1))]
-    return words_to_bars(words.words[rows], words.kit.n_parts), words.song[rows[:, 0]]
+    song = corpus.song_id[rows[:, :1]].astype(np.int32).view(np.uint16)
+    rows = rows[first_rows(np.concatenate([song, corpus.words[rows].reshape(len(rows), _BARS * corpus.steps)], 1))]
+    return words_to_bars(corpus.words[rows], corpus.kit.n_parts), corpus.song_id[rows[:, 0]]
 
 
 def describe(name: str, found: np.ndarray) -> str:
@@ -55,14 +55,14 @@ def describe(name: str, found: np.ndarray) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", help="a words file that `rhythmgan prepare` wrote")
+    parser.add_argument("data", help="a corpus that `rhythmgan prepare` wrote")
     parser.add_argument("--weights", help="a weights file (the bundled one)")
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test", help="songs (%(default)s)")
     parser.add_argument("--n", type=int, default=1000, help="phrases of each kind (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     gan, prior = load_gan(options.weights), load_prior()
-    real, song = real_phrases(load_words(options.data).split(options.split))
+    real, song = real_phrases(load_corpus(options.data).split(options.split))
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(real))[: options.n]
     real, song = real[rows], song[rows]

@@ -1,4 +1,4 @@
-"""Bars rendered to stereo audio per second, beside adding up their hits with nothing around it, in one run on one core.
+"""Bars rendered to stereo audio per second, beside adding up their onsets with nothing around it, on one core.
 
 Run: python benchmarks/sound.py
 """
@@ -20,7 +20,7 @@ _SECONDS = 2.0  # a bar at 120 beats a minute
 
 
 def _added_up(bar: np.ndarray, shots: tuple[np.ndarray, ...]) -> np.ndarray:
-    """The floor: silence, and each hit's samples added once; no velocity, choke, loop or limit."""
+    """The floor: silence, and each onset's samples added once; no velocity, choke, loop or limit."""
     sound = np.zeros((round(2 * _SECONDS * RATE), 2), np.float32)
     samples_per_step = round(_SECONDS * RATE) // len(bar)
     for step, part in zip(*(place.tolist() for place in np.nonzero(bar)), strict=True):
@@ -43,7 +43,7 @@ def main() -> None:
     works: dict[str, Callable[[np.ndarray], object]] = {
         "render()": render,
         "render() and wav_bytes()": lambda bar: wav_bytes(render(bar)),
-        "the hits added up bare": lambda bar: _added_up(bar, shots),
+        "the onsets added up bare": lambda bar: _added_up(bar, shots),
     }
     best: dict[str, float] = {}
     for _ in range(options.rounds):
@@ -52,11 +52,11 @@ def main() -> None:
             for bar in bars:
                 work(bar)
             best[what] = max(len(bars) / (time.perf_counter() - start), best.get(what, 0))
-    hits = bars.sum() / len(bars)
-    print(f"{len(bars):,} bars at 120 bpm, {hits:.1f} hits each, best of {options.rounds} rounds, one core")
+    onsets = bars.sum() / len(bars)
+    print(f"{len(bars):,} bars at 120 bpm, {onsets:.1f} onsets each, best of {options.rounds} rounds, one core")
     print("| | bars per second | ms a bar | times real time | share of the sum |\n| --- | ---: | ---: | ---: | ---: |")
     for what, rate in best.items():
-        share = rate / best["the hits added up bare"]
+        share = rate / best["the onsets added up bare"]
         print(f"| {what} | {rate:,.0f} | {1000 / rate:.2f} | {rate * _SECONDS:,.0f} | {share:.2f} |")
 
 

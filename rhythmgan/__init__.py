@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
     from rhythmgan.features import density, syncopation
+    from rhythmgan.generate.phrases import phrases
     from rhythmgan.kit import GM9, JAKI5, RYTHMGAN7
     from rhythmgan.latent import interpolate
     from rhythmgan.midi import read_midi, write_midi
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import load_prior
-    from rhythmgan.phrasing import phrases
     from rhythmgan.reference import load_reference
     from rhythmgan.songs import prepare
     from rhythmgan.sound import render, write_wav
@@ -31,10 +31,10 @@ __all__ = [
     "RYTHMGAN7",
     "density",
     "interpolate",
+    "load_corpus",
     "load_gan",
     "load_prior",
     "load_reference",
-    "load_words",
     "phrases",
     "prepare",
     "read_midi",
@@ -45,14 +45,14 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "data": ("load_words",),
+    "data": ("load_corpus",),
     "features": ("density", "syncopation"),
     "kit": ("GM9", "JAKI5", "RYTHMGAN7"),
     "latent": ("interpolate",),
     "midi": ("read_midi", "write_midi"),
     "models.gan": ("load_gan",),
     "models.word_lstm": ("load_prior",),
-    "phrasing": ("phrases",),
+    "generate.phrases": ("phrases",),
     "reference": ("load_reference",),
     "songs": ("prepare",),
     "sound": ("render", "write_wav"),

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 
 
 class Sampler(Protocol):
@@ -104,37 +104,37 @@ class Markov:
         return words_to_bars(np.stack(words, 1), self.n_parts)
 
 
-def uniform(words: Words) -> PerStep:
+def uniform(corpus: Corpus) -> PerStep:
     """All words alike."""
-    n_words = 1 << words.kit.n_parts
-    return PerStep(np.full((words.steps, n_words), 1 / n_words))
+    n_words = 1 << corpus.kit.n_parts
+    return PerStep(np.full((corpus.steps, n_words), 1 / n_words))
 
 
-def unigram(words: Words) -> PerStep:
+def unigram(corpus: Corpus) -> PerStep:
     """Words as often as they come."""
-    return PerStep(np.tile(_unigram(words), (words.steps, 1)))
+    return PerStep(np.tile(_unigram(corpus), (corpus.steps, 1)))
 
 
-def per_position_unigram(words: Words) -> PerStep:
+def per_position_unigram(corpus: Corpus) -> PerStep:
     """Words as often as they come on each step."""
-    counts = np.stack([np.bincount(column, minlength=1 << words.kit.n_parts) for column in words.words.T])
-    return PerStep(_smoothed(counts, _unigram(words)))
+    counts = np.stack([np.bincount(column, minlength=1 << corpus.kit.n_parts) for column in corpus.words.T])
+    return PerStep(_smoothed(counts, _unigram(corpus)))
 
 
-def markov(words: Words) -> Markov:
+def markov(corpus: Corpus) -> Markov:
     """Words as often as they follow another."""
-    n_words = 1 << words.kit.n_parts
-    pairs = words.words[:, :-1].astype(np.int64) * n_words + words.words[:, 1:]
+    n_words = 1 << corpus.kit.n_parts
+    pairs = corpus.words[:, :-1].astype(np.int64) * n_words + corpus.words[:, 1:]
     counts = np.bincount(pairs.ravel(), minlength=n_words * n_words).reshape(n_words, n_words)
-    ahead = np.bincount(words.words[:, 0], minlength=n_words)
-    overall = _unigram(words)
+    ahead = np.bincount(corpus.words[:, 0], minlength=n_words)
+    overall = _unigram(corpus)
     first, following = _smoothed(ahead[None], overall)[0], _smoothed(counts, overall)
-    return Markov(first, following, words.steps, words.kit.n_parts)
+    return Markov(first, following, corpus.steps, corpus.kit.n_parts)
 
 
-def _unigram(words: Words) -> np.ndarray:
-    n_words = 1 << words.kit.n_parts
-    counts = np.bincount(words.words.ravel(), minlength=n_words)
+def _unigram(corpus: Corpus) -> np.ndarray:
+    n_words = 1 << corpus.kit.n_parts
+    counts = np.bincount(corpus.words.ravel(), minlength=n_words)
     return _smoothed(counts[None], np.full(n_words, 1 / n_words))[0]
 
 
@@ -148,7 +148,7 @@ def _smoothed(counts: np.ndarray, backoff: np.ndarray) -> np.ndarray:
     return (counts + n_distinct * backoff) / (counts.sum(1, keepdims=True) + n_distinct)
 
 
-COUNTED: dict[str, Callable[[Words], PerStep | Markov]] = {
+COUNTED: dict[str, Callable[[Corpus], PerStep | Markov]] = {
     "uniform": uniform,
     "unigram": unigram,
     "per-position unigram": per_position_unigram,
@@ -157,11 +157,11 @@ COUNTED: dict[str, Callable[[Words], PerStep | Markov]] = {
 """What a prior's nats per step are compared with, by name, as functions of the training bars."""
 
 
-def _bars(words: Words) -> np.ndarray:
-    return words_to_bars(words.words, words.kit.n_parts)
+def _bars(corpus: Corpus) -> np.ndarray:
+    return words_to_bars(corpus.words, corpus.kit.n_parts)
 
 
-SAMPLERS: dict[str, tuple[str, Callable[[Words], Sampler]]] = {
+SAMPLERS: dict[str, tuple[str, Callable[[Corpus], Sampler]]] = {
     "memoriser": ("memoriser", lambda words: Memoriser(_bars(words))),
     "flipped": ("1 % of cells flipped", lambda words: Flipped(_bars(words))),
     "shuffle": ("parts from unrelated bars", lambda words: Shuffled(_bars(words))),

@@ -6,10 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rhythmgan.console import positive, progress_bar, run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,36 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("rhythmgan", lambda: options.run(options), resumes)
 
 
-def run_command(name: str, command: Callable[[], None], resumes: bool) -> int:
-    """Run a command; what goes wrong is one line on stderr that begins with ``name``, and status 2.
-
-    Args:
-        name: of the program.
-        command: what to run.
-        resumes: whether the same call goes on after Ctrl-C.
-    """
-    try:
-        command()
-    except KeyboardInterrupt:
-        print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
-        return 130
-    except MemoryError:
-        print(f"{name}: not enough memory for that", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # whoever read our output has seen enough; keep the interpreter from complaining at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"{name}: {place}{error.strerror or error}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rhythmgan", description=__doc__.partition(":")[2].strip(" `.\n"))
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -67,11 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.set_defaults(run=_prepare)
     prepare.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of .npz or .mid files, or one file")
-    prepare.add_argument("--out", required=True, metavar="bars.npz", help="the words file to write")
+    prepare.add_argument("--out", required=True, metavar="bars.npz", help="the corpus to write")
     prepare.add_argument(
         "--kit", default="gm9", help="parts to fold the pitches into: gm9, rythmgan7, jaki5 (%(default)s)"
     )
-    prepare.add_argument("--steps", type=int, default=16, help="grid cells in a bar: 12, 16, 24, 32, 48 (%(default)s)")
+    prepare.add_argument("--grid", type=int, default=16, help="steps in a bar: 12, 16, 24, 32, 48 (%(default)s)")
     prepare.add_argument("--manifest", help="CSV file that names each file's song")
     prepare.add_argument("--workers", type=positive, help="processes (all cores)")
     prepare.add_argument(
@@ -81,11 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model").add_subparsers(required=True, metavar="model")
     gan = train.add_parser("gan", help="the GAN", description="Train the GAN, or go on where a run in --out stopped.")
     gan.set_defaults(run=_train_gan)
-    gan.add_argument("--data", help="a words file or a text of bars (the textbook patterns that ship with rhythmgan)")
+    gan.add_argument("--data", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)")
     gan.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
     gan.add_argument("--pretrain-steps", type=int, help="batches of maximum likelihood, before the game")
-    gan.add_argument("--steps", type=int, help="batches of the game; the number a resumed run may raise")
+    gan.add_argument("--train-steps", dest="steps", type=int, help="batches of the game; a resumed run may raise it")
     gan.add_argument("--batch-size", type=int, help="bars in a batch")
     gan.add_argument("--penalty", type=float, help="weight of the gradient penalties")
     gan.add_argument("--seed", type=int, help="of weights, batches and noise")
@@ -96,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "prior", help="the LSTM prior", description="Train the prior, or go on where a run in --out stopped."
     )
     prior.set_defaults(run=_train_prior)
-    prior.add_argument("--data", help="a words file or a text of bars (the textbook patterns that ship with rhythmgan)")
+    prior.add_argument("--data", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)")
     prior.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
-    prior.add_argument("--steps", type=int, help="batches at most (400; the bundled weights: 6000)")
+    prior.add_argument("--train-steps", dest="steps", type=int, help="batches at most (400; the bundled weights: 6000)")
     prior.add_argument("--batch-size", type=int, help="bars in a batch (256)")
     prior.add_argument("--seed", type=int, help="of weights, batches and dropout (0)")
     prior.add_argument("--width", type=int, help="units of each layer (320)")
@@ -149,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "vary", help="variations of a loop of your own", description="Vary a loop: bars near it in latent space."
     )
     vary.set_defaults(run=_vary)
-    vary.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a words file")
+    vary.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a corpus")
     vary.add_argument("--n", type=positive, default=8, help="variations (%(default)s)")
     vary.add_argument(
         "--amount", type=float, default=0.2, help="how far: over 0 up to 1, another bar altogether (%(default)s)"
@@ -168,9 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="gan, prior, a weights file, a words file, an .npz of bars or a folder of MIDI (gan and prior)",
+        help="gan, prior, a weights file, a corpus, an .npz of bars or a folder of MIDI (gan and prior)",
     )
-    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a words file that `prepare` wrote")
+    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a corpus that `prepare` wrote")
     evaluate.add_argument(
         "--baseline",
         action="append",
@@ -189,9 +161,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Summarise the features of bars.",
     )
     features.set_defaults(run=_features)
-    features.add_argument("file", help="a words file, an .npz of bars, MIDI, or a folder of it")
+    features.add_argument("file", help="a corpus, an .npz of bars, MIDI, or a folder of it")
     features.add_argument(
-        "--split", choices=("train", "valid", "test", "all"), default="all", help="songs of a words file (%(default)s)"
+        "--split", choices=("train", "valid", "test", "all"), default="all", help="songs of a corpus (%(default)s)"
     )
     features.add_argument("--all-bars", action="store_true", help="repeats too, not only each song's distinct bars")
     features.add_argument(
@@ -231,41 +203,8 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, help="CPU threads of each process (torch's choice)")
 
 
-def positive(text: str) -> int:
-    """An option's whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
-
-
-@contextmanager
-def progress_bar(unit: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr, as a function of (done, in all[, of what]); there is none before its first call."""
-    from tqdm import tqdm
-
-    bar: tqdm | None = None
-
-    def tell(done: int, total: int, what: str = "") -> None:
-        nonlocal bar
-        if bar is None or done < bar.n:
-            if bar is not None:
-                bar.close()
-            # a resumed run has not done what lies behind it in no time
-            behind = max(done - 1, 0) if unit == "step" else 0
-            bar = tqdm(total=total, initial=behind, unit=unit, file=sys.stderr, dynamic_ncols=True)
-        bar.set_description(what, refresh=False)
-        bar.update(done - bar.n)
-
-    try:
-        yield tell
-    finally:
-        if bar is not None:
-            bar.close()
-
-
 def _prepare(options: argparse.Namespace) -> None:
-    from rhythmgan.data import save_words
+    from rhythmgan.data import save_corpus
     from rhythmgan.files import check_target, make_folder
     from rhythmgan.kit import kit_named
     from rhythmgan.songs import counts_table, prepare, write_dropped
@@ -274,29 +213,29 @@ def _prepare(options: argparse.Namespace) -> None:
     make_folder(Path(options.out).parent)
     check_target(options.out)
     with progress_bar("file") as tell:
-        words, counts = prepare(
-            options.sources, kit, options.steps, manifest=options.manifest, workers=options.workers, progress=tell
+        corpus, counts = prepare(
+            options.sources, kit, options.grid, manifest=options.manifest, workers=options.workers, progress=tell
         )
-    save_words(options.out, words)
+    save_corpus(options.out, corpus)
     print(counts_table(counts))
-    parts = {name: words.split(name) for name in ("train", "valid", "test")}
+    parts = {name: corpus.split(name) for name in ("train", "valid", "test")}
     distinct = ", ".join(f"{len(part.distinct()):,} {name}" for name, part in parts.items())
-    print(f"\n{options.out}: {len(words):,} bars of {len(words.songs):,} songs, {words.steps} steps, kit {kit.name}")
+    print(f"\n{options.out}: {len(corpus):,} bars of {len(corpus.songs):,} songs, {corpus.steps} steps, kit {kit.name}")
     print(f"each song's distinct bars, by split: {distinct}")
     if options.dropped:
         write_dropped(options.dropped, counts)
 
 
 def _train_gan(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_patterns, load_words
+    from rhythmgan.data import load_corpus, load_patterns
 
     # data first: a wrong path is told before torch and Lightning take their seconds
-    words = load_words(options.data) if options.data else load_patterns()
+    corpus = load_corpus(options.data) if options.data else load_patterns()
     is_text = options.data is None or Path(options.data).suffix == ".txt"
-    words = words.split(options.split or ("all" if is_text else "train"))
+    corpus = corpus.split(options.split or ("all" if is_text else "train"))
     is_first = _is_first()
     if is_first:
-        print(f"training on the distinct bars of {len(set(words.song.tolist())):,} songs", file=sys.stderr)
+        print(f"training on the distinct bars of {len(set(corpus.song_id.tolist())):,} songs", file=sys.stderr)
 
     machine = _machine(options)
 
@@ -304,10 +243,10 @@ def _train_gan(options: argparse.Namespace) -> None:
     from rhythmgan.training.gan import GRID, Recipe, train_gan
 
     recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
-    config = GANConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width"))
+    config = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width"))
     with progress_bar("step") if is_first else nullcontext() as tell:
         weights = train_gan(
-            words,
+            corpus,
             options.out,
             recipe,
             config=config,
@@ -321,13 +260,13 @@ def _train_gan(options: argparse.Namespace) -> None:
 
 
 def _train_prior(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_patterns, load_words
+    from rhythmgan.data import load_corpus, load_patterns
 
-    words = load_words(options.data) if options.data else load_patterns()
-    training, unseen = words.split("train"), words.split("valid")
+    corpus = load_corpus(options.data) if options.data else load_patterns()
+    training, unseen = corpus.split("train"), corpus.split("valid")
     is_first = _is_first()
     if is_first:
-        n_train, n_unseen = (len(set(part.song.tolist())) for part in (training, unseen))
+        n_train, n_unseen = (len(set(part.song_id.tolist())) for part in (training, unseen))
         print(f"training on {n_train:,} songs, stopping by {n_unseen:,} others", file=sys.stderr)
 
     machine = _machine(options)
@@ -338,7 +277,7 @@ def _train_prior(options: argparse.Namespace) -> None:
     from rhythmgan.training.prior import PriorRecipe, train_prior
 
     recipe = PriorRecipe(**_given(options, "steps", "batch_size", "seed"))
-    config = WordLSTMConfig(kit=words.kit.name, steps=words.steps, **_given(options, "width", "layers", "dropout"))
+    config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width", "layers", "dropout"))
     with progress_bar("step") if is_first else nullcontext() as tell:
         weights = train_prior(
             training,
@@ -468,7 +407,7 @@ def own_loop(path: str, gan: GAN, out: str) -> np.ndarray:
         ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
         OSError: it cannot be opened.
     """
-    from rhythmgan.songs import load_loop
+    from rhythmgan.load import load_loop
 
     if Path(path).resolve().parent == Path(out).resolve():
         raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
@@ -498,11 +437,11 @@ def _read_z(path: str, z_dim: int) -> np.ndarray:
 def _evaluate(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
     from rhythmgan.files import make_folder
 
-    words = load_words(options.data)
-    training, held = words.split("train"), words.split(options.split)
+    corpus = load_corpus(options.data)
+    training, held = corpus.split("train"), corpus.split(options.split)
     if options.out:
         make_folder(options.out)  # a folder that cannot be written is told before the minutes of judging
 
@@ -513,7 +452,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     protocol = replace(protocol, seed=options.seed, **({"n": options.n} if options.n else {}))
     names = options.baseline or list(SAMPLERS)
     inputs = options.inputs or ([] if options.baseline else ["gan", "prior"])
-    candidates = [judge.candidate(source, words.kit, words.steps) for source in inputs]
+    candidates = [judge.candidate(source, corpus.kit, corpus.steps) for source in inputs]
     candidates += [judge.baseline(name, training) for name in names]
     with progress_bar("row") as tell:
         report = judge.evaluate(held, training, candidates, protocol, out=options.out, progress=tell)
@@ -529,16 +468,16 @@ def _features(options: argparse.Namespace) -> None:
     import numpy as np
 
     from rhythmgan.features import swing
+    from rhythmgan.load import load_bars
     from rhythmgan.midi import SUFFIXES, read_midi
     from rhythmgan.reference import Reference, load_reference, save_reference
-    from rhythmgan.songs import load_bars
 
     bars, _, kit = load_bars(options.file, split=options.split, distinct=not options.all_bars)
     reference = Reference.of(bars, kit)
     print(reference.to_markdown(load_reference()))
     if Path(options.file).suffix.lower() in SUFFIXES:
-        hits = read_midi(options.file)
-        eighth = float(swing(hits.beat, np.zeros(len(hits.beat), int), 1))
+        onsets = read_midi(options.file)
+        eighth = float(swing(onsets.beat, np.zeros(len(onsets.beat), int), 1))
         print(
             f"\nswing: {eighth:.3f} (.5 is straight, .667 a shuffle)" if eighth == eighth else "\nswing: no off-beats"
         )
@@ -564,9 +503,9 @@ def _demo(options: argparse.Namespace) -> None:
     if options.port > 65535:
         raise ValueError(f"a port lies in 1 … 65535, not at {options.port}")
     if options.data:
-        from rhythmgan.data import load_words
+        from rhythmgan.data import load_corpus
 
-        load_words(options.data)  # a file that cannot be read is told here, not in the page
+        load_corpus(options.data)  # a file that cannot be read is told here, not in the page
         os.environ["RHYTHMGAN_DATA"] = str(Path(options.data).resolve())
     if options.votes:
         make_folder(Path(options.votes).parent)

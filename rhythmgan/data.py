@@ -18,32 +18,32 @@ from rhythmgan.bars import check_steps, text_to_words
 from rhythmgan.files import read_npz, write_whole
 from rhythmgan.kit import GM9, KITS, Kit, kit_named
 
-FORMAT = 1
-"""Version of the words file."""
+FORMAT = 2
+"""Version of the corpus."""
 
 Split = Literal["train", "valid", "test", "all"]
 
 
 @dataclass(frozen=True)
-class Words:
+class Corpus:
     """Bars of songs, as words.
 
     Attributes:
         words: (n, steps) uint16, in the order of the songs, no bar empty.
-        song: (n,) int32, the song of each bar, an index into ``songs``.
-        origin: (n,) int32, the file of each bar, an index into ``origins``.
-        bar: (n,) int32, each bar's place in its file: neighbours differ by one.
+        song_id: (n,) int32, the song of each bar, an index into ``songs``.
+        file_id: (n,) int32, the file of each bar, an index into ``files``.
+        bar_index: (n,) int32, each bar's index in its file: neighbours differ by one.
         songs: names of the songs. Several files may be versions of one song.
-        origins: the files that the bars came from, each as the source's name and the path below it.
+        files: the files that the bars came from, each as the source's name and the path below it.
         kit: what the parts are.
     """
 
     words: np.ndarray
-    song: np.ndarray
-    origin: np.ndarray
-    bar: np.ndarray
+    song_id: np.ndarray
+    file_id: np.ndarray
+    bar_index: np.ndarray
     songs: tuple[str, ...]
-    origins: tuple[str, ...]
+    files: tuple[str, ...]
     kit: Kit
 
     @property
@@ -53,36 +53,42 @@ class Words:
     def __len__(self) -> int:
         return len(self.words)
 
-    def split(self, split: Split) -> Words:
+    def split(self, split: Split) -> Corpus:
         """The bars of one part of the songs; see ``split_of``."""
         if split == "all":
             return self
         chosen = np.array([split_of(name) == split for name in self.songs], bool)
-        return self.only(chosen[self.song])
+        return self.only(chosen[self.song_id])
 
-    def distinct(self) -> Words:
+    def distinct(self) -> Corpus:
         """Each song's distinct bars, the first of each: a chorus that comes forty times counts once."""
-        song = self.song.astype(np.int32)[:, None].view(np.uint16)
+        song = self.song_id.astype(np.int32)[:, None].view(np.uint16)
         return self.only(first_rows(np.concatenate([song, self.words.astype(np.uint16)], 1)))
 
-    def pairs(self) -> tuple[np.ndarray, Words]:
+    def pairs(self) -> tuple[np.ndarray, Corpus]:
         """Each song's distinct pairs of neighbouring bars, the first of each.
 
         Returns:
             The words of the bars before, (n, steps), and the bars that follow them.
         """
         follows = np.zeros(len(self), bool)
-        follows[1:] = (self.origin[1:] == self.origin[:-1]) & (self.bar[1:] == self.bar[:-1] + 1)
+        follows[1:] = (self.file_id[1:] == self.file_id[:-1]) & (self.bar_index[1:] == self.bar_index[:-1] + 1)
         rows = np.flatnonzero(follows)
-        song = self.song[rows].astype(np.int32)[:, None].view(np.uint16)
+        song = self.song_id[rows].astype(np.int32)[:, None].view(np.uint16)
         words = self.words.astype(np.uint16)
         rows = rows[first_rows(np.concatenate([song, words[rows - 1], words[rows]], 1))]
         return self.words[rows - 1], self.only(rows)
 
-    def only(self, rows: np.ndarray) -> Words:
+    def only(self, rows: np.ndarray) -> Corpus:
         """The bars of these rows (indices or a mask); the names stay."""
-        return Words(
-            self.words[rows], self.song[rows], self.origin[rows], self.bar[rows], self.songs, self.origins, self.kit
+        return Corpus(
+            self.words[rows],
+            self.song_id[rows],
+            self.file_id[rows],
+            self.bar_index[rows],
+            self.songs,
+            self.files,
+            self.kit,
         )
 
 
@@ -102,26 +108,26 @@ def split_of(song: str) -> Split:
     return "train" if place < 0.7 else "valid" if place < 0.8 else "test"
 
 
-def save_words(path: str | os.PathLike[str], words: Words) -> None:
-    """Write a words file (.npz), whole or not at all.
+def save_corpus(path: str | os.PathLike[str], corpus: Corpus) -> None:
+    """Write a corpus (.npz), whole or not at all.
 
     Raises:
         ValueError: the words could not be read back: no bars, or columns that do not fit.
         OSError: the file cannot be written.
     """
-    _check(words)
+    _check(corpus)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         format=np.int64(FORMAT),
-        words=words.words.astype(np.uint16),
-        song=words.song.astype(np.int32),
-        origin=words.origin.astype(np.int32),
-        bar=words.bar.astype(np.int32),
-        songs=np.array(words.songs, np.str_),
-        origins=np.array(words.origins, np.str_),
-        kit=np.array(words.kit.name),
-        steps=np.int64(words.steps),
+        words=corpus.words.astype(np.uint16),
+        song_id=corpus.song_id.astype(np.int32),
+        file_id=corpus.file_id.astype(np.int32),
+        bar_index=corpus.bar_index.astype(np.int32),
+        songs=np.array(corpus.songs, np.str_),
+        files=np.array(corpus.files, np.str_),
+        kit=np.array(corpus.kit.name),
+        steps=np.int64(corpus.steps),
     )
     write_whole(path, buffer.getvalue())
 
@@ -134,34 +140,34 @@ def digest(*arrays: np.ndarray) -> str:
     return found.hexdigest()
 
 
-def load_words(path: str | os.PathLike[str]) -> Words:
-    """Read a words file, or a text of bars in the text view (``.txt``).
+def load_corpus(path: str | os.PathLike[str]) -> Corpus:
+    """Read a corpus, or a text of bars in the text view (``.txt``).
 
     Raises:
-        ValueError: no words file, a damaged one, one of another version, or one without bars.
+        ValueError: no corpus, a damaged one, one of another version, or one without bars.
         OSError: it cannot be opened.
     """
     if Path(path).suffix == ".txt":
         return load_patterns(path)
-    members = read_npz(path, "a words file")
+    members = read_npz(path, "a corpus")
     try:
         if int(members["format"]) != FORMAT:
             raise ValueError(f"it is of version {int(members['format'])}, this is {FORMAT}; prepare it again")
-        words = Words(
+        corpus = Corpus(
             words=members["words"],
-            song=members["song"],
-            origin=members["origin"],
-            bar=members["bar"],
+            song_id=members["song_id"],
+            file_id=members["file_id"],
+            bar_index=members["bar_index"],
             songs=_names(members["songs"]),
-            origins=_names(members["origins"]),
+            files=_names(members["files"]),
             kit=kit_named(str(members["kit"])),
         )
-        _check(words)
+        _check(corpus)
     except KeyError as error:
-        raise ValueError(f"{path}: not a words file as `rhythmgan prepare` writes it: no {error.args[0]}") from None
+        raise ValueError(f"{path}: not a corpus as `rhythmgan prepare` writes it: no {error.args[0]}") from None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not a words file: {error}") from None
-    return words
+        raise ValueError(f"{path}: not a corpus: {error}") from None
+    return corpus
 
 
 def _names(column: np.ndarray) -> tuple[str, ...]:
@@ -170,19 +176,19 @@ def _names(column: np.ndarray) -> tuple[str, ...]:
     return tuple(column.tolist())
 
 
-def _check(words: Words) -> None:
-    n = len(words.words)
+def _check(corpus: Corpus) -> None:
+    n = len(corpus.words)
     if n == 0:
         raise ValueError("it has no bars")
-    if words.words.ndim != 2 or words.words.dtype.kind != "u":
-        raise ValueError(f"words must be (n, steps) unsigned, not {words.words.shape} {words.words.dtype}")
-    check_steps(words.steps)
-    if words.words.max() >= 1 << words.kit.n_parts:
-        raise ValueError(f"a word is {words.words.max()}; kit {words.kit.name} has {1 << words.kit.n_parts}")
+    if corpus.words.ndim != 2 or corpus.words.dtype.kind != "u":
+        raise ValueError(f"words must be (n, steps) unsigned, not {corpus.words.shape} {corpus.words.dtype}")
+    check_steps(corpus.steps)
+    if corpus.words.max() >= 1 << corpus.kit.n_parts:
+        raise ValueError(f"a word is {corpus.words.max()}; kit {corpus.kit.name} has {1 << corpus.kit.n_parts}")
     for name, column, size in (
-        ("song", words.song, len(words.songs)),
-        ("origin", words.origin, len(words.origins)),
-        ("bar", words.bar, 1 << 31),
+        ("song_id", corpus.song_id, len(corpus.songs)),
+        ("file_id", corpus.file_id, len(corpus.files)),
+        ("bar_index", corpus.bar_index, 1 << 31),
     ):
         if column.shape != (n,) or column.dtype.kind not in "iu" or column.min() < 0 or column.max() >= size:
             raise ValueError(f"{name} does not fit {n} bars and {size} names")
@@ -194,7 +200,7 @@ def patterns_path() -> Path:
     return inside if inside.exists() else Path(__file__).parent.parent / "data" / "patterns.txt"
 
 
-def load_patterns(path: str | os.PathLike[str] | None = None, steps: int | None = None) -> Words:
+def load_patterns(path: str | os.PathLike[str] | None = None, steps: int | None = None) -> Corpus:
     """The bars of a text on one grid, each bar a song of its own, named by the comment above it.
 
     Args:
@@ -212,13 +218,13 @@ def load_patterns(path: str | os.PathLike[str] | None = None, steps: int | None 
     if not rows:
         raise ValueError(f"{path}: no bar of {steps} steps")
     number = np.arange(len(rows), dtype=np.int32)
-    return Words(
+    return Corpus(
         words=np.stack([bars[i] for i in rows]),
-        song=number,
-        origin=np.zeros(len(rows), np.int32),
-        bar=number,
+        song_id=number,
+        file_id=np.zeros(len(rows), np.int32),
+        bar_index=number,
         songs=tuple(names[i] for i in rows),
-        origins=(path.name,),
+        files=(path.name,),
         kit=kit,
     )
 

@@ -19,16 +19,16 @@ import numpy as np
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_text
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
+from rhythmgan.generate.paths import even_path
+from rhythmgan.generate.phrases import phrases
+from rhythmgan.generate.variation import vary
 from rhythmgan.kit import Kit
 from rhythmgan.latent import Mode, check_seed, interpolate
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM
-from rhythmgan.paths import even_path
-from rhythmgan.phrasing import phrases
 from rhythmgan.sound import write_wav_files
-from rhythmgan.variation import vary
 
 FORMATS = ("midi", "wav", "npz", "text", "png")
 
@@ -38,8 +38,8 @@ OPTIONS = "sample.json"
 _CHUNK = 1024
 """Bars that are in memory at a time."""
 
-_MOST_BARS = 256
-_MOST_FRAMES = 4096
+_MAX_BARS = 256
+_MAX_FRAMES = 4096
 _PICTURED = 64
 
 
@@ -108,8 +108,8 @@ def dump_samples(
     """
     if n < 1:
         raise ValueError(f"at least one bar must be asked for, not {n}")
-    if not 1 <= samples.bars <= _MOST_BARS:
-        raise ValueError(f"a phrase has 1 to {_MOST_BARS} bars, not {samples.bars}")
+    if not 1 <= samples.bars <= _MAX_BARS:
+        raise ValueError(f"a phrase has 1 to {_MAX_BARS} bars, not {samples.bars}")
     check_seed(samples.seed)
     check_seed(samples.seed + n - 1)
     unknown = [name for name in formats if name not in FORMATS]
@@ -256,8 +256,8 @@ def dump_path(
     """
     if len(waypoints) < 2:
         raise ValueError("a path needs two points at least")
-    if frames * (len(waypoints) - 1) > _MOST_FRAMES:
-        raise ValueError(f"a path has {_MOST_FRAMES} frames at most")
+    if frames * (len(waypoints) - 1) > _MAX_FRAMES:
+        raise ValueError(f"a path has {_MAX_FRAMES} frames at most")
     kit = kit or gan.kit
     legs = [
         even_path(gan, a, b, frames, mode) if even else interpolate(a, b, frames, mode)
@@ -317,10 +317,10 @@ def dump_variations(
         ValueError: an option out of range, or bars that are not the GAN's.
         OSError: the folder cannot be written, or the disk is full.
     """
-    if not 1 <= n <= _MOST_FRAMES:
-        raise ValueError(f"1 to {_MOST_FRAMES} variations are made, not {n}")
-    if not 1 <= len(loop) <= _MOST_BARS:
-        raise ValueError(f"a loop has 1 to {_MOST_BARS} bars, not {len(loop)}")
+    if not 1 <= n <= _MAX_FRAMES:
+        raise ValueError(f"1 to {_MAX_FRAMES} variations are made, not {n}")
+    if not 1 <= len(loop) <= _MAX_BARS:
+        raise ValueError(f"a loop has 1 to {_MAX_BARS} bars, not {len(loop)}")
     check_seed(seed)
     check_seed(seed + n - 1)
     kit = kit or gan.kit

@@ -15,16 +15,16 @@ import torch
 from rhythmgan import features, metrics
 from rhythmgan.bars import words_to_bars
 from rhythmgan.baselines import COUNTED, SAMPLERS, Sampler
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.kit import Kit
 from rhythmgan.latent import check_seed
+from rhythmgan.load import load_bars
 from rhythmgan.models.gan import FORMAT as GAN_FORMAT
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, load_prior
-from rhythmgan.songs import load_bars
 
 FEATURES = (
     "density",
@@ -130,7 +130,7 @@ def kept(name: str, bars: np.ndarray, song: np.ndarray | None = None) -> Candida
     return Candidate(name, draw)
 
 
-def baseline(name: str, training: Words) -> Candidate:
+def baseline(name: str, training: Corpus) -> Candidate:
     """One of the baselines by its option: those of ``SAMPLERS``, made of the songs' distinct bars, or the prior.
 
     Raises:
@@ -147,9 +147,9 @@ def baseline(name: str, training: Words) -> Candidate:
 def candidate(source: str, kit: Kit, steps: int) -> Candidate:
     """What a word of the command line stands for: ``gan``, ``prior``, or a file or folder of bars.
 
-    A file is a weights file, a words file, an .npz with ``bars`` as ``rhythmgan sample --format npz`` writes it,
-    or MIDI; of a folder all MIDI files are read. A bar of MIDI without a hit is no bar: what a model makes of silence
-    only an .npz shows.
+    A file is a weights file, a corpus, an .npz with ``bars`` as ``rhythmgan sample --format npz`` writes it,
+    or MIDI; of a folder all MIDI files are read. A bar of MIDI without an onset is no bar: what a model makes of
+    silence only an .npz shows.
 
     Raises:
         ValueError: nothing that bars can be had from, fewer than ``MIN_BARS``, or bars of another kit or grid.
@@ -160,7 +160,7 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
     path = Path(source)
     if path.suffix == ".safetensors":
         model: GAN | WordLSTM = load_gan(path) if read_metadata(path)["format"] == GAN_FORMAT else load_prior(path)
-        return sampled(str(path), fitting(model, kit, steps, str(path)))
+        return sampled(str(path), check_compatible(model, kit, steps, str(path)))
     bars, song, _ = load_bars(path, kit, steps)
     if bars.shape[1:] != (steps, kit.n_parts):
         raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
@@ -172,10 +172,10 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
 def _bundled(name: str, kit: Kit, steps: int) -> Candidate:
     """``gan`` or ``prior`` as they ship."""
     model: GAN | WordLSTM = load_gan() if name == "gan" else load_prior()
-    return sampled({"gan": "GAN", "prior": "prior"}[name], fitting(model, kit, steps, f"the bundled {name}"))
+    return sampled({"gan": "GAN", "prior": "prior"}[name], check_compatible(model, kit, steps, f"the bundled {name}"))
 
 
-def fitting(model: GAN | WordLSTM, kit: Kit, steps: int, name: str) -> GAN | WordLSTM:
+def check_compatible(model: GAN | WordLSTM, kit: Kit, steps: int, name: str) -> GAN | WordLSTM:
     """``model`` if its bars are of this kit and grid, otherwise a ValueError."""
     if (model.kit, model.config.steps) != (kit, steps):
         raise ValueError(
@@ -189,8 +189,8 @@ def fitting(model: GAN | WordLSTM, kit: Kit, steps: int, name: str) -> GAN | Wor
 
 
 def evaluate(
-    held: Words,
-    training: Words,
+    held: Corpus,
+    training: Corpus,
     candidates: Sequence[Candidate],
     protocol: Protocol | None = None,
     *,
@@ -220,10 +220,10 @@ def evaluate(
     protocol = protocol or Protocol()
     features.metrical_weights(held.steps)
     reference, counted = held.distinct(), training.distinct()
-    for words, name in ((reference, "held-out"), (counted, "training")):
-        if len(words) < MIN_BARS:
-            raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(words)}")
-    real, known = (words_to_bars(words.words, words.kit.n_parts) for words in (reference, counted))
+    for corpus, name in ((reference, "held-out"), (counted, "training")):
+        if len(corpus) < MIN_BARS:
+            raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(corpus)}")
+    real, known = (words_to_bars(corpus.words, corpus.kit.n_parts) for corpus in (reference, counted))
     folder = make_folder(out) if out else None
     if folder:
         for picture in [*folder.glob("features-*.png"), *folder.glob("samples-*.png")]:
@@ -234,21 +234,21 @@ def evaluate(
         | {"unique": metrics.unique_share(real), "unique_of": len(real)}
         | metrics.musegan(real)
     ]
-    everyone = [kept("real, training songs", known, counted.song), *candidates]
+    everyone = [kept("real, training songs", known, counted.song_id), *candidates]
     for done, one in enumerate(everyone):
         if progress:
             progress(done, len(everyone), one.name)
-        rows.append(_row(done + 1, one, real, reference.song, known, held.kit, protocol, folder))
+        rows.append(_row(done + 1, one, real, reference.song_id, known, held.kit, protocol, folder))
     if progress:
         progress(len(everyone), len(everyone), "")
     report = {
         "reference": {
             "bars": len(real),
-            "songs": len(np.unique(reference.song)),
+            "songs": len(np.unique(reference.song_id)),
             "kit": held.kit.name,
             "steps": held.steps,
         },
-        "training": {"bars": len(known), "songs": len(np.unique(counted.song))},
+        "training": {"bars": len(known), "songs": len(np.unique(counted.song_id))},
         "protocol": asdict(protocol),
         "rows": rows,
     }
@@ -301,8 +301,8 @@ def feature_matrix(bars: np.ndarray, kit: Kit) -> np.ndarray:
 
 
 def likelihoods(
-    held: Words,
-    training: Words,
+    held: Corpus,
+    training: Corpus,
     priors: Mapping[str, WordLSTM] | None = None,
 ) -> dict[str, float]:
     """Nats per step of the distinct bars of held-out songs, by what says them; less is better.

@@ -600,13 +600,13 @@ def npvi(line: Tensor | np.ndarray) -> Tensor:
 def swing(beat: Tensor | np.ndarray, bar: Tensor | np.ndarray, n: int) -> Tensor:
     """Where in its beat the off-beat eighth falls on average: .5 is straight, .667 a triplet shuffle.
 
-    For performances with timing, which bars on a grid have lost: ``Hits.beat`` of ``read_midi`` or ``read_lpd``.
-    A hit from 3/8 to below 17/24 of a beat counts as an off-beat eighth: nearer to 1/2 or 2/3 than to the
+    For performances with timing, which bars on a grid have lost: ``Onsets.beat`` of ``read_midi`` or ``read_lpd``.
+    An onset from 3/8 to below 17/24 of a beat counts as an off-beat eighth: nearer to 1/2 or 2/3 than to the
     sixteenths on either side.
 
     Args:
-        beat: (hits,) float, quarter notes.
-        bar: (hits,) ints from 0 to below n, the bar of each hit; all 0, with n = 1, for one number of a performance.
+        beat: (onsets,) float, quarter notes.
+        bar: (onsets,) ints from 0 to below n, the bar of each onset; all 0, with n = 1, for one number of a song.
         n: bars.
 
     Returns:
@@ -617,7 +617,7 @@ def swing(beat: Tensor | np.ndarray, bar: Tensor | np.ndarray, n: int) -> Tensor
     """
     beat, bar = _tensor(beat).double(), _tensor(bar).long()
     if beat.ndim != 1 or beat.shape != bar.shape:
-        raise ValueError(f"expected a beat and a bar for each hit; got {tuple(beat.shape)} and {tuple(bar.shape)}")
+        raise ValueError(f"expected a beat and a bar for each onset; got {tuple(beat.shape)} and {tuple(bar.shape)}")
     if len(bar) and not 0 <= int(bar.min()) <= int(bar.max()) < n:
         raise ValueError(f"bars lie from 0 to below {n}; found {int(bar.min())} … {int(bar.max())}")
     place = beat % 1

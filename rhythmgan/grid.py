@@ -1,4 +1,4 @@
-"""From hits in time to bars on a grid: what every reader (MIDI, LPD) hands its song to."""
+"""From onsets in time to bars on a grid: what every reader (MIDI, LPD) hands its song to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.kit import Kit
 
 FOUR_FOUR = {(4, 4), (2, 2)}
-"""Metres whose bar is four quarter notes in two or four beats: cut time is 4/4 counted in halves."""
+"""Time signatures whose bar is four quarter notes in two or four beats: cut time is 4/4 counted in halves."""
 
 
-MOST_SWING = 0.7
+MAX_SWING = 0.7
 """Where a swung sixteenth lies at the latest: read back on 16 steps, it is still the step it was."""
 
 MAX_BARS = 1 << 20
@@ -22,7 +22,7 @@ MAX_BARS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Metre:
+class TimeSignature:
     """A time signature from one beat on, until the next one."""
 
     beat: float
@@ -36,40 +36,41 @@ class Metre:
 
 
 @dataclass(frozen=True)
-class Hits:
-    """The drum hits of one song, before any grid.
+class Onsets:
+    """The drum onsets of one song, before any grid.
 
     Attributes:
         beat: (n,) float64, quarter notes from the start.
         pitch: (n,) uint8, MIDI pitches 0-127.
         velocity: (n,) uint8, 1-127.
-        metres: time signatures by beat, the first at 0; none means 4/4 throughout.
+        time_signatures: time signatures by beat, the first at 0; none means 4/4 throughout.
     """
 
     beat: np.ndarray
     pitch: np.ndarray
     velocity: np.ndarray
-    metres: tuple[Metre, ...] = ()
+    time_signatures: tuple[TimeSignature, ...] = ()
 
 
 @dataclass(frozen=True)
-class Cut:
+class QuantisedBars:
     """The bars of one song and what was left behind.
 
     Attributes:
         bars: (n, steps, parts) bool, in order, none empty.
-        velocities: (n, steps, parts) uint8, the loudest hit of each cell, 0 where none is.
+        velocities: (n, steps, parts) uint8, the loudest onset of each cell, 0 where none is.
         index: (n,) int32, each bar's place in its song (neighbours differ by one).
-        n_empty: bars of 4/4 between the first and the last that sound, without a hit of this kit.
-        n_other_metre: hits in other metres, in bars that a change of metre cuts short, or behind ``MAX_BARS``.
-        n_outside_kit: hits of pitches that are not of this kit.
+        n_empty: bars of 4/4 between the first and the last that sound, without an onset of this kit.
+        n_other_time_signature: onsets in other time signatures, in bars that a change of time signature
+            cuts short, or behind ``MAX_BARS``.
+        n_outside_kit: onsets of pitches that are not of this kit.
     """
 
     bars: np.ndarray
     velocities: np.ndarray
     index: np.ndarray
     n_empty: int
-    n_other_metre: int
+    n_other_time_signature: int
     n_outside_kit: int
 
 
@@ -82,15 +83,15 @@ def step_beats(steps: int, swing: float = 0.5) -> np.ndarray:
             The steps of a 32-step grid stay halfway between the sixteenths around them.
 
     Returns:
-        (steps + 1,) float64 beats from the bar line, the last one the next bar line. ``cut`` finds the same steps
+        (steps + 1,) float64 beats from the bar line, the last one the next bar line. ``quantise`` finds the same steps
         again; on 32 steps only up to .62, as a second sixteenth that is later is nearer to the step after it.
 
     Raises:
         ValueError: the swing is out of range, or the grid is one of triplets, which have no sixteenths to swing.
     """
     straight = np.arange(steps + 1) * (BEATS / check_steps(steps))
-    if not 0.5 <= swing <= MOST_SWING:
-        raise ValueError(f"swing lies between 0.5 (straight) and {MOST_SWING}, not at {swing}")
+    if not 0.5 <= swing <= MAX_SWING:
+        raise ValueError(f"swing lies between 0.5 (straight) and {MAX_SWING}, not at {swing}")
     if swing == 0.5:
         return straight
     if steps % 3 == 0:
@@ -99,21 +100,21 @@ def step_beats(steps: int, swing: float = 0.5) -> np.ndarray:
     return (eighth + np.interp(within, (0, 0.5, 1), (0, swing, 1))) / 2
 
 
-def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
+def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
     """Quantise a whole song to the nearest step, then cut it into its 4/4 bars.
 
-    Quantising first lets a hit that is played just ahead of a bar line fall on the one.
+    Quantising first lets an onset that is played just ahead of a bar line fall on the one.
     """
     per_beat = check_steps(steps) / BEATS
-    starts, is_four, n_full, first_bar = _metre_columns(hits.metres or (Metre(0, 4, 4),))
-    part = kit.part_of_pitch[hits.pitch]
+    starts, is_four, n_full, first_bar = _time_signature_columns(onsets.time_signatures or (TimeSignature(0, 4, 4),))
+    part = kit.part_of_pitch[onsets.pitch]
     inside = part >= 0
-    beat, part, velocity = hits.beat[inside], part[inside], hits.velocity[inside]
-    metre_of = np.maximum(np.searchsorted(starts, beat + 0.5 / per_beat, side="right") - 1, 0)
-    step = np.floor((beat - starts[metre_of]) * per_beat + 0.5).astype(np.int64)
+    beat, part, velocity = onsets.beat[inside], part[inside], onsets.velocity[inside]
+    signature_of = np.maximum(np.searchsorted(starts, beat + 0.5 / per_beat, side="right") - 1, 0)
+    step = np.floor((beat - starts[signature_of]) * per_beat + 0.5).astype(np.int64)
     bar = step // steps
-    place = first_bar[metre_of] + bar
-    kept = is_four[metre_of] & (bar < n_full[metre_of]) & (place < MAX_BARS)
+    place = first_bar[signature_of] + bar
+    kept = is_four[signature_of] & (bar < n_full[signature_of]) & (place < MAX_BARS)
     number = place[kept].astype(np.int64)
 
     index, row = np.unique(number, return_inverse=True)
@@ -124,26 +125,28 @@ def cut(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
         begin = np.maximum(first_bar, index[0])
         end = np.minimum(first_bar + n_full, index[-1] + 1)
         n_between = np.maximum(end - begin, 0)[is_four].sum()
-    return Cut(
+    return QuantisedBars(
         bars=velocities > 0,
         velocities=velocities,
         index=index.astype(np.int32),
         n_empty=int(n_between) - len(index),
-        n_other_metre=int((~kept).sum()),
+        n_other_time_signature=int((~kept).sum()),
         n_outside_kit=int((~inside).sum()),
     )
 
 
 @lru_cache(maxsize=64)
-def _metre_columns(metres: tuple[Metre, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For each metre: the beat it starts at, whether it is 4/4, its full bars, the number of its first bar.
+def _time_signature_columns(
+    time_signatures: tuple[TimeSignature, ...],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each time signature: the beat it starts at, whether it is 4/4, its full bars, the number of its first bar.
 
-    Kept, because most songs have the same one metre.
+    Kept, because most songs have the same one time signature.
     """
-    starts = np.array([metre.beat for metre in metres])
-    lengths = np.array([metre.n_beats for metre in metres])
-    is_four = np.array([(metre.numerator, metre.denominator) in FOUR_FOUR for metre in metres])
-    # the last metre runs as far as there are hits
+    starts = np.array([signature.beat for signature in time_signatures])
+    lengths = np.array([signature.n_beats for signature in time_signatures])
+    is_four = np.array([(signature.numerator, signature.denominator) in FOUR_FOUR for signature in time_signatures])
+    # the last time signature runs as far as there are onsets
     spans = np.append(np.diff(starts), np.inf)
     n_full = np.floor(spans / lengths + 1e-6)
     first_bar = np.append(0, np.cumsum(np.ceil(spans[:-1] / lengths[:-1] - 1e-6)))
@@ -154,7 +157,7 @@ class NoBars(ValueError):
     """A file that gives no bars.
 
     Attributes:
-        reason: the kind, of a handful: "no drums", "unreadable", "other metre", "outside the kit", "empty".
+        reason: the kind, of a handful: "no drums", "unreadable", "other time signature", "outside the kit", "empty".
         detail: what was wrong with this one, in a few words.
     """
 
@@ -167,18 +170,18 @@ class NoBars(ValueError):
         return NoBars, (self.reason, self.detail)
 
 
-def cut_or_say_why(hits: Hits, kit: Kit, steps: int = 16) -> Cut:
-    """``cut``, for a song that must have bars.
+def quantise_or_explain(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
+    """``quantise``, for a song that must have bars.
 
     Raises:
         NoBars: it has none; the reason says why.
     """
-    found = cut(hits, kit, steps)
+    found = quantise(onsets, kit, steps)
     if len(found.bars):
         return found
-    if not len(hits.beat):
+    if not len(onsets.beat):
         raise NoBars("no drums", "the drum track has no notes")
-    if found.n_outside_kit == len(hits.beat):
-        raise NoBars("outside the kit", f"no hit of kit {kit.name}")
-    metres = sorted({f"{metre.numerator}/{metre.denominator}" for metre in hits.metres})
-    raise NoBars("other metre", ", ".join(metres))
+    if found.n_outside_kit == len(onsets.beat):
+        raise NoBars("outside the kit", f"no onset of kit {kit.name}")
+    time_signatures = sorted({f"{signature.numerator}/{signature.denominator}" for signature in onsets.time_signatures})
+    raise NoBars("other time signature", ", ".join(time_signatures))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rhythmgan import lpd, midi
 from rhythmgan.files import read_npz, read_safetensors_metadata
-from rhythmgan.grid import Hits, NoBars, cut
+from rhythmgan.grid import NoBars, Onsets, quantise
 from rhythmgan.kit import GM9
 
 
@@ -73,16 +73,16 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
 
 
 def _words(path: str | os.PathLike[str]) -> dict[str, str]:
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
 
-    words = load_words(path)
+    corpus = load_corpus(path)
     return {
-        "kit": words.kit.name,
-        "steps": str(words.steps),
-        "bars": f"{len(words):,}",
-        "each song's distinct bars": f"{len(words.distinct()):,}",
-        "songs": f"{len(words.songs):,}",
-        "files": f"{len(words.origins):,}",
+        "kit": corpus.kit.name,
+        "steps": str(corpus.steps),
+        "bars": f"{len(corpus):,}",
+        "each song's distinct bars": f"{len(corpus.distinct()):,}",
+        "songs": f"{len(corpus.songs):,}",
+        "files": f"{len(corpus.files):,}",
     }
 
 
@@ -99,13 +99,14 @@ def _text(path: str | os.PathLike[str]) -> dict[str, str]:
     return {"kit": kit.name} | {f"bars of {steps} steps": str(n) for steps, n in sorted(grids.items())}
 
 
-def _hits(hits: Hits) -> dict[str, str]:
-    found = cut(hits, GM9)
+def _hits(onsets: Onsets) -> dict[str, str]:
+    found = quantise(onsets, GM9)
     return {
-        "drum hits": f"{len(hits.beat):,}",
-        "metres": ", ".join(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in hits.metres)) or "4/4",
+        "drum onsets": f"{len(onsets.beat):,}",
+        "time signatures": ", ".join(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in onsets.time_signatures))
+        or "4/4",
         "4/4 bars (16 steps, gm9)": f"{len(found.bars):,}",
         "empty bars between them": f"{found.n_empty:,}",
-        "hits in other metres": f"{found.n_other_metre:,}",
-        "hits outside gm9": f"{found.n_outside_kit:,}",
+        "onsets in other time signatures": f"{found.n_other_time_signature:,}",
+        "onsets outside gm9": f"{found.n_outside_kit:,}",
     }

@@ -78,7 +78,7 @@ def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 
     return ((bits >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
 
 
-def pick(cumulative: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+def sample_categorical(cumulative: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Which of k things each number falls on: (n,) ints.
 
     Args:
@@ -89,7 +89,7 @@ def pick(cumulative: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return np.minimum((cumulative < uniform).sum(1), cumulative.shape[1] - 1)
 
 
-def turn(z: np.ndarray, towards: np.ndarray, angle: float) -> np.ndarray:
+def rotate(z: np.ndarray, towards: np.ndarray, angle: float) -> np.ndarray:
     """Latent points turned by an angle, each towards another one; they keep their lengths.
 
     Args:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rhythmgan.grid import Hits, Metre, NoBars
+from rhythmgan.grid import NoBars, Onsets, TimeSignature
 
 SUFFIX = ".npz"
 
@@ -89,10 +89,10 @@ class _Archive:
         return np.frombuffer(content, kind, int(header[2]), start)
 
 
-def read_lpd(path: str | os.PathLike[str]) -> Hits:
-    """The drum hits of an LPD .npz file.
+def read_lpd(path: str | os.PathLike[str]) -> Onsets:
+    """The drum onsets of an LPD .npz file.
 
-    A run of neighbouring ticks at one pitch is one hit: in some copies drums are held. Bars are 4/4
+    A run of neighbouring ticks at one pitch is one onset: in some copies drums are held. Bars are 4/4
     where the file's downbeats are four beats apart, or where it has none.
 
     Raises:
@@ -118,11 +118,11 @@ def read_lpd(path: str | os.PathLike[str]) -> Hits:
     if not len(ticks):
         raise NoBars("no drums", "no drum track" if not drums else "the drum track has no notes")
     order = np.argsort(ticks, kind="stable")
-    return Hits(
+    return Onsets(
         beat=ticks[order] / ticks_per_beat,
         pitch=pitches[order].astype(np.uint8),
         velocity=np.clip(velocities[order], 1, 127).astype(np.uint8),
-        metres=_metres(np.flatnonzero(downbeat), ticks_per_beat),
+        time_signatures=_time_signatures(np.flatnonzero(downbeat), ticks_per_beat),
     )
 
 
@@ -169,14 +169,16 @@ def _track_hits(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np
     return ticks[~follows], pitches[~follows], velocities[~follows]
 
 
-def _metres(downbeats: np.ndarray, ticks_per_beat: int) -> tuple[Metre, ...]:
-    """The metres that the distances of downbeats tell: 4/4 where they are four beats."""
+def _time_signatures(downbeats: np.ndarray, ticks_per_beat: int) -> tuple[TimeSignature, ...]:
+    """The time signatures that the distances of downbeats tell: 4/4 where they are four beats."""
     if len(downbeats) and downbeats[0]:
         downbeats = np.append(0, downbeats)  # an upbeat is a bar of its own length
     lengths = np.diff(downbeats)
     changes = np.append(True, np.diff(lengths) != 0) if len(lengths) else np.empty(0, bool)
     return tuple(
         # a bar of n ticks is n parts of a beat long; only four beats have a name here
-        Metre(tick / ticks_per_beat, *((4, 4) if length == 4 * ticks_per_beat else (length, 4 * ticks_per_beat)))
+        TimeSignature(
+            tick / ticks_per_beat, *((4, 4) if length == 4 * ticks_per_beat else (length, 4 * ticks_per_beat))
+        )
         for tick, length in zip(downbeats[:-1][changes].tolist(), lengths[changes].tolist(), strict=True)
     )

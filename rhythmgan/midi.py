@@ -1,4 +1,4 @@
-"""Bars to MIDI files that land right in any DAW, and any MIDI file back to drum hits."""
+"""Bars to MIDI files that land right in any DAW, and any MIDI file back to drum onsets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import symusic
 
 from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.files import write_whole
-from rhythmgan.grid import Hits, Metre, NoBars, step_beats
+from rhythmgan.grid import NoBars, Onsets, TimeSignature, step_beats
 from rhythmgan.kit import GM9, KITS, Kit
 
 TICKS_PER_BEAT = 480
@@ -76,7 +76,7 @@ def as_loops(bars: np.ndarray, n: int) -> np.ndarray:
     return loops
 
 
-def find_hits(
+def find_onsets(
     loops: np.ndarray, kit: Kit, bpm: float, velocities: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The onsets of loops (files, n, steps, parts) bool, in order: what every way out begins with.
@@ -88,7 +88,7 @@ def find_hits(
         velocities: 1-127 for each cell, of a shape that broadcasts to ``loops``; ``accents`` where None.
 
     Returns:
-        File, bar, step, part and velocity of each onset, (hits,) each.
+        File, bar, step, part and velocity of each onset, (onsets,) each.
 
     Raises:
         ValueError: the shape does not fit the kit or a grid, or a velocity or the tempo is out of range.
@@ -137,7 +137,7 @@ def midi_bytes(
 def _encode(loops: np.ndarray, kit: Kit, bpm: float, swing: float, velocities: np.ndarray | None) -> Iterator[bytes]:
     """The files of loops (files, n, steps, parts), what is common to them computed once."""
     n_files, n_bars, steps, _ = loops.shape
-    file, bar, step, part, level = find_hits(loops, kit, bpm, velocities)
+    file, bar, step, part, level = find_onsets(loops, kit, bpm, velocities)
     ticks_per_bar = BEATS * TICKS_PER_BEAT
     end = n_bars * ticks_per_bar
     tick_of_step = np.rint(step_beats(steps, swing) * TICKS_PER_BEAT).astype(np.int32)
@@ -145,12 +145,12 @@ def _encode(loops: np.ndarray, kit: Kit, bpm: float, swing: float, velocities: n
     duration = np.full(len(tick), ticks_per_bar // steps // 2, np.int32)
     pitch = kit.pitches[part].astype(np.int8)
     level = level.astype(np.int8)
-    tempo, metre = symusic.Tempo(0, bpm), symusic.TimeSignature(0, 4, 4)
+    tempo, time_signature = symusic.Tempo(0, bpm), symusic.TimeSignature(0, 4, 4)
     bounds = np.searchsorted(file, np.arange(n_files + 1)).tolist()
     for first, last in itertools.pairwise(bounds):
         score = symusic.Score(TICKS_PER_BEAT)
         score.tempos.append(tempo)
-        score.time_signatures.append(metre)
+        score.time_signatures.append(time_signature)
         track = symusic.Track(name="Drums", is_drum=True)
         track.notes = symusic.Note.from_numpy(
             tick[first:last], duration[first:last], pitch[first:last], level[first:last]
@@ -216,8 +216,8 @@ def write_midi_files(
 # -- in ------------------------------------------------------------------------------------------
 
 
-def read_midi(path: str | os.PathLike[str]) -> Hits:
-    """The drum hits of any MIDI file.
+def read_midi(path: str | os.PathLike[str]) -> Onsets:
+    """The drum onsets of any MIDI file.
 
     Drums are, in this order: all of a file that is named after one part ("Kick_01.mid", one pitch
     only), the notes on channel 10, the tracks that are named like drums. A file with velocities
@@ -237,15 +237,15 @@ def read_midi(path: str | os.PathLike[str]) -> Hits:
     try:
         score = symusic.Score.from_midi(data)
     except Exception:  # symusic raises RuntimeError and others; our own reader decides what is left
-        tracks, metres, ticks_per_beat = _scan(data)
+        tracks, time_signatures, ticks_per_beat = _scan(data)
         if not tracks:
             raise NoBars("unreadable", "no notes in what is left of it") from None
     else:
         tracks = [_Track(t.name, t.is_drum, *_columns(t.notes)) for t in score.tracks if len(t.notes)]
-        metres = [(m.time, m.numerator, m.denominator) for m in score.time_signatures]
+        time_signatures = [(m.time, m.numerator, m.denominator) for m in score.time_signatures]
         ticks_per_beat = score.ticks_per_quarter
         if not tracks:  # symusic takes a note that is never ended for none
-            tracks, metres, ticks_per_beat = _scan(data)
+            tracks, time_signatures, ticks_per_beat = _scan(data)
         if not tracks:
             raise NoBars("empty", "no notes")
     if ticks_per_beat <= 0:
@@ -254,11 +254,11 @@ def read_midi(path: str | os.PathLike[str]) -> Hits:
     if drums.tick.min() < 0:
         raise NoBars("unreadable", "times that are too large for a MIDI file")
     order = np.argsort(drums.tick, kind="stable")
-    return Hits(
+    return Onsets(
         beat=drums.tick[order] / ticks_per_beat,
         pitch=drums.pitch[order].astype(np.uint8),
         velocity=np.maximum(drums.velocity[order], 1).astype(np.uint8),
-        metres=_metres(metres, ticks_per_beat),
+        time_signatures=_time_signatures(time_signatures, ticks_per_beat),
     )
 
 
@@ -302,18 +302,21 @@ def _drums(stem: str, tracks: Sequence[_Track]) -> _Track:
     raise NoBars("no drums", "nothing on channel 10, no track or file named like drums")
 
 
-def _metres(signatures: Sequence[tuple[int, int, int]], ticks_per_beat: int) -> tuple[Metre, ...]:
+def _time_signatures(signatures: Sequence[tuple[int, int, int]], ticks_per_beat: int) -> tuple[TimeSignature, ...]:
     """Time signatures in beats, the last of several at one place, 4/4 before the first."""
     by_tick = {0: (4, 4)}
     for tick, numerator, denominator in signatures:
         if tick >= 0 and numerator > 0 and denominator > 0:
             by_tick[tick] = (numerator, denominator)
-    metres: list[Metre] = []
+    time_signatures: list[TimeSignature] = []
     for tick in sorted(by_tick):
         numerator, denominator = by_tick[tick]
-        if not metres or (metres[-1].numerator, metres[-1].denominator) != (numerator, denominator):
-            metres.append(Metre(tick / ticks_per_beat, numerator, denominator))
-    return tuple(metres)
+        if not time_signatures or (time_signatures[-1].numerator, time_signatures[-1].denominator) != (
+            numerator,
+            denominator,
+        ):
+            time_signatures.append(TimeSignature(tick / ticks_per_beat, numerator, denominator))
+    return tuple(time_signatures)
 
 
 def _scan(data: bytes) -> tuple[list[_Track], list[tuple[int, int, int]], int]:
@@ -328,19 +331,19 @@ def _scan(data: bytes) -> tuple[list[_Track], list[tuple[int, int, int]], int]:
     if division <= 0:
         raise NoBars("unreadable", "time in film frames, not beats")
     tracks: list[_Track] = []
-    metres: list[tuple[int, int, int]] = []
+    time_signatures: list[tuple[int, int, int]] = []
     start = 8 + header_length
     # a chunk header that is off is looked for further on: lengths are what breaks most
     while (start := data.find(b"MTrk", start)) >= 0:
         (length,) = struct.unpack(">I", data[start + 4 : start + 8].ljust(4, b"\0"))
         end = min(start + 8 + length, len(data))
-        tracks += _scan_track(data[start + 8 : end], metres)
+        tracks += _scan_track(data[start + 8 : end], time_signatures)
         start = end if data[end : end + 4] == b"MTrk" else start + 8
-    return tracks, metres, division
+    return tracks, time_signatures, division
 
 
-def _scan_track(events: bytes, metres: list[tuple[int, int, int]]) -> list[_Track]:
-    """The drum-channel notes and the others of one track chunk, as two tracks; adds to ``metres``."""
+def _scan_track(events: bytes, time_signatures: list[tuple[int, int, int]]) -> list[_Track]:
+    """The drum-channel notes and the others of one track chunk, as two tracks; adds to ``time_signatures``."""
     name = ""
     notes: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
     place = tick = running = 0
@@ -374,7 +377,7 @@ def _scan_track(events: bytes, metres: list[tuple[int, int, int]]) -> list[_Trac
                 if kind == 0x03:
                     name = content.decode("latin-1")
                 elif kind == 0x58 and length >= 2 and content[1] < 8:
-                    metres.append((tick, content[0], 1 << content[1]))
+                    time_signatures.append((tick, content[0], 1 << content[1]))
             elif status in (0xF0, 0xF7):
                 length = number()
                 place += length

@@ -20,7 +20,7 @@ from rhythmgan.bars import BEATS
 from rhythmgan.files import write_whole
 from rhythmgan.grid import step_beats
 from rhythmgan.kit import GM9, Kit
-from rhythmgan.midi import as_loop, as_loops, find_hits
+from rhythmgan.midi import as_loop, as_loops, find_onsets
 
 RATE = 44100
 """Samples a second, of each channel."""
@@ -59,7 +59,7 @@ def render(
     """A bar, or a loop of several, as the kit plays it.
 
     An open hat sounds until a later closed one. Soft bars stay soft, as nothing is scaled by what else is in the bar;
-    where many loud hits meet, the wave is bent smoothly to stay within full scale.
+    where many loud onsets meet, the wave is bent smoothly to stay within full scale.
 
     Args:
         bars: (steps, parts) or (n, steps, parts) bool.
@@ -77,7 +77,7 @@ def render(
         ValueError: the shape does not fit the kit or a grid, or a velocity, the tempo or the swing is out of range.
     """
     bars = as_loop(bars)
-    _, bar, step, part, velocity = find_hits(bars[None], kit, bpm, velocities)
+    _, bar, step, part, velocity = find_onsets(bars[None], kit, bpm, velocities)
     samples_per_bar = BEATS * 60 / bpm * RATE
     n_samples = round(len(bars) * samples_per_bar)
     # bar lines and steps are rounded apart, so that a bar is the same wherever it stands
@@ -89,7 +89,7 @@ def render(
     end = start + np.minimum(length, choked + CHOKE)
     sound = np.zeros((max(n_samples, end.max(initial=0)), 2), np.float32)
     gain = velocity_to_gain(velocity)
-    order = np.lexsort((gain, part))  # so that a one-shot is scaled once for all hits of one velocity
+    order = np.lexsort((gain, part))  # so that a one-shot is scaled once for all onsets of one velocity
     last = None
     for index, level, begin, stop, until in zip(
         *(column[order].tolist() for column in (part, gain, start, end, choked)), strict=True
@@ -104,7 +104,7 @@ def render(
 
 
 def _choked(start: np.ndarray, pitch: np.ndarray, n_loop: int | None) -> np.ndarray:
-    """(hits,) samples from each hit to the closed hat that silences it; more than any sound has where none does.
+    """(onsets,) samples from each onset to the closed hat that silences it; more than any sound has where none does.
 
     In a loop of ``n_loop`` samples the closed hats of the next time round count too.
     """

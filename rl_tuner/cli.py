@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhythmgan.cli import own_loop, positive, progress_bar, run_command
+from rhythmgan.cli import own_loop
+from rhythmgan.console import positive, progress_bar, run_command
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from rhythmgan.data import Words
+    from rhythmgan.data import Corpus
     from rhythmgan.models.gan import GAN
     from rhythmgan.models.word_lstm import WordLSTM
 
@@ -36,12 +37,12 @@ def _parser() -> argparse.ArgumentParser:
         "train", help="train an agent", description="Train an agent, or go on where a run in --out stopped."
     )
     train.set_defaults(run=_train)
-    train.add_argument("--data", required=True, metavar="bars.npz", help="a words file: its train songs give targets")
+    train.add_argument("--data", required=True, metavar="bars.npz", help="a corpus: its train songs give targets")
     train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     train.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    train.add_argument("--steps", type=positive, help="moves to learn from (3000000)")
+    train.add_argument("--train-steps", dest="steps", type=positive, help="moves to learn from (3000000)")
     train.add_argument("--seed", type=int, help="of weights, walks and draws (0)")
-    train.add_argument("--walks", type=positive, help="walks at once (512)")
+    train.add_argument("--num-envs", dest="walks", type=positive, help="environments at once (512)")
     _add_models(train)
     _add_threads(train)
 
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the agent against every rival, at equal calls and at equal time, with judges of its own.",
     )
     evaluate.set_defaults(run=_evaluate)
-    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a words file")
+    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
     evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON, plot and the judges")
     evaluate.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
     evaluate.add_argument("--quick", action="store_true", help="two seeds and few targets: a first look")
@@ -94,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Train agents with other exploration, rewards and returns, and compare how often they succeed.",
     )
     sweep.set_defaults(run=_sweep)
-    sweep.add_argument("--data", required=True, metavar="bars.npz", help="a words file")
+    sweep.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
     sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
-    sweep.add_argument("--steps", type=positive, help="moves that each learns from (400000)")
+    sweep.add_argument("--train-steps", dest="steps", type=positive, help="moves that each learns from (400000)")
     sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
     _add_models(sweep)
     _add_threads(sweep)
@@ -112,28 +113,28 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, help="CPU threads (torch's choice)")
 
 
-def _models(options: argparse.Namespace, words: Words | None = None) -> tuple[GAN, WordLSTM]:
+def _models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[GAN, WordLSTM]:
     """GAN and prior; where there are words, of their kit and grid."""
     import torch
 
-    from rhythmgan.evaluate import fitting
+    from rhythmgan.evaluate import check_compatible
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import load_prior
 
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
     gan, prior = load_gan(options.weights), load_prior(options.prior)
-    kit, steps = (words.kit, words.steps) if words else (gan.kit, gan.config.steps)
-    fitting(gan, kit, steps, "the GAN")
-    fitting(prior, kit, steps, "the prior")
+    kit, steps = (corpus.kit, corpus.steps) if corpus else (gan.kit, gan.config.steps)
+    check_compatible(gan, kit, steps, "the GAN")
+    check_compatible(prior, kit, steps, "the prior")
     return gan, prior
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
 
-    words = load_words(options.data).split("train")
-    gan, prior = _models(options, words)
+    corpus = load_corpus(options.data).split("train")
+    gan, prior = _models(options, corpus)
 
     from dataclasses import replace
 
@@ -148,7 +149,7 @@ def _train(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in ("steps", "seed") if getattr(options, name) is not None}
     recipe = shortened(replace(BUNDLED, **given))
     walking = Walking(walks=options.walks) if options.walks else Walking()
-    targets = targets_of(words, features)
+    targets = targets_of(corpus, features)
     with progress_bar("step") as tell:
         weights = train_agent(gan, prior, targets, options.out, recipe, config, walking, progress=tell)
     print(f"weights: {weights}")
@@ -214,10 +215,10 @@ def _start(options: argparse.Namespace, gan: GAN) -> np.ndarray | None:
 def _evaluate(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
 
-    words = load_words(options.data)
-    gan, prior = _models(options, words)
+    corpus = load_corpus(options.data)
+    gan, prior = _models(options, corpus)
 
     from rl_tuner import protocol
     from rl_tuner.agent import load_agent
@@ -233,8 +234,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             raise ValueError(f"the lines are drawn at {protocol.CALLS} calls: the curves go to there at least")
         changes["most_calls"] = options.calls
     how = replace(how, **changes)
-    judges = make_judges(words, gan, Path(options.out) / "judges", tell=_tell)
-    report = protocol.run(gan, prior, agent, words, judges, how, Path(options.out) / "rows", tell=_tell)
+    judges = make_judges(corpus, gan, Path(options.out) / "judges", tell=_tell)
+    report = protocol.run(gan, prior, agent, corpus, judges, how, Path(options.out) / "rows", tell=_tell)
     paths = protocol.write_report(report, options.out)
     print(protocol.to_markdown(report))
     print(protocol.lines_to_markdown(report))
@@ -242,16 +243,16 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_words
+    from rhythmgan.data import load_corpus
 
-    words = load_words(options.data)
-    gan, prior = _models(options, words)
+    corpus = load_corpus(options.data)
+    gan, prior = _models(options, corpus)
 
     from rl_tuner.sweep import sweep, sweep_to_markdown
 
     names = [name.strip() for name in options.only.split(",")] if options.only else None
     given = {"steps": options.steps} if options.steps else {}
-    report = sweep(gan, prior, words, options.out, names, tell=_tell, **given)
+    report = sweep(gan, prior, corpus, options.out, names, tell=_tell, **given)
     print(sweep_to_markdown(report))
 
 

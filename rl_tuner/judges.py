@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, digest
-from rhythmgan.evaluate import fitting
+from rhythmgan.data import Corpus, digest
+from rhythmgan.evaluate import check_compatible
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, load_gan, save_gan
 from rhythmgan.models.weights import fingerprint
@@ -37,11 +37,11 @@ class Judges:
     prior: WordLSTM
 
 
-def make_judges(words: Words, gan: GAN, out: Path, seed: int = 1, tell: Callable[[str], None] = print) -> Judges:
+def make_judges(corpus: Corpus, gan: GAN, out: Path, seed: int = 1, tell: Callable[[str], None] = print) -> Judges:
     """The judges of a folder; they are trained where it has none for this generator and these songs.
 
     Args:
-        words: bars of songs; the discriminator learns from the train songs, the prior from the valid ones.
+        corpus: bars of songs; the discriminator learns from the train songs, the prior from the valid ones.
         gan: the generator.
         out: a folder; made where missing.
         seed: of both trainings.
@@ -53,13 +53,13 @@ def make_judges(words: Words, gan: GAN, out: Path, seed: int = 1, tell: Callable
     """
     from rhythmgan.training.prior import PriorRecipe, train_prior
 
-    fitting(gan, words.kit, words.steps, "the GAN")
-    valid, train = words.split("valid"), words.split("train")
+    check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
+    valid, train = corpus.split("valid"), corpus.split("train")
     if not len(train) or not len(valid):
         raise ValueError("judges need bars of train and of valid songs")
     out = make_folder(out)
     # other songs, other judges: these may have learnt from what is to be judged
-    songs = digest(words.words)[:8]
+    songs = digest(corpus.words)[:8]
     path = out / f"discriminator-{songs}-{fingerprint(gan.generator)}-{seed}.safetensors"
     if not path.exists():
         tell("training the judges' discriminator")
@@ -68,18 +68,18 @@ def make_judges(words: Words, gan: GAN, out: Path, seed: int = 1, tell: Callable
     folder = out / f"prior-{songs}-{seed}"
     if not (folder / "done").exists():
         tell("training the judges' prior")
-        few = train.only(np.isin(train.song, np.unique(train.song)[::10]))
-        config = WordLSTMConfig(kit=words.kit.name, steps=words.steps, width=192)
+        few = train.only(np.isin(train.song_id, np.unique(train.song_id)[::10]))
+        config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
         train_prior(valid, few, folder, PriorRecipe(steps=1000, seed=seed), config=config)
         (folder / "done").touch()
     return Judges(load_gan(path), load_prior(folder / "prior.safetensors"))
 
 
-def train_discriminator(words: Words, gan: GAN, seed: int) -> GAN:
+def train_discriminator(corpus: Corpus, gan: GAN, seed: int) -> GAN:
     """The GAN with a fresh discriminator, trained to tell real bars from the generator's, which stays as it is.
 
     Args:
-        words: real bars; each song's distinct ones count.
+        corpus: real bars; each song's distinct ones count.
         gan: whose bars are to be told from them.
         seed: of weights, batches and z.
     """
@@ -89,8 +89,8 @@ def train_discriminator(words: Words, gan: GAN, seed: int) -> GAN:
         torch.manual_seed(seed)
         judge = GAN(config)
     judge.generator.load_state_dict(gan.generator.state_dict())
-    distinct = words.distinct()
-    real = torch.from_numpy(words_to_bars(distinct.words, words.kit.n_parts))
+    distinct = corpus.distinct()
+    real = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
     z = torch.randn(len(real), config.z_dim, generator=random)
     made = torch.from_numpy(gan.decode(z))
     discriminator = judge.discriminator.train()

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from rhythmgan import metrics
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, digest
-from rhythmgan.evaluate import feature_matrix, fitting
+from rhythmgan.data import Corpus, digest
+from rhythmgan.evaluate import check_compatible, feature_matrix
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
@@ -136,11 +136,11 @@ def families(values: Tensor, protocol: Protocol, seed: int) -> dict[str, Tensor]
     }
 
 
-def rows_of(guide: Guide, agent: Agent, words: Words, protocol: Protocol) -> list[Row]:
+def rows_of(guide: Guide, agent: Agent, corpus: Corpus, protocol: Protocol) -> list[Row]:
     """Every way of steering of the protocol, the agent's last."""
-    distinct = words.split("train").distinct()
-    bars = torch.from_numpy(words_to_bars(distinct.words, words.kit.n_parts))
-    values = values_of(bars, TARGETS, words.kit)
+    distinct = corpus.split("train").distinct()
+    bars = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
+    values = values_of(bars, TARGETS, corpus.kit)
 
     @cache
     def actor() -> Actor:
@@ -187,7 +187,7 @@ def run(
     gan: GAN,
     prior: WordLSTM,
     agent: Agent,
-    words: Words,
+    corpus: Corpus,
     judges: Judges,
     protocol: Protocol | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -198,7 +198,7 @@ def run(
     Args:
         gan, prior: what the agent was rewarded by.
         agent: see there.
-        words: bars of songs: targets and real bars are of the test songs, retrieval has those of the train songs.
+        corpus: bars of songs: targets and real bars are of the test songs, retrieval has those of the train songs.
         judges: see there.
         protocol: how much is measured.
         folder: where finished rows are kept, and found again by a later call of the same models, bars and protocol.
@@ -214,15 +214,15 @@ def run(
     if agent.config.features != TARGETS:
         raise ValueError("the protocol is one of density and syncopation, which this agent does not steer")
     guide = agent.guide(gan, prior)
-    test = words.split("test").distinct()
-    fitting(gan, words.kit, words.steps, "the GAN")
-    if not len(test) or not len(words.split("train")):
+    test = corpus.split("test").distinct()
+    check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
+    if not len(test) or not len(corpus.split("train")):
         raise ValueError("the protocol needs bars of train and of test songs")
-    real = words_to_bars(test.words, words.kit.n_parts)
-    values = values_of(real, TARGETS, words.kit)
-    known = words_to_bars(words.split("train").distinct().words, words.kit.n_parts)
-    rows = rows_of(guide, agent, words, protocol)
-    court = _Court(guide, judges, real, test.song, values, known, protocol)
+    real = words_to_bars(test.words, corpus.kit.n_parts)
+    values = values_of(real, TARGETS, corpus.kit)
+    known = words_to_bars(corpus.split("train").distinct().words, corpus.kit.n_parts)
+    rows = rows_of(guide, agent, corpus, protocol)
+    court = _Court(guide, judges, real, test.song_id, values, known, protocol)
 
     def measure(row: Row) -> dict[str, Any]:
         found = _measure(guide, row, values, protocol)
@@ -235,7 +235,7 @@ def run(
         )
 
     models = [fingerprint(one) for one in (gan, prior, agent, judges.gan, judges.prior)]
-    shelf = _Shelf(folder, [*models, digest(words.words), asdict(protocol)], tell)
+    shelf = _Shelf(folder, [*models, digest(corpus.words), asdict(protocol)], tell)
     report: dict[str, Any] = {"protocol": asdict(protocol), "rows": []}
     report["rows"].append(shelf.take("unsteered", None, court.judge_unsteered))
     report["rows"].append(shelf.take("prior, untuned", None, court.judge_prior))
@@ -342,7 +342,7 @@ class _Court:
         protocol: Protocol,
     ) -> None:
         self.guide, self.judges, self.protocol = guide, judges, protocol
-        self.real, self.song, self.known = real, song, known
+        self.real, self.song_id, self.known = real, song, known
         self.values = values.numpy()
         self.n_answers = len(protocol.seeds) * (protocol.pairs + protocol.crossed)
         self.plain = guide.gan.sample(_POOL, seed=_POOL_SEED)
@@ -382,7 +382,7 @@ class _Court:
         if len(mine) < _LEAST:
             return {"judged": len(mine)}
         made, real = bars[mine], self.real[theirs]
-        told = metrics.c2st(real, self.song[theirs], made, repeats=self.protocol.repeats)
+        told = metrics.c2st(real, self.song_id[theirs], made, repeats=self.protocol.repeats)
         kit = self.guide.gan.kit
         reference, features = metrics.standardised(feature_matrix(real, kit), feature_matrix(made, kit))
         # what the networks say depends on density: beside unsteered bars that have the same

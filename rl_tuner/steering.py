@@ -24,8 +24,8 @@ MAX_TARGET = 1e6
 
 _FAR_OUT = 1e6
 
-_MOST_BARS = 1_000_000
-_MOST_LOOKS = 50_000_000
+_MAX_BARS = 1_000_000
+_MAX_LOOKS = 50_000_000
 
 _STREAM = 5 << 21
 """Of a seed's random numbers those that its walk draws from, a stream for each call."""
@@ -123,11 +123,11 @@ def steer(
     agent = agent or load_agent()
     features = agent.config.features
     wanted = checked_targets(targets, features)
-    for name, count, most in (("bars", n, _MOST_BARS), ("calls", calls, MAX_CALLS)):
+    for name, count, most in (("bars", n, _MAX_BARS), ("calls", calls, MAX_CALLS)):
         if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 1 <= count <= most:
             raise ValueError(f"the number of {name} is a whole one from 1 to {most:,}, not {count}")
-    if n * calls > _MOST_LOOKS:
-        raise ValueError(f"{n:,} bars of {calls:,} calls are more than {_MOST_LOOKS:,} bars to look at: ask for fewer")
+    if n * calls > _MAX_LOOKS:
+        raise ValueError(f"{n:,} bars of {calls:,} calls are more than {_MAX_LOOKS:,} bars to look at: ask for fewer")
     check_seed(seed)
     check_seed(seed + n - 1)
     if not 0 <= realism <= 1:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
@@ -68,7 +68,7 @@ VARIANTS = (
 def sweep(
     gan: GAN,
     prior: WordLSTM,
-    words: Words,
+    corpus: Corpus,
     out: str | Path,
     names: Sequence[str] | None = None,
     steps: int = STEPS,
@@ -78,7 +78,7 @@ def sweep(
 
     Args:
         gan, prior: what the agents steer and are rewarded by.
-        words: bars of songs.
+        corpus: bars of songs.
         out: folder of the runs, the table and the JSON; a run that is finished is not made again.
         names: some of ``VARIANTS``; all by default.
         steps: moves that each learns from.
@@ -92,8 +92,8 @@ def sweep(
         if name not in known:
             raise ValueError(f"no variant is called {name!r}; there are {', '.join(known)}")
     out = make_folder(out)
-    learnt = targets_of(words.split("train"), TARGETS)
-    asked = targets_of(words.split("valid"), TARGETS)
+    learnt = targets_of(corpus.split("train"), TARGETS)
+    asked = targets_of(corpus.split("valid"), TARGETS)
     asked = asked[torch.randperm(len(asked), generator=torch.Generator().manual_seed(0))[:_JUDGED]]
     median = learnt.median(0).values
     rows: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.weights import fingerprint
@@ -49,16 +49,16 @@ class Walking:
     weighted: bool = True
 
 
-def targets_of(words: Words, features: tuple[str, ...]) -> Tensor:
+def targets_of(corpus: Corpus, features: tuple[str, ...]) -> Tensor:
     """The features of each song's distinct bars, (n, features): what to aim at.
 
     Raises:
         ValueError: there are no bars.
     """
-    distinct = words.distinct()
+    distinct = corpus.distinct()
     if not len(distinct):
         raise ValueError("there are no bars to take targets from")
-    return values_of(words_to_bars(distinct.words, words.kit.n_parts), features, words.kit)
+    return values_of(words_to_bars(distinct.words, corpus.kit.n_parts), features, corpus.kit)
 
 
 def train_agent(

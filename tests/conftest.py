@@ -33,7 +33,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_words(shared):
+def real_corpus(shared):
     """All of the real data, prepared."""
     from rhythmgan.songs import prepare
 

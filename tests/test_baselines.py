@@ -17,14 +17,14 @@ from rhythmgan.baselines import (
     uniform,
     unigram,
 )
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9, JAKI5
 
 
 def _words(words, kit=GM9):
     n = len(words)
     number = np.arange(n, dtype=np.int32)
-    return Words(
+    return Corpus(
         np.array(words, np.uint16),
         number,
         np.zeros(n, np.int32),
@@ -54,18 +54,18 @@ def _near(found, rate, n, sigmas=5.0):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize(("steps", "kit"), [(16, GM9), (12, JAKI5)])
 def test_samples(name, steps, kit):
-    words = _random_words(steps=steps, kit=kit)
-    before = words.words.copy()
-    sampler = SAMPLERS[name][1](words)
+    corpus = _random_words(steps=steps, kit=kit)
+    before = corpus.words.copy()
+    sampler = SAMPLERS[name][1](corpus)
     bars = sampler.sample(50, seed=3)
     assert bars.shape == (50, steps, kit.n_parts)
     assert bars.dtype == bool
     np.testing.assert_array_equal(bars, sampler.sample(50, seed=3))
-    np.testing.assert_array_equal(bars, SAMPLERS[name][1](words).sample(50, seed=3))
+    np.testing.assert_array_equal(bars, SAMPLERS[name][1](corpus).sample(50, seed=3))
     assert (bars != sampler.sample(50, seed=4)).any()
     assert sampler.sample(0).shape == (0, steps, kit.n_parts)
     bars[:] = True  # what was drawn is the caller's
-    np.testing.assert_array_equal(words.words, before)
+    np.testing.assert_array_equal(corpus.words, before)
     assert (sampler.sample(50, seed=3) != bars).any()
 
 
@@ -79,8 +79,8 @@ def test_names_in_the_table_are_of_one_each():
 
 
 def test_the_memoriser_knows_training_bars_only_and_all_of_them_alike():
-    words = _random_words(n=20)
-    training = words_to_bars(words.words, 9)
+    corpus = _random_words(n=20)
+    training = words_to_bars(corpus.words, 9)
     found = Memoriser(training).sample(8000)
     counts = np.array([(found == bar).all((1, 2)).sum() for bar in training])
     assert counts.sum() == 8000
@@ -126,9 +126,9 @@ def test_shuffled_keeps_lines_and_breaks_what_they_agree_on():
 
 
 def test_independent_keeps_every_cells_rate_and_nothing_else():
-    words = _random_words(n=80)
-    training = words_to_bars(words.words, 9)
-    sampler = SAMPLERS["independent"][1](words)
+    corpus = _random_words(n=80)
+    training = words_to_bars(corpus.words, 9)
+    sampler = SAMPLERS["independent"][1](corpus)
     bars = sampler.sample(20_000)
     assert _near(bars.mean(0), training.mean(0), 20_000)
     # cells that are never or always struck stay so
@@ -191,22 +191,22 @@ def test_markov_by_hand():
 
 
 def test_uniform():
-    words = _random_words()
-    found = uniform(words).log_prob(words.words)
-    assert found.shape == words.words.shape
+    corpus = _random_words()
+    found = uniform(corpus).log_prob(corpus.words)
+    assert found.shape == corpus.words.shape
     np.testing.assert_allclose(found, np.log(1 / 512))
     np.testing.assert_allclose(uniform(_TINY).log_prob(_TINY.words), -np.log(32))
 
 
 @pytest.mark.parametrize("name", COUNTED)
 @pytest.mark.parametrize("words", [_TINY, _random_words(n=30), _random_words(n=1)], ids=["tiny", "30 bars", "one bar"])
-def test_chances_of_all_words_sum_to_one(name, words):
+def test_chances_of_all_words_sum_to_one(name, corpus):
     """On each step, after whatever word."""
-    n_words = 1 << words.kit.n_parts
-    model = COUNTED[name](words)
-    for before in {0, 1, 2, n_words - 1, *words.words[0].tolist()}:
-        bars = np.full((n_words, words.steps), before)
-        for step in (0, 1, words.steps - 1):
+    n_words = 1 << corpus.kit.n_parts
+    model = COUNTED[name](corpus)
+    for before in {0, 1, 2, n_words - 1, *corpus.words[0].tolist()}:
+        bars = np.full((n_words, corpus.steps), before)
+        for step in (0, 1, corpus.steps - 1):
             bars[:, step] = np.arange(n_words)
             chances = np.exp(model.log_prob(bars)[:, step])
             assert (chances > 0).all()
@@ -215,8 +215,8 @@ def test_chances_of_all_words_sum_to_one(name, words):
 
 
 def test_the_more_is_counted_the_likelier_the_counted_bars_are():
-    words = _random_words(n=200)
-    nats = {name: -count(words).log_prob(words.words).mean() for name, count in COUNTED.items()}
+    corpus = _random_words(n=200)
+    nats = {name: -count(corpus).log_prob(corpus.words).mean() for name, count in COUNTED.items()}
     assert nats["uniform"] == pytest.approx(np.log(512))
     assert nats["uniform"] > nats["unigram"] > nats["per-position unigram"]
     assert nats["unigram"] > nats["order-1 Markov"]

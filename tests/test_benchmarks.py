@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ def _words(*files):
     song, origin, place = (np.array([row[i] for row in rows], np.int32) for i in range(3))
     words = np.stack([_bar(row[3]) for row in rows])
     names = tuple(f"song {i}" for i in range(max(song, default=0) + 1))
-    return Words(words, song, origin, place, names, tuple(f"file {i}" for i in range(len(files))), GM9)
+    return Corpus(words, song, origin, place, names, tuple(f"file {i}" for i in range(len(files))), GM9)
 
 
 def _bar(letter):

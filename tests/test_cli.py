@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_text
-from rhythmgan.data import Words, load_words, patterns_path, save_words
-from rhythmgan.grid import cut
+from rhythmgan.data import Corpus, load_corpus, patterns_path, save_corpus
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import read_midi, write_midi
 from rhythmgan.models.weights import bundled
@@ -59,10 +59,10 @@ def test_prepare_counts_and_says_why(songs, tmp_path):
     done = _run("prepare", songs, "--out", out, "--dropped", tmp_path / "dropped.csv")
     assert done.returncode == 0, done.stderr
     assert "| songs | 6 | 2 | 2 | 6 | 4 | 1.5 | 0.0% | 3 unreadable, 1 empty |" in done.stdout
-    words = load_words(out)
-    assert len(words) == 6
-    assert words.songs == ("songs/one", "songs/two")
-    assert len(words.distinct()) == 4
+    corpus = load_corpus(out)
+    assert len(corpus) == 6
+    assert corpus.songs == ("songs/one", "songs/two")
+    assert len(corpus.distinct()) == 4
     dropped = (tmp_path / "dropped.csv").read_text()
     assert dropped.count("\n") == 5
     assert "pickled.npz" in dropped
@@ -73,7 +73,7 @@ def test_prepare_then_train_then_sample(songs, tmp_path):
         shutil.copytree(songs / "one", songs / f"song{i}")
     assert _run("prepare", songs, "--out", tmp_path / "b.npz", "--kit", "jaki5").returncode == 0
     run = ("train", "gan", "--data", tmp_path / "b.npz", "--out", tmp_path / "run")
-    done = _run(*run, "--pretrain-steps", 2, "--steps", 2, "--batch-size", 4, "--width", 8)
+    done = _run(*run, "--pretrain-steps", 2, "--train-steps", 2, "--batch-size", 4, "--width", 8)
     assert done.returncode == 0, done.stderr
     weights = tmp_path / "run" / "gan.safetensors"
     done = _run("sample", "--n", 3, "--weights", weights, "--out", tmp_path / "s")
@@ -93,7 +93,7 @@ def test_sample_draws_a_bar_and_says_where(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"2 bars in {tmp_path / 's'}: seed-000005.mid, seeds-000005-000006.npz," in done.stdout
     assert done.stdout.startswith("seed 5\n")
-    bar = cut(read_midi(tmp_path / "s" / "seed-000005.mid"), GM9).bars[0]
+    bar = quantise(read_midi(tmp_path / "s" / "seed-000005.mid"), GM9).bars[0]
     assert done.stdout.split("\n\n")[0].count("x") == bar.sum()
 
 
@@ -101,9 +101,9 @@ def test_sample_makes_the_phrases_of_its_prior(tmp_path):
     """The bundled one, or the one that is named; what one made is not mixed with what the other makes."""
     import torch
 
+    from rhythmgan.generate.phrases import phrases
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
-    from rhythmgan.phrasing import phrases
 
     torch.manual_seed(0)
     other = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
@@ -151,8 +151,8 @@ def test_interpolate_from_seeds_and_from_a_file(tmp_path):
 
 
 def test_interpolate_at_points_that_sound_even(tmp_path):
+    from rhythmgan.generate.paths import even_path
     from rhythmgan.models.gan import load_gan
-    from rhythmgan.paths import even_path
 
     done = _run("interpolate", "--seeds", "3-17", "--frames", 6, "--even", "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr
@@ -184,7 +184,7 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
         bars = saved["bars"]
     assert (bars == dump_variations(load_gan(), own_loop, 3, tmp_path / "same", amount=0.2, seed=5)).all()
     assert (bars[0] == own_loop).all()
-    assert (cut(read_midi(tmp_path / "v" / "loop.mid"), GM9).bars == own_loop).all()
+    assert (quantise(read_midi(tmp_path / "v" / "loop.mid"), GM9).bars == own_loop).all()
     assert len(list((tmp_path / "v").glob("variation-*.mid"))) == 3
     assert done.stdout.startswith(f"3 variations in {tmp_path / 'v'}: loop.mid, variation-001.mid")
     changed = [int((these != own_loop).sum()) for these in bars[1:]]
@@ -241,9 +241,9 @@ def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi
 
 def test_info_of_every_kind(songs, tmp_path):
     assert "width: " in _run("info").stdout
-    assert "drum hits: 10" in _run("info", songs / "one" / "drums.mid").stdout
+    assert "drum onsets: 10" in _run("info", songs / "one" / "drums.mid").stdout
     _refused("info", songs / "text.mid", says="not a MIDI file")
-    _refused("info", songs / "pickled.npz", says="not a words file")
+    _refused("info", songs / "pickled.npz", says="not a corpus")
     _refused("info", songs / "broken.npz", says="broken.npz")
     _refused("info", tmp_path / "missing.npz", says="No such file")
     _refused("info", tmp_path, says="not a file")
@@ -269,7 +269,7 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--bars", 1, "--prior", "missing.safetensors"), "--bars 2 or more"),
         (("prepare", "missing", "--out", "b.npz"), "missing: no such file or folder"),
         (("prepare", ".", "--out", "b.npz"), "no .mid, .midi or .npz file"),
-        (("prepare", ".", "--out", "b.npz", "--steps", 15), "12, 16, 24, 32, 48"),
+        (("prepare", ".", "--out", "b.npz", "--grid", 15), "12, 16, 24, 32, 48"),
         (("train", "gan", "--data", "missing.npz", "--out", "run"), "missing.npz: No such file"),
         (("train", "gan", "--out", "run", "--batch-size", 1), "2 to 65536 bars"),
         (("train", "gan", "--out", "run", "--penalty", "nan"), "penalty"),
@@ -292,7 +292,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, says):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"words"])
 def test_broken_data_is_refused_before_training(tmp_path, content):
     (tmp_path / "b.npz").write_bytes(content)
-    _refused("train", "gan", "--data", tmp_path / "b.npz", "--out", tmp_path / "run", says="not a words file")
+    _refused("train", "gan", "--data", tmp_path / "b.npz", "--out", tmp_path / "run", says="not a corpus")
     assert not (tmp_path / "run").exists()
 
 
@@ -304,7 +304,7 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 
 def test_full_disk_midway_keeps_what_is_whole(tmp_path):
-    """A limit on the size of files stands in for a disk that fills up: the npz hits it, the MIDI files do not."""
+    """A limit on the size of files stands in for a disk that fills up: the npz onsets it, the MIDI files do not."""
     script = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -333,7 +333,7 @@ def test_outputs_that_are_no_files_are_left_alone(songs, tmp_path):
     (tmp_path / "real.npz").write_text("old")
     assert _run("prepare", songs, "--out", tmp_path / "link.npz").returncode == 0
     assert (tmp_path / "link.npz").is_symlink()
-    assert len(load_words(tmp_path / "real.npz")) == 6
+    assert len(load_corpus(tmp_path / "real.npz")) == 6
 
 
 def test_no_such_accelerator(tmp_path):
@@ -370,16 +370,16 @@ def test_bundled_weights_are_a_few_megabytes():
 
 @pytest.fixture(scope="module")
 def words_file(tmp_path_factory):
-    """A words file of 200 made-up songs: a rock beat each, with hits of its own added."""
+    """A corpus of 200 made-up songs: a rock beat each, with onsets of its own added."""
     rng = np.random.default_rng(99)
     beat = np.zeros((16, 9), bool)
     beat[[0, 8], 0] = beat[[4, 12], 1] = beat[::2, 2] = True
     bars = np.repeat(beat[None], 1600, 0) | (rng.random((1600, 16, 9)) < 0.12)
     number = np.arange(1600, dtype=np.int32)
     names = tuple(f"song {i}" for i in range(200))
-    words = Words(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9)
+    corpus = Corpus(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9)
     path = tmp_path_factory.mktemp("words") / "bars.npz"
-    save_words(path, words)
+    save_corpus(path, corpus)
     return path
 
 
@@ -411,7 +411,7 @@ def test_evaluate_prints_a_table_and_writes_what_it_says(words_file, tmp_path):
 
 
 def test_evaluate_takes_what_sample_makes(words_file, tmp_path):
-    """The same bars as MIDI and as .npz have the same row, but for bars without a hit, which no MIDI file gives."""
+    """The same bars as MIDI and as .npz have the same row, but for bars without an onset, which no MIDI file gives."""
     _run("sample", "--n", 120, "--format", "midi,npz", "--out", tmp_path / "s")
     archive = tmp_path / "s" / "seeds-000000-000119.npz"
     done = _run("evaluate", archive, tmp_path / "s", "gan", "--data", words_file, "--quick", "--n", 100)
@@ -453,7 +453,7 @@ def test_evaluate_refuses_another_grid(tmp_path):
     bars[np.arange(400), np.arange(400) % 11, 0] = True
     number = np.arange(400, dtype=np.int32)
     names = tuple(map(str, range(400)))
-    save_words(tmp_path / "triplets.npz", Words(bars_to_words(bars), number, number, number, names, names, GM9))
+    save_corpus(tmp_path / "triplets.npz", Corpus(bars_to_words(bars), number, number, number, names, names, GM9))
     says = "the bundled gan makes bars of kit gm9 and 16 steps, the data has kit gm9 and 12"
     _refused("evaluate", "gan", "--data", tmp_path / "triplets.npz", says=says)
 
@@ -462,10 +462,10 @@ def test_features_are_summed_up_and_kept(words_file, tmp_path):
     done = _run("features", words_file, "--split", "train", "--reference", tmp_path / "ref.safetensors")
     assert done.returncode == 0, done.stderr
     rows = _rows(done.stdout)
-    words = load_words(words_file).split("train").distinct()
-    assert float(rows["density"][0]) == pytest.approx(words_to_bars(words.words, 9).sum((1, 2)).mean(), rel=1e-3)
+    corpus = load_corpus(words_file).split("train").distinct()
+    assert float(rows["density"][0]) == pytest.approx(words_to_bars(corpus.words, 9).sum((1, 2)).mean(), rel=1e-3)
     assert {"syncopation", "Witek", "nPVI"} < set(rows)
-    assert load_reference(tmp_path / "ref.safetensors").n_bars == len(words)
+    assert load_reference(tmp_path / "ref.safetensors").n_bars == len(corpus)
     _refused("features", tmp_path / "ref.safetensors", says="ref.safetensors: no bars in 1 files: 1 unreadable")
 
 
@@ -479,7 +479,7 @@ def test_the_reference_that_ships_knows_percentiles():
 def test_a_page_that_cannot_be_opened_says_why(songs, tmp_path):
     pytest.importorskip("streamlit")
     _refused("demo", "--data", tmp_path / "none.npz", says="none.npz: No such file")
-    _refused("demo", "--data", songs / "text.mid", says="not a words file")
+    _refused("demo", "--data", songs / "text.mid", says="not a corpus")
     _refused("demo", "--votes", tmp_path, says="is not a regular file")
     _refused("demo", "--port", "65536", says="a port lies in 1 … 65535, not at 65536")
 

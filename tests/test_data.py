@@ -1,4 +1,4 @@
-"""Songs in, one words file out."""
+"""Songs in, one corpus out."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ import pytest
 
 from rhythmgan import songs
 from rhythmgan.bars import words_to_bars, words_to_text
-from rhythmgan.data import Words, load_patterns, load_words, patterns_path, save_words, split_of
+from rhythmgan.data import Corpus, load_corpus, load_patterns, patterns_path, save_corpus, split_of
 from rhythmgan.kit import GM9, JAKI5, KITS
 from rhythmgan.midi import write_midi
 from rhythmgan.songs import SourceCount, counts_table, prepare, write_dropped
@@ -29,21 +29,21 @@ def _words(rows=3, steps=16, kit=GM9, **changes):
     number = np.arange(rows * steps).reshape(rows, steps)
     columns = {
         "words": (number % (2**kit.n_parts - 1) + 1).astype(np.uint16),
-        "song": (np.arange(rows) // 3).astype(np.int32),
-        "origin": (np.arange(rows) // 2).astype(np.int32),
-        "bar": (np.arange(rows) * 2).astype(np.int32),
+        "song_id": (np.arange(rows) // 3).astype(np.int32),
+        "file_id": (np.arange(rows) // 2).astype(np.int32),
+        "bar_index": (np.arange(rows) * 2).astype(np.int32),
         "songs": tuple(f"song {i}" for i in range((rows + 2) // 3)),
-        "origins": tuple(f"a/{i}.mid" for i in range((rows + 1) // 2)),
+        "files": tuple(f"a/{i}.mid" for i in range((rows + 1) // 2)),
         "kit": kit,
     }
-    return Words(**columns | changes)
+    return Corpus(**columns | changes)
 
 
 def _assert_same(found, expected):
-    for name in ("words", "song", "origin", "bar"):
+    for name in ("words", "song_id", "file_id", "bar_index"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
         assert getattr(found, name).dtype == getattr(expected, name).dtype
-    assert (found.songs, found.origins, found.kit) == (expected.songs, expected.origins, expected.kit)
+    assert (found.songs, found.files, found.kit) == (expected.songs, expected.files, expected.kit)
 
 
 def _song(path, *bars):
@@ -61,32 +61,32 @@ def _prepare(*sources, **options):
     return prepare(sources, workers=1, **options)
 
 
-def _songs_of(words):
+def _songs_of(corpus):
     """The song of each file, by the file's name."""
     return {
-        words.origins[origin].partition("/")[2]: words.songs[song]
-        for origin, song in zip(words.origin.tolist(), words.song.tolist(), strict=True)
+        corpus.files[origin].partition("/")[2]: corpus.songs[song]
+        for origin, song in zip(corpus.file_id.tolist(), corpus.song_id.tolist(), strict=True)
     }
 
 
-# -- words files ---------------------------------------------------------------------------------
+# -- corpus ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 @pytest.mark.parametrize("steps", [12, 16, 48])
 def test_words_file_round_trip(tmp_path, kit, steps):
-    words = _words(7, steps, kit, songs=("bossa – nova", "d/été", "x" * 300), origins=("a", "b", "c", "d.npz"))
+    words = _words(7, steps, kit, songs=("bossa – nova", "d/été", "x" * 300), files=("a", "b", "c", "d.npz"))
     path = tmp_path / "bars.npz"
-    save_words(path, words)
-    _assert_same(load_words(path), words)
-    assert load_words(str(path)).steps == steps
-    assert len(load_words(path)) == 7
+    save_corpus(path, words)
+    _assert_same(load_corpus(path), words)
+    assert load_corpus(str(path)).steps == steps
+    assert len(load_corpus(path)) == 7
     assert [child.name for child in tmp_path.iterdir()] == ["bars.npz"]
 
 
 def _damaged(path, **members):
-    """A words file with members replaced, or left out where None."""
-    save_words(path, _words(4))
+    """A corpus with members replaced, or left out where None."""
+    save_corpus(path, _words(4))
     with np.load(path) as archive:
         content = dict(archive)
     content |= members
@@ -96,13 +96,13 @@ def _damaged(path, **members):
 
 def _refusal(path):
     with pytest.raises(ValueError, match=re.escape(str(path))) as refused:
-        load_words(path)
+        load_corpus(path)
     message = str(refused.value)
     assert "\n" not in message
     return message
 
 
-@pytest.mark.parametrize("member", ["format", "words", "song", "origin", "bar", "songs", "origins", "kit"])
+@pytest.mark.parametrize("member", ["format", "words", "song_id", "file_id", "bar_index", "songs", "files", "kit"])
 def test_missing_members_of_a_words_file(tmp_path, member):
     message = _refusal(_damaged(tmp_path / "bars.npz", **{member: None}))
     assert member in message
@@ -112,7 +112,7 @@ def test_missing_members_of_a_words_file(tmp_path, member):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"format": np.int64(2)}, "of version 2, this is 1; prepare it again"),
+        ({"format": np.int64(1)}, "of version 1, this is 2; prepare it again"),
         ({"format": np.int64(0)}, "of version 0"),
         ({"kit": np.array("tr808")}, "no kit is named 'tr808'"),
         ({"kit": np.array("jaki5")}, "a word is 64; kit jaki5 has 32"),
@@ -123,14 +123,14 @@ def test_missing_members_of_a_words_file(tmp_path, member):
         ({"words": np.zeros(4, np.uint16)}, "must be"),
         ({"words": np.zeros((0, 16), np.uint16)}, "no bars"),
         ({"words": np.zeros((5, 16), np.uint16)}, "does not fit 5 bars"),
-        ({"song": np.array([0, 0, 0, 2])}, "song does not fit 4 bars and 2 names"),
-        ({"song": np.array([0, 0, 0, -1])}, "song does not fit"),
-        ({"song": np.zeros(3, int)}, "song does not fit"),
-        ({"song": np.zeros(4)}, "song does not fit"),
-        ({"origin": np.array([0, 0, 1, 2])}, "origin does not fit"),
-        ({"origins": np.array([], np.str_)}, "origin does not fit"),
-        ({"bar": np.array([0, 1, 2, -1])}, "bar does not fit"),
-        ({"bar": np.array([0, 1, 2, 2**31])}, "bar does not fit"),
+        ({"song_id": np.array([0, 0, 0, 2])}, "song_id does not fit 4 bars and 2 names"),
+        ({"song_id": np.array([0, 0, 0, -1])}, "song_id does not fit"),
+        ({"song_id": np.zeros(3, int)}, "song_id does not fit"),
+        ({"song_id": np.zeros(4)}, "song_id does not fit"),
+        ({"file_id": np.array([0, 0, 1, 2])}, "file_id does not fit"),
+        ({"files": np.array([], np.str_)}, "file_id does not fit"),
+        ({"bar_index": np.array([0, 1, 2, -1])}, "bar_index does not fit"),
+        ({"bar_index": np.array([0, 1, 2, 2**31])}, "bar_index does not fit"),
     ],
 )
 def test_words_files_that_do_not_fit(tmp_path, members, message):
@@ -144,7 +144,7 @@ def test_words_files_that_do_not_fit(tmp_path, members, message):
         pytest.param({"words": np.uint16(3)}, id="words"),
         pytest.param({"songs": np.arange(2)}, id="songs that are numbers"),
         pytest.param({"songs": np.array([["a"], ["b"]])}, id="songs in rows"),
-        pytest.param({"origins": np.arange(2)}, id="origins that are numbers"),
+        pytest.param({"files": np.arange(2)}, id="files that are numbers"),
     ],
 )
 def test_members_of_another_shape_or_type(tmp_path, members):
@@ -159,7 +159,7 @@ class _Bomb:
         return Path.mkdir, (Path(self.path),)
 
 
-@pytest.mark.parametrize("member", ["format", "words", "song", "origin", "bar", "songs", "origins", "kit"])
+@pytest.mark.parametrize("member", ["format", "words", "song_id", "file_id", "bar_index", "songs", "files", "kit"])
 def test_nothing_is_unpickled(tmp_path, member):
     mark = tmp_path / "ran"
     content = np.empty(2, object)
@@ -180,7 +180,7 @@ _open_file = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @_open_file
 def test_every_beginning_of_a_words_file(tmp_path):
     path = tmp_path / "bars.npz"
-    save_words(path, _words(4))
+    save_corpus(path, _words(4))
     whole = path.read_bytes()
     for length in [*range(0, len(whole), 31), len(whole) - 1]:
         path.write_bytes(whole[:length])
@@ -191,7 +191,7 @@ def test_every_beginning_of_a_words_file(tmp_path):
 def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path):
     path = tmp_path / "bars.npz"
     words = _words(30)
-    save_words(path, words)
+    save_corpus(path, words)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
     n_refused = 0
@@ -201,7 +201,7 @@ def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path):
             damaged[place] = rng.integers(0, 256)
         path.write_bytes(damaged)
         try:
-            found = load_words(path)
+            found = load_corpus(path)
         except ValueError as error:
             found = str(error)
         if isinstance(found, str):
@@ -216,12 +216,12 @@ def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path):
 def test_a_damaged_file_is_closed(tmp_path):
     """In a process of its own: the warning comes when the file object is collected."""
     path = tmp_path / "bars.npz"
-    save_words(path, _words(4))
+    save_corpus(path, _words(4))
     path.write_bytes(path.read_bytes()[:-100])
     code = f"""
-from rhythmgan.data import load_words
+from rhythmgan.data import load_corpus
 try:
-    load_words({str(path)!r})
+    load_corpus({str(path)!r})
 except ValueError as error:
     print("refused")
 """
@@ -241,9 +241,9 @@ def test_files_that_are_no_words_file(tmp_path):
     np.savez(path, a=np.arange(3))
     _refusal(path)
     with pytest.raises(FileNotFoundError):
-        load_words(tmp_path / "nothing.npz")
+        load_corpus(tmp_path / "nothing.npz")
     with pytest.raises(IsADirectoryError):
-        load_words(tmp_path)
+        load_corpus(tmp_path)
 
 
 def test_a_lone_array_is_no_words_file(tmp_path):
@@ -283,9 +283,9 @@ def test_names_that_are_no_utf8_have_a_split():
 def test_a_song_is_never_in_two_splits():
     names = tuple(f"song{i:05d}" for i in range(200))
     song = np.random.default_rng(0).integers(0, 200, 3000).astype(np.int32)
-    words = _words(3000, songs=names, song=song)
-    parts = {name: words.split(name) for name in ("train", "valid", "test")}
-    songs = {name: set(part.song.tolist()) for name, part in parts.items()}
+    corpus = _words(3000, songs=names, song_id=song)
+    parts = {name: corpus.split(name) for name in ("train", "valid", "test")}
+    songs = {name: set(part.song_id.tolist()) for name, part in parts.items()}
     assert not songs["train"] & songs["valid"]
     assert not songs["train"] & songs["test"]
     assert not songs["valid"] & songs["test"]
@@ -293,31 +293,31 @@ def test_a_song_is_never_in_two_splits():
     for name, part in parts.items():
         assert len(part) > 100
         assert {split_of(names[i]) for i in songs[name]} == {name}
-        np.testing.assert_array_equal(part.words, words.words[np.isin(song, sorted(songs[name]))])
-    assert words.split("all") is words
+        np.testing.assert_array_equal(part.words, corpus.words[np.isin(song, sorted(songs[name]))])
+    assert corpus.split("all") is corpus
 
 
 def test_a_split_may_be_empty():
-    words = _words(3, songs=("song0001",))
-    assert len(words.split("train")) == 0
-    assert len(words.split("train").distinct()) == 0
-    assert len(words.split("test")) == 3
+    corpus = _words(3, songs=("song0001",))
+    assert len(corpus.split("train")) == 0
+    assert len(corpus.split("train").distinct()) == 0
+    assert len(corpus.split("test")) == 3
 
 
 def test_distinct_by_hand():
     a, b, c = np.eye(3, 16, dtype=np.uint16)
-    words = _words(
+    corpus = _words(
         8,
         words=np.stack([a, b, a, c, b, b, a, a]),
-        song=np.array([0, 0, 0, 0, 1, 1, 0, 1], np.int32),
+        song_id=np.array([0, 0, 0, 0, 1, 1, 0, 1], np.int32),
         songs=("x", "y"),
-        bar=np.arange(8, dtype=np.int32),
+        bar_index=np.arange(8, dtype=np.int32),
     )
-    distinct = words.distinct()
-    assert distinct.bar.tolist() == [0, 1, 3, 4, 7]
-    assert distinct.song.tolist() == [0, 0, 0, 1, 1]
+    distinct = corpus.distinct()
+    assert distinct.bar_index.tolist() == [0, 1, 3, 4, 7]
+    assert distinct.song_id.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_array_equal(distinct.words, np.stack([a, b, c, b, a]))
-    assert distinct.origin.tolist() == [0, 0, 1, 2, 3]
+    assert distinct.file_id.tolist() == [0, 0, 1, 2, 3]
     _assert_same(distinct.distinct(), distinct)
 
 
@@ -325,13 +325,13 @@ def test_distinct_by_hand():
 
 
 def test_the_textbook_bars():
-    words = load_patterns()
-    assert len(words) == 72
-    assert words.steps == 16
-    assert len(set(words.songs)) == 72
-    assert words.kit is GM9
-    assert words.song.tolist() == words.bar.tolist() == list(range(72))
-    assert words.words.any(1).all()
+    corpus = load_patterns()
+    assert len(corpus) == 72
+    assert corpus.steps == 16
+    assert len(set(corpus.songs)) == 72
+    assert corpus.kit is GM9
+    assert corpus.song_id.tolist() == corpus.bar_index.tolist() == list(range(72))
+    assert corpus.words.any(1).all()
 
 
 @pytest.mark.parametrize(
@@ -344,16 +344,16 @@ def test_the_textbook_bars():
     ],
 )
 def test_textbook_bars_counted_by_hand(name, steps, onsets, first):
-    words = load_patterns(steps=steps)
-    bar = words.words[words.songs.index(name)]
+    corpus = load_patterns(steps=steps)
+    bar = corpus.words[corpus.songs.index(name)]
     assert bar[0] == first
     assert words_to_bars(bar, 9).sum() == onsets
 
 
 def test_the_basic_rock_beat():
-    words = load_patterns()
+    corpus = load_patterns()
     expected = [KICK + HAT, 0, HAT, 0, SNARE + HAT, 0, HAT, 0] * 2
-    assert words.words[words.songs.index("rock: basic eighths")].tolist() == expected
+    assert corpus.words[corpus.songs.index("rock: basic eighths")].tolist() == expected
 
 
 def test_every_grid_of_the_textbook():
@@ -372,10 +372,10 @@ def _pattern(word, n=16):
 def test_a_text_of_bars_is_a_words_file_too(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("# one\n" + _pattern(3) + "# triplets\n" + _pattern(5, 12) + "\n# two\n" + _pattern(7))
-    words = load_words(path)
-    assert words.words.tolist() == [[3] * 16, [7] * 16]
-    assert words.songs == ("one", "two")
-    assert words.origins == ("mine.txt",)
+    corpus = load_corpus(path)
+    assert corpus.words.tolist() == [[3] * 16, [7] * 16]
+    assert corpus.songs == ("one", "two")
+    assert corpus.files == ("mine.txt",)
     assert load_patterns(path, steps=12).songs == ("triplets",)
 
 
@@ -393,7 +393,7 @@ def test_broken_texts(tmp_path, text, message):
     path = tmp_path / "mine.txt"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as refused:
-        load_words(path)
+        load_corpus(path)
     assert str(path) in str(refused.value)
 
 
@@ -401,16 +401,16 @@ def test_line_breaks_mean_nothing_in_a_text(tmp_path):
     """As ``bars.text_to_words`` says: two bars of one line are two, one bar of two lines is one."""
     path = tmp_path / "mine.txt"
     path.write_text("# two\n" + _pattern(3).strip() + " " + _pattern(5))
-    assert load_words(path).words.tolist() == [[3] * 16, [5] * 16]
+    assert load_corpus(path).words.tolist() == [[3] * 16, [5] * 16]
     path.write_text("# one\n" + _pattern(3).replace(" ", "\n"))
-    assert load_words(path).words.tolist() == [[3] * 16]
+    assert load_corpus(path).words.tolist() == [[3] * 16]
 
 
 def test_what_we_write_as_text_is_read(tmp_path):
-    words = _words(5)
+    corpus = _words(5)
     path = tmp_path / "mine.txt"
-    path.write_text(words_to_text(words.words, 9))
-    np.testing.assert_array_equal(load_words(path).words, words.words)
+    path.write_text(words_to_text(corpus.words, 9))
+    np.testing.assert_array_equal(load_corpus(path).words, corpus.words)
 
 
 # -- prepare: what is read -----------------------------------------------------------------------
@@ -418,30 +418,30 @@ def test_what_we_write_as_text_is_read(tmp_path):
 
 def test_one_file_by_hand(tmp_path):
     path = _song(tmp_path / "loop.mid", {0: KICK}, {}, {4: SNARE + HAT, 15: CRASH}, {0: KICK})
-    words, (count,) = _prepare(path)
+    corpus, (count,) = _prepare(path)
     expected = np.zeros((3, 16), int)
     expected[0, 0] = expected[2, 0] = 256
     expected[1, [4, 15]] = 192, 1
-    assert words.words.tolist() == expected.tolist()
-    assert words.words.dtype == np.uint16
-    assert words.bar.tolist() == [0, 2, 3]
-    assert words.song.tolist() == words.origin.tolist() == [0, 0, 0]
-    assert words.origins == ("loop.mid",)
-    assert words.kit is GM9
+    assert corpus.words.tolist() == expected.tolist()
+    assert corpus.words.dtype == np.uint16
+    assert corpus.bar_index.tolist() == [0, 2, 3]
+    assert corpus.song_id.tolist() == corpus.file_id.tolist() == [0, 0, 0]
+    assert corpus.files == ("loop.mid",)
+    assert corpus.kit is GM9
     assert (count.source, count.n_files, count.n_files_with_bars) == (str(path), 1, 1)
     assert (count.n_bars, count.n_distinct, count.n_songs, count.n_song_bars) == (3, 2, 1, 2)
-    assert (count.n_hits, count.n_hits_outside) == (5, 0)
+    assert (count.n_onsets, count.n_onsets_outside) == (5, 0)
     assert not count.none
     assert not count.named
 
 
 def test_kits_and_grids(tmp_path, save_midi):
     path = _song(tmp_path / "loop.mid", {0: KICK + 2, 4: 16 + 8, 8: CRASH})
-    words, _ = _prepare(path, kit=JAKI5, steps=32)
+    corpus, _ = _prepare(path, kit=JAKI5, steps=32)
     row = np.zeros(32, int)
     row[[0, 8, 16]] = 16 + 4, 1, 2
-    assert words.words.tolist() == [row.tolist()]
-    assert words.kit is JAKI5
+    assert corpus.words.tolist() == [row.tolist()]
+    assert corpus.kit is JAKI5
     with pytest.raises(ValueError, match="not 20"):
         _prepare(path, steps=20)
 
@@ -468,27 +468,27 @@ def test_reasons_are_counted_and_a_bad_file_costs_no_other(tmp_path, save_lpd, s
     (folder / "f.MID").symlink_to(tmp_path / "nowhere.mid")
     (folder / "notes.txt").write_text("not read")
     (folder / ".hidden.mid").write_text("not read")
-    words, (count,) = _prepare(folder)
-    assert words.origins == ("in/b.mid", "in/d.npz")
-    assert words.words[:, 0].tolist() == [256, 128, 256]
+    corpus, (count,) = _prepare(folder)
+    assert corpus.files == ("in/b.mid", "in/d.npz")
+    assert corpus.words[:, 0].tolist() == [256, 128, 256]
     assert count.n_files == 9
     assert count.n_files_with_bars == 2
-    assert count.none == {"empty": 1, "unreadable": 3, "no drums": 1, "other metre": 1, "outside the kit": 1}
+    assert count.none == {"empty": 1, "unreadable": 3, "no drums": 1, "other time signature": 1, "outside the kit": 1}
     named = {Path(path).name: reason for path, reason in count.named}
     assert set(named) == {"a.mid", "c.npz", "congas.mid", "e.midi", "f.MID", "piano.mid", "waltz.mid"}
     assert named["a.mid"] == "empty: no bytes"
-    assert named["waltz.mid"] == "other metre: 3/4"
+    assert named["waltz.mid"] == "other time signature: 3/4"
     assert named["f.MID"] == "unreadable: No such file or directory"
-    # the congas gave no bars, so their hits are not in the share
-    assert (count.n_hits, count.n_hits_outside) == (4, 1)
+    # the congas gave no bars, so their onsets are not in the share
+    assert (count.n_onsets, count.n_onsets_outside) == (4, 1)
 
 
 def test_a_broken_lpd_file_costs_no_other(save_lpd, tmp_path):
     save_lpd("in/deep.npz", [(0, 36, 90)], info=b"[" * 100_000)
     save_lpd("in/infinite.npz", [(0, 36, 90)], info=b'{"0": {"is_drum": true}, "resolution": Infinity}')
     _song(tmp_path / "in" / "good.mid", {0: KICK})
-    words, (count,) = _prepare(tmp_path / "in")
-    assert words.origins == ("in/good.mid",)
+    corpus, (count,) = _prepare(tmp_path / "in")
+    assert corpus.files == ("in/good.mid",)
     assert count.none == {"unreadable": 2}
 
 
@@ -557,11 +557,11 @@ def test_a_file_that_kills_its_reader_costs_only_itself(tmp_path, save_lpd, monk
 
     alone, _ = prepare([folder], workers=1)
     monkeypatch.setattr(songs, "_pool", lambda workers: Pool())
-    words, (count,) = prepare([folder], workers=2)
+    corpus, (count,) = prepare([folder], workers=2)
     assert (killer, "unreadable: it crashed its reader") in count.named
     assert count.none == {"unreadable": 2}
-    assert words.origins == tuple(name for name in alone.origins if name != "in/3/52.mid")
-    assert len(words) == len(alone) - 3
+    assert corpus.files == tuple(name for name in alone.files if name != "in/3/52.mid")
+    assert len(corpus) == len(alone) - 3
 
 
 # -- pairs of neighbouring bars ------------------------------------------------------------------
@@ -570,7 +570,7 @@ def test_a_file_that_kills_its_reader_costs_only_itself(tmp_path, save_lpd, monk
 def _in_a_row(*bars, songs=2):
     """Words of (song, file, place in the file, the word that fills the bar)."""
     song, origin, bar, word = (np.array(column) for column in zip(*bars, strict=True))
-    return Words(
+    return Corpus(
         np.repeat(word[:, None], 16, 1).astype(np.uint16),
         song.astype(np.int32),
         origin.astype(np.int32),
@@ -582,7 +582,7 @@ def _in_a_row(*bars, songs=2):
 
 
 def test_pairs_by_hand():
-    words = _in_a_row(
+    corpus = _in_a_row(
         (0, 0, 0, 7),
         (0, 0, 1, 8),  # 7 8
         (0, 0, 2, 7),  # 8 7: the other way round is another pair
@@ -596,21 +596,21 @@ def test_pairs_by_hand():
         (1, 2, 0, 7),  # another song
         (1, 2, 1, 8),  # 7 8 of its own
     )
-    before, after = words.pairs()
+    before, after = corpus.pairs()
     assert before.shape == (5, 16)
     assert before[:, 3].tolist() == [7, 8, 9, 5, 7]
     assert after.words[:, 3].tolist() == [8, 7, 9, 7, 8]
-    assert after.song.tolist() == [0, 0, 0, 0, 1]
-    assert after.origin.tolist() == [0, 0, 0, 1, 2]
-    assert after.bar.tolist() == [1, 2, 6, 9, 1]
-    assert (after.songs, after.origins, after.kit) == (words.songs, words.origins, words.kit)
+    assert after.song_id.tolist() == [0, 0, 0, 0, 1]
+    assert after.file_id.tolist() == [0, 0, 0, 1, 2]
+    assert after.bar_index.tolist() == [1, 2, 6, 9, 1]
+    assert (after.songs, after.files, after.kit) == (corpus.songs, corpus.files, corpus.kit)
     assert before.dtype == after.words.dtype == np.uint16
 
 
 def test_pairs_differ_by_any_step():
-    words = _in_a_row(*((0, 0, bar, 7) for bar in range(6)))
-    words.words[4, 15] = 6
-    before, after = words.pairs()
+    corpus = _in_a_row(*((0, 0, bar, 7) for bar in range(6)))
+    corpus.words[4, 15] = 6
+    before, after = corpus.pairs()
     assert before[:, 15].tolist() == [7, 7, 6]
     assert after.words[:, 15].tolist() == [7, 6, 7]
 
@@ -620,22 +620,22 @@ def test_pairs_are_the_slow_loop():
     n = 400
     origin = np.sort(rng.integers(0, 12, n))
     bar = np.concatenate([np.cumsum(rng.integers(1, 3, (origin == i).sum())) for i in range(12)])
-    words = _in_a_row(*zip(origin // 2, origin, bar, rng.integers(1, 4, n), strict=True), songs=6)
+    corpus = _in_a_row(*zip(origin // 2, origin, bar, rng.integers(1, 4, n), strict=True), songs=6)
     found, seen = [], set()
     for row in range(1, n):
-        pair = (words.song[row], words.words[row - 1].tobytes(), words.words[row].tobytes())
+        pair = (corpus.song_id[row], corpus.words[row - 1].tobytes(), corpus.words[row].tobytes())
         if origin[row] == origin[row - 1] and bar[row] == bar[row - 1] + 1 and pair not in seen:
             seen.add(pair)
             found.append(row)
-    before, after = words.pairs()
+    before, after = corpus.pairs()
     assert 40 < len(found) < n
-    _assert_same(after, words.only(np.array(found)))
-    np.testing.assert_array_equal(before, words.words[np.array(found) - 1])
+    _assert_same(after, corpus.only(np.array(found)))
+    np.testing.assert_array_equal(before, corpus.words[np.array(found) - 1])
 
 
 def test_pairs_of_next_to_nothing():
-    for words in (_words(1), _words(4).only(np.zeros(4, bool)), _words(6)):  # whose files skip every other bar
-        before, after = words.pairs()
+    for corpus in (_words(1), _words(4).only(np.zeros(4, bool)), _words(6)):  # whose files skip every other bar
+        before, after = corpus.pairs()
         assert before.shape == (0, 16)
         assert len(after) == 0
         assert after.steps == 16
@@ -648,8 +648,8 @@ def test_songs_by_folder(tmp_path):
     root = tmp_path / "beats"
     for name in ("top.mid", "other.mid", "one/a.mid", "one/b.mid", "two/deep/c.mid", "a/d.mid", "F/e.mid", "ab/f.mid"):
         _song(root / name, {0: KICK})
-    words, (count,) = _prepare(root)
-    assert _songs_of(words) == {
+    corpus, (count,) = _prepare(root)
+    assert _songs_of(corpus) == {
         "top.mid": "beats/top.mid",
         "other.mid": "beats/other.mid",
         "one/a.mid": "beats/one",
@@ -661,9 +661,9 @@ def test_songs_by_folder(tmp_path):
         "ab/f.mid": "beats/ab",
     }
     assert count.n_songs == 7
-    assert words.songs == tuple(sorted(words.songs))
+    assert corpus.songs == tuple(sorted(corpus.songs))
     # a fixed order: a folder's files, then its folders
-    assert [name.removeprefix("beats/") for name in words.origins] == [
+    assert [name.removeprefix("beats/") for name in corpus.files] == [
         *("other.mid", "top.mid", "F/e.mid", "a/d.mid", "ab/f.mid", "one/a.mid", "one/b.mid", "two/deep/c.mid")
     ]
 
@@ -685,12 +685,12 @@ def test_songs_are_named_alike_however_the_source_is_written(tmp_path, monkeypat
 def test_the_lakh_pianoroll_datasets_folders(tmp_path, save_lpd):
     save_lpd("lpd_5_cleansed/A/B/C/TRABCDE128F425EECA/x.npz", [(0, 36, 90)])
     save_lpd("lpd_5_cleansed/A/B/C/TRABCDE128F425EECA/y.npz", [(0, 36, 90)])
-    words, _ = _prepare(tmp_path / "lpd_5_cleansed")
-    assert words.songs == ("TRABCDE128F425EECA",)
+    corpus, _ = _prepare(tmp_path / "lpd_5_cleansed")
+    assert corpus.songs == ("TRABCDE128F425EECA",)
     # the same song, hence the same split, from wherever the tree is read
-    assert _prepare(tmp_path)[0].songs == words.songs
-    assert _prepare(tmp_path / "lpd_5_cleansed" / "A" / "B")[0].songs == words.songs
-    assert words.origins == tuple(f"lpd_5_cleansed/A/B/C/TRABCDE128F425EECA/{name}.npz" for name in "xy")
+    assert _prepare(tmp_path)[0].songs == corpus.songs
+    assert _prepare(tmp_path / "lpd_5_cleansed" / "A" / "B")[0].songs == corpus.songs
+    assert corpus.files == tuple(f"lpd_5_cleansed/A/B/C/TRABCDE128F425EECA/{name}.npz" for name in "xy")
 
 
 @pytest.mark.parametrize(
@@ -748,8 +748,8 @@ def test_a_manifest_saved_by_a_spreadsheet(tmp_path):
     _song(tmp_path / "in" / "a.mid", {0: KICK})
     manifest = tmp_path / "songs.csv"
     manifest.write_bytes(b"\xef\xbb\xbfmd5,song\r\na,Yesterday\r\n")
-    words, _ = _prepare(tmp_path / "in", manifest=manifest)
-    assert words.songs == ("Yesterday",)
+    corpus, _ = _prepare(tmp_path / "in", manifest=manifest)
+    assert corpus.songs == ("Yesterday",)
 
 
 def test_several_sources(tmp_path):
@@ -758,11 +758,11 @@ def test_several_sources(tmp_path):
     _song(second / "a.mid", {0: KICK})
     _song(second / "b.mid", {2: KICK}, {2: KICK})
     single = _song(tmp_path / "single.mid", {5: HAT})
-    words, counts = _prepare(first, second, single)
-    assert words.origins == ("first/a.mid", "second/a.mid", "second/b.mid", "single.mid")
-    assert words.songs == ("first/a.mid", "second/a.mid", "second/b.mid", "single.mid")
-    assert words.song.tolist() == [0, 0, 0, 1, 2, 2, 3]
-    assert words.origin.tolist() == [0, 0, 0, 1, 2, 2, 3]
+    corpus, counts = _prepare(first, second, single)
+    assert corpus.files == ("first/a.mid", "second/a.mid", "second/b.mid", "single.mid")
+    assert corpus.songs == ("first/a.mid", "second/a.mid", "second/b.mid", "single.mid")
+    assert corpus.song_id.tolist() == [0, 0, 0, 1, 2, 2, 3]
+    assert corpus.file_id.tolist() == [0, 0, 0, 1, 2, 2, 3]
     assert [(c.n_files, c.n_songs, c.n_bars, c.n_distinct, c.n_song_bars) for c in counts] == [
         (1, 1, 3, 2, 2),
         (2, 2, 3, 2, 2),
@@ -779,11 +779,11 @@ def test_file_names_that_are_no_utf8(tmp_path):
     except OSError:
         pytest.skip("this file system takes only UTF-8 names")
     (folder / b"\xe9mpty.mid".decode("utf-8", "surrogateescape")).write_bytes(b"")
-    words, counts = _prepare(folder)
+    corpus, counts = _prepare(folder)
     path = tmp_path / "bars.npz"
-    save_words(path, words)
-    _assert_same(load_words(path), words)
-    assert sum(len(words.split(name)) for name in ("train", "valid", "test")) == 2
+    save_corpus(path, corpus)
+    _assert_same(load_corpus(path), corpus)
+    assert sum(len(corpus.split(name)) for name in ("train", "valid", "test")) == 2
     write_dropped(tmp_path / "dropped.csv", counts)
     assert (tmp_path / "dropped.csv").read_bytes().count(b"\n") == 2
 
@@ -801,16 +801,16 @@ def test_counts_table():
             n_distinct=700,
             n_songs=229,
             n_song_bars=800,
-            n_hits=1000,
-            n_hits_outside=271,
-            none=Counter({"no drums": 32, "other metre": 42}),
+            n_onsets=1000,
+            n_onsets_outside=271,
+            none=Counter({"no drums": 32, "other time signature": 42}),
         ),
         SourceCount("nothing"),
     ]
     lines = counts_table(counts).splitlines()
     assert lines[0].startswith("| source | files | with bars | songs | bars | distinct | repeats |")
     assert lines[2:] == [
-        "| lakh | 1,475 | 1,401 | 229 | 12,000 | 700 | 15.0 | 27.1% | 42 other metre, 32 no drums |",
+        "| lakh | 1,475 | 1,401 | 229 | 12,000 | 700 | 15.0 | 27.1% | 42 other time signature, 32 no drums |",
         "| nothing | 0 | 0 | 0 | 0 | 0 | 0.0 | 0.0% | – |",
     ]
     assert {line.count("|") for line in lines} == {10}
@@ -839,49 +839,51 @@ def lakh(shared):
 
 def test_lakh(lakh, shared):
     words, (count,) = lakh
-    assert (count.n_files, count.n_files_with_bars, count.n_songs) == (1475, 1401, 229)
-    assert count.none == {"other metre": 41, "no drums": 32, "unreadable": 1}
+    assert (count.n_files, count.n_files_with_bars, count.n_songs) == (2424, 2350, 1056)
+    assert count.none == {"other time signature": 41, "no drums": 32, "unreadable": 1}
     # a reader that loses fewer notes may find a bar or two more
-    assert abs(len(words) - 125_884) < 60
-    assert abs(count.n_distinct - 7165) < 20
-    assert abs(count.n_song_bars - 8311) < 20
-    assert 0.26 < count.n_hits_outside / count.n_hits < 0.28
+    assert abs(len(words) - 211_538) < 60
+    assert abs(count.n_distinct - 24_353) < 20
+    assert abs(count.n_song_bars - 28_631) < 20
+    assert 0.25 < count.n_onsets_outside / count.n_onsets < 0.27
     with open(shared / "lakh" / "manifest.csv", newline="") as file:
         songs = {row["md5"]: row["song"] for row in csv.DictReader(file)}
     assert all(songs[Path(name).stem] == song for name, song in _songs_of(words).items())
 
 
 def test_lakh_splits_by_song(lakh):
-    words, _ = lakh
-    songs = {name: {words.songs[i] for i in words.split(name).song.tolist()} for name in ("train", "valid", "test")}
-    assert sum(map(len, songs.values())) == len(set().union(*songs.values())) == 229
-    assert len(songs["train"]) > 130
-    assert len(words.distinct()) == lakh[1][0].n_song_bars
+    corpus, _ = lakh
+    songs = {
+        name: {corpus.songs[i] for i in corpus.split(name).song_id.tolist()} for name in ("train", "valid", "test")
+    }
+    assert sum(map(len, songs.values())) == len(set().union(*songs.values())) == 1056
+    assert len(songs["train"]) > 700
+    assert len(corpus.distinct()) == lakh[1][0].n_song_bars
 
 
 def test_groove(shared):
-    words, (count,) = _prepare(shared / "groove")
+    corpus, (count,) = _prepare(shared / "groove")
     assert (count.n_files, count.n_files_with_bars, count.n_songs) == (1021, 1009, 1009)
-    assert count.none == {"other metre": 12}
-    assert abs(len(words) - 19_592) < 10
+    assert count.none == {"other time signature": 12}
+    assert abs(len(corpus) - 19_592) < 10
     assert abs(count.n_distinct - 16_556) < 10
-    assert count.n_hits_outside == 0
-    assert "drummer1/session1/1" in words.songs
+    assert count.n_onsets_outside == 0
+    assert "drummer1/session1/1" in corpus.songs
 
 
 def test_lpd(shared):
     words, (count,) = _prepare(shared / "lpd")
-    assert (count.n_files, count.n_files_with_bars, count.n_songs) == (119, 119, 119)
-    assert (len(words), count.n_distinct, count.n_song_bars) == (11_559, 1873, 2495)
-    assert (count.n_hits, count.n_hits_outside) == (221_054, 59_120)
+    assert (count.n_files, count.n_files_with_bars, count.n_songs) == (102, 102, 102)
+    assert (len(words), count.n_distinct, count.n_song_bars) == (9392, 1552, 2151)
+    assert (count.n_onsets, count.n_onsets_outside) == (182_343, 49_042)
 
 
 def test_folders_of_one_name_are_two_sources(tmp_path):
     for name in "AB":
         _song(tmp_path / name / "drums" / "x.mid", {0: KICK})
-    words, _ = _prepare(tmp_path / "A" / "drums", tmp_path / "B" / "drums")
-    assert words.songs == ("A/drums/x.mid", "B/drums/x.mid")
-    assert words.origins == words.songs
+    corpus, _ = _prepare(tmp_path / "A" / "drums", tmp_path / "B" / "drums")
+    assert corpus.songs == ("A/drums/x.mid", "B/drums/x.mid")
+    assert corpus.files == corpus.songs
     with pytest.raises(ValueError, match="named twice"):
         _prepare(tmp_path / "A", tmp_path / "A" / "drums" / "..")
 
@@ -889,29 +891,29 @@ def test_folders_of_one_name_are_two_sources(tmp_path):
 def test_a_file_with_a_damaged_end_costs_no_bar_of_another(tmp_path):
     """4/4 set anew after 2^28 ticks at one tick a beat: its bars have numbers that no column holds."""
     _song(tmp_path / "in" / "good.mid", {0: KICK})
-    metre, drum = b"\xff\x58\x04%b\x18\x08", b"\x00\x99\x24\x40\x01\x89\x24\x40"
-    far = b"\x00" + metre % b"\x01\x07" + b"\xff\xff\xff\x7f" + metre % b"\x04\x02" + drum
+    time_signature, drum = b"\xff\x58\x04%b\x18\x08", b"\x00\x99\x24\x40\x01\x89\x24\x40"
+    far = b"\x00" + time_signature % b"\x01\x07" + b"\xff\xff\xff\x7f" + time_signature % b"\x04\x02" + drum
     track = far + b"\x00\xff\x2f\x00"
     midi = b"MThd\0\0\0\x06\0\0\0\x01\0\x01MTrk" + len(track).to_bytes(4, "big") + track
     (tmp_path / "in" / "evil.mid").write_bytes(midi)
-    words, counts = _prepare(tmp_path / "in")
-    assert words.origins == ("in/good.mid",)
-    assert counts[0].none["other metre"] == 1
-    save_words(tmp_path / "w.npz", words)
-    assert len(load_words(tmp_path / "w.npz")) == len(words)
+    corpus, counts = _prepare(tmp_path / "in")
+    assert corpus.files == ("in/good.mid",)
+    assert counts[0].none["other time signature"] == 1
+    save_corpus(tmp_path / "w.npz", corpus)
+    assert len(load_corpus(tmp_path / "w.npz")) == len(corpus)
 
 
 def test_words_that_could_not_be_read_back_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="bar does not fit"):
-        save_words(tmp_path / "w.npz", _words(bar=np.array([0, 1, -1])))
+    with pytest.raises(ValueError, match="bar_index does not fit"):
+        save_corpus(tmp_path / "w.npz", _words(bar_index=np.array([0, 1, -1])))
     assert not (tmp_path / "w.npz").exists()
 
 
 def test_an_unrelated_table_stops_nothing(tmp_path, caplog):
     _song(tmp_path / "in" / "a.mid", {0: KICK})
     (tmp_path / "in" / "info.csv").write_text("title,year\nx,1999\n")
-    words, _ = _prepare(tmp_path / "in")
-    assert words.songs == ("in/a.mid",)
+    corpus, _ = _prepare(tmp_path / "in")
+    assert corpus.songs == ("in/a.mid",)
     assert "info.csv: not a manifest" in caplog.text
 
 
@@ -920,4 +922,4 @@ def test_linked_folders_are_read_once(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "loop").symlink_to(tmp_path / "in")
-    assert _prepare(tmp_path / "in")[0].origins == ("in/link/a.mid",)
+    assert _prepare(tmp_path / "in")[0].files == ("in/link/a.mid",)

@@ -431,7 +431,7 @@ def test_the_identity_is_learnt_by_priorities(n_step):
 
 
 def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
-    """Cut off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
+    """QuantisedBars off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
     recipe = Recipe(
         steps=40_000,
         batch_size=256,

@@ -16,14 +16,14 @@ from PIL import Image
 from rhythmgan import dump
 from rhythmgan.bars import fold_bars, text_to_words, words_to_bars
 from rhythmgan.dump import OPTIONS, Samples, dump_path, dump_samples, dump_variations, midi_name
-from rhythmgan.grid import cut
+from rhythmgan.generate.paths import even_path
+from rhythmgan.generate.phrases import phrases
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.latent import interpolate, turn
 from rhythmgan.midi import read_midi
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rhythmgan.paths import even_path
-from rhythmgan.phrasing import phrases
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_every_format_holds_the_same_bars(gan, tmp_path):
     ]
     bars = gan.sample(5, seed=3)
     for i in range(5):
-        hits = read_midi(tmp_path / midi_name(3 + i))
-        assert (cut(hits, GM9).bars == bars[i]).all()
+        onsets = read_midi(tmp_path / midi_name(3 + i))
+        assert (quantise(onsets, GM9).bars == bars[i]).all()
     with np.load(paths[1], allow_pickle=False) as saved:
         assert set(saved.files) == {"bars", "z", "seed"}
         assert saved["bars"].dtype == bool
@@ -96,7 +96,7 @@ def test_phrases_are_those_of_their_seeds_in_every_format(gan, prior, tmp_path, 
     samples = _samples(bars=3, temperature=0.8, prior=prior)
     _, arrays, text, _ = dump_samples(gan, 5, samples, tmp_path, ("midi", "npz", "text", "png"))
     for i in range(5):
-        song = cut(read_midi(tmp_path / midi_name(3 + i)), GM9)
+        song = quantise(read_midi(tmp_path / midi_name(3 + i)), GM9)
         assert (song.bars == expected[i][song.index]).all()
         assert expected[i].sum() == song.bars.sum()
     with np.load(arrays) as saved:
@@ -270,8 +270,8 @@ def test_path_goes_through_its_waypoints(gan, tmp_path):
     bars = dump_path(gan, z, tmp_path, frames=4, kit=JAKI5)
     assert bars.shape == (7, 16, 5)
     assert (bars[[0, 3, 6]] == fold_bars(gan.decode(z), GM9, JAKI5)).all()
-    assert (cut(read_midi(tmp_path / "frame-003.mid"), JAKI5).bars == bars[3]).all()
-    whole = cut(read_midi(tmp_path / "path.mid"), JAKI5)
+    assert (quantise(read_midi(tmp_path / "frame-003.mid"), JAKI5).bars == bars[3]).all()
+    whole = quantise(read_midi(tmp_path / "path.mid"), JAKI5)
     assert (whole.bars == bars[whole.index]).all()
     with np.load(tmp_path / "path.npz") as saved:
         assert saved["z"].shape == (7, gan.config.z_dim)
@@ -352,7 +352,7 @@ def test_variations_come_after_the_loop_itself(gan, loop, tmp_path):
     names = ["loop.mid", "variation-001.mid", "variation-002.mid", "variation-003.mid"]
     assert sorted(os.listdir(tmp_path)) == [*names, "variations.npz", "variations.png"]
     for name, these in zip(names, bars, strict=True):
-        heard = cut(read_midi(tmp_path / name), GM9)
+        heard = quantise(read_midi(tmp_path / name), GM9)
         assert (heard.bars == these[heard.index]).all()
         assert heard.bars.sum() == these.sum()
         assert pretty_midi.PrettyMIDI(str(tmp_path / name)).get_tempo_changes()[1][0] == pytest.approx(90, abs=1e-3)
@@ -435,7 +435,7 @@ def test_variations_are_folded_after_they_are_made(gan, loop, tmp_path):
     folded = dump_variations(gan, loop, 3, tmp_path / "folded", amount=0.5, kit=JAKI5)
     assert folded.shape == (4, 2, 16, 5)
     assert (folded == fold_bars(whole, GM9, JAKI5)).all()
-    heard = cut(read_midi(tmp_path / "folded" / "variation-002.mid"), JAKI5)
+    heard = quantise(read_midi(tmp_path / "folded" / "variation-002.mid"), JAKI5)
     assert (heard.bars == folded[2][heard.index]).all()
     with np.load(tmp_path / "folded" / "variations.npz") as saved:
         assert saved["bars"].shape == (4, 2, 16, 5)

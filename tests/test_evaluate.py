@@ -11,13 +11,14 @@ from PIL import Image
 from rhythmgan import evaluate as judge
 from rhythmgan.bars import bars_to_words, words_to_bars, words_to_text
 from rhythmgan.baselines import Memoriser
-from rhythmgan.data import Words, save_words
+from rhythmgan.data import Corpus, save_corpus
 from rhythmgan.evaluate import Protocol, baseline, candidate, evaluate, kept, likelihoods, sampled
 from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi, write_midi_files
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
-from rhythmgan.songs import load_bars, prepare
+from rhythmgan.songs import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,11 +36,11 @@ def _words(seed, n_songs=12, bars_each=15, steps=16, kit=GM9):
     song = np.repeat(np.arange(n_songs, dtype=np.int32), bars_each)
     names = tuple(f"{seed}/{i}" for i in range(n_songs))
     words = bars_to_words(bars.reshape(n, steps, kit.n_parts))
-    return Words(words, song, song, np.tile(np.arange(bars_each, dtype=np.int32), n_songs), names, names, kit)
+    return Corpus(words, song, song, np.tile(np.arange(bars_each, dtype=np.int32), n_songs), names, names, kit)
 
 
-def _bars_of(words):
-    return words_to_bars(words.words, words.kit.n_parts)
+def _bars_of(corpus):
+    return words_to_bars(corpus.words, corpus.kit.n_parts)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,8 @@ REAL = Protocol(n=1000, n_unique=2000, repeats=1)
 
 @pytest.fixture(scope="module")
 def songs(shared, one_thread):
-    words, _ = prepare([shared / "groove", shared / "lpd"], workers=1)
-    return words.split("test"), words.split("train")
+    corpus, _ = prepare([shared / "groove", shared / "lpd"], workers=1)
+    return corpus.split("test"), corpus.split("train")
 
 
 @pytest.fixture(scope="module")
@@ -154,14 +155,14 @@ def test_every_row_has_every_number_and_it_is_a_number(report, rows):
 
 
 def test_the_counts_of_the_report(songs, report):
-    held, training = (words.distinct() for words in songs)
+    held, training = (corpus.distinct() for corpus in songs)
     assert report["reference"] == {
         "bars": len(held),
-        "songs": len(set(held.song.tolist())),
+        "songs": len(set(held.song_id.tolist())),
         "kit": "gm9",
         "steps": 16,
     }
-    assert report["training"] == {"bars": len(training), "songs": len(set(training.song.tolist()))}
+    assert report["training"] == {"bars": len(training), "songs": len(set(training.song_id.tolist()))}
     assert report["protocol"] == {"n": 1000, "n_unique": 2000, "repeats": 1, "seed": 0}
 
 
@@ -198,7 +199,9 @@ def test_a_rerun_gives_the_identical_report(held, training):
 
 def test_a_chorus_counts_once(held, training):
     """Every bar of one song played forty times more, in either set: the table stays as it was."""
-    choruses = [words.only(np.repeat(np.arange(len(words)), 1 + 39 * (words.song == 3))) for words in (held, training)]
+    choruses = [
+        corpus.only(np.repeat(np.arange(len(corpus)), 1 + 39 * (corpus.song_id == 3))) for corpus in (held, training)
+    ]
     assert len(choruses[0]) > 4 * len(held)
     ours = evaluate(held, training, [baseline("memoriser", training)], SMALL)
     assert evaluate(*choruses, [baseline("memoriser", choruses[1])], SMALL) == ours
@@ -310,19 +313,19 @@ def test_grids_without_metrical_weights_are_refused(steps):
 
 def test_too_few_bars_or_songs(held, training):
     with pytest.raises(ValueError, match="at least 100 bars of held-out songs are needed, there are 84"):
-        evaluate(held.only(held.song < 6), training, [], SMALL)
+        evaluate(held.only(held.song_id < 6), training, [], SMALL)
     with pytest.raises(ValueError, match="at least 100 bars of training songs are needed, there are 84"):
-        evaluate(held, training.only(training.song < 6), [], SMALL)
+        evaluate(held, training.only(training.song_id < 6), [], SMALL)
     with pytest.raises(ValueError, match="at least 100 bars of held-out songs are needed, there are 0"):
-        evaluate(held.only(held.song < 0), training, [], SMALL)
+        evaluate(held.only(held.song_id < 0), training, [], SMALL)
     # a hundred times the same bar are one bar
     with pytest.raises(ValueError, match=r"there are 1$"):
         evaluate(held.only(np.zeros(500, int)), training, [], SMALL)
-    one_song = replace(held, song=np.zeros_like(held.song))
+    one_song = replace(held, song_id=np.zeros_like(held.song_id))
     with pytest.raises(ValueError, match="two songs"):
         evaluate(one_song, training, [], SMALL)
     with pytest.raises(ValueError, match="two songs"):
-        evaluate(held, replace(training, song=np.zeros_like(training.song)), [], SMALL)
+        evaluate(held, replace(training, song_id=np.zeros_like(training.song_id)), [], SMALL)
 
 
 def test_candidates_with_too_few_bars_to_judge(held, training):
@@ -352,7 +355,7 @@ def test_baselines_are_made_of_distinct_bars(training):
 def test_candidates_of_every_kind_of_file(tmp_path, held):
     bars = _bars_of(held.distinct())[:120]
     np.savez(tmp_path / "bars.npz", bars=bars)
-    save_words(tmp_path / "words.npz", held)
+    save_corpus(tmp_path / "words.npz", held)
     (tmp_path / "bars.txt").write_text(words_to_text(bars_to_words(bars), 9))
     (tmp_path / "midi").mkdir()
     for i in range(0, 120, 30):
@@ -376,7 +379,7 @@ def test_candidates_of_every_kind_of_file(tmp_path, held):
     assert len(found) == len(held.distinct())
     for index in np.unique(song):
         mine = {bar.tobytes() for bar in found[song == index]}
-        assert mine == {bar.tobytes() for bar in _bars_of(held.only(held.song == index))}
+        assert mine == {bar.tobytes() for bar in _bars_of(held.only(held.song_id == index))}
     for name, model in (("gan.safetensors", gan.eval()), ("prior.safetensors", prior.eval())):
         found, song = drawn(name, 20)
         np.testing.assert_array_equal(found, model.sample(20, 3))
@@ -434,7 +437,7 @@ def test_candidates_of_another_kit_or_grid(tmp_path):
         _refusal(tmp_path / f"{name}.npz")
     np.savez(tmp_path / "soft.npz", bars=np.ones((120, 16, 9), np.float32))
     assert "float32" in _refusal(tmp_path / "soft.npz")
-    save_words(tmp_path / "words.npz", _words(0, kit=JAKI5))
+    save_corpus(tmp_path / "words.npz", _words(0, kit=JAKI5))
     _refusal(tmp_path / "words.npz")
 
 
@@ -456,14 +459,14 @@ def test_the_bundled_gan_is_a_candidate(tmp_path, monkeypatch):
 
 def test_load_bars_of_a_words_file(tmp_path, held):
     path = tmp_path / "words.npz"
-    save_words(path, held)
+    save_corpus(path, held)
     bars, song, kit = load_bars(path, JAKI5, 32)  # the file has its own kit and grid
     assert kit is GM9
     np.testing.assert_array_equal(bars, _bars_of(held.distinct()))
-    np.testing.assert_array_equal(song, held.distinct().song)
+    np.testing.assert_array_equal(song, held.distinct().song_id)
     bars, song, _ = load_bars(str(path), distinct=False)
     np.testing.assert_array_equal(bars, _bars_of(held))
-    np.testing.assert_array_equal(song, held.song)
+    np.testing.assert_array_equal(song, held.song_id)
     n_bars = 0
     for split in ("train", "valid", "test"):
         chosen = held.split(split)
@@ -472,7 +475,7 @@ def test_load_bars_of_a_words_file(tmp_path, held):
             np.testing.assert_array_equal(load_bars(path, split=split, distinct=False)[0], _bars_of(chosen))
     assert n_bars == len(held)
     train = held.split("train")
-    save_words(path, train)
+    save_corpus(path, train)
     with pytest.raises(ValueError, match=rf"{path}: no song of it falls into the valid split"):
         load_bars(path, split="valid")
 
@@ -553,7 +556,7 @@ def test_likelihoods_without_a_prior(held, training):
     nats = likelihoods(held, training)
     assert list(nats) == ["uniform", "unigram", "per-position unigram", "order-1 Markov"]
     assert nats["uniform"] == pytest.approx(np.log(512))
-    repeated = held.only(np.repeat(np.arange(len(held)), 1 + 9 * (held.song == 2)))
+    repeated = held.only(np.repeat(np.arange(len(held)), 1 + 9 * (held.song_id == 2)))
     assert likelihoods(repeated, training.only(np.repeat(np.arange(len(training)), 2))) == nats
 
 
@@ -566,8 +569,8 @@ def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
     bars = _bars_of(held)
     seen, alone, given = set(), [], []
     for row in range(1, len(held)):
-        pair = (held.song[row], bars[row - 1].tobytes(), bars[row].tobytes())
-        if held.song[row] == held.song[row - 1] and pair not in seen:
+        pair = (held.song_id[row], bars[row - 1].tobytes(), bars[row].tobytes())
+        if held.song_id[row] == held.song_id[row - 1] and pair not in seen:
             seen.add(pair)
             alone.append(prior.log_prob(bars[[row]]).item())
             given.append(prior.log_prob(bars[[row]], bars[row - 1]).item())

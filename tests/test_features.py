@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from rhythmgan import features
 from rhythmgan.bars import STEPS
 from rhythmgan.features import FEATURES, GROUPS, check_feature, measure
-from rhythmgan.grid import NoBars, cut
+from rhythmgan.grid import NoBars, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 from rhythmgan.midi import read_midi
 
@@ -1160,9 +1160,9 @@ def test_bytes_and_numbers_are_measured_as_bools():
 
 def plain_swing(beat, bar, n):
     found = [[] for _ in range(n)]
-    for hit, number in zip(beat, bar, strict=True):
-        if 3 / 8 < hit % 1 < 17 / 24:
-            found[number].append(hit % 1)
+    for onset, number in zip(beat, bar, strict=True):
+        if 3 / 8 < onset % 1 < 17 / 24:
+            found[number].append(onset % 1)
     return [sum(places) / len(places) if places else math.nan for places in found]
 
 
@@ -1218,17 +1218,17 @@ def test_swing_leaves_its_input_alone():
 
 @pytest.fixture(scope="module")
 def groove(shared):
-    """Groove MIDI: (style, hits, bars) of each performance with bars of 4/4."""
+    """Groove MIDI: (style, onsets, bars) of each performance with bars of 4/4."""
     found = []
     with open(shared / "groove" / "info.csv", newline="") as file:
         for row in csv.DictReader(file):
             try:
-                hits = read_midi(shared / "groove" / row["midi_filename"])
+                onsets = read_midi(shared / "groove" / row["midi_filename"])
             except NoBars:
                 continue
-            cells = cut(hits, GM9).bars
+            cells = quantise(onsets, GM9).bars
             if len(cells):
-                found.append((row["style"], hits, cells))
+                found.append((row["style"], onsets, cells))
     return found
 
 
@@ -1236,9 +1236,9 @@ def test_shuffles_swing(groove):
     def median(is_it):
         """Over the performances of a few bars and more whose style is it, each one number."""
         swings = [
-            float(features.swing(hits.beat, np.zeros(len(hits.beat), int), 1))
-            for style, hits, _ in groove
-            if is_it(style) and len(hits.beat) >= 50
+            float(features.swing(onsets.beat, np.zeros(len(onsets.beat), int), 1))
+            for style, onsets, _ in groove
+            if is_it(style) and len(onsets.beat) >= 50
         ]
         assert len(swings) >= 9
         return np.nanmedian(swings)

@@ -511,8 +511,8 @@ def test_a_point_is_of_its_bar_and_seed_in_any_batch(sharp, monkeypatch):
 
 
 def test_textbook_bars_come_back_though_nobody_drew_them(bundled):
-    words = load_patterns(steps=16)
-    bars = words_to_bars(words.words, 9)
+    corpus = load_patterns(steps=16)
+    bars = words_to_bars(corpus.words, 9)
     assert len(bars) > 50
     np.testing.assert_array_equal(bundled.decode(bundled.encode(bars)), bars)
     own = bundled.sample(200, seed=5000)

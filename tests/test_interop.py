@@ -6,7 +6,7 @@ import pypianoroll
 import pytest
 
 from rhythmgan.bars import STEPS
-from rhythmgan.grid import cut
+from rhythmgan.grid import quantise
 from rhythmgan.interop import bars_to_multitrack, bars_to_pretty_midi
 from rhythmgan.kit import GM9, JAKI5, KITS
 from rhythmgan.lpd import read_lpd
@@ -81,9 +81,12 @@ def test_what_pypianoroll_saves_is_read(tmp_path, kit, steps, n):
     bars = _bars(n, steps, kit)
     path = tmp_path / "loop.npz"
     bars_to_multitrack(bars, kit).save(str(path))
-    hits = read_lpd(path)
-    assert [(metre.numerator, metre.denominator) for metre in hits.metres] in ([], [(4, 4)])
-    found = cut(hits, kit, steps)
+    onsets = read_lpd(path)
+    assert [(time_signature.numerator, time_signature.denominator) for time_signature in onsets.time_signatures] in (
+        [],
+        [(4, 4)],
+    )
+    found = quantise(onsets, kit, steps)
     assert found.index.tolist() == list(range(n))
     np.testing.assert_array_equal(found.bars, bars)
     np.testing.assert_array_equal(found.velocities, bars * accents(steps)[:, None])
@@ -105,9 +108,9 @@ def test_prepare_reads_saved_multitracks(tmp_path):
     bars = _bars(4, 16, JAKI5)
     bars[2] = False
     bars_to_multitrack(bars, JAKI5).save(str(tmp_path / "loop.npz"))
-    words, (count,) = prepare([tmp_path], JAKI5, workers=1)
-    assert words.bar.tolist() == [0, 1, 3]
-    assert count.n_hits == bars.sum()
+    corpus, (count,) = prepare([tmp_path], JAKI5, workers=1)
+    assert corpus.bar_index.tolist() == [0, 1, 3]
+    assert count.n_onsets == bars.sum()
 
 
 def test_silence():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhythmgan.latent import MAX_SEED, interpolate, seeds_to_uniform, seeds_to_z, turn
+from rhythmgan.latent import MAX_SEED, interpolate, rotate, seeds_to_uniform, seeds_to_z
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -282,7 +282,7 @@ def test_turn_by_hand():
     """Three points, each towards another one, by 30°; how far that one is away does not matter."""
     z = np.array([[3.0, 0], [0, 2], [-1, -1]], np.float32)
     towards = np.array([[1.0, 5], [-0.01, 0], [-7, 0]], np.float32)
-    found = turn(z, towards, math.pi / 6)
+    found = rotate(z, towards, math.pi / 6)
     c, s = math.cos(math.pi / 6), 0.5
     # from the diagonal, at 225°, towards 180°: to 195°
     last = 2**0.5 * np.array([math.cos(math.radians(195)), math.sin(math.radians(195))])
@@ -293,15 +293,15 @@ def test_turn_by_hand():
 
 def test_a_turn_may_end_on_the_other_point_and_go_past_it():
     z, towards = np.array([[2.0, 0, 0]]), np.array([[0.0, 0, 5]])
-    np.testing.assert_allclose(turn(z, towards, math.pi / 2), [[0, 0, 2]], atol=1e-6)
-    np.testing.assert_allclose(turn(z, towards, math.pi), [[-2, 0, 0]], atol=1e-6)
-    np.testing.assert_allclose(turn(z, towards, -math.pi / 2), [[0, 0, -2]], atol=1e-6)
+    np.testing.assert_allclose(rotate(z, towards, math.pi / 2), [[0, 0, 2]], atol=1e-6)
+    np.testing.assert_allclose(rotate(z, towards, math.pi), [[-2, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(rotate(z, towards, -math.pi / 2), [[0, 0, -2]], atol=1e-6)
 
 
 @given(st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=6), st.integers(2, 160), st.floats(0, math.pi))
 def test_turned_points_keep_their_lengths_and_lie_at_the_angle(seeds, dim, angle):
     z, towards = seeds_to_z(seeds, dim), 3 * seeds_to_z(seeds, dim, stream=1)
-    found = turn(z, towards, angle)
+    found = rotate(z, towards, angle)
     assert (found.shape, found.dtype) == ((len(seeds), dim), np.float32)
     for a, b, point in zip(z.astype(float), towards.astype(float), found.astype(float), strict=True):
         length = np.linalg.norm(a)
@@ -314,9 +314,9 @@ def test_turned_points_keep_their_lengths_and_lie_at_the_angle(seeds, dim, angle
         assert np.linalg.norm(point - basis @ (basis.T @ point)) < 1e-5 * length
         aside = b - (a @ b) / (a @ a) * a
         assert point @ aside >= -1e-5 * length * np.linalg.norm(aside)
-    np.testing.assert_array_equal(turn(z[:1], towards[:1], angle), found[:1])
-    np.testing.assert_array_equal(turn(z, towards, 0), z)
-    right = turn(z, towards, math.pi / 2).astype(float)
+    np.testing.assert_array_equal(rotate(z[:1], towards[:1], angle), found[:1])
+    np.testing.assert_array_equal(rotate(z, towards, 0), z)
+    right = rotate(z, towards, math.pi / 2).astype(float)
     np.testing.assert_allclose((right * z).sum(1) / (z.astype(float) ** 2).sum(1), 0, atol=1e-5)
 
 
@@ -324,4 +324,4 @@ def test_a_turn_to_the_angle_between_lies_in_the_others_direction():
     z, towards = seeds_to_z([1], 144).astype(float), seeds_to_z([2], 144).astype(float)
     lengths = np.linalg.norm(z), np.linalg.norm(towards)
     angle = math.acos((z * towards).sum() / (lengths[0] * lengths[1]))
-    np.testing.assert_allclose(turn(z, towards, angle), towards * lengths[0] / lengths[1], atol=1e-5)
+    np.testing.assert_allclose(rotate(z, towards, angle), towards * lengths[0] / lengths[1], atol=1e-5)

@@ -13,16 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # from the bottom up; a module imports only from layers below its own
 LAYERS = (
-    {"rhythmgan.kit"},
+    {"rhythmgan.kit", "rhythmgan.console"},
     {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.latent"},
     {"rhythmgan.grid", "rhythmgan.features", "rhythmgan.augment"},
     {"rhythmgan.midi", "rhythmgan.lpd"},
     {"rhythmgan.draw", "rhythmgan.reference", "rhythmgan.sound"},
-    {"rhythmgan.metrics", "rhythmgan.data"},
+    {"rhythmgan.metrics", "rhythmgan.data", "rhythmgan.sources"},
     {"rhythmgan.songs", "rhythmgan.baselines"},
+    {"rhythmgan.load"},
     {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.weights"},
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
-    {"rhythmgan.paths", "rhythmgan.phrasing", "rhythmgan.variation"},
+    {"rhythmgan.generate", "rhythmgan.generate.paths", "rhythmgan.generate.phrases", "rhythmgan.generate.variation"},
     {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training", "rhythmgan.training.run"},
     {"rhythmgan.training.gan", "rhythmgan.training.prior"},
     {"rhythmgan"},  # the names of the package itself

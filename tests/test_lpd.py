@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 
 from rhythmgan import lpd
 from rhythmgan.bars import STEPS
-from rhythmgan.grid import Metre, NoBars, cut
+from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9
 from rhythmgan.lpd import read_lpd, read_lpd_cells
 from rhythmgan.midi import read_midi
 
-FOUR = (Metre(0, 4, 4),)
+FOUR = (TimeSignature(0, 4, 4),)
 DRUMS = {"program": 0, "is_drum": True, "name": "Drums"}
 
 
 def _found(path):
-    """(tick of 24 a beat, pitch, velocity): a hit is somewhere within the tick that holds it."""
-    hits = read_lpd(path)
-    ticks = np.floor(hits.beat * 24).astype(int)
-    return list(zip(ticks.tolist(), hits.pitch.tolist(), hits.velocity.tolist(), strict=True))
+    """(tick of 24 a beat, pitch, velocity): an onset is somewhere within the tick that holds it."""
+    onsets = read_lpd(path)
+    ticks = np.floor(onsets.beat * 24).astype(int)
+    return list(zip(ticks.tolist(), onsets.pitch.tolist(), onsets.velocity.tolist(), strict=True))
 
 
 def _reason(path):
@@ -51,10 +51,10 @@ def _unreadable(path):
 def test_by_hand(save_lpd):
     path = save_lpd("song.npz", [(30, 38, 70), (0, 36, 127), (0, 42, 1), (191, 36, 99), (26, 42, 100)])
     assert _found(path) == [(0, 36, 127), (0, 42, 1), (26, 42, 100), (30, 38, 70), (191, 36, 99)]
-    hits = read_lpd(path)
-    assert hits.metres == FOUR
-    assert (hits.beat.dtype, hits.pitch.dtype, hits.velocity.dtype) == (np.float64, np.uint8, np.uint8)
-    found = cut(hits, GM9)
+    onsets = read_lpd(path)
+    assert onsets.time_signatures == FOUR
+    assert (onsets.beat.dtype, onsets.pitch.dtype, onsets.velocity.dtype) == (np.float64, np.uint8, np.uint8)
+    found = quantise(onsets, GM9)
     onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
     # tick 191 of 192 is the one of the third bar
     assert onsets == [(0, 0, 0), (0, 0, 2), (0, 4, 2), (0, 5, 1), (2, 0, 0)]
@@ -79,9 +79,9 @@ def test_the_last_tick_of_a_pitch_and_the_next_of_another_are_two(save_lpd):
 def test_old_files_say_beat_resolution(save_lpd):
     cells = [(0, 36, 90), (18, 38, 90)]
     path = save_lpd("song.npz", cells, info={"0": DRUMS, "name": "x", "beat_resolution": 12}, downbeats=(0, 48))
-    hits = read_lpd(path)
-    assert np.floor(hits.beat * 12).tolist() == [0, 18]
-    assert hits.metres == FOUR
+    onsets = read_lpd(path)
+    assert np.floor(onsets.beat * 12).tolist() == [0, 18]
+    assert onsets.time_signatures == FOUR
 
 
 @pytest.mark.parametrize("resolution", [12, 24, 48, 120])
@@ -90,7 +90,7 @@ def test_other_resolutions(save_lpd, resolution):
     info = {"0": DRUMS, "resolution": resolution}
     downbeats = (0, 4 * resolution, 8 * resolution)
     path = save_lpd("song.npz", cells, info=info, n_ticks=9 * resolution, downbeats=downbeats)
-    found = cut(read_lpd(path), GM9)
+    found = quantise(read_lpd(path), GM9)
     onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
     assert onsets == [(0, 0, 0), (0, 4, 1), (1, 4, 2)]
     assert np.floor(read_lpd(path).beat * resolution).tolist() == [0, resolution, 5 * resolution]
@@ -99,8 +99,8 @@ def test_other_resolutions(save_lpd, resolution):
 def test_a_floored_tick_is_nearer_to_its_middle(save_lpd):
     """Six ticks a sixteenth: 2 (of 2.5, less than half) stays, 3 goes to the next; at 8 a twelfth 3 stays, 4 goes."""
     path = save_lpd("song.npz", [(2, 36, 90), (3, 38, 90), (4, 42, 90)])
-    assert [part.nonzero()[0].tolist() for part in cut(read_lpd(path), GM9).bars[0].T[:3]] == [[0], [1], [1]]
-    assert [part.nonzero()[0].tolist() for part in cut(read_lpd(path), GM9, 12).bars[0].T[:3]] == [[0], [0], [1]]
+    assert [part.nonzero()[0].tolist() for part in quantise(read_lpd(path), GM9).bars[0].T[:3]] == [[0], [1], [1]]
+    assert [part.nonzero()[0].tolist() for part in quantise(read_lpd(path), GM9, 12).bars[0].T[:3]] == [[0], [0], [1]]
 
 
 @pytest.mark.parametrize("steps", STEPS)
@@ -108,7 +108,7 @@ def test_ticks_as_coarse_as_the_grid_stay_in_their_steps(save_lpd, steps):
     """A file of four ticks a beat holds sixteenths; half a tick more must not make them the next ones."""
     info = {"0": DRUMS, "resolution": steps // 4}
     path = save_lpd("song.npz", [(0, 36, 90), (3, 38, 90), (steps + 1, 42, 90)], info=info, downbeats=(0, steps))
-    found = cut(read_lpd(path), GM9, steps)
+    found = quantise(read_lpd(path), GM9, steps)
     onsets = [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)]
     assert onsets == [(0, 0, 0), (0, 3, 1), (1, 1, 2)]
 
@@ -161,32 +161,36 @@ def test_types_of_members(save_lpd, kind):
     assert _found(save_lpd("song.npz", [(3, 36, 1), (9, 40, 1)], members=members)) == [(3, 36, 33), (9, 40, 44)]
 
 
-# -- metres --------------------------------------------------------------------------------------
+# -- time_signatures --------------------------------------------------------------------------------------
 
 
 def test_metres_by_downbeats(save_lpd):
-    # two bars of 4/4, two of 3/4, two of 4/4; hits on every downbeat
+    # two bars of 4/4, two of 3/4, two of 4/4; onsets on every downbeat
     downbeats = (0, 96, 192, 264, 336, 432, 528)
     path = save_lpd("song.npz", [(tick, 36, 90) for tick in downbeats], n_ticks=600, downbeats=downbeats)
-    hits = read_lpd(path)
-    assert [(metre.beat, metre.n_beats) for metre in hits.metres] == [(0, 4), (8, 3), (14, 4)]
-    found = cut(hits, GM9)
+    onsets = read_lpd(path)
+    assert [(time_signature.beat, time_signature.n_beats) for time_signature in onsets.time_signatures] == [
+        (0, 4),
+        (8, 3),
+        (14, 4),
+    ]
+    found = quantise(onsets, GM9)
     assert found.index.tolist() == [0, 1, 4, 5, 6]
-    assert found.n_other_metre == 2
+    assert found.n_other_time_signature == 2
 
 
 def test_only_other_metres(save_lpd):
     path = save_lpd("song.npz", [(0, 36, 90), (72, 36, 90)], downbeats=(0, 72, 144))
-    assert [metre.n_beats for metre in read_lpd(path).metres] == [3]
-    assert not len(cut(read_lpd(path), GM9).bars)
+    assert [time_signature.n_beats for time_signature in read_lpd(path).time_signatures] == [3]
+    assert not len(quantise(read_lpd(path), GM9).bars)
 
 
 @pytest.mark.parametrize("downbeats", [(), (0,), None])
 def test_without_downbeats_it_is_four_four(save_lpd, downbeats):
     members = {"downbeat.npy": None} if downbeats is None else {}
     path = save_lpd("song.npz", [(0, 36, 90), (96, 36, 90)], downbeats=downbeats or (), members=members)
-    assert read_lpd(path).metres == ()
-    assert cut(read_lpd(path), GM9).index.tolist() == [0, 1]
+    assert read_lpd(path).time_signatures == ()
+    assert quantise(read_lpd(path), GM9).index.tolist() == [0, 1]
 
 
 def test_downbeats_of_a_column_as_pypianoroll_writes_them(save_lpd):
@@ -194,16 +198,16 @@ def test_downbeats_of_a_column_as_pypianoroll_writes_them(save_lpd):
     column = np.isin(np.arange(192), (0, 96))[:, None]
     path = save_lpd("song.npz", [(0, 36, 90)], members={"downbeat.npy": column})
     assert _found(path) == [(0, 36, 90)]
-    assert read_lpd(path).metres == FOUR
+    assert read_lpd(path).time_signatures == FOUR
 
 
 def test_hits_before_the_first_downbeat_make_no_bar_before_the_first(save_lpd):
     """An upbeat of one beat: bars start at tick 24."""
     cells = [(0, 36, 90), (12, 42, 90), (24, 36, 90), (48, 38, 90), (120, 36, 90)]
     path = save_lpd("song.npz", cells, n_ticks=240, downbeats=(24, 120, 216))
-    hits = read_lpd(path)
-    assert hits.metres[0].beat == 0
-    found = cut(hits, GM9)
+    onsets = read_lpd(path)
+    assert onsets.time_signatures[0].beat == 0
+    found = quantise(onsets, GM9)
     assert found.index.min() >= 0
     # the full bars are as the downbeats say
     assert [bar[:, 0].nonzero()[0].tolist() for bar in found.bars[-2:]] == [[0], [0]]
@@ -427,7 +431,7 @@ def _real(shared) -> list[Path]:
 
 def test_every_file_as_pypianoroll_loads_it(shared):
     paths = _real(shared)
-    assert len(paths) == 119
+    assert len(paths) == 102
     for path in paths:
         song = pypianoroll.load(str(path))
         expected = []
@@ -449,19 +453,19 @@ def test_every_file_as_pypianoroll_loads_it(shared):
 
 def test_the_genuine_file(shared):
     (path,) = (shared / "lpd" / "genuine").glob("*.npz")
-    hits = read_lpd(path)
-    assert len(hits.beat) == 2098
+    onsets = read_lpd(path)
+    assert len(onsets.beat) == 2098
     assert _found(path)[:3] == [(456, 28, 120), (456, 41, 90), (479, 35, 112)]
-    found = cut(hits, GM9)
+    found = quantise(onsets, GM9)
     assert (len(found.bars), found.index[0], found.n_empty, found.n_outside_kit) == (111, 4, 0, 68)
 
 
 def test_pianoroll_and_midi_of_one_song_agree(shared):
-    """The 118 files of LPD-5 were made from MIDI files that are here too; a few lost notes on the way."""
+    """The 101 files of LPD-5 were made from MIDI files that are here too; a few lost notes on the way."""
     songs = {path.stem: path for path in (shared / "lakh").rglob("*.mid")}
     n_same = n_any = n_files = 0
     for path in sorted((shared / "lpd" / "lpd_5").rglob("*.npz")):
-        from_lpd, from_midi = cut(read_lpd(path), GM9), cut(read_midi(songs[path.stem]), GM9)
+        from_lpd, from_midi = quantise(read_lpd(path), GM9), quantise(read_midi(songs[path.stem]), GM9)
         n_bars = 1 + max(from_lpd.index[-1], from_midi.index[-1])
         both = np.zeros((2, n_bars, 16, 9), bool)
         both[0, from_lpd.index] = from_lpd.bars
@@ -469,7 +473,7 @@ def test_pianoroll_and_midi_of_one_song_agree(shared):
         n_same += both.all(0).sum()
         n_any += both.any(0).sum()
         n_files += 1
-    assert n_files == 118
+    assert n_files == 101
     assert n_same / n_any > 0.985
 
 
@@ -484,6 +488,6 @@ def test_grids_of_a_real_file(shared, steps):
         for at, part in zip(place.tolist(), GM9.part_of_pitch[pitches].tolist(), strict=True)
         if part >= 0
     }
-    found = cut(read_lpd(path), GM9, steps)
+    found = quantise(read_lpd(path), GM9, steps)
     assert {(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)} == expected
     assert len(expected) > 500

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rhythmgan import midi
 from rhythmgan.bars import STEPS
-from rhythmgan.grid import Metre, NoBars, cut
+from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 from rhythmgan.midi import accents, midi_bytes, read_midi, write_midi, write_midi_files
 
@@ -48,8 +48,8 @@ def _name(name):
 
 def _found(path):
     """(beat, pitch, velocity) of what is read."""
-    hits = read_midi(path)
-    return list(zip(hits.beat.tolist(), hits.pitch.tolist(), hits.velocity.tolist(), strict=True))
+    onsets = read_midi(path)
+    return list(zip(onsets.beat.tolist(), onsets.pitch.tolist(), onsets.velocity.tolist(), strict=True))
 
 
 def _reason(path):
@@ -188,13 +188,13 @@ def test_written_bars_are_read_back(tmp_path, kit, steps):
     bars[2] = False
     path = tmp_path / "loop.mid"
     write_midi(path, bars, kit, bpm=77.7)
-    hits = read_midi(path)
-    assert hits.metres == (Metre(0, 4, 4),)
-    found = cut(hits, kit, steps)
+    onsets = read_midi(path)
+    assert onsets.time_signatures == (TimeSignature(0, 4, 4),)
+    found = quantise(onsets, kit, steps)
     assert found.index.tolist() == [0, 1, 3, 4, 5]
     np.testing.assert_array_equal(found.bars, bars[[0, 1, 3, 4, 5]])
     np.testing.assert_array_equal(found.velocities, found.bars * accents(steps)[:, None])
-    assert (found.n_empty, found.n_other_metre, found.n_outside_kit) == (1, 0, 0)
+    assert (found.n_empty, found.n_other_time_signature, found.n_outside_kit) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_swung_bars_are_read_back(tmp_path_factory, kit, swing, n, seed):
         write_midi(folder / "one.mid", bars, kit, swing=min(swing, most))
         write_midi_files(folder, ["many.mid"], bars[None], kit, swing=min(swing, most))
         assert (folder / "one.mid").read_bytes() == (folder / "many.mid").read_bytes()
-        found = cut(read_midi(folder / "one.mid"), kit, steps)
+        found = quantise(read_midi(folder / "one.mid"), kit, steps)
         np.testing.assert_array_equal(found.bars, bars[found.index])
         assert found.bars.sum() == bars.sum()
 
@@ -393,7 +393,7 @@ def test_tempo_changes_do_not_matter(save_midi):
 
 def test_metres_are_read(save_midi):
     notes = [*_hit(0, 36), *_hit(8 * 480, 38), *_hit(14 * 480, 42)]
-    # a metre repeated changes nothing; of several at one place the last holds
+    # a time_signature repeated changes nothing; of several at one place the last holds
     signatures = [
         _metre(0, 4, 4),
         _metre(4 * 480, 4, 4),
@@ -402,24 +402,24 @@ def test_metres_are_read(save_midi):
         _metre(14 * 480, 2, 2),
     ]
     path = save_midi("song.mid", signatures, notes)
-    hits = read_midi(path)
-    assert hits.metres == (Metre(0, 4, 4), Metre(8, 3, 4), Metre(14, 2, 2))
-    found = cut(hits, GM9)
+    onsets = read_midi(path)
+    assert onsets.time_signatures == (TimeSignature(0, 4, 4), TimeSignature(8, 3, 4), TimeSignature(14, 2, 2))
+    found = quantise(onsets, GM9)
     assert found.index.tolist() == [0, 4]
     assert [bar.nonzero()[1].tolist() for bar in found.bars] == [[0], [2]]
-    assert found.n_other_metre == 1
+    assert found.n_other_time_signature == 1
 
 
 def test_four_four_before_the_first_metre(save_midi):
     path = save_midi("song.mid", [_metre(8 * 480, 3, 4), *_hit(0, 36), *_hit(8 * 480, 36)])
-    assert read_midi(path).metres == (Metre(0, 4, 4), Metre(8, 3, 4))
-    assert cut(read_midi(path), GM9).n_other_metre == 1
-    assert read_midi(save_midi("none.mid", _hit(0, 36))).metres == (Metre(0, 4, 4),)
+    assert read_midi(path).time_signatures == (TimeSignature(0, 4, 4), TimeSignature(8, 3, 4))
+    assert quantise(read_midi(path), GM9).n_other_time_signature == 1
+    assert read_midi(save_midi("none.mid", _hit(0, 36))).time_signatures == (TimeSignature(0, 4, 4),)
 
 
 def test_just_before_the_bar_line(save_midi):
     path = save_midi("song.mid", [*_hit(0, 38), *_hit(1920 - 59, 36), *_hit(1920 - 61, 42)])
-    found = cut(read_midi(path), GM9)
+    found = quantise(read_midi(path), GM9)
     assert [(int(found.index[b]), int(s), int(p)) for b, s, p in np.argwhere(found.bars)] == [
         (0, 0, 1),
         (0, 15, 2),
@@ -532,16 +532,16 @@ def test_damaged_files_give_hits_or_a_reason(tmp_path_factory):
         for place, change in damage:
             data[place : place + 2] = change
         path.write_bytes(data)
-        hits, reason = _hits_or_reason(path)
+        onsets, reason = _hits_or_reason(path)
         assert reason in (None, "empty", "unreadable", "no drums")
-        if hits is None:
+        if onsets is None:
             return
-        assert hits.beat.min() >= 0
-        assert (np.diff(hits.beat) >= 0).all()
-        assert hits.pitch.max() < 128
-        assert hits.velocity.min() >= 1
-        assert hits.metres[0].beat == 0
-        found = cut(hits, GM9)
+        assert onsets.beat.min() >= 0
+        assert (np.diff(onsets.beat) >= 0).all()
+        assert onsets.pitch.max() < 128
+        assert onsets.velocity.min() >= 1
+        assert onsets.time_signatures[0].beat == 0
+        found = quantise(onsets, GM9)
         assert (np.diff(found.index) > 0).all()
 
     check()
@@ -557,17 +557,20 @@ def _symusic_notes(data):
         columns = track.notes.numpy()
         rows = (columns[name].tolist() for name in ("time", "pitch", "velocity"))
         notes.update((track.name, track.is_drum, *row) for row in zip(*rows, strict=True))
-    metres = sorted((metre.time, metre.numerator, metre.denominator) for metre in score.time_signatures)
-    return notes, metres, score.ticks_per_quarter
+    time_signatures = sorted(
+        (time_signature.time, time_signature.numerator, time_signature.denominator)
+        for time_signature in score.time_signatures
+    )
+    return notes, time_signatures, score.ticks_per_quarter
 
 
 def _scanned_notes(data):
-    tracks, metres, ticks_per_beat = midi._scan(data)
+    tracks, time_signatures, ticks_per_beat = midi._scan(data)
     notes = Counter()
     for track in tracks:
         rows = zip(track.tick.tolist(), track.pitch.tolist(), track.velocity.tolist(), strict=True)
         notes.update((track.name, track.is_drum, *row) for row in rows)
-    return notes, sorted(metres), ticks_per_beat
+    return notes, sorted(time_signatures), ticks_per_beat
 
 
 @every_grid
@@ -651,7 +654,7 @@ def _mido_drums(walker, data):
 
 
 def test_every_file_of_lakh_as_mido_reads_it(shared, light_mido):
-    n_exact = n_hits = n_missed = n_more = 0
+    n_exact = n_onsets = n_missed = n_more = 0
     unread = []
     for path in sorted(shared.glob("lakh/lmd_full/*/*.mid")):
         try:
@@ -659,28 +662,28 @@ def test_every_file_of_lakh_as_mido_reads_it(shared, light_mido):
         except (OSError, EOFError):
             unread.append(path.stem[:4])
             continue
-        hits, reason = _hits_or_reason(path)
-        if hits is None:
+        onsets, reason = _hits_or_reason(path)
+        if onsets is None:
             assert not expected, (path.name, reason)
             n_exact += 1
             continue
-        ticks = np.rint(hits.beat * ticks_per_beat).astype(int)
-        found = set(zip(ticks.tolist(), hits.pitch.tolist(), strict=True))
+        ticks = np.rint(onsets.beat * ticks_per_beat).astype(int)
+        found = set(zip(ticks.tolist(), onsets.pitch.tolist(), strict=True))
         n_exact += found == expected
-        n_hits += len(expected)
+        n_onsets += len(expected)
         n_missed += len(expected - found)
         n_more += len(found - expected)
     # not a MIDI file; a status that is none; two whose chunks break off
     assert unread == ["1533", "8e17", "d488", "f926"]
-    assert n_hits > 2_300_000
-    assert n_exact >= 1448
-    # notes that never end are lost (symusic); behind one file's damage there is a hit at an absurd time
-    assert n_missed <= 110
+    assert n_onsets > 3_800_000
+    assert n_exact >= 2300
+    # notes that never end are lost (symusic); behind one file's damage there is an onset at an absurd time
+    assert n_missed <= 116
     assert n_more <= 1
 
 
 def test_files_that_symusic_refuses(shared):
-    """Measured hits where there are drums, or why there are none."""
+    """Measured onsets where there are drums, or why there are none."""
     expected = {
         "153301137aa15a28b87efb0dc5f84876": "unreadable",
         "193697ca2abcef9447924a1d38c370e4": "no drums",
@@ -703,6 +706,6 @@ def test_files_that_symusic_refuses(shared):
             continue
         with pytest.raises(Exception):  # noqa: B017, PT011 (symusic raises several kinds)
             symusic.Score.from_midi(path.read_bytes())
-        hits, reason = _hits_or_reason(path)
-        found[path.stem] = reason if hits is None else len(hits.beat)
+        onsets, reason = _hits_or_reason(path)
+        found[path.stem] = reason if onsets is None else len(onsets.beat)
     assert found == expected

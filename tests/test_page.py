@@ -25,8 +25,8 @@ from page import blind, data, edit, models, morph, options, session, songs, stee
 from page.bar import Bar, stacked
 from page.votes import results
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, save_words, split_of
-from rhythmgan.grid import cut
+from rhythmgan.data import Corpus, save_corpus, split_of
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import midi_bytes, read_midi
 from rhythmgan.models.gan import load_gan
@@ -70,7 +70,7 @@ def votes(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start_with(monkeypatch):
-    """A function: the page was started with this words file."""
+    """A function: the page was started with this corpus."""
 
     def start(path):
         monkeypatch.setenv("RHYTHMGAN_DATA", str(path))
@@ -286,7 +286,7 @@ def test_a_zip_holds_every_bar_as_midi_and_as_sound(gan, groove, tmp_path):
     straight = session.Visitor(bars[0], [], bpm=97)
     with zipfile.ZipFile(io.BytesIO(takeaway._zipped(bars[:1], straight))) as archive:
         (tmp_path / "straight.mid").write_bytes(archive.read("01-one-a-groove.mid"))
-    assert (cut(read_midi(tmp_path / "straight.mid"), GM9).bars == groove).all()
+    assert (quantise(read_midi(tmp_path / "straight.mid"), GM9).bars == groove).all()
 
 
 # -- uploads -------------------------------------------------------------------------------------
@@ -649,11 +649,11 @@ def test_two_tests_have_two_listeners():
 
 
 def _save_words(path, bars, song, names, kit=GM9):
-    """A words file of bars (n, steps, parts) bool of songs."""
+    """A corpus of bars (n, steps, parts) bool of songs."""
     weights = 2 ** np.arange(kit.n_parts)[::-1]
     n = len(bars)
     columns = (np.array(song), np.zeros(n, int), np.arange(n))
-    save_words(path, Words((bars * weights).sum(2).astype(np.uint16), *columns, tuple(names), ("x/a.mid",), kit))
+    save_corpus(path, Corpus((bars * weights).sum(2).astype(np.uint16), *columns, tuple(names), ("x/a.mid",), kit))
     return path
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from rhythmgan.bars import bars_to_words
-from rhythmgan.data import Words, save_words
+from rhythmgan.data import Corpus, save_corpus
 from rhythmgan.features import density, syncopation
-from rhythmgan.grid import cut
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9
 from rhythmgan.midi import midi_bytes, read_midi
 from rhythmgan.models.gan import load_gan
@@ -57,7 +57,7 @@ def address(script, folder):
     bar = np.concatenate([np.arange(7), np.arange(3), np.arange(2)]).astype(np.int32)
     # by the hash of their names the first and the last are among the songs that no model has seen
     names = ("song-6", "song-1", "song-8")
-    save_words(folder / "bars.npz", Words(words, song, song, bar, names, ("a", "b", "c"), GM9))
+    save_corpus(folder / "bars.npz", Corpus(words, song, song, bar, names, ("a", "b", "c"), GM9))
     with script.served(str(folder / "bars.npz"), str(folder / "votes.sqlite")) as place:
         yield place
 
@@ -103,7 +103,7 @@ def _download(page, name):
 def _bars_of(data, folder):
     path = folder / "read.mid"
     path.write_bytes(data)
-    return cut(read_midi(path), GM9).bars
+    return quantise(read_midi(path), GM9).bars
 
 
 def _tempo_of(data):

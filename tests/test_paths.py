@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rhythmgan.generate.paths import even_path, step_changes
 from rhythmgan.latent import interpolate
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
-from rhythmgan.paths import even_path, step_changes
 
 _LIMIT = Fraction(1, 4)
 _FINE = 14
@@ -80,7 +80,7 @@ def test_step_changes_by_hand():
 
 
 def test_a_cell_is_a_part_on_a_step():
-    """A hit that another part plays, or that comes a step later, is two cells."""
+    """An onset that another part plays, or that comes a step later, is two cells."""
     bars = np.zeros((3, 12, 2), bool)
     bars[0, [0, 6], 0] = True
     bars[1, 0, 0] = bars[1, 6, 1] = True

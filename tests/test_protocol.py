@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, load_patterns
+from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import load_gan
@@ -35,7 +35,7 @@ def models(one_thread):
 
 
 @pytest.fixture(scope="module")
-def words():
+def corpus():
     """Sixty songs of eight bars: the first half of one textbook bar and the second half of another."""
     rng = np.random.default_rng(0)
     patterns = load_patterns().words
@@ -44,12 +44,12 @@ def words():
     song = np.repeat(np.arange(60, dtype=np.int32), 8)
     bar = np.tile(np.arange(8, dtype=np.int32), 60)
     names = tuple(f"song {i}" for i in range(60))
-    return Words(rows, song, np.zeros(480, np.int32), bar, names, ("made",), GM9)
+    return Corpus(rows, song, np.zeros(480, np.int32), bar, names, ("made",), GM9)
 
 
 @pytest.fixture(scope="module")
-def values(words):
-    return values_of(words_to_bars(words.words, 9), TARGETS, GM9)
+def values(corpus):
+    return values_of(words_to_bars(corpus.words, 9), TARGETS, GM9)
 
 
 # targets ----------------------------------------------------------------------------------------------------
@@ -313,9 +313,9 @@ def test_the_agents_row_answers_better_than_a_first_draw(models, values):
     assert (found.hit == (gaps <= 1).all(1)).all()
 
 
-def test_every_row_of_the_protocol_is_there_once(models, words):
+def test_every_row_of_the_protocol_is_there_once(models, corpus):
     gan, prior, agent = models
-    rows = protocol.rows_of(agent.guide(gan, prior), agent, words, TINY)
+    rows = protocol.rows_of(agent.guide(gan, prior), agent, corpus, TINY)
     names = [row.name for row in rows]
     assert len(set(names)) == len(names)
     assert AGENT in names
@@ -350,13 +350,13 @@ def test_diversity_is_that_of_the_bars_that_hit(models, values, monkeypatch):
     assert protocol._diversity(agent.guide(gan, prior), Row("", best_of_n), values, TINY) == {}
 
 
-def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, words, values, monkeypatch):
+def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, corpus, values, monkeypatch):
     gan, prior, agent = models
     monkeypatch.setattr(protocol, "_POOL", 1500)
     monkeypatch.setattr(protocol, "_LEAST", 100)
-    real = words_to_bars(words.words, 9)
+    real = words_to_bars(corpus.words, 9)
     how = replace(TINY, pairs=100, crossed=100)
-    court = protocol._Court(agent.guide(gan, prior), Judges(gan, prior), real, words.song, values, real[:40], how)
+    court = protocol._Court(agent.guide(gan, prior), Judges(gan, prior), real, corpus.song_id, values, real[:40], how)
     unsteered = court.judge_unsteered()
     assert unsteered["norm"][1] == pytest.approx(0.06, abs=0.03)  # 1 / sqrt(2 · 144)
     assert unsteered["judged"] >= 100
@@ -388,7 +388,7 @@ def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, w
 
 
 @pytest.fixture(scope="module")
-def reports(models, words):
+def reports(models, corpus):
     """The same tiny protocol twice, and what was told."""
     gan, prior, agent = models
     told = []
@@ -402,7 +402,7 @@ def reports(models, words):
         patch.setattr(protocol, "CALLS", 4)
         patch.setattr(protocol, "train_actor", actor)  # what one learns in a time is another each time
         how = Protocol((0, 1), 3, 3, 4, 4, 4, 4, 2, 2, 0.1, 1)
-        made = [protocol.run(gan, prior, agent, words, Judges(gan, prior), how, tell=told.append) for _ in range(2)]
+        made = [protocol.run(gan, prior, agent, corpus, Judges(gan, prior), how, tell=told.append) for _ in range(2)]
     return made, told
 
 
@@ -440,24 +440,24 @@ def test_a_run_is_the_same_again_but_for_times(reports):
     assert timeless(first) == timeless(second)
 
 
-def test_runs_that_cannot_be_are_refused(models, words):
+def test_runs_that_cannot_be_are_refused(models, corpus):
     gan, prior, agent = models
-    train = words.split("train")
+    train = corpus.split("train")
     with pytest.raises(ValueError, match="of train and of test songs"):
         protocol.run(gan, prior, agent, train, Judges(gan, prior), TINY)
     other = Agent(AgentConfig(fingerprint(gan.generator), 144, ("density",)))
     with pytest.raises(ValueError, match="density and syncopation"):
-        protocol.run(gan, prior, other, words, Judges(gan, prior), TINY)
+        protocol.run(gan, prior, other, corpus, Judges(gan, prior), TINY)
     foreign = Agent(AgentConfig("0" * 16, 144))
     with pytest.raises(ValueError, match="another generator"):
-        protocol.run(gan, prior, foreign, words, Judges(gan, prior), TINY)
+        protocol.run(gan, prior, foreign, corpus, Judges(gan, prior), TINY)
 
 
-def test_a_run_without_train_songs_is_refused(models, words, monkeypatch):
+def test_a_run_without_train_songs_is_refused(models, corpus, monkeypatch):
     gan, prior, agent = models
     monkeypatch.setattr(protocol, "_POOL", 300)
     with pytest.raises(ValueError, match="bars"):
-        protocol.run(gan, prior, agent, words.split("test"), Judges(gan, prior), TINY)
+        protocol.run(gan, prior, agent, corpus.split("test"), Judges(gan, prior), TINY)
 
 
 # judges -------------------------------------------------------------------------------------------------------
@@ -470,24 +470,24 @@ def quick_judges(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick_judges")
-def test_judges_are_trained_once_for_each_generator(models, words, tmp_path, monkeypatch):
+def test_judges_are_trained_once_for_each_generator(models, corpus, tmp_path, monkeypatch):
     import rhythmgan.training.prior as training
 
     gan = models[0]
     learnt = []
 
-    def train_prior(words, valid, out, recipe, config):
-        learnt.append((words, valid))
+    def train_prior(corpus, valid, out, recipe, config):
+        learnt.append((corpus, valid))
         torch.manual_seed(0)
         out.mkdir(exist_ok=True)
         save_prior(out / "prior.safetensors", WordLSTM(WordLSTMConfig(width=8, word_width=8)), {})
 
     monkeypatch.setattr(training, "train_prior", train_prior)
     told = []
-    first = make_judges(words, gan, tmp_path / "judges", tell=told.append)
+    first = make_judges(corpus, gan, tmp_path / "judges", tell=told.append)
     assert len(told) == 2
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "judges").iterdir()}
-    again = make_judges(words, gan, tmp_path / "judges", tell=told.append)
+    again = make_judges(corpus, gan, tmp_path / "judges", tell=told.append)
     assert len(told) == 2
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "judges").iterdir()} == before
     assert fingerprint(again.gan) == fingerprint(first.gan)
@@ -497,16 +497,16 @@ def test_judges_are_trained_once_for_each_generator(models, words, tmp_path, mon
     assert fingerprint(first.gan.discriminator) != fingerprint(gan.discriminator)
     # the prior has seen no song that the reward's may have learnt from, but to stop by
     ((seen, stopped_by),) = learnt
-    assert {words.songs[i] for i in seen.song} == {words.songs[i] for i in words.split("valid").song}
-    assert {words.songs[i] for i in stopped_by.song} <= {words.songs[i] for i in words.split("train").song}
+    assert {corpus.songs[i] for i in seen.song_id} == {corpus.songs[i] for i in corpus.split("valid").song_id}
+    assert {corpus.songs[i] for i in stopped_by.song_id} <= {corpus.songs[i] for i in corpus.split("train").song_id}
 
 
-def test_a_discriminator_of_ones_own_learns_to_tell(models, words, monkeypatch):
+def test_a_discriminator_of_ones_own_learns_to_tell(models, corpus, monkeypatch):
     monkeypatch.setattr(judges, "_STEPS", 25)
     monkeypatch.setattr(judges, "_BATCH", 64)
     gan = models[0]
-    noise = np.random.default_rng(0).integers(0, 512, words.words.shape).astype(np.uint16)
-    noisy = replace(words, words=noise)  # for real ones: easy to tell from what a generator makes
+    noise = np.random.default_rng(0).integers(0, 512, corpus.words.shape).astype(np.uint16)
+    noisy = replace(corpus, words=noise)  # for real ones: easy to tell from what a generator makes
     before = fingerprint(gan)
     state = torch.random.get_rng_state()
     judge = train_discriminator(noisy, gan, 1)
@@ -523,13 +523,13 @@ def test_a_discriminator_of_ones_own_learns_to_tell(models, words, monkeypatch):
 
 
 @pytest.mark.usefixtures("quick_judges")
-def test_judges_without_train_songs_are_refused(models, words, tmp_path):
+def test_judges_without_train_songs_are_refused(models, corpus, tmp_path):
     with pytest.raises(ValueError, match="bars"):
-        make_judges(words.split("valid"), models[0], tmp_path, tell=lambda text: None)
+        make_judges(corpus.split("valid"), models[0], tmp_path, tell=lambda text: None)
 
 
 @pytest.mark.usefixtures("quick_judges")
-def test_judges_of_another_kit_are_refused(models, words, tmp_path):
-    other = replace(words, words=words.words & 31, kit=JAKI5)
+def test_judges_of_another_kit_are_refused(models, corpus, tmp_path):
+    other = replace(corpus, words=corpus.words & 31, kit=JAKI5)
     with pytest.raises(ValueError, match="kit"):
         make_judges(other, models[0], tmp_path, tell=lambda text: None)

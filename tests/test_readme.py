@@ -16,9 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_python_example_writes_a_loop(tmp_path):
     code, _, _, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    hits = read_midi(tmp_path / "loop.mid")
-    assert 12 < hits.beat.max() < 16
-    assert len(hits.beat) > 20
+    onsets = read_midi(tmp_path / "loop.mid")
+    assert 12 < onsets.beat.max() < 16
+    assert len(onsets.beat) > 20
 
 
 def test_python_example_measures_and_goes_on():

@@ -19,7 +19,7 @@ import rhythmgan
 from rhythmgan import sound
 from rhythmgan.bars import STEPS, words_to_bars
 from rhythmgan.data import load_patterns
-from rhythmgan.grid import cut
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7, Kit, Part
 from rhythmgan.midi import read_midi
 from rhythmgan.sound import RATE, one_shots, render, step_times, velocity_to_gain, wav_bytes, write_wav, write_wav_files
@@ -207,7 +207,7 @@ def test_a_pitch_that_has_no_sound_is_named():
         render(np.ones((16, 2), bool), kit)
 
 
-# -- where hits fall -----------------------------------------------------------------------------
+# -- where onsets fall -----------------------------------------------------------------------------
 
 
 def _onsets(audio):
@@ -266,7 +266,7 @@ def test_accents_are_heard():
 
 
 def _added_up(bar, kit, bpm, velocities, repeats=1):
-    """The mix as a sum over hits in doubles, with no choke and no limit, of a bar repeated."""
+    """The mix as a sum over onsets in doubles, with no choke and no limit, of a bar repeated."""
     n_samples = round(240 / bpm * RATE)
     audio = np.zeros((n_samples * repeats + 3 * RATE, 2))
     for again in range(repeats):
@@ -299,15 +299,15 @@ def test_the_mix_is_the_sum_of_its_hits(kit, steps):
 
 
 @given(st.integers(1, 4), st.floats(4, 1000), st.sampled_from(STEPS), st.booleans())
-def test_the_length_is_that_of_the_bars(n, bpm, steps, hit):
+def test_the_length_is_that_of_the_bars(n, bpm, steps, onset):
     bpm = max(bpm, 40.0 * n)  # four bars at 4 bpm are minutes
     bars = np.zeros((n, steps, 9), bool)
-    bars[-1, -1, CRASH] = hit
+    bars[-1, -1, CRASH] = onset
     exact = round(n * 240 / bpm * RATE)
     assert render(bars, bpm=bpm).shape == (exact, 2)
     longer = render(bars, bpm=bpm, loop=False)
     begin = ((n - 1) * 240 + 240 * (steps - 1) / steps) / bpm * RATE
-    expected = max(exact, begin + len(_shot(GM9, CRASH))) if hit else exact
+    expected = max(exact, begin + len(_shot(GM9, CRASH))) if onset else exact
     assert abs(len(longer) - expected) <= 1
 
 
@@ -604,10 +604,12 @@ def test_sample_writes_sound_and_goes_on(tmp_path):
         rate, samples = wavfile.read(out / f"seed-00000{seed}.wav")
         assert rate == RATE
         np.testing.assert_allclose(samples / 32767, render(bar, bpm=97, swing=0.62), atol=0.51 / 32767)
-        hits = read_midi(out / f"seed-00000{seed}.mid")
-        assert (cut(hits, GM9).bars == bar).all()
+        onsets = read_midi(out / f"seed-00000{seed}.mid")
+        assert (quantise(onsets, GM9).bars == bar).all()
         odd = np.flatnonzero(bar.any(1))[np.flatnonzero(bar.any(1)) % 2 == 1]
-        assert set(np.round(np.unique(hits.beat % 0.5), 6)) == ({0, 0.310417} if len(odd) else {0})  # 149 of 240 ticks
+        assert set(np.round(np.unique(onsets.beat % 0.5), 6)) == (
+            {0, 0.310417} if len(odd) else {0}
+        )  # 149 of 240 ticks
     before = {name: ((out / name).stat().st_mtime_ns, (out / name).read_bytes()) for name in os.listdir(out)}
     (out / "seed-000006.wav").unlink()
     assert _run(*command).returncode == 0

@@ -211,8 +211,8 @@ def test_walks_begin_where_they_are_told_each_in_turn(models):
 
 def test_walks_begin_at_the_bars_of_a_loop(models, tmp_path):
     from rhythmgan.bars import words_to_bars
+    from rhythmgan.load import load_loop
     from rhythmgan.midi import write_midi
-    from rhythmgan.songs import load_loop
 
     bars = words_to_bars(load_patterns().words[[0, 7]], 9)
     write_midi(tmp_path / "loop.mid", bars)

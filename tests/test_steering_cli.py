@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_patterns, save_words
+from rhythmgan.data import load_patterns, save_corpus
 from rhythmgan.features import density, syncopation
-from rhythmgan.grid import cut
+from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import read_midi, write_midi
 from rhythmgan.models.weights import bundled
@@ -90,7 +90,7 @@ def test_midi_holds_the_bars_of_the_arrays(steered):
     for i in range(6):
         for name, bars in (("before", arrays["before"]), ("after", arrays["bars"])):
             path = out / f"{name}-{i + 1:03d}.mid"
-            assert (cut(read_midi(path), GM9).bars == bars[i]).all()
+            assert (quantise(read_midi(path), GM9).bars == bars[i]).all()
             assert sum(message.time for message in mido.MidiFile(path).tracks[0]) == 4 * 480
 
 
@@ -106,7 +106,7 @@ def test_the_bars_before_are_those_of_the_seeds(steered):
     out, arrays, *_ = steered
     bars = load_gan().sample(6, seed=30)
     assert (arrays["before"] == bars).all()
-    assert (cut(read_midi(out / "before-001.mid"), GM9).bars == bars[0]).all()
+    assert (quantise(read_midi(out / "before-001.mid"), GM9).bars == bars[0]).all()
 
 
 def test_the_report_agrees_with_the_bars(steered):
@@ -184,7 +184,7 @@ def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     with np.load(tmp_path / "one" / "bars.npz") as saved:
         assert (saved["bars"] == bars[[0, 1, 0]]).all()
         assert (saved["before"] == bars[[0, 1, 0]]).all()
-    assert (cut(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
+    assert (quantise(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
     _steer(tmp_path / "many", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
     report = json.loads((tmp_path / "many" / "report.json").read_text())
     assert [walk["before"]["density"] for walk in report["walks"]] == density(bars[[0, 1, 0]], GM9).tolist()
@@ -304,17 +304,17 @@ def test_words_that_are_missing_or_unfit_are_one_line(refused, tmp_path):
     for command in ("train", "evaluate", "sweep"):
         refused(command, "--data", tmp_path / "missing.npz", says="missing.npz: ")
         refused(command, "--data", tmp_path / "broken.npz", says="broken.npz: ")
-    save_words(tmp_path / "words.npz", load_patterns())
+    save_corpus(tmp_path / "words.npz", load_patterns())
     data = ("--data", tmp_path / "words.npz")
     refused("sweep", *data, "--only", "bundled, faster", says="'faster'")
     refused("train", *data, "--features", "density,swing", says="swing")
     refused("train", *data, "--seed", "-1", says="seed")
-    save_words(tmp_path / "none.npz", load_patterns().split("test"))
+    save_corpus(tmp_path / "none.npz", load_patterns().split("test"))
     refused("train", "--data", tmp_path / "none.npz", says="no bars")
 
 
 def test_features_that_are_named_twice_leave_no_folder(refused, tmp_path):
-    save_words(tmp_path / "words.npz", load_patterns())
+    save_corpus(tmp_path / "words.npz", load_patterns())
     refused("train", "--data", tmp_path / "words.npz", "--features", "density,density", says="density")
 
 
@@ -335,7 +335,7 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
     monkeypatch.setattr(sweep, "train_agent", begin)
     monkeypatch.setattr(judges, "train_discriminator", begin)
     patterns = load_patterns()
-    save_words(tmp_path / "jaki.npz", replace(patterns, words=patterns.words & 31, kit=JAKI5))
+    save_corpus(tmp_path / "jaki.npz", replace(patterns, words=patterns.words & 31, kit=JAKI5))
     refused(command, "--data", tmp_path / "jaki.npz", says="kit")
 
 

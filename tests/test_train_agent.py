@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, load_patterns
+from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import fingerprint, read_metadata
@@ -233,7 +233,7 @@ def test_targets_are_each_songs_distinct_bars():
     patterns = load_patterns()
     n = len(patterns)
     song = np.arange(2 * n, dtype=np.int32) // 2  # every bar twice in its song
-    twice = Words(
+    twice = Corpus(
         np.repeat(patterns.words, 2, 0), song, np.zeros(2 * n, np.int32), song, patterns.songs, ("made",), GM9
     )
     expected = values_of(words_to_bars(patterns.words, 9), TARGETS, GM9)
@@ -255,8 +255,8 @@ def small_sweep(monkeypatch):
 
 @pytest.mark.usefixtures("small_sweep")
 def test_variants_are_trained_and_compared(models, tmp_path):
-    words, told = load_patterns(), []
-    rows = sweeping.sweep(*models, words, tmp_path, ["bundled", "one target"], 256, told.append)
+    corpus, told = load_patterns(), []
+    rows = sweeping.sweep(*models, corpus, tmp_path, ["bundled", "one target"], 256, told.append)
     assert [row["variant"] for row in rows] == ["bundled", "one target"]
     for row in rows:
         assert list(row["success"]) == [4, 8, 16, 32]
@@ -269,7 +269,7 @@ def test_variants_are_trained_and_compared(models, tmp_path):
     table = (tmp_path / "sweep.md").read_text()
     assert table == sweeping.sweep_to_markdown(rows)
     assert len(table.splitlines()) == 4
-    for name, targets in (("bundled", len(words.split("train"))), ("one-target", 1)):
+    for name, targets in (("bundled", len(corpus.split("train"))), ("one-target", 1)):
         facts = json.loads(read_metadata(tmp_path / name / WEIGHTS)["provenance"])
         assert 256 <= int(facts["trained_steps"]) < 256 + 64
         assert facts["trained_targets"] == str(targets)

@@ -16,7 +16,7 @@ from scipy.stats import chisquare
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rhythmgan.bars import bars_to_words, words_to_bars
-from rhythmgan.data import Words, load_patterns
+from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import GANConfig, load_gan
 from rhythmgan.models.weights import read_metadata
@@ -41,7 +41,7 @@ def _toy(n=40, seed=0):
     words = np.stack([(rock, hats)[i % 2] for i in range(n)])
     words[np.arange(n), rng.integers(0, 16, n)] ^= 0b1  # a crash somewhere
     number = np.arange(n, dtype=np.int32)
-    return Words(words, number, np.zeros(n, np.int32), number, tuple(map(str, number)), ("toy",), GM9)
+    return Corpus(words, number, np.zeros(n, np.int32), number, tuple(map(str, number)), ("toy",), GM9)
 
 
 def test_learns_a_toy(tmp_path):
@@ -141,7 +141,7 @@ def _three_songs():
     words[:, 0] = np.arange(30) + 1
     words[:, 4::4] = np.random.default_rng(4).integers(0, 512, (30, 3))
     number = np.arange(30, dtype=np.int32)
-    return Words(words, song, np.zeros(30, np.int32), number, tuple("abcdefgh"), ("toy",), GM9)
+    return Corpus(words, song, np.zeros(30, np.int32), number, tuple("abcdefgh"), ("toy",), GM9)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def _three_songs():
     ],
 )
 def test_bars_are_drawn_song_by_song(exponent, chances):
-    words = _three_songs()
-    module = GANTraining(SMALL, Recipe(2, 2, 4096, song_exponent=exponent, views_share=0.0), words)
+    corpus = _three_songs()
+    module = GANTraining(SMALL, Recipe(2, 2, 4096, song_exponent=exponent, views_share=0.0), corpus)
     random = torch.Generator().manual_seed(11)
     drawn = []
     for _ in range(10):
@@ -165,13 +165,13 @@ def test_bars_are_drawn_song_by_song(exponent, chances):
     drawn = np.concatenate(drawn)
     found = bars_to_words(drawn > 0)
     row = found[:, 0].astype(int) - 1
-    np.testing.assert_array_equal(found, words.words[row])
-    expected = np.array([chances[song] for song in words.song.tolist()])
+    np.testing.assert_array_equal(found, corpus.words[row])
+    expected = np.array([chances[song] for song in corpus.song_id.tolist()])
     assert expected.sum() == pytest.approx(1)
     counts = np.bincount(row, minlength=30)
     assert chisquare(counts, expected * len(row)).pvalue > 1e-3
     # and what the generator is held to is the mean of that
-    truth = np.tensordot(expected, words_to_bars(words.words, 9), 1)
+    truth = np.tensordot(expected, words_to_bars(corpus.words, 9), 1)
     np.testing.assert_allclose(module.rates, truth, atol=1e-6)
     error = (truth * (1 - truth) / len(row)) ** 0.5
     assert (np.abs(drawn.mean(0) - truth) <= 5 * error + 1e-6).all()
@@ -192,10 +192,10 @@ def test_rates_are_those_of_what_is_drawn_in_other_views_too(share):
 
 
 def test_a_bar_that_a_song_repeats_counts_once(tmp_path):
-    words = _three_songs()
-    repeated = words.only(np.r_[0:30, 3, 3, 29])
+    corpus = _three_songs()
+    repeated = corpus.only(np.r_[0:30, 3, 3, 29])
     recipe = Recipe(3, 2, 8, head_start=1)
-    for name, data in (("once", words), ("repeated", repeated)):
+    for name, data in (("once", corpus), ("repeated", repeated)):
         train_gan(data, tmp_path / name, recipe, config=SMALL)
     once, twice = load_file(tmp_path / "once" / WEIGHTS), load_file(tmp_path / "repeated" / WEIGHTS)
     assert all(torch.equal(once[name], twice[name]) for name in once)
@@ -241,11 +241,11 @@ def test_bad_recipes(recipe, message):
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):
-    words = load_patterns()
+    corpus = load_patterns()
     with pytest.raises(ValueError, match="nothing to train on"):
-        train_gan(words.only(np.zeros(len(words), bool)), tmp_path)
+        train_gan(corpus.only(np.zeros(len(corpus), bool)), tmp_path)
     with pytest.raises(ValueError, match="kit gm9"):
-        train_gan(words, tmp_path, config=GANConfig(kit=JAKI5.name))
+        train_gan(corpus, tmp_path, config=GANConfig(kit=JAKI5.name))
 
 
 def test_another_run_is_not_overwritten(tmp_path):
@@ -301,7 +301,7 @@ def test_killed_by_the_system_and_resumed(tmp_path):
         tmp_path,
         "--pretrain-steps",
         100,
-        "--steps",
+        "--train-steps",
         100,
         "--batch-size",
         8,
@@ -336,7 +336,7 @@ def test_two_processes_train_one_model(tmp_path):
     options = (
         "--pretrain-steps",
         6,
-        "--steps",
+        "--train-steps",
         6,
         "--batch-size",
         8,

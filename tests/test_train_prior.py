@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, load_patterns, save_words
+from rhythmgan.data import Corpus, load_patterns, save_corpus
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
@@ -44,7 +44,7 @@ def _songs(n_songs, seed):
     song = np.arange(n_songs, dtype=np.int32).repeat(3)
     place = np.tile(np.arange(3, dtype=np.int32), n_songs)
     names = tuple(map(str, range(n_songs)))
-    return Words(words, song, song, place, names, names, JAKI5)
+    return Corpus(words, song, song, place, names, names, JAKI5)
 
 
 def test_learns_a_toy_to_its_entropy(tmp_path):
@@ -111,8 +111,10 @@ def test_stops_by_the_unseen_songs_and_keeps_the_best(tmp_path):
     assert f'"trained_steps": "{done}"' in read_metadata(weights)["provenance"]
 
 
-def replace_words(words, new):
-    return Words(new.astype(np.uint16), words.song, words.origin, words.bar, words.songs, words.origins, words.kit)
+def replace_words(corpus, new):
+    return Corpus(
+        new.astype(np.uint16), corpus.song_id, corpus.file_id, corpus.bar, corpus.songs, corpus.files, corpus.kit
+    )
 
 
 def test_what_a_step_shows():
@@ -213,8 +215,8 @@ def _run(*options):
 
 
 def test_the_command_prints_what_the_prior_has_to_beat(tmp_path):
-    save_words(tmp_path / "bars.npz", load_patterns())
-    options = ("--out", tmp_path / "run", "--steps", 5, "--width", 16, "--threads", 1, "--batch-size", 8)
+    save_corpus(tmp_path / "bars.npz", load_patterns())
+    options = ("--out", tmp_path / "run", "--train-steps", 5, "--width", 16, "--threads", 1, "--batch-size", 8)
     done = _run("train", "prior", "--data", tmp_path / "bars.npz", *options)
     assert done.returncode == 0, done.stderr
     rows = [line.split(" | ")[0].strip("| ") for line in done.stdout.splitlines() if line.startswith("| ")]
@@ -229,7 +231,7 @@ def test_the_command_prints_what_the_prior_has_to_beat(tmp_path):
 
 
 def test_two_processes_train_one_prior(tmp_path):
-    options = ("--steps", 6, "--batch-size", 8, "--width", 16, "--threads", 1, "--accelerator", "cpu")
+    options = ("--train-steps", 6, "--batch-size", 8, "--width", 16, "--threads", 1, "--accelerator", "cpu")
     for devices in (1, 2):
         done = _run("train", "prior", "--out", tmp_path / str(devices), "--devices", devices, *options)
         assert done.returncode == 0, done.stderr

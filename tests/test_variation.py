@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhythmgan.generate.variation import fill, vary
 from rhythmgan.kit import JAKI5
-from rhythmgan.latent import turn
+from rhythmgan.latent import rotate
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
-from rhythmgan.variation import fill, vary
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_variation_is_the_loop_turned_by_its_share_of_a_right_angle(gan, loop)
     assert z.dtype == np.float32
     own = gan.encode(loop)
     for turned, towards in zip(z, gan.latents([11, 4]), strict=True):
-        np.testing.assert_array_equal(turned, turn(own, np.stack([towards] * 2), math.radians(27)))
+        np.testing.assert_array_equal(turned, rotate(own, np.stack([towards] * 2), math.radians(27)))
 
 
 @pytest.mark.parametrize("amount", [0.01, 0.25, 1])
@@ -145,7 +145,7 @@ def test_a_variation_that_is_still_the_loop_is_turned_on_until_it_is_not(gan, lo
     took = []
     for found, turned, towards in zip(bars, z, gan.latents(range(20)), strict=True):
         for turns in range(1, 65):
-            here = turn(own, np.stack([towards] * 2), turns * step * math.pi / 2)
+            here = rotate(own, np.stack([towards] * 2), turns * step * math.pi / 2)
             if (gan.decode(here) != loop).any():
                 break
         took.append(turns)
@@ -161,7 +161,7 @@ def test_no_variation_is_turned_by_more_than_a_right_angle(gan, loop, monkeypatc
     monkeypatch.setattr(gan, "decode", lambda z: np.concatenate([loop] * (len(z) // 2)))
     _, z = vary(gan, loop, [6], 0.7)
     (towards,) = gan.latents([6])
-    np.testing.assert_array_equal(z[0], turn(own, np.stack([towards] * 2), math.pi / 2))
+    np.testing.assert_array_equal(z[0], rotate(own, np.stack([towards] * 2), math.pi / 2))
 
 
 def test_variations_of_a_small_amount_stay_nearer(gan, loop, some_locks):

@@ -244,11 +244,11 @@ def test_the_bundled_prior_knows_bars_from_noise():
     assert prior.log_prob(drawn).mean() > prior.log_prob(noise).mean() + 10
 
 
-def test_the_bundled_prior_beats_the_counts_on_unheard_songs(shared, real_words):
+def test_the_bundled_prior_beats_the_counts_on_unheard_songs(shared, real_corpus):
     """The line of the issue, on the songs of the valid split: nats per step."""
     from rhythmgan.evaluate import likelihoods
 
-    found = likelihoods(real_words.split("valid"), real_words.split("train"), {"prior": load_prior()})
+    found = likelihoods(real_corpus.split("valid"), real_corpus.split("train"), {"prior": load_prior()})
     counted = [found[name] for name in ("uniform", "unigram", "per-position unigram", "order-1 Markov")]
     assert counted[0] == pytest.approx(np.log(512))
     assert counted[0] > counted[1] > max(counted[2:])

@@ -36,16 +36,18 @@ def show() -> None:
 
 
 def _show_songs() -> None:
-    words = songs.words()
+    corpus = songs.words()
     if songs.are_textbook():
-        bars = [Bar.of(cells, words.songs[song]) for cells, song in zip(_cells(words.words), words.song, strict=True)]
+        bars = [
+            Bar.of(cells, corpus.songs[song]) for cells, song in zip(_cells(corpus.words), corpus.song_id, strict=True)
+        ]
         title = "textbook bars"
     else:
-        song = st.selectbox(f"Song, of {len(words.songs):,}", _by_length(), key="song", format_func=_title)
-        assert song is not None  # a words file has songs
-        chosen = words.only(words.song == words.songs.index(song)).distinct()
+        song = st.selectbox(f"Song, of {len(corpus.songs):,}", _by_length(), key="song", format_func=_title)
+        assert song is not None  # a corpus has songs
+        chosen = corpus.only(corpus.song_id == corpus.songs.index(song)).distinct()
         title = _title(song)
-        places = zip(_cells(chosen.words), chosen.bar, strict=True)
+        places = zip(_cells(chosen.words), chosen.bar_index, strict=True)
         bars = [Bar.of(cells, f"bar {bar + 1}, {title}") for cells, bar in places]
     pages = -(-len(bars) // _PAGE)
     page = st.pagination(pages, key="page") if pages > 1 else 1
@@ -61,9 +63,9 @@ def _title(song: str) -> str:
 @st.cache_data(show_spinner=False)
 def _by_length() -> list[str]:
     """The songs, those with the most different bars first."""
-    words = songs.words().distinct()
-    counts = np.bincount(words.song, minlength=len(words.songs))
-    return [words.songs[i] for i in np.argsort(-counts, kind="stable") if counts[i]]
+    corpus = songs.words().distinct()
+    counts = np.bincount(corpus.song_id, minlength=len(corpus.songs))
+    return [corpus.songs[i] for i in np.argsort(-counts, kind="stable") if counts[i]]
 
 
 def _cells(words: np.ndarray) -> np.ndarray:

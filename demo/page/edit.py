@@ -12,9 +12,9 @@ from page import cards, models, session, takeaway
 from page.bar import KIT, STEPS, Bar
 from page.component import component
 from rhythmgan.bars import words_to_bars
-from rhythmgan.variation import fill, vary
+from rhythmgan.generate.variation import fill, vary
 
-_MOST_UNDO = 100
+_MAX_UNDO = 100
 
 _editor = component("editor", ["player", "drawing", "editor"], ["cards", "editor"])
 
@@ -71,7 +71,7 @@ class Desk:
         if bar.code != self.bar.code:
             name = self.first.name
             name = name if bar.code == self.first.code or name.endswith(", edited") else f"{name}, edited"
-            self.undo = [*self.undo, self.bar][-_MOST_UNDO:]
+            self.undo = [*self.undo, self.bar][-_MAX_UNDO:]
             self.bar = bar.named(name)
 
 

@@ -19,7 +19,7 @@ _SIDE = 9
 _STRIP = 17
 """Bars between two."""
 
-_MOST_PATH = 64
+_MAX_PATH = 64
 _MAPPED = 1500
 
 _pad = component("morph", ["player", "drawing", "pad"], ["cards", "pad"])
@@ -96,7 +96,7 @@ def _show_pad(n: int) -> None:
             "corners": [f"{place}: {bar.name}" for place, bar in zip("ABCD", corners, strict=False)],
             "kit": cards.LOOK,
             "path": visitor.path,
-            "most": _MOST_PATH,
+            "most": _MAX_PATH,
             "chosen": visitor.hand.code,
             "kept": [bar.code for bar in visitor.favourites],
         },
@@ -170,7 +170,7 @@ def _readable(path: Any, lattice: list[list[Bar]]) -> list[list[int]]:
         [i, j]
         for i, j in places
         if isinstance(i, int) and isinstance(j, int) and 0 <= j < len(lattice) and 0 <= i < len(lattice[0])
-    ][:_MOST_PATH]
+    ][:_MAX_PATH]
 
 
 def _show_map() -> None:

@@ -9,7 +9,7 @@ from platformdirs import user_data_path
 
 
 def data_file() -> Path | None:
-    """The words file to browse and to take real bars from, of RHYTHMGAN_DATA; None where there is none."""
+    """The corpus to browse and to take real bars from, of RHYTHMGAN_DATA; None where there is none."""
     path = os.environ.get("RHYTHMGAN_DATA")
     return Path(path) if path else None
 

@@ -9,15 +9,15 @@ import streamlit as st
 from page import cards, models, session, takeaway
 from page.bar import Bar
 
-_MOST_SEED = 10**9
+_MAX_SEED = 10**9
 
 
 def _shuffle() -> None:
-    st.session_state.seed = random.randrange(_MOST_SEED)
+    st.session_state.seed = random.randrange(_MAX_SEED)
 
 
 def _further() -> None:
-    st.session_state.seed = min(st.session_state.seed + st.session_state.count, _MOST_SEED)
+    st.session_state.seed = min(st.session_state.seed + st.session_state.count, _MAX_SEED)
 
 
 @st.fragment
@@ -27,7 +27,7 @@ def show() -> None:
         st.number_input(
             "Seed",
             0,
-            _MOST_SEED,
+            _MAX_SEED,
             1,
             key="seed",
             bind="query-params",

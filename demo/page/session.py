@@ -11,10 +11,10 @@ import streamlit as st
 from page.bar import Bar
 from page.component import component
 
-_MOST = 60
+_MAX = 60
 """Bars that are remembered, of the session and of favourites."""
 
-_MOST_NAME = 60
+_MAX_NAME = 60
 
 _keeper = component("keeper", ["keeper"])
 
@@ -51,7 +51,7 @@ class Visitor:
         """Take a bar in hand, maybe instead of one that was not worth remembering; the address leads to it."""
         self.hand, self.untouched = bar, False
         gone = {bar.code, instead_of.code} if instead_of else {bar.code}
-        self.history = [bar, *(other for other in self.history if other.code not in gone)][:_MOST]
+        self.history = [bar, *(other for other in self.history if other.code not in gone)][:_MAX]
         st.query_params["bar"] = bar.code
 
     def keep(self, wanted: Any, bars: Mapping[str, Bar]) -> None:
@@ -61,7 +61,7 @@ class Visitor:
                 others = [other for other in self.favourites if other.code != bar.code]
                 was_there = len(others) < len(self.favourites)
                 if was_there != bool(entry[1]):
-                    self.kept = [bar, *others][:_MOST] if entry[1] else others
+                    self.kept = [bar, *others][:_MAX] if entry[1] else others
 
 
 def begin(first: Bar) -> None:
@@ -106,7 +106,7 @@ def _readable(found: Any) -> list[Bar]:
     for entry in found if isinstance(found, Sequence) and not isinstance(found, str) else []:
         try:
             code, name = entry
-            bars.append(Bar.read(str(code), str(name)[:_MOST_NAME]))
+            bars.append(Bar.read(str(code), str(name)[:_MAX_NAME]))
         except (ValueError, TypeError):  # what another version, or somebody else, left there
             continue
     return _distinct(bars)
@@ -117,4 +117,4 @@ def _distinct(bars: list[Bar]) -> list[Bar]:
     first: dict[str, Bar] = {}
     for bar in bars:
         first.setdefault(bar.code, bar)
-    return list(first.values())[:_MOST]
+    return list(first.values())[:_MAX]

@@ -1,4 +1,4 @@
-"""Real bars: the words file that the page was started with, or the textbook bars."""
+"""Real bars: the corpus that the page was started with, or the textbook bars."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import streamlit as st
 from page import options
 from page.bar import KIT, STEPS
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, load_patterns, load_words
+from rhythmgan.data import Corpus, load_corpus, load_patterns
 
 
 @st.cache_resource(show_spinner=False)
-def words() -> Words:
+def words() -> Corpus:
     """The bars and their songs.
 
     Raises:
-        ValueError: no words file, or one of another kit or grid than the page shows.
+        ValueError: no corpus, or one of another kit or grid than the page shows.
         OSError: it cannot be opened.
     """
     path = options.data_file()
     if path is None:
         return load_patterns(steps=STEPS)
-    found = load_words(path)
+    found = load_corpus(path)
     if (found.kit, found.steps) != (KIT, STEPS):
         raise ValueError(f"{path}: the page shows bars of kit {KIT.name} and {STEPS} steps, not of these songs'")
     return found

@@ -11,13 +11,13 @@ import streamlit as st
 
 from page import cards, charts, models, session, takeaway
 from page.bar import KIT, STEPS, Bar, stacked
-from rhythmgan.songs import load_loop
+from rhythmgan.load import load_loop
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.steering import REALISM, Steered, steer
 
-MOST_BARS = 16
+MAX_BARS = 16
 _QUICK = 1024  # bars to look at, in less than a second
-_MOST_NAME = 60  # letters; of four bytes each they are a file name on every system
+_MAX_NAME = 60  # letters; of four bytes each they are a file name on every system
 
 _HAND, _SEEDS, _UPLOAD = "The bar in hand", "Seeds", "Your MIDI file"
 
@@ -69,7 +69,7 @@ def _before(start: str) -> list[Bar] | None:
     """The bars that walks begin at; None where a file is still to come."""
     if start == _UPLOAD:
         return _uploaded()
-    n = st.slider("Bars", 1, MOST_BARS, 3, key="n-steered")
+    n = st.slider("Bars", 1, MAX_BARS, 3, key="n-steered")
     if start == _HAND:
         return [session.visitor().hand] * n
     first = st.number_input("First seed", 0, 10**9, 0, key="steer-seed")
@@ -101,7 +101,7 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
         ValueError: no drums in it, or no MIDI file; in words for the visitor.
     """
     # the name says which part a file of one part plays, and nothing else of it is needed
-    stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MOST_NAME] or "loop"
+    stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MAX_NAME] or "loop"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{stem}.mid"
         path.write_bytes(data)
@@ -109,7 +109,7 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
             loop = load_loop(path, KIT, STEPS)
         except ValueError as error:
             raise ValueError(str(error).replace(f"{folder}/", "")) from None
-    return [Bar.of(cells, f"{stem} {i}") for i, cells in enumerate(loop[:MOST_BARS], 1)], len(loop)
+    return [Bar.of(cells, f"{stem} {i}") for i, cells in enumerate(loop[:MAX_BARS], 1)], len(loop)
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,7 +11,7 @@ import streamlit as st
 from page import session
 from page.bar import KIT, STEPS
 from page.component import component
-from rhythmgan.grid import MOST_SWING, step_beats
+from rhythmgan.grid import MAX_SWING, step_beats
 from rhythmgan.midi import accents
 from rhythmgan.sound import CHOKE, KNEE, RATE, one_shots, velocity_to_gain
 
@@ -49,7 +49,7 @@ def show() -> None:
         swing = st.slider(
             "Swing, %",
             50,
-            round(100 * MOST_SWING),
+            round(100 * MAX_SWING),
             50,
             key="swing",
             bind="query-params",

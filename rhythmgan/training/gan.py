@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from rhythmgan.augment import apply_views, draw_views, view_rates
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Words, digest
+from rhythmgan.data import Corpus, digest
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
@@ -109,7 +109,7 @@ class GANTraining(pl.LightningModule):
     n_rows: Tensor
     rates: Tensor
 
-    def __init__(self, config: GANConfig, recipe: Recipe, words: Words) -> None:
+    def __init__(self, config: GANConfig, recipe: Recipe, corpus: Corpus) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.recipe = recipe
@@ -117,14 +117,14 @@ class GANTraining(pl.LightningModule):
             torch.manual_seed(recipe.seed)
             self.gan = GAN(config)
         self.averaged = copy.deepcopy(self.gan.generator).requires_grad_(False)
-        rows = np.argsort(words.song, kind="stable")
-        _, first, count = np.unique(words.song[rows], return_index=True, return_counts=True)
+        rows = np.argsort(corpus.song_id, kind="stable")
+        _, first, count = np.unique(corpus.song_id[rows], return_index=True, return_counts=True)
         weight = count**recipe.song_exponent / (count**recipe.song_exponent).sum()
-        bars = words_to_bars(words.words[rows], words.kit.n_parts)
+        bars = words_to_bars(corpus.words[rows], corpus.kit.n_parts)
         rates = np.tensordot(np.repeat(weight / count, count), bars, 1)  # (steps, parts)
-        seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, words.kit)
+        seen = view_rates(torch.from_numpy(rates).float(), recipe.views_share, corpus.kit)
         for name, values in (
-            ("words", torch.from_numpy(words.words[rows].astype(np.int32))),
+            ("words", torch.from_numpy(corpus.words[rows].astype(np.int32))),
             ("song_weight", torch.from_numpy(weight).float()),
             ("first_row", torch.from_numpy(first)),
             ("n_rows", torch.from_numpy(count)),
@@ -282,7 +282,7 @@ def _squared_gradient(logits: Tensor, bars: Tensor) -> Tensor:
 
 
 def train_gan(
-    words: Words,
+    corpus: Corpus,
     out: str | os.PathLike[str],
     recipe: Recipe | None = None,
     *,
@@ -298,7 +298,7 @@ def train_gan(
     ``grid.png`` (seeds 0-35), ``recipe.json`` and TensorBoard's events.
 
     Args:
-        words: the training bars; take ``words.split("train")`` to keep songs for judging.
+        corpus: the training bars; take ``corpus.split("train")`` to keep songs for judging.
         out: a folder; made where missing.
         recipe: how to train.
         config: the shape of the networks; its kit and grid must be those of the words.
@@ -317,8 +317,8 @@ def train_gan(
         KeyboardInterrupt: stopped by the user; the same call goes on from the last checkpoint.
     """
     recipe = recipe or Recipe()
-    config = config or GANConfig(kit=words.kit.name, steps=words.steps)
-    distinct = words.distinct()
+    config = config or GANConfig(kit=corpus.kit.name, steps=corpus.steps)
+    distinct = corpus.distinct()
     check_fits(distinct, config.kit, config.steps)
     out = make_folder(out)
     train(
@@ -326,13 +326,13 @@ def train_gan(
         out,
         {
             "model": "gan",
-            "data": digest(distinct.words, distinct.song),
+            "data": digest(distinct.words, distinct.song_id),
             "config": asdict(config),
             "recipe": asdict(recipe),
         },
         {
             "trained_bars": str(len(distinct)),
-            "trained_songs": str(len(np.unique(distinct.song))),
+            "trained_songs": str(len(np.unique(distinct.song_id))),
             "trained_seed": str(recipe.seed),
         },
         devices=devices,

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from rhythmgan.augment import apply_views, draw_views
 from rhythmgan.bars import bars_to_words, words_to_bars
-from rhythmgan.data import Words, digest
+from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
 from rhythmgan.training.run import (
@@ -203,8 +203,8 @@ _KEPT = ("steps_done", "seconds", "best_nats", "best_step")
 
 
 def train_prior(
-    words: Words,
-    unseen: Words,
+    corpus: Corpus,
+    unseen: Corpus,
     out: str | os.PathLike[str],
     recipe: PriorRecipe | None = None,
     *,
@@ -220,7 +220,7 @@ def train_prior(
     ``last.ckpt`` (to resume), ``recipe.json`` and TensorBoard's events.
 
     Args:
-        words: the training bars, in the order of their songs, as ``load_words(…).split("train")``.
+        corpus: the training bars, in the order of their songs, as ``load_corpus(…).split("train")``.
         unseen: bars of other songs, which decide when to stop.
         out: a folder; made where missing.
         recipe: how to train.
@@ -236,9 +236,9 @@ def train_prior(
         KeyboardInterrupt: stopped by the user; the same call goes on from the last checkpoint.
     """
     recipe = recipe or PriorRecipe()
-    config = config or WordLSTMConfig(kit=words.kit.name, steps=words.steps)
-    distinct, judges = words.distinct(), unseen.distinct()
-    before, after = words.pairs()
+    config = config or WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps)
+    distinct, judges = corpus.distinct(), unseen.distinct()
+    before, after = corpus.pairs()
     check_fits(distinct, config.kit, config.steps)
     if not len(judges):
         raise ValueError("there is nothing to stop by: no song of the data falls into the valid split")
@@ -255,7 +255,7 @@ def train_prior(
         {
             "trained_bars": str(len(distinct)),
             "trained_pairs": str(len(after)),
-            "trained_songs": str(len(np.unique(distinct.song))),
+            "trained_songs": str(len(np.unique(distinct.song_id))),
             "trained_seed": str(recipe.seed),
         },
         devices=devices,

@@ -23,7 +23,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rhythmgan.data import Words
+from rhythmgan.data import Corpus
 from rhythmgan.files import write_whole
 
 CHECKPOINT = "last.ckpt"
@@ -124,13 +124,13 @@ def train(
             raise KeyboardInterrupt from None
 
 
-def check_fits(words: Words, kit: str, steps: int) -> None:
+def check_fits(corpus: Corpus, kit: str, steps: int) -> None:
     """Raise a ValueError unless networks of this kit and grid fit the bars, and there are bars."""
-    if (kit, steps) != (words.kit.name, words.steps):
+    if (kit, steps) != (corpus.kit.name, corpus.steps):
         raise ValueError(
-            f"the bars are of kit {words.kit.name} and {words.steps} steps, the networks of {kit} and {steps}"
+            f"the bars are of kit {corpus.kit.name} and {corpus.steps} steps, the networks of {kit} and {steps}"
         )
-    if not len(words):
+    if not len(corpus):
         raise ValueError("there is nothing to train on: no song of the data falls into this split")
 
 

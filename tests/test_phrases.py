@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from rhythmgan.generate.phrases import _ANGLES, _CANDIDATES, _HOLD, _HUB_STREAM, _TO_HUB, phrases
 from rhythmgan.kit import GM9
-from rhythmgan.latent import MAX_SEED, turn
+from rhythmgan.latent import MAX_SEED, rotate
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
-from rhythmgan.phrasing import _ANGLES, _CANDIDATES, _HOLD, _HUB_STREAM, _TO_HUB, phrases
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -93,7 +93,7 @@ def test_a_phrase_is_a_function_of_its_seed(gan, prior):
 
 def test_every_bar_lies_around_a_hub_near_the_first(gan, prior):
     z = phrases(gan, prior, range(60), 7)[1].astype(float)
-    hub = turn(z[:, 0], gan.latents(range(60), stream=_HUB_STREAM), _TO_HUB).astype(float)
+    hub = rotate(z[:, 0], gan.latents(range(60), stream=_HUB_STREAM), _TO_HUB).astype(float)
     np.testing.assert_allclose(_angle(hub, z[:, 0]), _TO_HUB, atol=1e-4)
     for place in range(1, 7):
         least, most = _ANGLES[place % 4]
@@ -215,7 +215,7 @@ def test_bad_requests(gan, prior, changes, message):
 
 def test_the_name_is_the_function_whatever_was_imported_before():
     """``rhythmgan.phrases`` is promised as a function: no module may take its place."""
-    for before in ("import rhythmgan.dump", "rhythmgan.phrases", "import rhythmgan.phrasing"):
+    for before in ("import rhythmgan.dump", "rhythmgan.phrases", "import rhythmgan.generate.phrases"):
         code = f"import rhythmgan; {before}; from rhythmgan import phrases; assert callable(phrases), phrases"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr.splitlines()[-1]

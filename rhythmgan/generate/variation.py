@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rhythmgan.latent import check_seed, pick, seeds_to_uniform, turn
+from rhythmgan.latent import check_seed, rotate, sample_categorical, seeds_to_uniform
 from rhythmgan.models.gan import GAN
 
 _FILL_STREAM = 3 << 21
@@ -53,7 +53,7 @@ def vary(
         angle = min(further * amount, 1) * math.pi / 2
         same = np.flatnonzero((made == loop).all((1, 2, 3)))
         for i in same:
-            z[i] = turn(own, gan.latents([seeds[int(i)]]), angle)
+            z[i] = rotate(own, gan.latents([seeds[int(i)]]), angle)
         turned = np.where(fixed == 0, z[same], fixed)
         made[same] = gan.decode(turned.reshape(-1, z.shape[2])).reshape(len(same), *loop.shape)
     if fixed.any():  # noise that is endlessly far is no point to go on from
@@ -94,7 +94,7 @@ def fill(gan: GAN, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], te
     said = torch.special.log_ndtr(side * expected / temperature) * torch.tensor(locked)
     chance = torch.softmax(said.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
     drawn = seeds_to_uniform(seeds, 1, stream=_FILL_STREAM + CANDIDATES)
-    return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), pick(chance, drawn)]
+    return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), sample_categorical(chance, drawn)]
 
 
 def _fixed(bars: np.ndarray, locked: np.ndarray | None) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rhythmgan.latent import pick, seeds_to_uniform, turn
+from rhythmgan.latent import rotate, sample_categorical, seeds_to_uniform
 from rhythmgan.models.gan import GAN
 from rhythmgan.models.word_lstm import WordLSTM
 
@@ -61,11 +61,11 @@ def phrases(
     points = [gan.latents(seeds, temperature)]
     bars = [gan.decode(points[0])]
     rows = np.arange(len(bars[0]))
-    hub = turn(points[0], gan.latents(seeds, stream=_HUB_STREAM), _TO_HUB)
+    hub = rotate(points[0], gan.latents(seeds, stream=_HUB_STREAM), _TO_HUB)
     for place in range(1, n_bars):
         turned = np.stack(
             [
-                turn(
+                rotate(
                     hub,
                     gan.latents(seeds, stream=place * _CANDIDATES + i),
                     float(np.interp(i, (0, _CANDIDATES - 1), _ANGLES[place % len(_ANGLES)])),
@@ -77,7 +77,7 @@ def phrases(
         made = gan.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
         chance = torch.softmax(_HOLD * _gain(judge, made, bars[-1]), 1).cumsum(1).numpy()
         drawn = seeds_to_uniform(seeds, 1, stream=_CHOICE_STREAM + place)
-        chosen = pick(chance, drawn)
+        chosen = sample_categorical(chance, drawn)
         points.append(turned[rows, chosen])
         bars.append(made[rows, chosen])
     return np.stack(bars, 1), np.stack(points, 1)

@@ -7,7 +7,7 @@ import numpy as np
 from rhythmgan.latent import Mode, interpolate
 from rhythmgan.models.gan import GAN
 
-MOST_FRAMES = 100
+MAX_FRAMES = 100
 """Of an even path: the time it takes grows with their cube."""
 
 _FINENESS = 14
@@ -26,7 +26,7 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
         gan: makes the bars.
         start: (z_dim,) float.
         end: (z_dim,) float.
-        frames: points on the path, 2 to ``MOST_FRAMES``.
+        frames: points on the path, 2 to ``MAX_FRAMES``.
         mode: of the path; see ``latent.interpolate``.
 
     Returns:
@@ -37,8 +37,8 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
     """
     if frames < 2:
         raise ValueError(f"a path has 2 frames or more, not {frames}")
-    if frames > MOST_FRAMES:
-        raise ValueError(f"an even path has {MOST_FRAMES} frames at most, not {frames}")
+    if frames > MAX_FRAMES:
+        raise ValueError(f"an even path has {MAX_FRAMES} frames at most, not {frames}")
     points = interpolate(start, end, _FINENESS * (frames - 1) + 1, mode)
     changed = step_changes(gan.decode(points)).astype(np.float64)
     ahead = np.triu(np.ones_like(changed, bool), 1)

@@ -1,0 +1,1 @@
+"""From latent points to music: paths between bars, phrases of bars, bars around others."""
