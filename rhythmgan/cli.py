@@ -16,7 +16,7 @@ from rhythmgan.console import positive, progress_bar, run_command
 if TYPE_CHECKING:
     import numpy as np
 
-    from rhythmgan.models.gan import GAN
+    from rhythmgan.models.interfaces import LatentModel
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
@@ -323,26 +323,25 @@ def _sample(options: argparse.Namespace) -> None:
     from rhythmgan.bars import bar_to_lines, fold_bars
     from rhythmgan.dump import Samples, dump_samples
     from rhythmgan.kit import kit_named
-    from rhythmgan.models.gan import load_gan
-    from rhythmgan.models.word_lstm import load_prior
+    from rhythmgan.models.catalogue import load_generator, load_likelihood
 
     if options.prior and options.bars == 1:
         raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
-    gan = load_gan(options.weights)
+    model = load_generator(options.weights or "gan")
     samples = Samples(
         seed=options.seed,
         bars=options.bars,
         temperature=options.temperature,
         bpm=options.bpm,
-        kit=kit_named(options.kit) if options.kit else gan.kit,
-        prior=load_prior(options.prior) if options.bars > 1 else None,
+        kit=kit_named(options.kit) if options.kit else model.kit,
+        prior=load_likelihood(options.prior or "prior") if options.bars > 1 else None,
         swing=options.swing,
     )
     with progress_bar("bar") as tell:
-        paths = dump_samples(gan, options.n, samples, options.out, options.format.split(","), tell)
+        paths = dump_samples(model, options.n, samples, options.out, options.format.split(","), tell)
     first = range(options.seed, options.seed + min(options.n, 4))
-    for seed, bar in zip(first, gan.decode(gan.latents(first, options.temperature)), strict=True):
-        print(f"seed {seed}\n{bar_to_lines(fold_bars(bar, gan.kit, samples.kit), samples.kit)}\n")
+    for seed, bar in zip(first, model.decode(model.latents(first, options.temperature)), strict=True):
+        print(f"seed {seed}\n{bar_to_lines(fold_bars(bar, model.kit, samples.kit), samples.kit)}\n")
     what = f"{options.n:,} bars" if options.bars == 1 else f"{options.n:,} phrases of {options.bars} bars"
     print(f"{what} in {Path(options.out).resolve()}: {', '.join(path.name for path in paths)}")
 
@@ -352,19 +351,19 @@ def _interpolate(options: argparse.Namespace) -> None:
 
     from rhythmgan.dump import dump_path
     from rhythmgan.kit import kit_named
-    from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.catalogue import load_generator
 
-    gan = load_gan(options.weights)
+    model = load_generator(options.weights or "gan")
     if options.seeds is not None:
         parts = options.seeds.split("-")
         if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts):
             raise ValueError(f"--seeds takes whole numbers with a dash between them, like 3-17, not {options.seeds!r}")
-        waypoints = gan.latents([int(part) for part in parts])
+        waypoints = model.latents([int(part) for part in parts])
     else:
-        waypoints = _read_z(options.z, gan.config.z_dim)
-    kit = kit_named(options.kit) if options.kit else gan.kit
+        waypoints = _read_z(options.z, model.latent_dim)
+    kit = kit_named(options.kit) if options.kit else model.kit
     bars = dump_path(
-        gan,
+        model,
         waypoints,
         options.out,
         frames=options.frames,
@@ -381,27 +380,27 @@ def _interpolate(options: argparse.Namespace) -> None:
 def _vary(options: argparse.Namespace) -> None:
     from rhythmgan.dump import dump_variations
     from rhythmgan.kit import kit_named
-    from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.catalogue import load_generator
 
-    gan = load_gan(options.weights)
-    loop = own_loop(options.loop, gan, options.out)
+    model = load_generator(options.weights or "gan")
+    loop = own_loop(options.loop, model, options.out)
     bars = dump_variations(
-        gan,
+        model,
         loop,
         options.n,
         options.out,
         amount=options.amount,
         seed=options.seed,
         bpm=options.bpm,
-        kit=kit_named(options.kit) if options.kit else gan.kit,
+        kit=kit_named(options.kit) if options.kit else model.kit,
     )
     changed = (bars[1:] ^ bars[:1]).sum((1, 2, 3))
     print(f"{options.n} variations in {Path(options.out).resolve()}: loop.mid, variation-001.mid …, variations.png")
     print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
 
 
-def own_loop(path: str, gan: GAN, out: str) -> np.ndarray:
-    """The bars of a user's loop (n, steps, parts) bool, which are to be the GAN's, and stay out of harm's way.
+def own_loop(path: str, model: LatentModel, out: str) -> np.ndarray:
+    """The bars of a user's loop (n, steps, parts) bool, which are to be the model's, and stay out of harm's way.
 
     Raises:
         ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
@@ -411,16 +410,16 @@ def own_loop(path: str, gan: GAN, out: str) -> np.ndarray:
 
     if Path(path).resolve().parent == Path(out).resolve():
         raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
-    loop = load_loop(path, gan.kit, gan.config.steps)
-    if loop.shape[1:] != (gan.config.steps, gan.kit.n_parts):
+    loop = load_loop(path, model.kit, model.steps)
+    if loop.shape[1:] != (model.steps, model.kit.n_parts):
         raise ValueError(
             f"{path}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
-            f"those of the weights {gan.config.steps} and {gan.kit.n_parts}"
+            f"those of the weights {model.steps} and {model.kit.n_parts}"
         )
     return loop
 
 
-def _read_z(path: str, z_dim: int) -> np.ndarray:
+def _read_z(path: str, latent_dim: int) -> np.ndarray:
     import numpy as np
 
     from rhythmgan.files import read_npz
@@ -429,8 +428,8 @@ def _read_z(path: str, z_dim: int) -> np.ndarray:
     z = members.get("z", members.get(""))
     if z is None:
         raise ValueError(f"{path}: not a file of latent points: it has no member z")
-    if z.ndim != 2 or z.shape[1] != z_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
-        raise ValueError(f"{path}: expected finite floats (n, {z_dim}), found {z.dtype} {z.shape}")
+    if z.ndim != 2 or z.shape[1] != latent_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
+        raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found {z.dtype} {z.shape}")
     return z
 
 

@@ -25,9 +25,7 @@ from rhythmgan.generate.variation import vary
 from rhythmgan.kit import Kit
 from rhythmgan.latent import Mode, check_seed, interpolate
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.weights import fingerprint
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentModel, Likelihood
 from rhythmgan.sound import write_wav_files
 
 FORMATS = ("midi", "wav", "npz", "text", "png")
@@ -52,7 +50,7 @@ class Samples:
         bars: bars in a phrase; 1 for single bars.
         temperature: standard deviation of z.
         bpm: tempo of the MIDI and WAV files.
-        kit: what the bars are folded into; that of the GAN, or a smaller one.
+        kit: what the bars are folded into; that of the model, or a smaller one.
         prior: picks the bars of a phrase; needed where ``bars`` is over 1.
         swing: of the MIDI and WAV files, .5 (straight) to .7; see ``grid.step_beats``.
     """
@@ -62,7 +60,7 @@ class Samples:
     temperature: float
     bpm: float
     kit: Kit
-    prior: WordLSTM | None = None
+    prior: Likelihood | None = None
     swing: float = 0.5
 
 
@@ -77,7 +75,7 @@ def wav_name(seed: int) -> str:
 
 
 def dump_samples(
-    gan: GAN,
+    model: LatentModel,
     n: int,
     samples: Samples,
     out: str | os.PathLike[str],
@@ -87,12 +85,12 @@ def dump_samples(
     """Write n bars or phrases into a folder; files of an earlier, interrupted call are kept as they are.
 
     ``midi`` and ``wav`` are a file for each seed. The others are one file, named by its first and last seed:
-    ``npz`` with ``bars`` (rows, steps, parts) bool, ``z`` (rows, z_dim) and ``seed`` (rows,), the bars
+    ``npz`` with ``bars`` (rows, steps, parts) bool, ``z`` (rows, latent_dim) and ``seed`` (rows,), the bars
     of a phrase in rows one after the other; ``text`` in the text view; ``png`` a picture of the first
     64 bars.
 
     Args:
-        gan: the generator.
+        model: makes the bars.
         n: how many, at least 1.
         samples: what to generate.
         out: a folder; made where missing.
@@ -118,15 +116,20 @@ def dump_samples(
     if samples.bars > 1 and samples.prior is None:
         raise ValueError("phrases need a prior, to say which bar may follow which")
     # everything that a call can get wrong is wrong on the first bar, before anything is written
-    midi_bytes(_draw(gan, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm, swing=samples.swing)
+    midi_bytes(_draw(model, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm, swing=samples.swing)
     folder = make_folder(out)
     sweep_parts(folder)
-    _check_options(folder, gan, samples)
-    return [_write(folder, gan, samples, n, name, progress) for name in dict.fromkeys(formats)]
+    _check_options(folder, model, samples)
+    return [_write(folder, model, samples, n, name, progress) for name in dict.fromkeys(formats)]
 
 
 def _write(
-    folder: Path, gan: GAN, samples: Samples, n: int, name: str, progress: Callable[[int, int, str], None] | None
+    folder: Path,
+    model: LatentModel,
+    samples: Samples,
+    n: int,
+    name: str,
+    progress: Callable[[int, int, str], None] | None,
 ) -> Path:
     """The files of one format; a finished one is kept."""
 
@@ -138,12 +141,12 @@ def _write(
 
     if name in _FILES_OF_SEEDS:
         _, name_of = _FILES_OF_SEEDS[name]
-        _write_of_seeds(folder, gan, samples, chunks(), name)
+        _write_of_seeds(folder, model, samples, chunks(), name)
         return folder / name_of(samples.seed)
     write, suffix = _WHOLE_FILES[name]
     path = folder / f"seeds-{samples.seed:06d}-{samples.seed + n - 1:06d}.{suffix}"
     if not path.exists():
-        write(path, gan, samples, n, chunks())
+        write(path, model, samples, n, chunks())
     return path
 
 
@@ -157,27 +160,27 @@ def _chunks(samples: Samples, n: int) -> Iterator[range]:
 _FILES_OF_SEEDS = {"midi": (write_midi_files, midi_name), "wav": (write_wav_files, wav_name)}
 
 
-def _write_of_seeds(folder: Path, gan: GAN, samples: Samples, chunks: Iterator[range], name: str) -> None:
+def _write_of_seeds(folder: Path, model: LatentModel, samples: Samples, chunks: Iterator[range], name: str) -> None:
     """A file for each seed that has none yet."""
     write, name_of = _FILES_OF_SEEDS[name]
     here = {entry.name for entry in os.scandir(folder)}
     for seeds in chunks:
         missing = [seed for seed in seeds if name_of(seed) not in here]
         if missing:
-            bars = _draw(gan, samples, missing)[0]
+            bars = _draw(model, samples, missing)[0]
             names = [name_of(seed) for seed in missing]
             write(folder, names, bars, samples.kit, bpm=samples.bpm, swing=samples.swing)
 
 
-def _write_text(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
+def _write_text(path: Path, model: LatentModel, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     with whole_file(path) as file:
         for seeds in chunks:
-            for seed, phrase in zip(seeds, _draw(gan, samples, seeds)[0], strict=True):
+            for seed, phrase in zip(seeds, _draw(model, samples, seeds)[0], strict=True):
                 text = words_to_text(bars_to_words(phrase), phrase.shape[-1])
                 file.write(f"# seed {seed}\n{text}".encode())
 
 
-def _write_npz(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
+def _write_npz(path: Path, model: LatentModel, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     """A compressed .npz whose members are written a chunk at a time, so that none is ever held whole."""
     rows = n * samples.bars
     with (
@@ -185,13 +188,13 @@ def _write_npz(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         tempfile.TemporaryFile() as points,
     ):
-        with _member(archive, "bars", (rows, gan.config.steps, samples.kit.n_parts), np.bool_) as member:
+        with _member(archive, "bars", (rows, model.steps, samples.kit.n_parts), np.bool_) as member:
             for seeds in chunks:
-                bars, z = _draw(gan, samples, seeds)
+                bars, z = _draw(model, samples, seeds)
                 member.write(bars.tobytes())
                 points.write(z.tobytes())
         points.seek(0)
-        with _member(archive, "z", (rows, gan.config.z_dim), np.float32) as member:
+        with _member(archive, "z", (rows, model.latent_dim), np.float32) as member:
             shutil.copyfileobj(points, member)
         with _member(archive, "seed", (rows,), np.int64) as member:
             for seeds in _chunks(samples, n):
@@ -207,13 +210,13 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: 
     return member
 
 
-def _write_picture(path: Path, gan: GAN, samples: Samples, n: int, chunks: Iterator[range]) -> None:
+def _write_picture(path: Path, model: LatentModel, samples: Samples, n: int, chunks: Iterator[range]) -> None:
     """The first bars, as many as one can look at."""
     bars: list[np.ndarray] = []
     titles: list[str] = []
     for seeds in chunks:
         if len(bars) < _PICTURED:
-            for seed, phrase in zip(seeds, _draw(gan, samples, seeds[:_PICTURED])[0], strict=False):
+            for seed, phrase in zip(seeds, _draw(model, samples, seeds[:_PICTURED])[0], strict=False):
                 bars += list(phrase)
                 titles += [f"seed {seed}"] * len(phrase)
     columns = samples.bars if 1 < samples.bars <= 8 else None
@@ -225,7 +228,7 @@ _WHOLE_FILES = {"npz": (_write_npz, "npz"), "text": (_write_text, "txt"), "png":
 
 
 def dump_path(
-    gan: GAN,
+    model: LatentModel,
     waypoints: np.ndarray,
     out: str | os.PathLike[str],
     *,
@@ -238,14 +241,14 @@ def dump_path(
     """Write the bars along a path through latent points: one MIDI of all, one each, arrays and a picture.
 
     Args:
-        gan: the generator.
-        waypoints: (m, z_dim) floats, m at least 2.
+        model: makes the bars.
+        waypoints: (m, latent_dim) floats, m at least 2.
         out: a folder; made where missing. The files of another path in it are replaced.
         frames: points from each waypoint to the next, both included.
         mode: see ``latent.interpolate``.
         even: at points that sound evenly spaced, see ``paths.even_path``, not at even angles.
         bpm: tempo of the MIDI files.
-        kit: what the bars are folded into; that of the GAN by default.
+        kit: what the bars are folded into; that of the model by default.
 
     Returns:
         The bars (n, steps, parts) bool.
@@ -258,13 +261,13 @@ def dump_path(
         raise ValueError("a path needs two points at least")
     if frames * (len(waypoints) - 1) > _MAX_FRAMES:
         raise ValueError(f"a path has {_MAX_FRAMES} frames at most")
-    kit = kit or gan.kit
+    kit = kit or model.kit
     legs = [
-        even_path(gan, a, b, frames, mode) if even else interpolate(a, b, frames, mode)
+        even_path(model, a, b, frames, mode) if even else interpolate(a, b, frames, mode)
         for a, b in itertools.pairwise(waypoints)
     ]
     z = np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
-    bars = fold_bars(gan.decode(z), gan.kit, kit)
+    bars = fold_bars(model.decode(z), model.kit, kit)
     midi_bytes(bars[:1], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
     sweep_numbered(folder, "frame")
@@ -285,7 +288,7 @@ def sweep_numbered(folder: Path, name: str) -> None:
 
 
 def dump_variations(
-    gan: GAN,
+    model: LatentModel,
     loop: np.ndarray,
     n: int,
     out: str | os.PathLike[str],
@@ -300,21 +303,21 @@ def dump_variations(
     See ``variation.vary``.
 
     Args:
-        gan: the generator.
-        loop: (m, steps, parts) bool, of the GAN's kit and grid.
+        model: makes the bars.
+        loop: (m, steps, parts) bool, of the model's kit and grid.
         n: variations, at least 1.
         out: a folder; made where missing. ``loop.mid``, ``variation-001.mid`` … and the other files of an earlier
             call are replaced.
         amount: how far, as a share of a right angle, at which the bars are those of unrelated points: over 0 to 1.
         seed: of the first variation; the next has the next seed.
         bpm: tempo of the MIDI files.
-        kit: what the bars are folded into; that of the GAN by default.
+        kit: what the bars are folded into; that of the model by default.
 
     Returns:
         The loop and its variations (n + 1, m, steps, parts) bool.
 
     Raises:
-        ValueError: an option out of range, or bars that are not the GAN's.
+        ValueError: an option out of range, or bars that are not the model's.
         OSError: the folder cannot be written, or the disk is full.
     """
     if not 1 <= n <= _MAX_FRAMES:
@@ -323,10 +326,10 @@ def dump_variations(
         raise ValueError(f"a loop has 1 to {_MAX_BARS} bars, not {len(loop)}")
     check_seed(seed)
     check_seed(seed + n - 1)
-    kit = kit or gan.kit
-    varied, points = vary(gan, loop, range(seed, seed + n), amount)
-    made, z = np.concatenate([loop[None], varied]), np.concatenate([gan.encode(loop)[None], points])
-    bars = fold_bars(made, gan.kit, kit)
+    kit = kit or model.kit
+    varied, points = vary(model, loop, range(seed, seed + n), amount)
+    made, z = np.concatenate([loop[None], varied]), np.concatenate([model.encode(loop)[None], points])
+    bars = fold_bars(made, model.kit, kit)
     names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
     midi_bytes(bars[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
@@ -341,18 +344,18 @@ def dump_variations(
     return bars
 
 
-def _draw(gan: GAN, samples: Samples, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(seeds, bars, steps, parts) bool in the kit that was asked for, and their z (seeds, bars, z_dim) float32."""
+def _draw(model: LatentModel, samples: Samples, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(seeds, bars, steps, parts) bool in the kit that was asked for, and their z (seeds, bars, latent_dim) float32."""
     if samples.bars > 1:
         assert samples.prior is not None
-        bars, z = phrases(gan, samples.prior, seeds, samples.bars, samples.temperature)
+        bars, z = phrases(model, samples.prior, seeds, samples.bars, samples.temperature)
     else:
-        z = gan.latents(seeds, samples.temperature)[:, None]
-        bars = gan.decode(z[:, 0])[:, None]
-    return fold_bars(bars, gan.kit, samples.kit), z
+        z = model.latents(seeds, samples.temperature)[:, None]
+        bars = model.decode(z[:, 0])[:, None]
+    return fold_bars(bars, model.kit, samples.kit), z
 
 
-def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
+def _check_options(folder: Path, model: LatentModel, samples: Samples) -> None:
     """Leave a note of what made the files, and refuse to mix in files that something else made."""
     options = {
         "bars": samples.bars,
@@ -360,8 +363,8 @@ def _check_options(folder: Path, gan: GAN, samples: Samples) -> None:
         "bpm": samples.bpm,
         "swing": samples.swing,
         "kit": samples.kit.name,
-        "weights": fingerprint(gan.generator),
-        "prior": fingerprint(samples.prior) if samples.prior and samples.bars > 1 else None,
+        "weights": model.fingerprint,
+        "prior": samples.prior.fingerprint if samples.prior and samples.bars > 1 else None,
     }
     note = folder / OPTIONS
     if note.exists():

@@ -21,10 +21,8 @@ from rhythmgan.files import make_folder, write_whole
 from rhythmgan.kit import Kit
 from rhythmgan.latent import check_seed
 from rhythmgan.load import load_bars
-from rhythmgan.models.gan import FORMAT as GAN_FORMAT
-from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.models.weights import read_metadata
-from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.models.catalogue import BUNDLED, load_model
+from rhythmgan.models.interfaces import Likelihood, check_compatible
 
 FEATURES = (
     "density",
@@ -81,7 +79,7 @@ class Candidate:
 
     name: str
     draw: Callable[[int, int], tuple[np.ndarray, np.ndarray | None]]
-    prior: WordLSTM | None = None
+    prior: Likelihood | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ QUICK = Protocol(n=1000, n_unique=1000, repeats=1)
 
 def sampled(name: str, sampler: Sampler) -> Candidate:
     """Whatever can be sampled."""
-    prior = sampler if isinstance(sampler, WordLSTM) else None
+    prior = sampler if isinstance(sampler, Likelihood) else None
     return Candidate(name, lambda n, seed: (sampler.sample(n, seed), None), prior)
 
 
@@ -155,12 +153,11 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
         ValueError: nothing that bars can be had from, fewer than ``MIN_BARS``, or bars of another kit or grid.
         OSError: it cannot be opened.
     """
-    if source in ("gan", "prior") and not Path(source).exists():
+    if source in BUNDLED and not Path(source).exists():
         return _bundled(source, kit, steps)
     path = Path(source)
     if path.suffix == ".safetensors":
-        model: GAN | WordLSTM = load_gan(path) if read_metadata(path)["format"] == GAN_FORMAT else load_prior(path)
-        return sampled(str(path), check_compatible(model, kit, steps, str(path)))
+        return sampled(str(path), check_compatible(load_model(path), kit, steps, str(path)))
     bars, song, _ = load_bars(path, kit, steps)
     if bars.shape[1:] != (steps, kit.n_parts):
         raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
@@ -170,19 +167,8 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
 
 
 def _bundled(name: str, kit: Kit, steps: int) -> Candidate:
-    """``gan`` or ``prior`` as they ship."""
-    model: GAN | WordLSTM = load_gan() if name == "gan" else load_prior()
-    return sampled({"gan": "GAN", "prior": "prior"}[name], check_compatible(model, kit, steps, f"the bundled {name}"))
-
-
-def check_compatible(model: GAN | WordLSTM, kit: Kit, steps: int, name: str) -> GAN | WordLSTM:
-    """``model`` if its bars are of this kit and grid, otherwise a ValueError."""
-    if (model.kit, model.config.steps) != (kit, steps):
-        raise ValueError(
-            f"{name} makes bars of kit {model.kit.name} and {model.config.steps} steps, "
-            f"the data has kit {kit.name} and {steps}"
-        )
-    return model
+    """One of the models that ship."""
+    return sampled(BUNDLED[name][0], check_compatible(load_model(name), kit, steps, f"the bundled {name}"))
 
 
 # --- The table ---------------------------------------------------------------------------------------
@@ -303,7 +289,7 @@ def feature_matrix(bars: np.ndarray, kit: Kit) -> np.ndarray:
 def likelihoods(
     held: Corpus,
     training: Corpus,
-    priors: Mapping[str, WordLSTM] | None = None,
+    priors: Mapping[str, Likelihood] | None = None,
 ) -> dict[str, float]:
     """Nats per step of the distinct bars of held-out songs, by what says them; less is better.
 

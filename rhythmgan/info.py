@@ -50,7 +50,8 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
 
 
 def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
-    from rhythmgan.models.weights import KINDS, bundled, read_metadata
+    from rhythmgan.models.catalogue import FORMATS
+    from rhythmgan.models.weights import bundled, read_metadata
     from rhythmgan.reference import FORMAT as REFERENCE
     from rhythmgan.reference import load_reference
 
@@ -60,9 +61,10 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
         facts = {"kit": reference.kit.name, "steps": str(reference.steps), "bars": f"{reference.n_bars:,}"}
         return {"file": str(path), "holds": "a reference of features"} | facts
     metadata = read_metadata(path)
+    name = metadata["format"]
     size = {
         "file": str(path),
-        "holds": f"weights of {KINDS[metadata['format']]}",
+        "holds": f"weights of {FORMATS[name].title if name in FORMATS else name}",
         "bytes": f"{path.stat().st_size:,}",
     }
     try:

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.weights import bundled, fingerprint, load_weights, save_weights
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
 from rl_tuner.space import TARGETS, LatentSpace, Moves
 from rl_tuner.walks import Guide, observation_dim
 
-FORMAT = "rl_tuner.agent"
+FORMAT = WeightsFormat("rl_tuner.agent", 1, "an agent")
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,13 @@ class Agent(nn.Module):
         n_inputs = observation_dim(config.z_dim, len(config.features))
         self.network = QNetwork(n_inputs, n_actions, config.width, config.layers)
 
-    def guide(self, gan: GAN, prior: WordLSTM) -> Guide:
+    def guide(self, gan: LatentCritic, prior: SamplingLikelihood) -> Guide:
         """What moves its walks.
 
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
-        if fingerprint(gan.generator) != self.config.generator:
+        if gan.fingerprint != self.config.generator:
             raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
         return Guide(gan, prior, self.space, self.config.moves)
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rhythmgan.data import Corpus
-    from rhythmgan.models.gan import GAN
-    from rhythmgan.models.word_lstm import WordLSTM
+    from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
@@ -113,18 +112,17 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, help="CPU threads (torch's choice)")
 
 
-def _models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[GAN, WordLSTM]:
+def _models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[LatentCritic, SamplingLikelihood]:
     """GAN and prior; where there are words, of their kit and grid."""
     import torch
 
-    from rhythmgan.evaluate import check_compatible
-    from rhythmgan.models.gan import load_gan
-    from rhythmgan.models.word_lstm import load_prior
+    from rhythmgan.models.catalogue import load_generator, load_likelihood
+    from rhythmgan.models.interfaces import check_compatible
 
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
-    gan, prior = load_gan(options.weights), load_prior(options.prior)
-    kit, steps = (corpus.kit, corpus.steps) if corpus else (gan.kit, gan.config.steps)
+    gan, prior = load_generator(options.weights or "gan"), load_likelihood(options.prior or "prior")
+    kit, steps = (corpus.kit, corpus.steps) if corpus else (gan.kit, gan.steps)
     check_compatible(gan, kit, steps, "the GAN")
     check_compatible(prior, kit, steps, "the prior")
     return gan, prior
@@ -138,14 +136,13 @@ def _train(options: argparse.Namespace) -> None:
 
     from dataclasses import replace
 
-    from rhythmgan.models.weights import fingerprint
     from rl_tuner.agent import AgentConfig
     from rl_tuner.space import TARGETS
     from rl_tuner.training import BUNDLED, Walking, shortened, targets_of, train_agent
 
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
     n_directions = max(AgentConfig.n_directions, len(features))
-    config = AgentConfig(fingerprint(gan.generator), gan.config.z_dim, features, n_directions)
+    config = AgentConfig(gan.fingerprint, gan.latent_dim, features, n_directions)
     given = {name: getattr(options, name) for name in ("steps", "seed") if getattr(options, name) is not None}
     recipe = shortened(replace(BUNDLED, **given))
     walking = Walking(walks=options.walks) if options.walks else Walking()
@@ -204,7 +201,7 @@ def _targets(pairs: Sequence[str]) -> dict[str, float]:
     return targets
 
 
-def _start(options: argparse.Namespace, gan: GAN) -> np.ndarray | None:
+def _start(options: argparse.Namespace, gan: LatentCritic) -> np.ndarray | None:
     if options.from_seed is not None:
         return gan.latents([options.from_seed])
     if options.from_midi is None:

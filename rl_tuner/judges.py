@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
-from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, digest
-from rhythmgan.evaluate import check_compatible
 from rhythmgan.files import make_folder
-from rhythmgan.models.gan import GAN, GANConfig, load_gan, save_gan
-from rhythmgan.models.weights import fingerprint
-from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
-
-_STEPS = 1500
-_BATCH = 256
-_RATE = 5e-4
-_PENALTY = 0.1
+from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, check_compatible
+from rhythmgan.models.word_lstm import WordLSTMConfig
 
 
 @dataclass(frozen=True)
@@ -29,15 +20,17 @@ class Judges:
     """Other networks than those that an agent is rewarded by.
 
     Attributes:
-        gan: the same generator with another discriminator: another width, another seed.
+        critic: another discriminator of the same generator's bars: of another width and another seed.
         prior: one trained on the validation songs, which the reward's prior has not learnt from.
     """
 
-    gan: GAN
-    prior: WordLSTM
+    critic: Critic
+    prior: Likelihood
 
 
-def make_judges(corpus: Corpus, gan: GAN, out: Path, seed: int = 1, tell: Callable[[str], None] = print) -> Judges:
+def make_judges(
+    corpus: Corpus, gan: LatentModel, out: Path, seed: int = 1, tell: Callable[[str], None] = print
+) -> Judges:
     """The judges of a folder; they are trained where it has none for this generator and these songs.
 
     Args:
@@ -51,6 +44,7 @@ def make_judges(corpus: Corpus, gan: GAN, out: Path, seed: int = 1, tell: Callab
         ValueError: no bars to train on.
         OSError: the folder cannot be written.
     """
+    from rhythmgan.training.critic import train_critic
     from rhythmgan.training.prior import PriorRecipe, train_prior
 
     check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
@@ -60,11 +54,10 @@ def make_judges(corpus: Corpus, gan: GAN, out: Path, seed: int = 1, tell: Callab
     out = make_folder(out)
     # other songs, other judges: these may have learnt from what is to be judged
     songs = digest(corpus.words)[:8]
-    path = out / f"discriminator-{songs}-{fingerprint(gan.generator)}-{seed}.safetensors"
+    path = out / f"discriminator-{songs}-{gan.fingerprint}-{seed}.safetensors"
     if not path.exists():
         tell("training the judges' discriminator")
-        judge = train_discriminator(train, gan, seed)
-        save_gan(path, judge, {"trained_seed": str(seed), "trained_steps": str(_STEPS)})
+        train_critic(train, gan, path, seed)
     folder = out / f"prior-{songs}-{seed}"
     if not (folder / "done").exists():
         tell("training the judges' prior")
@@ -72,39 +65,4 @@ def make_judges(corpus: Corpus, gan: GAN, out: Path, seed: int = 1, tell: Callab
         config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
         train_prior(valid, few, folder, PriorRecipe(steps=1000, seed=seed), config=config)
         (folder / "done").touch()
-    return Judges(load_gan(path), load_prior(folder / "prior.safetensors"))
-
-
-def train_discriminator(corpus: Corpus, gan: GAN, seed: int) -> GAN:
-    """The GAN with a fresh discriminator, trained to tell real bars from the generator's, which stays as it is.
-
-    Args:
-        corpus: real bars; each song's distinct ones count.
-        gan: whose bars are to be told from them.
-        seed: of weights, batches and z.
-    """
-    config = GANConfig(**asdict(gan.config) | {"discriminator_width": gan.config.discriminator_width // 2 + 16})
-    random = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        judge = GAN(config)
-    judge.generator.load_state_dict(gan.generator.state_dict())
-    distinct = corpus.distinct()
-    real = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
-    z = torch.randn(len(real), config.z_dim, generator=random)
-    made = torch.from_numpy(gan.decode(z))
-    discriminator = judge.discriminator.train()
-    optimizer = torch.optim.AdamW(discriminator.parameters(), _RATE, betas=(0.5, 0.99), weight_decay=0.05)
-    for step in range(_STEPS):
-        shown = [bars[torch.randint(len(bars), (_BATCH,), generator=random)].float() for bars in (real, made)]
-        both = torch.cat(shown).requires_grad_(True)
-        logits = discriminator(both)
-        lead = logits[:_BATCH] - logits[_BATCH:]
-        (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
-        loss = F.softplus(-lead).mean() + _PENALTY * slope.square().sum((1, 2)).mean()
-        for group in optimizer.param_groups:
-            group["lr"] = _RATE * (1 - step / _STEPS)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return judge.eval().requires_grad_(False)
+    return Judges(load_generator(path), load_likelihood(folder / "prior.safetensors"))

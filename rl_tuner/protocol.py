@@ -20,11 +20,10 @@ from torch import Tensor
 from rhythmgan import metrics
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, digest
-from rhythmgan.evaluate import check_compatible, feature_matrix
+from rhythmgan.evaluate import feature_matrix
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.models.gan import GAN
+from rhythmgan.models.interfaces import Critic, LatentCritic, Likelihood, SamplingLikelihood, check_compatible
 from rhythmgan.models.weights import fingerprint
-from rhythmgan.models.word_lstm import WordLSTM
 from rl_tuner.agent import Agent
 from rl_tuner.judges import Judges
 from rl_tuner.rivals import (
@@ -184,8 +183,8 @@ def search(guide: Guide, row: Row, targets: Tensor, calls: int, seed: int) -> Fo
 
 
 def run(
-    gan: GAN,
-    prior: WordLSTM,
+    gan: LatentCritic,
+    prior: SamplingLikelihood,
     agent: Agent,
     corpus: Corpus,
     judges: Judges,
@@ -234,7 +233,8 @@ def run(
             | _diversity(guide, row, values, protocol)
         )
 
-    models = [fingerprint(one) for one in (gan, prior, agent, judges.gan, judges.prior)]
+    models = [gan.fingerprint, gan.critic_fingerprint, prior.fingerprint, fingerprint(agent)]
+    models += [judges.critic.critic_fingerprint, judges.prior.fingerprint]
     shelf = _Shelf(folder, [*models, digest(corpus.words), asdict(protocol)], tell)
     report: dict[str, Any] = {"protocol": asdict(protocol), "rows": []}
     report["rows"].append(shelf.take("unsteered", None, court.judge_unsteered))
@@ -396,20 +396,19 @@ class _Court:
             "copies": metrics.novelty(made, self.known)["copies"],
             "nats": mean_nats(self.judges.prior, steered) - mean_nats(self.judges.prior, plain),
             "nats_of_the_reward": mean_nats(self.guide.prior, steered) - mean_nats(self.guide.prior, plain),
-            "logit": mean_logit(self.judges.gan, steered) - mean_logit(self.judges.gan, plain),
+            "logit": mean_logit(self.judges.critic, steered) - mean_logit(self.judges.critic, plain),
             "logit_of_the_reward": mean_logit(self.guide.gan, steered) - mean_logit(self.guide.gan, plain),
         }
 
 
-def mean_nats(prior: WordLSTM, bars: np.ndarray) -> float:
+def mean_nats(prior: Likelihood, bars: np.ndarray) -> float:
     """Mean log p of a step of bars (n, steps, parts) bool under a prior."""
     return float(prior.log_prob(bars).mean()) / bars.shape[1]
 
 
-@torch.no_grad()
-def mean_logit(gan: GAN, bars: np.ndarray) -> float:
-    """Mean logit of bars (n, steps, parts) bool by a GAN's discriminator."""
-    return float(gan.discriminator(torch.from_numpy(bars).float()).mean())
+def mean_logit(critic: Critic, bars: np.ndarray) -> float:
+    """Mean logit of bars (n, steps, parts) bool by a critic."""
+    return float(critic.logits(bars).mean())
 
 
 _POOL = 60_000

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import Critic, Likelihood
 
 REACHED = 1.0
 """A target is reached where the value is at most this many units from it."""
@@ -62,21 +62,21 @@ def match(distances: Tensor, weights: Tensor) -> Tensor:
     )
 
 
-def realism(discriminator: nn.Module, bars: Tensor, typical: float) -> Tensor:
+def realism(critic: Critic, bars: Tensor, typical: float) -> Tensor:
     """Whether the discriminator takes bars for more real than a typical one of the generator's: σ(D − typical).
 
     The discriminator learnt to tell pairs apart (a relativistic game), so that only differences of its logits mean
     something.
 
     Args:
-        discriminator: bars (n, steps, parts) floats → logits (n,).
+        critic: what tells real bars from generated ones.
         bars: (n, steps, parts) bool.
         typical: its mean logit of unsteered bars.
     """
-    return torch.sigmoid(discriminator(bars.float()) - typical)
+    return torch.sigmoid(critic.logits(bars) - typical)
 
 
-def likelihood(prior: WordLSTM, bars: Tensor, typical: float, spread: float) -> Tensor:
+def likelihood(prior: Likelihood, bars: Tensor, typical: float, spread: float) -> Tensor:
     """How likely bars are under the prior: σ of the mean log p of a step, standardised, and never over ½.
 
     Over the typical there is nothing to gain: the likeliest bars of all are the emptiest and the dullest ones.

@@ -90,7 +90,7 @@ class Problem:
         self.open = torch.arange(n)
         self.still = torch.ones(n, dtype=torch.bool)
         self.used = 0
-        steps, parts = guide.gan.config.steps, guide.gan.kit.n_parts
+        steps, parts = guide.gan.steps, guide.gan.kit.n_parts
         no_bars = torch.zeros(n, steps, parts, dtype=torch.bool)
         points = torch.full((n, guide.space.z_dim), torch.nan)
         terms = {name: torch.full((n,), -1.0) for name in TERMS}
@@ -262,7 +262,7 @@ def gradient_ascent(problem: Problem) -> None:
 
 def _soft_values(guide: Guide, z: Tensor) -> Tensor:
     """Density and syncopation of z's bars, (n, 2), with a gradient that passes the threshold."""
-    cells = guide.gan.generator(z).clamp(0, 1)
+    cells = guide.gan.decode_with_gradient(z).clamp(0, 1)
     kit = guide.gan.kit
     return torch.stack([density(cells, kit), syncopation(cells, kit)], 1)
 

@@ -18,8 +18,7 @@ from rhythmgan.bars import BEATS
 from rhythmgan.features import check_feature, density_and_syncopation, measure
 from rhythmgan.kit import Kit
 from rhythmgan.latent import seeds_to_z
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 
 TARGETS = ("density", "syncopation")
 """The features that are steered unless others are named."""
@@ -115,8 +114,8 @@ def _terms(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def find_space(
-    gan: GAN,
-    prior: WordLSTM,
+    gan: LatentCritic,
+    prior: SamplingLikelihood,
     features: Sequence[str] = TARGETS,
     n_directions: int = 8,
     n: int = 40_000,
@@ -135,7 +134,7 @@ def find_space(
     Raises:
         ValueError: an unknown feature, or one that never changes.
     """
-    dim = gan.config.z_dim
+    dim = gan.latent_dim
     space = LatentSpace(features, dim, n_directions)
     seeds = (np.arange(n, dtype=np.uint64) + np.uint64(seed) * np.uint64(1 << 32)) % np.uint64(2**63)
     z = torch.from_numpy(seeds_to_z(seeds, dim, _STREAM))
@@ -167,8 +166,8 @@ def find_space(
     space.directions = torch.linalg.qr(candidates[:n_directions].T)[0].T
 
     looked = torch.from_numpy(bars[:4096])
-    logits = gan.discriminator(looked.to(gan.generator.from_place.device).float())
-    nats = prior.log_prob(looked[:_N_REMEMBERED]) / gan.config.steps
+    logits = gan.logits(looked)
+    nats = prior.log_prob(looked[:_N_REMEMBERED]) / gan.steps
     space.typical = torch.stack([logits.mean().cpu(), nats.median().cpu(), nats.std().cpu()])
     return space.requires_grad_(False)
 

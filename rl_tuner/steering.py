@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from rhythmgan.latent import check_seed, seeds_to_z
-from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rhythmgan.reference import Reference, load_reference
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.walks import MAX_CALLS, Goals, Guide
@@ -98,8 +98,8 @@ def steer(
     weights: Mapping[str, float] | None = None,
     realism: float = REALISM,
     agent: Agent | None = None,
-    gan: GAN | None = None,
-    prior: WordLSTM | None = None,
+    gan: LatentCritic | None = None,
+    prior: SamplingLikelihood | None = None,
 ) -> Steered:
     """Walk from n bars to bars with the features asked for.
 
@@ -137,17 +137,17 @@ def steer(
             raise ValueError(f"{name!r} is given a weight but no target")
         if not 0 < weight <= 10:
             raise ValueError(f"a weight lies over 0, up to 10, not at {weight} ({name})")
-    gan = gan or load_gan()
-    guide = agent.guide(gan, prior or load_prior())
+    gan = gan or load_generator()
+    guide = agent.guide(gan, prior or load_likelihood())
     seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
     if start is None:
         z = gan.latents(seeds)
     else:
         start = np.asarray(start, np.float32)
-        fits = start.ndim == 2 and start.shape[1] == gan.config.z_dim and len(start)
+        fits = start.ndim == 2 and start.shape[1] == gan.latent_dim and len(start)
         if not fits or not (np.linalg.norm(start, axis=1) > 0).all() or not (np.abs(start) < _FAR_OUT).all():
             raise ValueError(
-                f"expected points to start at (m, {gan.config.z_dim}), finite and not at the origin; got {start.shape}"
+                f"expected points to start at (m, {gan.latent_dim}), finite and not at the origin; got {start.shape}"
             )
         z = start[np.arange(n) % len(start)]
     row = torch.tensor([[wanted.get(name, 0.0) for name in features]])

@@ -13,9 +13,7 @@ import torch
 
 from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.weights import fingerprint
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.protocol import mean_logit, plain
 from rl_tuner.rivals import Problem, agent_walk
@@ -66,8 +64,8 @@ VARIANTS = (
 
 
 def sweep(
-    gan: GAN,
-    prior: WordLSTM,
+    gan: LatentCritic,
+    prior: SamplingLikelihood,
     corpus: Corpus,
     out: str | Path,
     names: Sequence[str] | None = None,
@@ -99,7 +97,7 @@ def sweep(
     rows: list[dict[str, Any]] = []
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
-        config = replace(AgentConfig(fingerprint(gan.generator), gan.config.z_dim), **variant.config)
+        config = replace(AgentConfig(gan.fingerprint, gan.latent_dim), **variant.config)
         recipe = shortened(replace(BUNDLED, steps=steps, **variant.recipe))
         folder = out / variant.name.replace(" ", "-")
         weights = train_agent(gan, prior, targets, folder, recipe, config, Walking(**variant.walking))

@@ -16,9 +16,7 @@ from torch import Tensor
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.weights import fingerprint
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.dqn import DQN, Recipe
 from rl_tuner.envs.latent import LatentVectorEnv, Reward
@@ -62,8 +60,8 @@ def targets_of(corpus: Corpus, features: tuple[str, ...]) -> Tensor:
 
 
 def train_agent(
-    gan: GAN,
-    prior: WordLSTM,
+    gan: LatentCritic,
+    prior: SamplingLikelihood,
     targets: Tensor,
     out: str | Path,
     recipe: Recipe | None = None,
@@ -98,13 +96,13 @@ def train_agent(
     from torch.utils.tensorboard import SummaryWriter
 
     recipe, walking = recipe or BUNDLED, walking or Walking()
-    config = config or AgentConfig(fingerprint(gan.generator), gan.config.z_dim)
-    if config.generator != fingerprint(gan.generator):
+    config = config or AgentConfig(gan.fingerprint, gan.latent_dim)
+    if config.generator != gan.fingerprint:
         raise ValueError("the agent's config is that of another generator")
     agent = Agent(config)
     described = {
         "model": "agent",
-        "prior": fingerprint(prior),
+        "prior": prior.fingerprint,
         "targets": hashlib.sha256(targets.float().numpy().tobytes()).hexdigest()[:16],
         "config": asdict(config),
         "walking": asdict(walking),

@@ -8,8 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner import rewards
 from rl_tuner.space import LatentSpace, Moves, move, values_of
 
@@ -136,9 +135,11 @@ class Guide:
         moves: what the actions do.
     """
 
-    def __init__(self, gan: GAN, prior: WordLSTM, space: LatentSpace, moves: Moves | None = None) -> None:
-        if space.z_dim != gan.config.z_dim:
-            raise ValueError(f"the latent space has {space.z_dim} dimensions, the generator {gan.config.z_dim}")
+    def __init__(
+        self, gan: LatentCritic, prior: SamplingLikelihood, space: LatentSpace, moves: Moves | None = None
+    ) -> None:
+        if space.z_dim != gan.latent_dim:
+            raise ValueError(f"the latent space has {space.z_dim} dimensions, the generator {gan.latent_dim}")
         self.gan, self.prior, self.space = gan, prior, space
         self.table = (moves or Moves()).table(len(space.directions)).to(space.directions.device)
         self.n_actions = len(self.table)
@@ -250,7 +251,7 @@ class Guide:
         # what misses its targets is no answer, however real: the networks look at the others only
         seen = hit & (goals.realism > 0)
         if seen.any():
-            realism[seen] = rewards.realism(self.gan.discriminator, bars[seen], float(space.typical[0]))
+            realism[seen] = rewards.realism(self.gan, bars[seen], float(space.typical[0]))
         seen = hit & (goals.likelihood > 0)
         if seen.any():
             likelihood[seen] = rewards.likelihood(self.prior, bars[seen], *space.typical[1:].tolist())

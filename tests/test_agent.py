@@ -33,7 +33,7 @@ def agent(models):
     gan, prior = models
     config = AgentConfig(
         fingerprint(gan.generator),
-        gan.config.z_dim,
+        gan.latent_dim,
         ("syncopation", "density", "off-beat share"),
         n_directions=5,
         steps=(0.5,),
@@ -71,7 +71,7 @@ def test_what_is_saved_comes_back(agent, path, models):
     assert other.state_dict().keys() == agent.state_dict().keys()
     for name, tensor in agent.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor), name
-    assert read_metadata(path)["format"] == FORMAT
+    assert read_metadata(path)["format"] == FORMAT.name
     assert json.loads(read_metadata(path)["provenance"]) == {"trained_steps": "12"}
     seen = torch.randn(200, observation_dim(144, 3), generator=torch.Generator().manual_seed(3))
     assert torch.equal(other.act(seen), agent.act(seen))

@@ -20,7 +20,7 @@ from rhythmgan.generate.paths import even_path
 from rhythmgan.generate.phrases import phrases
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.latent import interpolate, turn
+from rhythmgan.latent import interpolate, rotate
 from rhythmgan.midi import read_midi
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
@@ -84,7 +84,7 @@ def test_phrases_are_loops_of_their_length(gan, prior, tmp_path):
         assert saved["bars"].shape == (8, 16, 5)
         assert saved["seed"].tolist() == [3] * 4 + [4] * 4
         assert (saved["bars"][4] == fold_bars(gan.sample(1, seed=4), GM9, JAKI5)[0]).all()
-        assert saved["z"].shape == (8, gan.config.z_dim)
+        assert saved["z"].shape == (8, gan.latent_dim)
         assert (fold_bars(gan.decode(saved["z"]), GM9, JAKI5) == saved["bars"]).all()
 
 
@@ -274,7 +274,7 @@ def test_path_goes_through_its_waypoints(gan, tmp_path):
     whole = quantise(read_midi(tmp_path / "path.mid"), JAKI5)
     assert (whole.bars == bars[whole.index]).all()
     with np.load(tmp_path / "path.npz") as saved:
-        assert saved["z"].shape == (7, gan.config.z_dim)
+        assert saved["z"].shape == (7, gan.latent_dim)
         assert (gan.decode(saved["z"])[[0, 3, 6]] == gan.decode(z)).all()
         assert (saved["bars"] == bars).all()
     assert sorted(os.listdir(tmp_path)) == [f"frame-{i:03d}.mid" for i in range(7)] + [
@@ -360,7 +360,7 @@ def test_variations_come_after_the_loop_itself(gan, loop, tmp_path):
     with np.load(tmp_path / "variations.npz", allow_pickle=False) as saved:
         assert set(saved.files) == {"bars", "z"}
         assert (saved["bars"] == bars).all()
-        assert saved["z"].shape == (4, 2, gan.config.z_dim)
+        assert saved["z"].shape == (4, 2, gan.latent_dim)
         assert (gan.decode(saved["z"].reshape(8, -1)) == bars.reshape(8, 16, 9)).all()
         np.testing.assert_array_equal(saved["z"][0], gan.encode(loop))
     with Image.open(tmp_path / "variations.png") as picture:
@@ -375,7 +375,7 @@ def test_all_bars_of_a_variation_turn_towards_one_seeds_point(gan, loop, tmp_pat
         own, first, second = saved["z"]
     for turned, seed in ((first, 11), (second, 12)):
         (towards,) = gan.latents([seed])
-        np.testing.assert_array_equal(turned, turn(own, np.stack([towards, towards]), np.radians(27)))
+        np.testing.assert_array_equal(turned, rotate(own, np.stack([towards, towards]), np.radians(27)))
         for before, after in zip(own.astype(float), turned.astype(float), strict=True):
             lengths = np.linalg.norm(before), np.linalg.norm(after)
             assert lengths[0] == pytest.approx(lengths[1], rel=1e-5)

@@ -252,7 +252,7 @@ def test_bad_requests(bundled, arguments, message):
 
 
 def test_decode_refuses_other_shapes_and_infinity(bundled):
-    z_dim = bundled.config.z_dim
+    z_dim = bundled.latent_dim
     with pytest.raises(ValueError, match=rf"\(n, {z_dim}\)"):
         bundled.decode(np.zeros((2, z_dim - 1), np.float32))
     with pytest.raises(ValueError, match="finite"):
@@ -298,9 +298,9 @@ def _broken(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "other"}, "no weights of a rhythmgan model"),
+        ({"format": "other"}, "no weights of a GAN"),
         ({"version": "99"}, "version 99"),
-        ({"config": None}, "do not fit"),
+        ({"config": None}, "no weights of a rhythmgan model"),
         ({"config": "{"}, "do not fit"),
         ({"config": '{"width": 8, "discriminator_width": 6}'}, "do not fit"),
         ({"config": '{"width": 7, "discriminator_width": 6, "dropout": 1.0}'}, "dropout"),
@@ -354,7 +354,7 @@ def test_a_view_is_another_bar_and_none_is_the_real_one(small):
     gan = GAN(small.config).eval().requires_grad_(False)
     for parameter in gan.parameters():
         parameter.mul_(2)
-    z = torch.randn(50, small.config.z_dim)
+    z = torch.randn(50, small.latent_dim)
     bars = gan.generator(z)
     labels = torch.arange(50) % N_VIEWS
     assert torch.equal(gan.generator(z, torch.zeros(50, dtype=torch.long)), bars)

@@ -112,7 +112,7 @@ def gan(one_thread):
 def test_frames_are_points_of_the_path_in_their_order(gan, mode, frames):
     a, b = gan.latents([3, 17])
     found = even_path(gan, a, b, frames, mode)
-    assert found.shape == (frames, gan.config.z_dim)
+    assert found.shape == (frames, gan.latent_dim)
     assert found.dtype == np.float32
     fine = interpolate(a, b, _FINE * (frames - 1) + 1, mode)
     places = [np.flatnonzero((fine == point).all(1)).tolist() for point in found]

@@ -59,7 +59,7 @@ def _cells(a, b):
 def test_a_phrase_begins_with_its_seeds_own_bar(gan, prior, temperature):
     bars, z = phrases(gan, prior, [4, 9, 2], 5, temperature)
     assert (bars.shape, bars.dtype) == ((3, 5, 16, 9), bool)
-    assert (z.shape, z.dtype) == ((3, 5, gan.config.z_dim), np.float32)
+    assert (z.shape, z.dtype) == ((3, 5, gan.latent_dim), np.float32)
     np.testing.assert_array_equal(z[:, 0], gan.latents([4, 9, 2], temperature))
     np.testing.assert_array_equal(gan.decode(z.reshape(15, -1)).reshape(bars.shape), bars)
     assert len(np.unique(bars.reshape(15, -1), axis=0)) > 10
@@ -189,7 +189,7 @@ def test_the_prior_stays_as_it_is_and_does_not_guess(gan, prior):
 def test_no_seeds_have_no_phrases(gan, prior):
     bars, z = phrases(gan, prior, [], 3)
     assert bars.shape == (0, 3, 16, 9)
-    assert z.shape == (0, 3, gan.config.z_dim)
+    assert z.shape == (0, 3, gan.latent_dim)
 
 
 @pytest.mark.parametrize(

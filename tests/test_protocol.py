@@ -19,9 +19,11 @@ from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
-from rl_tuner import judges, protocol
+from rhythmgan.training import critic
+from rhythmgan.training.critic import train_critic
+from rl_tuner import protocol
 from rl_tuner.agent import Agent, AgentConfig, load_agent
-from rl_tuner.judges import Judges, make_judges, train_discriminator
+from rl_tuner.judges import Judges, make_judges
 from rl_tuner.protocol import AGENT, FEASIBLE, INFEASIBLE, Protocol, Row, families, lines_to_markdown, to_markdown
 from rl_tuner.rivals import NEVER, Actor, Found, best_of_n
 from rl_tuner.space import TARGETS, values_of
@@ -465,8 +467,8 @@ def test_a_run_without_train_songs_is_refused(models, corpus, monkeypatch):
 
 @pytest.fixture
 def quick_judges(monkeypatch):
-    monkeypatch.setattr(judges, "_STEPS", 3)
-    monkeypatch.setattr(judges, "_BATCH", 16)
+    monkeypatch.setattr(critic, "_TRAIN_STEPS", 3)
+    monkeypatch.setattr(critic, "_BATCH", 16)
 
 
 @pytest.mark.usefixtures("quick_judges")
@@ -490,36 +492,37 @@ def test_judges_are_trained_once_for_each_generator(models, corpus, tmp_path, mo
     again = make_judges(corpus, gan, tmp_path / "judges", tell=told.append)
     assert len(told) == 2
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "judges").iterdir()} == before
-    assert fingerprint(again.gan) == fingerprint(first.gan)
+    assert fingerprint(again.critic) == fingerprint(first.critic)
     # the same generator, another discriminator, of another width
-    assert fingerprint(first.gan.generator) == fingerprint(gan.generator)
-    assert first.gan.config.discriminator_width != gan.config.discriminator_width
-    assert fingerprint(first.gan.discriminator) != fingerprint(gan.discriminator)
+    assert first.critic.fingerprint == gan.fingerprint
+    assert first.critic.config.discriminator_width != gan.config.discriminator_width
+    assert first.critic.critic_fingerprint != gan.critic_fingerprint
     # the prior has seen no song that the reward's may have learnt from, but to stop by
     ((seen, stopped_by),) = learnt
     assert {corpus.songs[i] for i in seen.song_id} == {corpus.songs[i] for i in corpus.split("valid").song_id}
     assert {corpus.songs[i] for i in stopped_by.song_id} <= {corpus.songs[i] for i in corpus.split("train").song_id}
 
 
-def test_a_discriminator_of_ones_own_learns_to_tell(models, corpus, monkeypatch):
-    monkeypatch.setattr(judges, "_STEPS", 25)
-    monkeypatch.setattr(judges, "_BATCH", 64)
+def test_a_second_critic_learns_to_tell(models, corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr(critic, "_TRAIN_STEPS", 25)
+    monkeypatch.setattr(critic, "_BATCH", 64)
+
+    def trained(seed):
+        state = torch.random.get_rng_state()
+        train_critic(noisy, gan, tmp_path / f"{seed}.safetensors", seed)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        return load_gan(tmp_path / f"{seed}.safetensors")
+
     gan = models[0]
     noise = np.random.default_rng(0).integers(0, 512, corpus.words.shape).astype(np.uint16)
     noisy = replace(corpus, words=noise)  # for real ones: easy to tell from what a generator makes
     before = fingerprint(gan)
-    state = torch.random.get_rng_state()
-    judge = train_discriminator(noisy, gan, 1)
-    assert torch.equal(torch.random.get_rng_state(), state)
+    judge = trained(1)
     assert fingerprint(gan) == before
-    with torch.no_grad():
-        logits = [
-            judge.discriminator(torch.from_numpy(bars).float())
-            for bars in (words_to_bars(noise, 9), gan.sample(200, seed=900))
-        ]
+    logits = [judge.logits(bars) for bars in (words_to_bars(noise, 9), gan.sample(200, seed=900))]
     assert logits[0].mean() > logits[1].mean() + logits[1].std()
-    assert fingerprint(train_discriminator(noisy, gan, 1)) == fingerprint(judge)
-    assert fingerprint(train_discriminator(noisy, gan, 2)) != fingerprint(judge)
+    assert fingerprint(trained(1)) == fingerprint(judge)
+    assert fingerprint(trained(2)) != fingerprint(judge)
 
 
 @pytest.mark.usefixtures("quick_judges")

@@ -330,7 +330,7 @@ class _Line:
         self.ways = torch.linalg.qr(torch.randn(dim, 2, generator=random))[0]
         push = torch.linalg.pinv(self.ways)[None].repeat(4, 1, 1)
         self.space = SimpleNamespace(z_dim=dim, units=torch.ones(2) * 0.01, push=push)
-        self.gan = SimpleNamespace(config=SimpleNamespace(steps=1), kit=SimpleNamespace(n_parts=1))
+        self.gan = SimpleNamespace(steps=1, kit=SimpleNamespace(n_parts=1))
 
     def begin(self, z, goals):
         values = z @ self.ways

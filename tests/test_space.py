@@ -428,7 +428,7 @@ def test_terms_by_hand(real, guide):
     assert walks.hit.tolist() == [1, 1, 0, 1, 1, 1]
     near = [1, 0.5 * math.exp(-0.5) + 0.5, 0.5 * math.exp(-0.5), 1, 1, 1]
     torch.testing.assert_close(walks.match, torch.tensor(near))
-    real_ones = rewards.realism(gan.discriminator, bars, float(space.typical[0]))
+    real_ones = rewards.realism(gan, bars, float(space.typical[0]))
     seen = torch.tensor([True, True, False, True, False, True])
     torch.testing.assert_close(walks.realism, torch.where(seen, real_ones, 0))
     likely = rewards.likelihood(prior, bars, *space.typical[1:].tolist())

@@ -323,7 +323,8 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
     """As they are for `rhythmgan`; today agents are trained on targets of another kit."""
     from dataclasses import replace
 
-    from rl_tuner import judges, sweep, training
+    from rhythmgan.training import critic
+    from rl_tuner import sweep, training
 
     class Began(Exception):
         pass
@@ -333,7 +334,7 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
 
     monkeypatch.setattr(training, "find_space", begin)
     monkeypatch.setattr(sweep, "train_agent", begin)
-    monkeypatch.setattr(judges, "train_discriminator", begin)
+    monkeypatch.setattr(critic, "train_critic", begin)
     patterns = load_patterns()
     save_corpus(tmp_path / "jaki.npz", replace(patterns, words=patterns.words & 31, kit=JAKI5))
     refused(command, "--data", tmp_path / "jaki.npz", says="kit")

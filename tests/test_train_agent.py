@@ -48,7 +48,7 @@ def _few_bars(monkeypatch):
 
 def _train(models, targets, out, recipe=SMALL, walking=WALKING, progress=None, **shape):
     gan, prior = models
-    config = AgentConfig(fingerprint(gan.generator), gan.config.z_dim, **{"width": 16, "layers": 1, **shape})
+    config = AgentConfig(fingerprint(gan.generator), gan.latent_dim, **{"width": 16, "layers": 1, **shape})
     return train_agent(gan, prior, targets, out, recipe, config, walking, progress=progress)
 
 

@@ -60,7 +60,7 @@ class Test:
 @st.cache_resource(show_spinner=False)
 def _pools() -> dict[str, list[np.ndarray]]:
     """Bars of every kind, (steps, parts) bool each, none silent."""
-    gan = models.gan()
+    gan = models.generator()
     z = torch.from_numpy(gan.latents(np.arange(_SEED, _SEED + _POOL, dtype=np.uint64)))
     # steered to what other bars of the model have: targets that can be reached
     wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, KIT)

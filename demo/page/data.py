@@ -85,7 +85,7 @@ def _show_features() -> None:
 @st.cache_data(show_spinner=False)
 def _generated() -> dict[str, np.ndarray]:
     """Feature → its values in generated bars, where it has one."""
-    found = measure(models.gan().sample(_GENERATED, seed=1 << 42), KIT)
+    found = measure(models.generator().sample(_GENERATED, seed=1 << 42), KIT)
     return {name: values[~values.isnan()].numpy() for name, values in found.items()}
 
 

@@ -131,14 +131,14 @@ def _buttons(desk: Desk) -> None:
 
     def varied() -> None:
         desk.seed += 1
-        bars, _ = vary(models.gan(), desk.bar.cells[None], [desk.seed], st.session_state.amount / 100, locked)
+        bars, _ = vary(models.generator(), desk.bar.cells[None], [desk.seed], st.session_state.amount / 100, locked)
         if (bars == desk.bar.cells).all():
             st.toast("The model finds nothing else to play: vary further, or open a lock", icon=":material/lock_open:")
         put(bars[0, 0])
 
     def filled() -> None:
         desk.seed += 1
-        put(fill(models.gan(), desk.bar.cells, locked, [desk.seed])[0])
+        put(fill(models.generator(), desk.bar.cells, locked, [desk.seed])[0])
 
     def undone() -> None:
         desk.back()

@@ -11,8 +11,8 @@ import torch
 
 from page.bar import KIT, Bar, stacked
 from rhythmgan.features import measure
-from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rhythmgan.reference import Reference, load_reference
 
 torch.set_num_threads(1)  # two threads on networks this small stall each other on a busy machine
@@ -23,13 +23,13 @@ _N_TYPICAL = 1000
 
 
 @st.cache_resource(show_spinner=False)
-def gan() -> GAN:
-    return load_gan()
+def generator() -> LatentCritic:
+    return load_generator()
 
 
 @st.cache_resource(show_spinner=False)
-def prior() -> WordLSTM:
-    return load_prior()
+def prior() -> SamplingLikelihood:
+    return load_likelihood()
 
 
 @st.cache_resource(show_spinner=False)
@@ -40,7 +40,7 @@ def reference() -> Reference:
 @st.cache_data(show_spinner=False, max_entries=500)
 def sampled(first: int, n: int, temperature: float) -> list[Bar]:
     """The bars of n seeds from ``first`` on."""
-    found = gan().sample(n, seed=first, temperature=temperature)
+    found = generator().sample(n, seed=first, temperature=temperature)
     return [Bar.of(cells, f"seed {seed}") for seed, cells in enumerate(found, first)]
 
 
@@ -108,14 +108,13 @@ def _standing(said: dict[str, np.ndarray]) -> dict[str, float]:
 
 def _said_of(cells: np.ndarray) -> dict[str, np.ndarray]:
     """What prior and discriminator say of bars (n, steps, parts) bool, each (n,)."""
-    with torch.no_grad():
-        logits = gan().discriminator(torch.from_numpy(cells).float())
-        nats = prior().log_prob(cells) / cells.shape[1]
+    logits = generator().logits(cells)
+    nats = prior().log_prob(cells) / cells.shape[1]
     return {"likelihood": nats.numpy(), "realism": logits.numpy()}
 
 
 @st.cache_resource(show_spinner=False)
 def _typical() -> dict[str, np.ndarray]:
     """What they say of generated bars, in order of size; the seeds are far from those that people try."""
-    said = _said_of(gan().sample(_N_TYPICAL, seed=1 << 40))
+    said = _said_of(generator().sample(_N_TYPICAL, seed=1 << 40))
     return {name: np.sort(values) for name, values in said.items()}

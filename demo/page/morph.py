@@ -144,14 +144,14 @@ def _corner(name: str | None, choices: dict[str, Bar]) -> Bar | None:
 def _lattice(corners: tuple[Bar, ...]) -> list[list[Bar]]:
     """Rows of bars: a slerp between two; slerps across between slerps along two sides, for four."""
     # each with the same seed: a bar has the same point at every corner
-    z = np.concatenate([models.gan().encode(corner.cells[None]) for corner in corners])
+    z = np.concatenate([models.generator().encode(corner.cells[None]) for corner in corners])
     if len(corners) == 2:
         points = _slerp(z[0], z[1], _STRIP)[None]
     else:
         left, right = _slerp(z[0], z[2], _SIDE), _slerp(z[1], z[3], _SIDE)
         points = np.stack([_slerp(a, b, _SIDE) for a, b in zip(left, right, strict=True)])
     rows, columns, dim = points.shape
-    cells = models.gan().decode(points.reshape(-1, dim))
+    cells = models.generator().decode(points.reshape(-1, dim))
     names = {corner.code: corner.name for corner in corners}
     bars = [Bar.of(bar, f"morph {i % columns + 1}, {i // columns + 1}") for i, bar in enumerate(cells)]
     bars = [bar.named(names.get(bar.code, bar.name)) for bar in bars]
@@ -204,8 +204,8 @@ def _show_map() -> None:
 @st.cache_data(show_spinner=False)
 def _map() -> dict[str, np.ndarray]:
     """Seeds' latent points projected onto the regressed directions of density and, at a right angle, syncopation."""
-    z = models.gan().latents(np.arange(_MAPPED, dtype=np.uint64)).astype(np.float64)
-    bars = models.gan().decode(z)
+    z = models.generator().latents(np.arange(_MAPPED, dtype=np.uint64)).astype(np.float64)
+    bars = models.generator().decode(z)
     values = np.array(models.features_of(bars))
     slopes = np.linalg.lstsq(z, values - values.mean(0), rcond=None)[0]
     along, _ = np.linalg.qr(slopes)

@@ -124,10 +124,10 @@ def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, 
         targets,
         len(codes),
         calls=calls,
-        start=models.gan().encode(cells),
+        start=models.generator().encode(cells),
         realism=realism,
         agent=agent(),
-        gan=models.gan(),
+        gan=models.generator(),
         prior=models.prior(),
     )
 

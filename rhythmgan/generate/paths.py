@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhythmgan.latent import Mode, interpolate
-from rhythmgan.models.gan import GAN
+from rhythmgan.models.interfaces import LatentModel
 
 MAX_FRAMES = 100
 """Of an even path: the time it takes grows with their cube."""
@@ -14,7 +14,7 @@ _FINENESS = 14
 """Points that are tried for every step."""
 
 
-def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: Mode = "slerp") -> np.ndarray:
+def even_path(model: LatentModel, start: np.ndarray, end: np.ndarray, frames: int, mode: Mode = "slerp") -> np.ndarray:
     """Points on the way between two latent points at which the bar moves on by little, both ends included.
 
     At even angles a bar stays the same for some frames and then leaps, and turns aside and back. Here the frames
@@ -23,14 +23,14 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
     Where an early decision carries the later ones with it, a leap is left.
 
     Args:
-        gan: makes the bars.
-        start: (z_dim,) float.
-        end: (z_dim,) float.
+        model: makes the bars.
+        start: (latent_dim,) float.
+        end: (latent_dim,) float.
         frames: points on the path, 2 to ``MAX_FRAMES``.
         mode: of the path; see ``latent.interpolate``.
 
     Returns:
-        z (frames, z_dim) float32.
+        z (frames, latent_dim) float32.
 
     Raises:
         ValueError: as ``latent.interpolate``.
@@ -40,7 +40,7 @@ def even_path(gan: GAN, start: np.ndarray, end: np.ndarray, frames: int, mode: M
     if frames > MAX_FRAMES:
         raise ValueError(f"an even path has {MAX_FRAMES} frames at most, not {frames}")
     points = interpolate(start, end, _FINENESS * (frames - 1) + 1, mode)
-    changed = step_changes(gan.decode(points)).astype(np.float64)
+    changed = step_changes(model.decode(points)).astype(np.float64)
     ahead = np.triu(np.ones_like(changed, bool), 1)
     cost = np.where(ahead, np.minimum(changed, 10) ** 2, np.inf)
     reached = np.where(np.arange(len(points)) == 0, 0.0, np.inf)

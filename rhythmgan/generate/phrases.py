@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from rhythmgan.latent import rotate, sample_categorical, seeds_to_uniform
-from rhythmgan.models.gan import GAN
-from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.models.interfaces import LatentModel, Likelihood
 
 _CANDIDATES = 12
 _TO_HUB = 0.2
@@ -25,7 +23,7 @@ _HUB_STREAM, _CHOICE_STREAM = 1 << 19, 1 << 20
 
 
 def phrases(
-    gan: GAN, prior: WordLSTM, seeds: Sequence[int] | np.ndarray, n_bars: int, temperature: float = 1.0
+    model: LatentModel, prior: Likelihood, seeds: Sequence[int] | np.ndarray, n_bars: int, temperature: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """The phrases of seeds: each begins with the seed's own bar.
 
@@ -37,44 +35,44 @@ def phrases(
     likely everywhere.
 
     Args:
-        gan: makes the bars.
+        model: makes the bars.
         prior: of the same kit and grid.
         seeds: n of them; a phrase is a function of its seed.
         n_bars: bars of each, at least 1.
         temperature: standard deviation of z, over 0.
 
     Returns:
-        Bars (n, n_bars, steps, parts) bool, and their latent points (n, n_bars, z_dim) float32.
+        Bars (n, n_bars, steps, parts) bool, and their latent points (n, n_bars, latent_dim) float32.
 
     Raises:
         ValueError: an option out of range, or a prior of other bars.
     """
     if n_bars < 1:
         raise ValueError(f"a phrase has at least one bar, not {n_bars}")
-    if (prior.kit, prior.config.steps) != (gan.kit, gan.config.steps):
+    if (prior.kit, prior.steps) != (model.kit, model.steps):
         raise ValueError(
-            f"the prior is of kit {prior.kit.name} and {prior.config.steps} steps, "
-            f"the bars of {gan.kit.name} and {gan.config.steps}; `rhythmgan train prior` makes one for them"
+            f"the prior is of kit {prior.kit.name} and {prior.steps} steps, "
+            f"the bars of {model.kit.name} and {model.steps}; `rhythmgan train prior` makes one for them"
         )
     # in double precision: the choice is the same on every machine
-    judge = copy.deepcopy(prior).cpu().double()
-    points = [gan.latents(seeds, temperature)]
-    bars = [gan.decode(points[0])]
+    judge = prior.in_double()
+    points = [model.latents(seeds, temperature)]
+    bars = [model.decode(points[0])]
     rows = np.arange(len(bars[0]))
-    hub = rotate(points[0], gan.latents(seeds, stream=_HUB_STREAM), _TO_HUB)
+    hub = rotate(points[0], model.latents(seeds, stream=_HUB_STREAM), _TO_HUB)
     for place in range(1, n_bars):
         turned = np.stack(
             [
                 rotate(
                     hub,
-                    gan.latents(seeds, stream=place * _CANDIDATES + i),
+                    model.latents(seeds, stream=place * _CANDIDATES + i),
                     float(np.interp(i, (0, _CANDIDATES - 1), _ANGLES[place % len(_ANGLES)])),
                 )
                 for i in range(_CANDIDATES)
             ],
             1,
-        )  # (n, candidates, z_dim)
-        made = gan.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
+        )  # (n, candidates, latent_dim)
+        made = model.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
         chance = torch.softmax(_HOLD * _gain(judge, made, bars[-1]), 1).cumsum(1).numpy()
         drawn = seeds_to_uniform(seeds, 1, stream=_CHOICE_STREAM + place)
         chosen = sample_categorical(chance, drawn)
@@ -83,7 +81,7 @@ def phrases(
     return np.stack(bars, 1), np.stack(points, 1)
 
 
-def _gain(judge: WordLSTM, made: np.ndarray, before: np.ndarray) -> torch.Tensor:
+def _gain(judge: Likelihood, made: np.ndarray, before: np.ndarray) -> torch.Tensor:
     """(n, candidates) nats by which a candidate is likelier after the bar before (n, steps, parts) than alone."""
     flat = made.reshape(-1, *made.shape[2:])
     after = judge.log_prob(flat, np.repeat(before, made.shape[1], 0))

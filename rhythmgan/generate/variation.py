@@ -9,59 +9,59 @@ import numpy as np
 import torch
 
 from rhythmgan.latent import check_seed, rotate, sample_categorical, seeds_to_uniform
-from rhythmgan.models.gan import GAN
+from rhythmgan.models.interfaces import LatentModel
 
 _FILL_STREAM = 3 << 21
 """Of a seed's random numbers those that ``fill`` draws from, a stream for each candidate and one to choose."""
-
-_FAR = 1e3
-"""A noise that decides its cell whatever is expected."""
 
 CANDIDATES = 64
 """Ways to fill a bar that are weighed against each other."""
 
 
 def vary(
-    gan: GAN, loop: np.ndarray, seeds: Sequence[int], amount: float = 0.2, locked: np.ndarray | None = None
+    model: LatentModel, loop: np.ndarray, seeds: Sequence[int], amount: float = 0.2, locked: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variations of a loop: its latent points turned towards those of seeds, all bars towards the same one.
 
     A variation that is still the loop is turned on by as much again, until it is not, or until a right angle.
 
     Args:
-        gan: the generator.
-        loop: (m, steps, parts) bool, of the GAN's kit and grid.
+        model: makes the bars.
+        loop: (m, steps, parts) bool, of the model's kit and grid.
         seeds: n of them, one for each variation.
         amount: how far, as a share of a right angle, at which the bars are those of unrelated points: over 0 to 1.
         locked: (steps, parts) bool, cells that stay as they are in every bar; none by default.
 
     Returns:
-        Bars (n, m, steps, parts) bool, and their latent points (n, m, z_dim) float32.
+        Bars (n, m, steps, parts) bool, and their latent points (n, m, latent_dim) float32.
 
     Raises:
-        ValueError: an option out of range, or bars that are not the GAN's.
+        ValueError: an option out of range, or bars that are not the model's.
     """
     if not 0 < amount <= 1:
         raise ValueError(f"the amount lies over 0 and up to 1, not at {amount}")
     for seed in seeds:
         check_seed(seed)
-    own = gan.encode(loop)
-    fixed = _fixed(loop, locked)
+    own = model.encode(loop)
     z = np.stack([own] * len(seeds))
     made = np.stack([loop] * len(seeds))
     for further in range(1, math.ceil(1 / amount) + 1):
         angle = min(further * amount, 1) * math.pi / 2
         same = np.flatnonzero((made == loop).all((1, 2, 3)))
         for i in same:
-            z[i] = rotate(own, gan.latents([seeds[int(i)]]), angle)
-        turned = np.where(fixed == 0, z[same], fixed)
-        made[same] = gan.decode(turned.reshape(-1, z.shape[2])).reshape(len(same), *loop.shape)
-    if fixed.any():  # noise that is endlessly far is no point to go on from
-        z = np.stack([gan.encode(bars) for bars in made])
+            z[i] = rotate(own, model.latents([seeds[int(i)]]), angle)
+        points = z[same].reshape(-1, model.latent_dim)
+        if locked is not None:
+            points = model.lock(points, np.tile(loop, (len(same), 1, 1)), locked)
+        made[same] = model.decode(points).reshape(len(same), *loop.shape)
+    if locked is not None and locked.any():  # noise that is endlessly far is no point to go on from
+        z = np.stack([model.encode(bars) for bars in made])
     return made, z
 
 
-def fill(gan: GAN, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], temperature: float = 1.0) -> np.ndarray:
+def fill(
+    model: LatentModel, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], temperature: float = 1.0
+) -> np.ndarray:
     """Bars in which some cells stay and the generator makes the others, for each seed one.
 
     They are drawn from the generator's bars that have the locked cells, by likelihood weighting (Fung & Chang 1990):
@@ -69,8 +69,8 @@ def fill(gan: GAN, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], te
     it found them when it came to them, Π Φ(± expected). One of ``CANDIDATES`` is drawn by its weight.
 
     Args:
-        gan: the generator.
-        bar: (steps, parts) bool, of the GAN's kit and grid.
+        model: makes the bars.
+        bar: (steps, parts) bool, of the model's kit and grid.
         locked: (steps, parts) bool, cells of it that stay, silent ones too.
         seeds: n of them.
         temperature: standard deviation of the noise, over 0.
@@ -79,28 +79,17 @@ def fill(gan: GAN, bar: np.ndarray, locked: np.ndarray, seeds: Sequence[int], te
         (n, steps, parts) bool.
 
     Raises:
-        ValueError: shapes that are not the GAN's, or an option out of range.
+        ValueError: shapes that are not the model's, or an option out of range.
     """
-    shape = (gan.config.steps, gan.kit.n_parts)
+    shape = (model.steps, model.kit.n_parts)
     if bar.shape != shape or bar.dtype != bool:
         raise ValueError(f"expected a bar {shape} bool; got {bar.dtype} {bar.shape}")
     n_seeds = len(seeds)
-    fixed = _fixed(bar[None], locked)
-    z = np.stack([gan.latents(seeds, temperature, stream=_FILL_STREAM + i) for i in range(CANDIDATES)], 1)
-    made = gan.decode(np.where(fixed == 0, z, fixed).reshape(n_seeds * CANDIDATES, -1))
-    with torch.no_grad():  # in double precision: the choice is the same on every machine
-        expected = gan.in_double().expect(torch.from_numpy(made).double())
-    side = torch.from_numpy(np.where(bar, 1.0, -1.0))
-    said = torch.special.log_ndtr(side * expected / temperature) * torch.tensor(locked)
-    chance = torch.softmax(said.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
+    z = np.stack([model.latents(seeds, temperature, stream=_FILL_STREAM + i) for i in range(CANDIDATES)], 1)
+    made = model.decode(model.lock(z.reshape(n_seeds * CANDIDATES, model.latent_dim), bar[None], locked))
+    likely = model.cell_log_prob(made, temperature) * torch.tensor(locked)
+    chance = torch.softmax(likely.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
     drawn = seeds_to_uniform(seeds, 1, stream=_FILL_STREAM + CANDIDATES)
     return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), sample_categorical(chance, drawn)]
 
-
-def _fixed(bars: np.ndarray, locked: np.ndarray | None) -> np.ndarray:
-    """(m, z_dim): the noise that makes the locked cells of bars (m, steps, parts) what they are, 0 elsewhere."""
-    if locked is None:
-        return np.zeros((1, 1), np.float32)
-    if locked.shape != bars.shape[1:] or locked.dtype != bool:
-        raise ValueError(f"expected locks {bars.shape[1:]} bool; got {locked.dtype} {locked.shape}")
-    return np.where(locked, np.where(bars, _FAR, -_FAR), 0).astype(np.float32).reshape(len(bars), -1)
+    """(m, latent_dim): the noise that makes the locked cells of bars (m, steps, parts) what they are, 0 elsewhere."""

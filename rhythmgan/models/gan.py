@@ -25,9 +25,9 @@ from rhythmgan.augment import N_VIEWS, REAL
 from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.kit import GM9, Kit, kit_named
 from rhythmgan.latent import check_seed, seeds_to_uniform, seeds_to_z
-from rhythmgan.models.weights import bundled, load_weights, save_weights
+from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 
-FORMAT = "rhythmgan.gan"
+FORMAT = WeightsFormat("rhythmgan.gan", 3, "a GAN")  # versions 1 and 2 had another z
 
 
 class Generator(nn.Module):
@@ -183,14 +183,12 @@ class GANConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout lies from 0 to below 1, not {self.dropout}")
 
-    @property
-    def z_dim(self) -> int:
-        """Dimensions of z: one for each cell, those of a step together."""
-        return self.steps * kit_named(self.kit).n_parts
-
 
 _DECODE_BATCH = 1024
 _SAMPLE_BATCH = 16 * _DECODE_BATCH
+_FAR = 1e3
+"""A noise that decides its cell whatever is expected."""
+
 _CLEAR_MARGIN = 2e-4
 """Single precision moves a sum by about 1e-5; nearer to zero than this a bar is decided in double."""
 
@@ -208,6 +206,71 @@ class GAN(nn.Module):
     @property
     def kit(self) -> Kit:
         return kit_named(self.config.kit)
+
+    @property
+    def steps(self) -> int:
+        return self.config.steps
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers of z: one for each cell."""
+        return self.steps * self.kit.n_parts
+
+    @property
+    def latent_steps(self) -> np.ndarray:
+        """(latent_dim,) ints: the step that each number of z decides."""
+        return np.arange(self.steps).repeat(self.kit.n_parts)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for the generator."""
+        return fingerprint(self.generator)
+
+    @property
+    def critic_fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for the discriminator."""
+        return fingerprint(self.discriminator)
+
+    @torch.no_grad()
+    def logits(self, bars: np.ndarray | Tensor) -> Tensor:
+        """The discriminator's logits (n,) of bars (n, steps, parts) bool, high for real, on its device."""
+        cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
+        found: Tensor = self.discriminator(cells)
+        return found
+
+    def decode_with_gradient(self, z: Tensor) -> Tensor:
+        """The bars of z (n, latent_dim) as floats that are exactly 0 or 1; gradients pass straight through."""
+        cells: Tensor = self.generator(z)
+        return cells
+
+    @torch.no_grad()
+    def cell_log_prob(self, bars: np.ndarray, temperature: float = 1.0) -> Tensor:
+        """log Φ(± expected / temperature) of each cell of bars (n, steps, parts) bool, float64 on the CPU.
+
+        Args:
+            bars: the cells, each given those before it.
+            temperature: standard deviation of z, over 0.
+        """
+        cells = torch.from_numpy(bars)
+        expected = self.in_double().expect(cells.double())
+        side = torch.where(cells, 1.0, -1.0).double()
+        return torch.special.log_ndtr(side * expected / temperature)
+
+    def lock(self, z: np.ndarray, bars: np.ndarray, locked: np.ndarray) -> np.ndarray:
+        """z with endlessly far noise where cells are locked, so that these are decided as they are in ``bars``.
+
+        Args:
+            z: (n, latent_dim) float32.
+            bars: (n, steps, parts) bool, or (1, steps, parts) for all.
+            locked: (steps, parts) bool.
+
+        Raises:
+            ValueError: locks of another shape or not bool.
+        """
+        if locked.shape != bars.shape[1:] or locked.dtype != bool:
+            raise ValueError(f"expected locks {bars.shape[1:]} bool; got {locked.dtype} {locked.shape}")
+        decided = np.where(bars, _FAR, -_FAR).astype(z.dtype).reshape(len(bars), self.latent_dim)
+        return np.where(locked.reshape(-1), decided, z)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """The bars of the seeds ``seed … seed + n − 1``.
@@ -234,14 +297,14 @@ class GAN(nn.Module):
         return np.concatenate(chunks)
 
     def latents(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0, stream: int = 0) -> np.ndarray:
-        """The latent points of seeds, (n, z_dim) float32; see ``latent.seeds_to_z``."""
+        """The latent points of seeds, (n, latent_dim) float32; see ``latent.seeds_to_z``."""
         if not 1e-9 <= temperature <= 1e3:
             raise ValueError(f"the temperature is over 0, up to 1000, not {temperature}")
-        return seeds_to_z(seeds, self.config.z_dim, stream) * np.float32(temperature)
+        return seeds_to_z(seeds, self.latent_dim, stream) * np.float32(temperature)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
-        """The bars of latent points: z (n, z_dim) float → (n, steps, parts) bool.
+        """The bars of latent points: z (n, latent_dim) float → (n, steps, parts) bool.
 
         A bar depends on its own z only: where a decision is so close that rounding, which changes
         with the batch and the machine, could turn it, the bar is decided again in double precision.
@@ -251,13 +314,13 @@ class GAN(nn.Module):
         """
         if not isinstance(z, Tensor):
             z = np.array(z, np.float32)
-        if z.ndim != 2 or z.shape[1] != self.config.z_dim:
-            raise ValueError(f"expected z (n, {self.config.z_dim}); got {tuple(z.shape)}")
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"expected z (n, {self.latent_dim}); got {tuple(z.shape)}")
         device = self.generator.from_place.device
         points = torch.as_tensor(z, dtype=torch.float32, device=device)
         if not torch.isfinite(points).all():
             raise ValueError("z must be finite")
-        shape = (self.config.steps, self.kit.n_parts)
+        shape = (self.steps, self.kit.n_parts)
         bars = np.empty((len(points), *shape), bool)
         close = np.empty(len(points), bool)
         for start in range(0, len(points), _DECODE_BATCH):
@@ -285,20 +348,20 @@ class GAN(nn.Module):
             seed: of the first bar's point; the next has the next seed.
 
         Returns:
-            z (n, z_dim) float32; ``decode`` gives the very bars.
+            z (n, latent_dim) float32; ``decode`` gives the very bars.
 
         Raises:
             ValueError: bars of another shape or not bool, or a seed out of range.
         """
         bars = np.ascontiguousarray(bars)
-        shape = (self.config.steps, self.kit.n_parts)
+        shape = (self.steps, self.kit.n_parts)
         if bars.dtype != bool or bars.ndim != 3 or bars.shape[1:] != shape:
             raise ValueError(f"expected bars (n, {shape[0]}, {shape[1]}) bool; got {bars.dtype} {bars.shape}")
         check_seed(seed)
         seed = int(seed)
         double = self.in_double()
-        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.config.z_dim, stream=_ENCODE_STREAM)
-        points = [np.empty((0, self.config.z_dim), np.float32)]
+        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.latent_dim, stream=_ENCODE_STREAM)
+        points = [np.empty((0, self.latent_dim), np.float32)]
         for start in range(0, len(bars), _DECODE_BATCH):
             true = torch.from_numpy(bars[start : start + _DECODE_BATCH])
             u = torch.from_numpy(uniform[start : start + _DECODE_BATCH]).view(true.shape)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,22 @@ from torch import nn
 
 from rhythmgan.files import read_safetensors_metadata, write_whole
 
-KINDS = {"rhythmgan.gan": "a GAN", "rhythmgan.word_lstm": "a prior", "rl_tuner.agent": "an agent"}
-"""What a weights file may hold, by the format that its metadata names."""
-
-VERSIONS = {"rhythmgan.gan": 3, "rhythmgan.word_lstm": 1, "rl_tuner.agent": 1}
-"""What this rhythmgan writes and reads of each; versions 1 and 2 of the GAN had another z."""
-
 Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class WeightsFormat:
+    """What a weights file holds, as its metadata says.
+
+    Attributes:
+        name: of the format.
+        version: that is written and read; of other versions nothing is read.
+        title: of the model, in a sentence: "a GAN".
+    """
+
+    name: str
+    version: int
+    title: str
 
 
 def bundled(name: str) -> Path:
@@ -28,13 +38,17 @@ def bundled(name: str) -> Path:
 
 
 def save_weights(
-    path: str | os.PathLike[str], kind: str, model: nn.Module, config: Mapping[str, Any], provenance: Mapping[str, str]
+    path: str | os.PathLike[str],
+    form: WeightsFormat,
+    model: nn.Module,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, str],
 ) -> None:
     """Write weights and config as one safetensors file, whole or not at all.
 
     Args:
         path: the file.
-        kind: one of ``KINDS``.
+        form: what the file says of itself.
         model: what to save.
         config: all that is needed, with the weights, to build the model again.
         provenance: short facts for the reader: bars and songs trained on, steps, minutes.
@@ -42,8 +56,8 @@ def save_weights(
     from safetensors.torch import save
 
     metadata = {
-        "format": kind,
-        "version": str(VERSIONS[kind]),
+        "format": form.name,
+        "version": str(form.version),
         "config": json.dumps(dict(config)),
         "provenance": json.dumps(dict(provenance)),
     }
@@ -59,19 +73,23 @@ def fingerprint(model: nn.Module) -> str:
     return weights.hexdigest()[:16]
 
 
-def load_weights(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Model]) -> Model:
+def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Callable[[dict[str, Any]], Model]) -> Model:
     """The model of a weights file, ready for use: ``build`` makes it from its config.
 
     Raises:
-        ValueError: no weights file of this kind, one of another version, or a damaged one.
+        ValueError: no weights file of this format, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    if metadata["format"] != kind:
-        raise ValueError(f"{path}: holds no weights of {KINDS[kind]} of rhythmgan")
+    if metadata["format"] != form.name:
+        raise ValueError(f"{path}: holds no weights of {form.title} of rhythmgan")
+    if metadata.get("version") != str(form.version):
+        raise ValueError(
+            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {form.version}"
+        )
     try:
         model = build(json.loads(metadata["config"]))
         model.load_state_dict(load_file(path))
@@ -88,15 +106,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Format, version, config and provenance of a weights file, without its weights.
 
     Raises:
-        ValueError: no weights file of ours, or one of another version.
+        ValueError: no weights file of ours.
         OSError: it cannot be opened.
     """
     metadata = read_safetensors_metadata(path)
-    if metadata.get("format") not in KINDS:
+    if not {"format", "version", "config", "provenance"} <= metadata.keys():
         raise ValueError(f"{path}: holds no weights of a rhythmgan model")
-    version = VERSIONS[metadata["format"]]
-    if metadata.get("version") != str(version):
-        raise ValueError(
-            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {version}"
-        )
     return metadata

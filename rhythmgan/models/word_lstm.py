@@ -23,9 +23,9 @@ from rhythmgan.bars import bars_to_words, check_steps, words_to_bars
 from rhythmgan.features import cells_of
 from rhythmgan.kit import GM9, Kit, kit_named
 from rhythmgan.latent import check_seed, seeds_to_uniform
-from rhythmgan.models.weights import bundled, load_weights, save_weights
+from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 
-FORMAT = "rhythmgan.word_lstm"
+FORMAT = WeightsFormat("rhythmgan.word_lstm", 1, "a prior")
 
 _BATCH = 1024
 
@@ -116,6 +116,20 @@ class WordLSTM(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.n_words))
 
     @property
+    def steps(self) -> int:
+        """Steps in a bar."""
+        return self.config.steps
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for the weights."""
+        return fingerprint(self)
+
+    def in_double(self) -> WordLSTM:
+        """The same in double precision; on the CPU, as not every accelerator has it."""
+        return copy.deepcopy(self).cpu().double().eval()
+
+    @property
     def start(self) -> int:
         """The word that stands before a bar's first."""
         return self.n_words
@@ -168,7 +182,7 @@ class WordLSTM(nn.Module):
         before = self._words_before_all(previous, len(words))
         known = torch.full((len(words),), previous is not None, device=words.device)
         model = copy.deepcopy(self).eval() if self.training else self  # dropout would make it a guess
-        found = [words.new_zeros(0, self.config.steps, dtype=self.places.dtype)]
+        found = [words.new_zeros(0, self.steps, dtype=self.places.dtype)]
         for rows in _batches(len(words)):
             logits = model(self.shifted(words[rows]), before[rows], known[rows])
             found.append(logits.log_softmax(-1).gather(2, words[rows][..., None])[..., 0])
@@ -214,15 +228,14 @@ class WordLSTM(nn.Module):
         given = self._start_words(start, n)
         check_seed(seed)
         seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
-        uniform = torch.from_numpy(seeds_to_uniform(seeds, self.config.steps))
-        # on the CPU: not every accelerator has double precision
-        model = copy.deepcopy(self).cpu().double().eval()
+        uniform = torch.from_numpy(seeds_to_uniform(seeds, self.steps))
+        model = self.in_double()
         before = self._words_before_all(previous, n).cpu()
         known = torch.full((n,), previous is not None)
         words = [
             model._draw(uniform[rows], temperature, before[rows], known[rows], given[rows]) for rows in _batches(n)
         ]
-        return words_to_bars(np.concatenate([np.zeros((0, self.config.steps), np.uint16), *words]), self.kit.n_parts)
+        return words_to_bars(np.concatenate([np.zeros((0, self.steps), np.uint16), *words]), self.kit.n_parts)
 
     def _draw(
         self, uniform: Tensor, temperature: float, previous: Tensor, has_previous: Tensor, given: Tensor
@@ -251,7 +264,7 @@ class WordLSTM(nn.Module):
         if start is None:
             return torch.zeros((n, 0), dtype=torch.long)
         start = np.asarray(start)
-        steps, n_parts = self.config.steps, self.kit.n_parts
+        steps, n_parts = self.steps, self.kit.n_parts
         fits = start.ndim in (2, 3) and start.shape[-1] == n_parts and start.shape[-2] < steps
         if not fits or (start.ndim == 3 and len(start) != n):
             raise ValueError(
@@ -262,14 +275,14 @@ class WordLSTM(nn.Module):
 
     def _words(self, bars: Tensor | np.ndarray, name: str) -> Tensor:
         """bars (n, steps, parts) → words (n, steps) on the prior's device."""
-        shape = (self.config.steps, self.kit.n_parts)
+        shape = (self.steps, self.kit.n_parts)
         if bars.ndim != 3 or tuple(bars.shape[1:]) != shape:
             raise ValueError(f"expected {name} (n, {shape[0]}, {shape[1]}); got {tuple(bars.shape)}")
         return bars_to_words(cells_of(bars).to(self.places.device))
 
     def _words_before_all(self, previous: Tensor | np.ndarray | None, n: int) -> Tensor:
         if previous is None:
-            return torch.zeros((n, self.config.steps), dtype=torch.long, device=self.places.device)
+            return torch.zeros((n, self.steps), dtype=torch.long, device=self.places.device)
         words = self._words(previous[None] if previous.ndim == 2 else previous, "the bar before")
         if len(words) not in (1, n):
             raise ValueError(f"expected one bar before all or one before each of {n}; got {len(words)}")

@@ -180,7 +180,7 @@ class GANTraining(pl.LightningModule):
         return apply_views(bars, view, self.gan.kit, random).float(), view
 
     def draw_z(self, random: torch.Generator) -> Tensor:
-        return torch.randn(self.recipe.batch_size, self.gan.config.z_dim, generator=random, device=self.device)
+        return torch.randn(self.recipe.batch_size, self.gan.latent_dim, generator=random, device=self.device)
 
     def _pretrain(self, random: torch.Generator) -> dict[str, Tensor]:
         """One step of maximum likelihood: the cross-entropy of the cells."""

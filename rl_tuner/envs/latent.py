@@ -1,4 +1,4 @@
-"""The latent space of a GAN as a reinforcement-learning environment: one walk, or thousands at once."""
+"""The latent space of a LatentCritic as a reinforcement-learning environment: one walk, or thousands at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from rhythmgan.draw import bar_to_text
-from rhythmgan.models.gan import load_gan
-from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rl_tuner.rewards import EFFORT
 from rl_tuner.space import find_space
 from rl_tuner.walks import BOUND, MAX_CALLS, Goals, Guide, Walks
@@ -237,8 +236,8 @@ def _first(info: Mapping[str, Any]) -> dict[str, Any]:
 def vector_env(
     guide: Guide | None = None, targets: Tensor | np.ndarray | None = None, num_envs: int = 1, **options: Any
 ) -> LatentVectorEnv:
-    """A ``LatentVectorEnv``; by default of the bundled GAN and prior, with targets from unsteered bars."""
+    """A ``LatentVectorEnv``; by default of the bundled LatentCritic and prior, with targets from unsteered bars."""
     if guide is None:
-        gan, prior = load_gan(), load_prior()
+        gan, prior = load_generator(), load_likelihood()
         guide = Guide(gan, prior, find_space(gan, prior, n=_LOOKED_AT))
     return LatentVectorEnv(guide, guide.space.values if targets is None else targets, num_envs, **options)

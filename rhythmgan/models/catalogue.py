@@ -1,0 +1,65 @@
+"""All models by name, and the one door to load any of them: a weights file says which class reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from rhythmgan.models import gan, word_lstm
+from rhythmgan.models.interfaces import BarModel, LatentCritic, SamplingLikelihood
+from rhythmgan.models.weights import WeightsFormat, bundled, read_metadata
+
+_LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
+    gan.FORMAT: gan.load_gan,
+    word_lstm.FORMAT: word_lstm.load_prior,
+}
+"""What reads a weights file, by its format. A new model adds a line here."""
+
+BUNDLED = {"gan": ("GAN", "gan.safetensors"), "prior": ("prior", "prior.safetensors")}
+"""The models that ship, by the name that stands for them: their title in a table, and their file."""
+
+FORMATS = {form.name: form for form in _LOADERS}
+"""The formats of weights files by the name in their metadata."""
+
+
+def load_model(source: str | os.PathLike[str]) -> Any:
+    """The model of a weights file, whichever it is, or a bundled one by its name. Runs no code of the file.
+
+    Args:
+        source: a path, or one of ``BUNDLED``.
+
+    Raises:
+        ValueError: no weights file of a model of ours, one of another version, or a damaged one.
+        OSError: it cannot be opened.
+    """
+    path = bundled(BUNDLED[source][1]) if isinstance(source, str) and source in BUNDLED else source
+    name = read_metadata(path)["format"]
+    if name not in FORMATS:
+        titles = ", ".join(form.title for form in _LOADERS)
+        raise ValueError(f"{path}: holds weights of {name}, which is none of the models here: {titles}")
+    return _LOADERS[FORMATS[name]](path)
+
+
+def load_generator(source: str | os.PathLike[str] = "gan") -> LatentCritic:
+    """A model that decodes latent points and has a critic; the bundled GAN by default. See ``load_model``.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort.
+    """
+    model = load_model(source)
+    if not isinstance(model, LatentCritic):
+        raise ValueError(f"{source}: holds no model that makes bars from latent points")
+    return model
+
+
+def load_likelihood(source: str | os.PathLike[str] = "prior") -> SamplingLikelihood:
+    """A model that says how likely bars are; the bundled prior by default. See ``load_model``.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort.
+    """
+    model = load_model(source)
+    if not isinstance(model, SamplingLikelihood):
+        raise ValueError(f"{source}: holds no model that says how likely bars are")
+    return model
