@@ -23,9 +23,10 @@ from rhythmgan.generate.paths import even_path
 from rhythmgan.generate.phrases import phrases
 from rhythmgan.generate.variation import vary
 from rhythmgan.kit import Kit
-from rhythmgan.latent import Mode, check_seed, interpolate
+from rhythmgan.latent import Mode, interpolate
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.interfaces import LatentModel, Likelihood
+from rhythmgan.seeds import check_seed
 from rhythmgan.sound import write_wav_files
 
 FORMATS = ("midi", "wav", "npz", "text", "png")

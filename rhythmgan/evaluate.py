@@ -19,10 +19,10 @@ from rhythmgan.data import Corpus
 from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.kit import Kit
-from rhythmgan.latent import check_seed
 from rhythmgan.load import load_bars
 from rhythmgan.models.catalogue import BUNDLED, load_model
 from rhythmgan.models.interfaces import Likelihood, check_compatible
+from rhythmgan.seeds import check_seed
 
 FEATURES = (
     "density",

@@ -17,14 +17,11 @@ from torch import Tensor, nn
 from rhythmgan.bars import BEATS
 from rhythmgan.features import check_feature, density_and_syncopation, measure
 from rhythmgan.kit import Kit
-from rhythmgan.latent import seeds_to_z
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
 
 TARGETS = ("density", "syncopation")
 """The features that are steered unless others are named."""
-
-_STREAM = 3 << 21
-"""Of a seed's random numbers those that a space is found with."""
 
 _N_REMEMBERED = 2048
 
@@ -132,12 +129,14 @@ def find_space(
         seed: of z and of the random directions.
 
     Raises:
-        ValueError: an unknown feature, or one that never changes.
+        ValueError: an unknown feature, one that never changes, or a seed out of range.
     """
     dim = gan.latent_dim
     space = LatentSpace(features, dim, n_directions)
-    seeds = (np.arange(n, dtype=np.uint64) + np.uint64(seed) * np.uint64(1 << 32)) % np.uint64(2**63)
-    z = torch.from_numpy(seeds_to_z(seeds, dim, _STREAM))
+    check_seed(seed)
+    stream, block = divmod(int(seed), 1 << 31)
+    seeds = np.arange(n, dtype=np.uint64) + np.uint64(block << 32)  # blocks of other seeds lie apart, up to 2^63
+    z = torch.from_numpy(seeds_to_z(seeds, dim, RANDOM_STREAMS["space"][stream]))
     bars = gan.decode(z.numpy())
     values = values_of(bars, space.features, gan.kit).cpu()
     space.means, space.spreads = values.mean(0), values.std(0)

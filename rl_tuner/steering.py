@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.latent import check_seed, seeds_to_z
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rhythmgan.reference import Reference, load_reference
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.walks import MAX_CALLS, Goals, Guide
 
@@ -26,9 +26,6 @@ _FAR_OUT = 1e6
 
 _MAX_BARS = 1_000_000
 _MAX_LOOKS = 50_000_000
-
-_STREAM = 5 << 21
-"""Of a seed's random numbers those that its walk draws from, a stream for each call."""
 
 
 @dataclass
@@ -210,7 +207,7 @@ def walk(agent: Agent, guide: Guide, z: Tensor, goals: Goals, seeds: np.ndarray,
         live, walks, actions = live[goes], walks.rows(goes), actions[goes]
         if not len(live):
             break
-        noise = torch.from_numpy(seeds_to_z(seeds[live.numpy()], z.shape[1], _STREAM + call))
+        noise = torch.from_numpy(seeds_to_z(seeds[live.numpy()], z.shape[1], RANDOM_STREAMS["steer"][call]))
         # one that stays without a hit begins anew, and other noise takes it elsewhere
         anew = actions == 0
         walks.z[anew] = z[live[anew]] if returns else noise[anew]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # from the bottom up; a module imports only from layers below its own
 LAYERS = (
     {"rhythmgan.kit", "rhythmgan.console"},
-    {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.latent"},
+    {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.seeds", "rhythmgan.latent"},
     {"rhythmgan.grid", "rhythmgan.features", "rhythmgan.augment"},
     {"rhythmgan.midi", "rhythmgan.lpd"},
     {"rhythmgan.draw", "rhythmgan.reference", "rhythmgan.sound"},

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from rhythmgan.generate.phrases import _ANGLES, _CANDIDATES, _HOLD, _HUB_STREAM, _TO_HUB, phrases
+from rhythmgan.generate.phrases import _ANGLES, _CANDIDATES, _HOLD, _TO_HUB, phrases
 from rhythmgan.kit import GM9
-from rhythmgan.latent import MAX_SEED, rotate
+from rhythmgan.latent import rotate
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
+from rhythmgan.seeds import MAX_SEED, RANDOM_STREAMS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -93,7 +94,7 @@ def test_a_phrase_is_a_function_of_its_seed(gan, prior):
 
 def test_every_bar_lies_around_a_hub_near_the_first(gan, prior):
     z = phrases(gan, prior, range(60), 7)[1].astype(float)
-    hub = rotate(z[:, 0], gan.latents(range(60), stream=_HUB_STREAM), _TO_HUB).astype(float)
+    hub = rotate(z[:, 0], gan.latents(range(60), stream=RANDOM_STREAMS["phrase hub"][0]), _TO_HUB).astype(float)
     np.testing.assert_allclose(_angle(hub, z[:, 0]), _TO_HUB, atol=1e-4)
     for place in range(1, 7):
         least, most = _ANGLES[place % 4]
@@ -107,20 +108,13 @@ def test_every_bar_lies_around_a_hub_near_the_first(gan, prior):
 class _Judge:
     """A prior that likes, after any bar, those with a kick on the last step; and sparse bars everywhere."""
 
-    kit = GM9
-    config = WordLSTMConfig()
+    kit, steps = GM9, 16
 
     def __init__(self, liking):
         self.liking = liking
         self.asked = []
 
-    def __deepcopy__(self, memo):
-        return self
-
-    def cpu(self):
-        return self
-
-    def double(self):
+    def in_double(self):
         return self
 
     def log_prob(self, bars, previous=None):

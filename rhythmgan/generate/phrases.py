@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rhythmgan.latent import rotate, sample_categorical, seeds_to_uniform
+from rhythmgan.latent import rotate
 from rhythmgan.models.interfaces import LatentModel, Likelihood
+from rhythmgan.seeds import RANDOM_STREAMS, sample_categorical, seeds_to_uniform
 
 _CANDIDATES = 12
 _TO_HUB = 0.2
@@ -18,8 +19,7 @@ _ANGLES = ((0.0, 0.45), (0.0, 0.45), (0.0, 0.45), (0.1, 0.65))
 the fourth, where drummers play a fill."""
 _HOLD = 0.15
 """How much the prior's opinion counts: 0 not at all."""
-_HUB_STREAM, _CHOICE_STREAM = 1 << 19, 1 << 20
-"""Of a seed's random numbers those that place the hub and those that choose; before them are the candidates'."""
+_MAX_BARS = 1 + len(RANDOM_STREAMS["phrase candidates"]) // _CANDIDATES
 
 
 def phrases(
@@ -49,6 +49,8 @@ def phrases(
     """
     if n_bars < 1:
         raise ValueError(f"a phrase has at least one bar, not {n_bars}")
+    if n_bars > _MAX_BARS:
+        raise ValueError(f"a phrase has at most {_MAX_BARS:,} bars, not {n_bars:,}")
     if (prior.kit, prior.steps) != (model.kit, model.steps):
         raise ValueError(
             f"the prior is of kit {prior.kit.name} and {prior.steps} steps, "
@@ -59,13 +61,13 @@ def phrases(
     points = [model.latents(seeds, temperature)]
     bars = [model.decode(points[0])]
     rows = np.arange(len(bars[0]))
-    hub = rotate(points[0], model.latents(seeds, stream=_HUB_STREAM), _TO_HUB)
+    hub = rotate(points[0], model.latents(seeds, stream=RANDOM_STREAMS["phrase hub"][0]), _TO_HUB)
     for place in range(1, n_bars):
         turned = np.stack(
             [
                 rotate(
                     hub,
-                    model.latents(seeds, stream=place * _CANDIDATES + i),
+                    model.latents(seeds, stream=RANDOM_STREAMS["phrase candidates"][(place - 1) * _CANDIDATES + i]),
                     float(np.interp(i, (0, _CANDIDATES - 1), _ANGLES[place % len(_ANGLES)])),
                 )
                 for i in range(_CANDIDATES)
@@ -74,7 +76,7 @@ def phrases(
         )  # (n, candidates, latent_dim)
         made = model.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
         chance = torch.softmax(_HOLD * _gain(judge, made, bars[-1]), 1).cumsum(1).numpy()
-        drawn = seeds_to_uniform(seeds, 1, stream=_CHOICE_STREAM + place)
+        drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["phrase choice"][place])
         chosen = sample_categorical(chance, drawn)
         points.append(turned[rows, chosen])
         bars.append(made[rows, chosen])

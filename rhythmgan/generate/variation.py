@@ -8,13 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rhythmgan.latent import check_seed, rotate, sample_categorical, seeds_to_uniform
+from rhythmgan.latent import rotate
 from rhythmgan.models.interfaces import LatentModel
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed, sample_categorical, seeds_to_uniform
 
-_FILL_STREAM = 3 << 21
-"""Of a seed's random numbers those that ``fill`` draws from, a stream for each candidate and one to choose."""
-
-CANDIDATES = 64
+CANDIDATES = len(RANDOM_STREAMS["fill candidates"])
 """Ways to fill a bar that are weighed against each other."""
 
 
@@ -85,11 +83,9 @@ def fill(
     if bar.shape != shape or bar.dtype != bool:
         raise ValueError(f"expected a bar {shape} bool; got {bar.dtype} {bar.shape}")
     n_seeds = len(seeds)
-    z = np.stack([model.latents(seeds, temperature, stream=_FILL_STREAM + i) for i in range(CANDIDATES)], 1)
+    z = np.stack([model.latents(seeds, temperature, stream=stream) for stream in RANDOM_STREAMS["fill candidates"]], 1)
     made = model.decode(model.lock(z.reshape(n_seeds * CANDIDATES, model.latent_dim), bar[None], locked))
     likely = model.cell_log_prob(made, temperature) * torch.tensor(locked)
     chance = torch.softmax(likely.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
-    drawn = seeds_to_uniform(seeds, 1, stream=_FILL_STREAM + CANDIDATES)
+    drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["fill choice"][0])
     return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), sample_categorical(chance, drawn)]
-
-    """(m, latent_dim): the noise that makes the locked cells of bars (m, steps, parts) what they are, 0 elsewhere."""

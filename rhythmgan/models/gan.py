@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from rhythmgan.augment import N_VIEWS, REAL
 from rhythmgan.bars import BEATS, check_steps
 from rhythmgan.kit import GM9, Kit, kit_named
-from rhythmgan.latent import check_seed, seeds_to_uniform, seeds_to_z
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
 
 FORMAT = WeightsFormat("rhythmgan.gan", 3, "a GAN")  # versions 1 and 2 had another z
 
@@ -297,7 +297,7 @@ class GAN(nn.Module):
         return np.concatenate(chunks)
 
     def latents(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0, stream: int = 0) -> np.ndarray:
-        """The latent points of seeds, (n, latent_dim) float32; see ``latent.seeds_to_z``."""
+        """The latent points of seeds, (n, latent_dim) float32; see ``seeds.seeds_to_z``."""
         if not 1e-9 <= temperature <= 1e3:
             raise ValueError(f"the temperature is over 0, up to 1000, not {temperature}")
         return seeds_to_z(seeds, self.latent_dim, stream) * np.float32(temperature)
@@ -360,7 +360,7 @@ class GAN(nn.Module):
         check_seed(seed)
         seed = int(seed)
         double = self.in_double()
-        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.latent_dim, stream=_ENCODE_STREAM)
+        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.latent_dim, stream=RANDOM_STREAMS["encode"][0])
         points = [np.empty((0, self.latent_dim), np.float32)]
         for start in range(0, len(bars), _DECODE_BATCH):
             true = torch.from_numpy(bars[start : start + _DECODE_BATCH])
@@ -373,10 +373,6 @@ class GAN(nn.Module):
             z = side * torch.maximum(-tail, limit)
             points.append(z.float().flatten(1).numpy())
         return np.concatenate(points)
-
-
-_ENCODE_STREAM = 1 << 21
-"""Of a seed's random numbers those that place a bar's point."""
 
 
 def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str]) -> None:

@@ -22,8 +22,8 @@ from rhythmgan.augment import N_VIEWS, REAL
 from rhythmgan.bars import bars_to_words, check_steps, words_to_bars
 from rhythmgan.features import cells_of
 from rhythmgan.kit import GM9, Kit, kit_named
-from rhythmgan.latent import check_seed, seeds_to_uniform
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
+from rhythmgan.seeds import check_seed, seeds_to_uniform
 
 FORMAT = WeightsFormat("rhythmgan.word_lstm", 1, "a prior")
 
