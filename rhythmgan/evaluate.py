@@ -200,11 +200,10 @@ def evaluate(
         with a prior among the candidates ``nats_per_step`` as ``likelihoods``.
 
     Raises:
-        ValueError: fewer than ``MIN_BARS`` bars of held-out songs, of training songs or of a candidate; too few songs
-            to halve; or a grid of 24 or 48 steps, which has no syncopation.
+        ValueError: fewer than ``MIN_BARS`` bars of held-out songs, of training songs or of a candidate; or too few
+            songs to halve.
     """
     protocol = protocol or Protocol()
-    features.metrical_weights(held.steps)
     reference, counted = held.distinct(), training.distinct()
     for corpus, name in ((reference, "held-out"), (counted, "training")):
         if len(corpus) < MIN_BARS:

@@ -28,7 +28,14 @@ every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.na
 W = {
     12: (5, 2, 2, 3, 2, 2, 4, 2, 2, 3, 2, 2),
     16: (5, 1, 2, 1, 3, 1, 2, 1, 4, 1, 2, 1, 3, 1, 2, 1),
+    24: (5, 1, 2, 2, 2, 1, 3, 1, 2, 2, 2, 1, 4, 1, 2, 2, 2, 1, 3, 1, 2, 2, 2, 1),
     32: (5, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0, 4, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0),
+    48: (
+        *(5, 0, 1, 1, 2, 0, 2, 0, 2, 1, 1, 0),
+        *(3, 0, 1, 1, 2, 0, 2, 0, 2, 1, 1, 0),
+        *(4, 0, 1, 1, 2, 0, 2, 0, 2, 1, 1, 0),
+        *(3, 0, 1, 1, 2, 0, 2, 0, 2, 1, 1, 0),
+    ),
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -45,11 +52,13 @@ def _intervals(onsets, n_steps):
 
 
 def plain_note_rest(x):
+    """On 48 steps a sixteenth off the eighths, step 3 or 9 of a beat's 12, passes over the thirds, 4 and 8."""
     n, weight, total = len(x), W[len(x)], 0
     for t in _onsets(x):
         strongest, u = weight[t], (t + 1) % n
         while not x[u]:
-            strongest = max(strongest, weight[u])
+            if not (n == 48 and t % 12 in (3, 9) and u % 12 in (4, 8)):
+                strongest = max(strongest, weight[u])
             u = (u + 1) % n
         total += strongest - weight[t]
     return total
@@ -139,13 +148,13 @@ def plain_npvi(x):
 
 # name → the plain loop, the grids that it is defined on
 LINES = {
-    "note_rest_lhl": (plain_note_rest, (12, 16, 32)),
+    "note_rest_lhl": (plain_note_rest, STEPS),
     "short_sighted_lhl": (plain_short_sighted, (16,)),
     "signed_lhl": (plain_signed, (16,)),
     "wnbd": (plain_wnbd, STEPS),
     "keith": (plain_keith, (16, 32)),
     "off_beatness": (plain_off_beatness, STEPS),
-    "metric_complexity": (plain_metric_complexity, (12, 16, 32)),
+    "metric_complexity": (plain_metric_complexity, STEPS),
     "evenness": (plain_evenness, STEPS),
     "cosine_evenness": (plain_cosine_evenness, STEPS),
     "balance": (plain_balance, STEPS),
@@ -557,10 +566,11 @@ def test_metrical_weights(steps):
     assert tuple(features.metrical_weights(steps)) == W[steps]
 
 
-@pytest.mark.parametrize("steps", [24, 48])
-def test_no_metrical_weights_of_mixed_grids(steps):
-    with pytest.raises(ValueError, match=rf"\b{steps}\b"):
-        features.metrical_weights(steps)
+@pytest.mark.parametrize(("steps", "finer"), list(itertools.combinations(STEPS, 2)))
+def test_a_step_weighs_the_same_on_every_grid_that_has_it(steps, finer):
+    places = {Fraction(step, steps): weight for step, weight in enumerate(features.metrical_weights(steps))}
+    for step, weight in enumerate(features.metrical_weights(finer)):
+        assert places.get(Fraction(step, finer), weight) == weight
 
 
 @pytest.mark.parametrize("steps", [0, 8, 15, 20, 64, -16])
@@ -579,7 +589,7 @@ def test_same_rhythm_on_sixteen_and_on_thirty_two_steps(name):
     equal(_batched(name, doubled), _batched(name, lines))
 
 
-@pytest.mark.parametrize("name", ["wnbd", "evenness", "balance", "npvi"])
+@pytest.mark.parametrize("name", ["note_rest_lhl", "wnbd", "evenness", "balance", "npvi"])
 @pytest.mark.parametrize(("steps", "finer"), [(12, 24), (12, 48), (16, 48), (24, 48)])
 def test_same_rhythm_on_a_finer_grid(name, steps, finer):
     lines = np.random.default_rng(steps).random((500, steps)) < 0.3
@@ -588,19 +598,67 @@ def test_same_rhythm_on_a_finer_grid(name, steps, finer):
     equal(_batched(name, fine), _batched(name, lines))
 
 
+@pytest.mark.parametrize(("steps", "finer"), [(12, 24), (12, 48), (24, 48)])
+def test_triplets_are_as_complex_on_a_finer_grid(steps, finer):
+    lines = np.random.default_rng(steps).random((500, steps)) < np.linspace(0, 1, 500)[:, None]
+    fine = np.zeros((500, finer), bool)
+    fine[:, :: finer // steps] = lines
+    equal(_batched("metric_complexity", fine), _batched("metric_complexity", lines))
+
+
+@pytest.mark.parametrize("finer", [32, 48])
+def test_every_line_of_sixteen_steps_is_as_syncopated_on_a_finer_grid(finer):
+    fine = np.zeros((65_536, finer), bool)
+    fine[:, :: finer // 16] = all_lines()
+    equal(_batched("note_rest_lhl", fine), table("note_rest_lhl"))
+
+
+@pytest.mark.parametrize(
+    ("onsets", "syncopation"),
+    [
+        pytest.param({12: (0, 3, 6, 9)}, 0, id="beats"),
+        # the last triplet of beat 2 weighs 2, the half bar after it is silent: 4 − 2
+        pytest.param({12: (0, 5, 9)}, 2, id="before the half bar"),
+        # thirds weigh 2: before beat 2, 3; before the half bar, 4; before the bar line, 5
+        pytest.param({12: (2, 4, 11)}, 1 + 2 + 3, id="thirds"),
+        # sixths weigh 1, a half 2: before the third, 2; before the half bar, 4; before the bar line, 5
+        pytest.param({24: (1, 3, 23)}, 1 + 2 + 4, id="sixths and a half"),
+        # halves and thirds weigh the same: none is syncopated against the other
+        pytest.param({24: (0, 2, 6, 9, 12, 15, 18, 22)}, 0, id="halves and thirds"),
+        # sixteenths in a row are no syncopation against thirds that nobody plays
+        pytest.param({16: range(16)}, 0, id="sixteenths"),
+        # the second sixteenth of beat 2, 1, before the half bar, 4
+        pytest.param({16: (0, 5, 12)}, 4 - 1, id="a held sixteenth"),
+        # the second sixteenth, 1, before the half of the beat, 2; beat 2, 3, before the half bar, 4
+        pytest.param({16: (0, 1, 3, 4)}, 1 + 1, id="before the silent half of a beat"),
+        # the second sixteenth, 1, before the half, 2; twelfths, 0, before beat 2, 3, and before the bar line, 5
+        pytest.param({48: (3, 11, 13)}, 1 + 3 + 5, id="twelfths"),
+    ],
+)
+def test_syncopation_by_hand_on_every_grid_that_holds_it(onsets, syncopation):
+    """The value is the rhythm's: 12, 24 and 48 steps, or 16, 32 and 48, or what there is."""
+    ((steps, at),) = onsets.items()
+    found = {}
+    for grid in STEPS:
+        if grid % steps == 0:
+            cells = np.zeros((1, grid, 9), bool)
+            cells[0, [step * grid // steps for step in at], 0] = True
+            found[grid] = int(features.syncopation(cells))
+    assert found == dict.fromkeys(found, syncopation)
+    assert steps in found
+
+
 ANY_GRID = {
     *("density", "kick density", "drums density", "cymbals density", "step density", "off-beat share", "parts used"),
-    *("WNBD", "off-beatness", "repetition", "evenness", "balance", "nPVI"),
+    *("WNBD", "off-beatness", "repetition", "evenness", "balance", "nPVI", "metric complexity"),
+    *("syncopation", "low syncopation", "mid syncopation", "high syncopation"),
 }
-WITH_WEIGHTS = {"syncopation", "low syncopation", "mid syncopation", "high syncopation", "metric complexity"}
 
 
 @pytest.mark.parametrize("steps", STEPS)
 @every_feature
 def test_grids_that_a_feature_is_defined_on(name, steps):
-    grids = (
-        STEPS if name in ANY_GRID else (12, 16, 32) if name in WITH_WEIGHTS else (16, 32) if name == "Keith" else (16,)
-    )
+    grids = STEPS if name in ANY_GRID else (16, 32) if name == "Keith" else (16,)
     if steps in grids:
         found = measure(bars(5, steps), names=[name])
         assert list(found) == [name]
@@ -619,35 +677,39 @@ def test_sixteen_steps_only(measure_bars, steps):
         measure_bars(bars(2, steps))
 
 
-@pytest.mark.parametrize("steps", [24, 48])
-@pytest.mark.parametrize("measure_bars", [features.syncopation, features.density_and_syncopation])
-def test_no_syncopation_on_mixed_grids(measure_bars, steps):
-    with pytest.raises(ValueError, match=rf"\b{steps}\b"):
-        measure_bars(bars(2, steps))
-    if measure_bars is features.syncopation:
-        with pytest.raises(ValueError, match=rf"\b{steps}\b"):
-            measure_bars(soft(2, steps))
-
-
 @pytest.mark.parametrize("steps", STEPS)
 def test_full_bars_do_not_overflow(steps):
     full = np.ones((3, steps, 9), bool)
     assert features.density(full).tolist() == [9 * steps] * 3
     assert features.density(full, group="cymbals").tolist() == [4 * steps] * 3
     assert features.step_density(full).tolist() == [steps] * 3
-    if steps in W:
-        density, syncopation = features.density_and_syncopation(full)
-        assert density.tolist() == [9 * steps] * 3
-        assert syncopation.tolist() == [0] * 3
+    density, syncopation = features.density_and_syncopation(full)
+    assert density.tolist() == [9 * steps] * 3
+    assert syncopation.tolist() == [0] * 3
 
 
-def test_most_syncopated_bar_of_thirty_two_steps():
-    """An onset before every stronger step: 31 a stream, 93 in all."""
-    late = np.zeros((2, 32, 9), bool)
+@pytest.mark.parametrize(
+    ("steps", "a_stream"),
+    [
+        (24, 4 * (1 + 0) + (2 + 3 + 2 + 4)),  # of each beat 1 1/6 to 1/3, 0 1/2 to 2/3, and 5/6 to the next beat
+        (32, 31),
+        (48, 4 * (1 + 0 + 2 + 2 + 0) + (3 + 4 + 3 + 5)),  # 1/12, 1/4 that passes over 1/3, 5/12, 7/12, 3/4; 11/12
+    ],
+)
+def test_bars_of_every_other_step(steps, a_stream):
+    """An onset before every stronger step; on 32 steps no bar is more syncopated."""
+    late = np.zeros((2, steps, 9), bool)
     late[:, 1::2] = True
-    assert features.syncopation(late).tolist() == [93, 93]
+    assert features.syncopation(late).tolist() == [3 * a_stream] * 2
     density, syncopation = features.density_and_syncopation(late)
-    assert (density.tolist(), syncopation.tolist()) == ([144, 144], [93, 93])
+    assert (density.tolist(), syncopation.tolist()) == ([9 * steps // 2] * 2, [3 * a_stream] * 2)
+
+
+@pytest.mark.parametrize(("steps", "most"), [(12, 31), (16, 31), (24, 47), (32, 31), (48, 55)])
+def test_no_line_is_too_syncopated_for_a_byte(steps, most):
+    """Each onset has a rest of its own before the next one, so that all of them weigh this together at most."""
+    assert sum(features.metrical_weights(steps)) == most
+    assert most < 128
 
 
 # ---------------------------------------------------------------------------------------------
@@ -790,7 +852,7 @@ def test_floats_of_zero_and_one_are_exact(kit, dtype):
 def test_floats_of_zero_and_one_are_exact_on_every_line():
     found = features.note_rest_lhl(torch.from_numpy(all_lines()).float())
     assert np.array_equal(np.asarray(found), table("note_rest_lhl"))
-    for steps in (12, 32):
+    for steps in (12, 24, 32, 48):
         lines = torch.from_numpy(np.random.default_rng(steps).random((3000, steps)) < 0.3)
         assert torch.equal(features.note_rest_lhl(lines.double()), features.note_rest_lhl(lines).double())
 
@@ -856,7 +918,7 @@ def test_gradients(function):
     assert torch.autograd.gradcheck(function, soft(2).requires_grad_())
 
 
-@pytest.mark.parametrize("steps", [12, 32])
+@pytest.mark.parametrize("steps", [12, 24, 32, 48])
 def test_gradients_of_other_grids(steps):
     assert torch.autograd.gradcheck(features.syncopation, soft(1, steps).requires_grad_())
 
@@ -1091,7 +1153,7 @@ def test_density_and_syncopation_at_the_edges_of_chunks(kit, n):
     equal(syncopation, sum(table("note_rest_lhl")[stream] for stream in streams))
 
 
-@pytest.mark.parametrize("steps", [12, 32])
+@pytest.mark.parametrize("steps", [12, 24, 32, 48])
 def test_density_and_syncopation_on_other_grids(steps):
     cells = bars(9000, steps, rate=np.random.default_rng(1).random((9000, 1, 1)))
     density, syncopation = features.density_and_syncopation(cells)

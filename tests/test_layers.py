@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"rhythmgan.kit", "rhythmgan.console"},
     {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.seeds", "rhythmgan.latent"},
+    {"rhythmgan.features.metrical", "rhythmgan.features.lines"},
+    {f"rhythmgan.features.{room}" for room in ("counts", "note_rest", "shape", "syncopation_measures", "timing")},
+    {"rhythmgan.features.table"},
     {"rhythmgan.grid", "rhythmgan.features", "rhythmgan.augment"},
     {"rhythmgan.midi", "rhythmgan.lpd"},
     {"rhythmgan.draw", "rhythmgan.reference", "rhythmgan.sound"},

@@ -168,7 +168,8 @@ def test_grids_have_the_features_that_they_have(steps):
         else:
             assert name in known.quantiles
     assert "density" in known.quantiles
-    assert ("syncopation" in known.quantiles) == (steps in (12, 32))
+    assert "syncopation" in known.quantiles
+    assert ("Keith" in known.quantiles) == (steps == 32)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rhythmgan.features import measure
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
+from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 from rl_tuner import rewards
 from rl_tuner.space import TARGETS, LatentSpace, Moves, aim, find_space, move, values_of
 from rl_tuner.walks import BOUND, Goals, Guide, observation_dim
@@ -546,3 +547,15 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
     scores = torch.stack([each.score for each in again], 1)
     torch.testing.assert_close(paid, scores.diff(dim=1), atol=2e-3, rtol=0)
     assert paid.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("steps", [24, 48])
+def test_a_grid_of_duplets_and_triplets_has_a_space(steps):
+    torch.manual_seed(3)
+    gan = GAN(GANConfig(width=4, discriminator_width=4, steps=steps)).eval().requires_grad_(False)
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, steps=steps)).eval()
+    space = find_space(gan, prior, n=600)
+    bars = gan.decode(seeds_to_z(range(600), steps * 9, RANDOM_STREAMS["space"][0]))
+    found = torch.stack(list(measure(bars, names=TARGETS).values()), 1)
+    torch.testing.assert_close(space.means, found.float().mean(0))
+    assert all(torch.isfinite(buffer).all() for buffer in space.state_dict().values())

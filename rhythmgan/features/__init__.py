@@ -1,0 +1,60 @@
+"""Numbers of a bar: density, syncopation in its published forms, repetition, evenness, balance, swing.
+
+A *line* is one part's onsets, or those of several parts together: (n, steps) bool. Everything is
+cyclic in the bar unless said, batched, and stays on the device that it came from; NumPy arrays are
+taken as well. What a function returns is a tensor (n,).
+
+``density`` and ``syncopation`` also take cells between 0 and 1, as a generator's probabilities: they
+are then the expected value over bars whose cells are drawn independently, a polynomial in the cells
+that can be differentiated and that is exact where every cell is 0 or 1.
+"""
+
+from rhythmgan.features.counts import GROUPS, density, off_beat_share, parts_used, step_density
+from rhythmgan.features.lines import cells_of, streams, union
+from rhythmgan.features.metrical import metrical_weights
+from rhythmgan.features.note_rest import note_rest_lhl, syncopation
+from rhythmgan.features.shape import balance, cosine_evenness, evenness, npvi, repetition
+from rhythmgan.features.syncopation_measures import (
+    hoesl_senn,
+    keith,
+    metric_complexity,
+    off_beatness,
+    short_sighted_lhl,
+    signed_lhl,
+    witek,
+    wnbd,
+)
+from rhythmgan.features.table import FEATURES, check_feature, density_and_syncopation, measure
+from rhythmgan.features.timing import swing
+
+__all__ = [
+    "FEATURES",
+    "GROUPS",
+    "balance",
+    "cells_of",
+    "check_feature",
+    "cosine_evenness",
+    "density",
+    "density_and_syncopation",
+    "evenness",
+    "hoesl_senn",
+    "keith",
+    "measure",
+    "metric_complexity",
+    "metrical_weights",
+    "note_rest_lhl",
+    "npvi",
+    "off_beat_share",
+    "off_beatness",
+    "parts_used",
+    "repetition",
+    "short_sighted_lhl",
+    "signed_lhl",
+    "step_density",
+    "streams",
+    "swing",
+    "syncopation",
+    "union",
+    "witek",
+    "wnbd",
+]
