@@ -1,0 +1,210 @@
+"""The bundled weights: they belong together, and their manifest tells when one was changed."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rhythmgan.models.gan import load_gan
+from rhythmgan.models.weights import fingerprint
+from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.reference import load_reference
+from rl_tuner.agent import load_agent
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = ROOT / "recipes" / "manifest.py"
+FILES = ("agent.safetensors", "gan.safetensors", "prior.safetensors", "reference.safetensors")
+
+
+@pytest.fixture(scope="module")
+def manifest(one_thread):
+    spec = importlib.util.spec_from_file_location("recipe_manifest", RECIPE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", params=[ROOT / "rhythmgan" / "weights"], ids=["package"])
+def weights(request):
+    """A folder of weights that is to be shipped."""
+    return request.param
+
+
+@pytest.fixture
+def copied(weights, tmp_path):
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(weights, tmp_path / "weights"))
+
+
+def _restate(path, change):
+    """Rewrite the metadata of a safetensors file; its tensors stay."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    change(header["__metadata__"])
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+
+
+def _restate_config(path, **entries):
+    def change(metadata):
+        metadata["config"] = json.dumps(json.loads(metadata["config"]) | entries)
+
+    _restate(path, change)
+
+
+def _lines(manifest, folder):
+    with pytest.raises(manifest.Mismatch) as caught:
+        manifest.check_manifest(folder)
+    return str(caught.value).splitlines()
+
+
+def test_manifest_matches_the_files(manifest, weights):
+    manifest.check_manifest(weights)
+
+
+def test_agent_belongs_to_the_generator(weights, one_thread):
+    agent = load_agent(weights / "agent.safetensors")
+    gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
+    assert agent.config.generator == fingerprint(gan.generator)
+    assert agent.config.z_dim == gan.config.z_dim
+    agent.guide(gan, prior)
+
+
+def test_kit_and_grid_agree(weights, one_thread):
+    gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
+    reference = load_reference(weights / "reference.safetensors")
+    assert gan.kit == prior.kit == reference.kit
+    assert gan.config.steps == prior.config.steps == reference.steps
+
+
+def test_manifest_says_what_the_models_say(weights, one_thread):
+    """The recipe reads metadata; the loaders must find the same in it."""
+    said = json.loads((weights / "manifest.json").read_text())
+    gan = load_gan(weights / "gan.safetensors")
+    assert said["shared"]["kit"] == gan.kit.name
+    assert said["shared"]["grid"] == str(gan.config.steps)
+    assert said["shared"]["generator"] == fingerprint(gan.generator)
+    assert said["shared"]["trained_bars"] == str(load_reference(weights / "reference.safetensors").n_bars)
+    assert tuple(said["files"]) == FILES
+    assert {name: facts["bytes"] for name, facts in said["files"].items()} == {
+        name: (weights / name).stat().st_size for name in FILES
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_is_found(manifest, copied, name):
+    path = copied / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1  # in the last tensor
+    path.write_bytes(data)
+    (line,) = [line for line in _lines(manifest, copied) if "sha256" in line]
+    assert line.startswith(f"{name} sha256: manifest.json says ")
+
+
+def test_a_changed_generator_is_not_the_agents(manifest, copied):
+    from rhythmgan.models.gan import save_gan
+
+    path = copied / "gan.safetensors"
+    gan = load_gan(path)
+    next(gan.generator.parameters()).view(-1)[0] += 1
+    save_gan(path, gan, {"trained_bars": "18297", "trained_songs": "884"})
+    lines = _lines(manifest, copied)
+    assert lines[0].startswith("generator differs: agent.safetensors has ")
+    with pytest.raises(manifest.Mismatch, match="generator differs"):
+        manifest.write_manifest(copied)
+
+
+def test_a_damaged_header_is_found(manifest, copied):
+    path = copied / "prior.safetensors"
+    path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:])
+    lines = _lines(manifest, copied)
+    assert len(lines) == 2
+    assert lines[0].startswith("prior.safetensors: ")
+    assert lines[1].startswith("prior.safetensors sha256: ")
+
+
+def test_a_missing_file_is_found(manifest, copied):
+    (copied / "prior.safetensors").unlink()
+    lines = _lines(manifest, copied)
+    assert [line.split(":")[0] for line in lines] == [
+        f"prior.safetensors {fact}" for fact in ("bytes", "format", "sha256", "version")
+    ]
+    assert all(line.endswith("found nothing") for line in lines)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_found(manifest, copied):
+    shutil.copy(copied / "prior.safetensors", copied / "other.safetensors")
+    lines = _lines(manifest, copied)
+    assert len(lines) == 4
+    assert all(line.startswith("other.safetensors ") and "says nothing" in line for line in lines)
+
+
+def test_an_edited_manifest_is_found(manifest, copied):
+    path = copied / "manifest.json"
+    said = json.loads(path.read_text())
+    said["shared"]["trained_songs"] = "1"
+    path.write_text(json.dumps(said))
+    (line,) = _lines(manifest, copied)
+    assert line.startswith("trained_songs: manifest.json says 1, found ")
+
+
+@pytest.mark.parametrize("text", [None, "{", ""])
+def test_a_manifest_that_cannot_be_read(manifest, copied, text):
+    path = copied / "manifest.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    (line,) = _lines(manifest, copied)
+    assert line.startswith(f"{path}: ")
+
+
+def test_files_that_do_not_belong_together_get_no_manifest(manifest, copied):
+    before = (copied / "manifest.json").read_bytes()
+    _restate(copied / "reference.safetensors", lambda metadata: metadata.update(kit="jaki5"))
+    _restate_config(copied / "agent.safetensors", generator="0" * 16)
+    with pytest.raises(manifest.Mismatch) as caught:
+        manifest.write_manifest(copied)
+    generator, kit = str(caught.value).splitlines()
+    assert generator.startswith(f"generator differs: agent.safetensors has {'0' * 16}, gan.safetensors has ")
+    assert kit == ("kit differs: gan.safetensors has gm9, prior.safetensors has gm9, reference.safetensors has jaki5")
+    assert (copied / "manifest.json").read_bytes() == before
+
+
+def test_a_fact_that_is_not_stated(manifest, copied):
+    _restate(copied / "prior.safetensors", lambda metadata: metadata.update(provenance="{}"))
+    with pytest.raises(manifest.Mismatch, match=r"^prior.safetensors: its metadata does not state provenance"):
+        manifest.write_manifest(copied)
+
+
+def test_an_unknown_format(manifest, copied):
+    _restate(copied / "prior.safetensors", lambda metadata: metadata.update(format="other"))
+    with pytest.raises(manifest.Mismatch, match=r"^prior.safetensors: format 'other' has no row in FACTS"):
+        manifest.write_manifest(copied)
+
+
+def test_what_is_written_can_be_checked(manifest, weights, copied):
+    (copied / "manifest.json").unlink()
+    assert manifest.main([str(copied)]) == 0
+    assert (copied / "manifest.json").read_bytes() == (weights / "manifest.json").read_bytes()
+    assert manifest.main([str(copied), "--check"]) == 0
+
+
+def test_a_folder_without_weights(manifest, tmp_path, capsys):
+    assert manifest.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"{tmp_path} holds no weights files\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_fails_on_a_mismatch(copied):
+    with open(copied / "reference.safetensors", "ab") as file:
+        file.write(b"x")
+    done = subprocess.run([sys.executable, RECIPE, "--check", copied], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "reference.safetensors sha256: " in done.stderr
+    assert "Traceback" not in done.stderr
