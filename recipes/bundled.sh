@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Make everything that ships, from folders of songs: weights, tables and pictures.
+#
+#   recipes/bundled.sh SONGS OUT
+#
+# SONGS holds lakh/, lpd/ and groove/ (see data/README.md). The commands rhythmgan, rl-tuner and python are those
+# of the active virtual environment. OUT gets
+#
+#   corpus.npz          the bars of the songs
+#   run/                one folder for each training, with its checkpoint
+#   weights/            the weights files and manifest.json, as in rhythmgan/weights
+#   docs/               samples and pictures, as in docs
+#   tables/             the counts of the corpus, the features, both evaluations
+#   loop/               what `rl-tuner steer` wrote for the picture
+#
+# A stopped recipe is resumed by the same command: each training resumes from its checkpoint, and the corpus is
+# made once (delete corpus.npz to read the songs again).
+#
+#   QUICK=1     run every command in a tiny form: minutes, and weights that are good for nothing
+#   DRY_RUN=1   print the commands and run none
+set -euo pipefail
+
+if [ $# != 2 ]; then
+  echo "usage: recipes/bundled.sh SONGS OUT" >&2
+  exit 2
+fi
+songs=$1 out=$2
+recipes=$(cd "$(dirname "$0")" && pwd)
+
+# Print a command, then run it.
+run() {
+  echo "+ $*" >&2
+  if [ -z "${DRY_RUN:-}" ]; then "$@"; fi
+}
+
+# The same, and write what the command prints to a file as well.
+keep() {
+  local file=$1
+  shift
+  echo "+ $* | tee $file" >&2
+  if [ -z "${DRY_RUN:-}" ]; then "$@" | tee "$file"; fi
+}
+
+if [ -z "${QUICK:-}" ]; then
+  gan=(--pretrain-steps 4000 --train-steps 3000 --batch-size 256 --threads 1)
+  prior=(--train-steps 6000 --threads 1)
+  agent=(--threads 1)
+  evaluation=(--split test)
+  steering=(--threads 1)
+else
+  gan=(--pretrain-steps 50 --train-steps 50 --batch-size 32 --threads 1)
+  prior=(--train-steps 50 --threads 1)
+  agent=(--train-steps 5000 --num-envs 64 --threads 1)
+  evaluation=(--split test --quick)
+  steering=(--threads 1 --quick --seeds 1 --calls 32)
+fi
+
+if [ -z "${DRY_RUN:-}" ]; then
+  songs=$(cd "$songs" && pwd)
+  mkdir -p "$out"
+  cd "$out"
+fi
+run mkdir -p run weights docs/samples docs/steering tables
+
+# the corpus
+if [ ! -e corpus.npz ]; then
+  keep tables/corpus.md rhythmgan prepare "$songs/lakh" "$songs/lpd" "$songs/groove" --out corpus.npz
+fi
+
+# the weights
+run rhythmgan train gan --data corpus.npz --out run/gan "${gan[@]}"
+run rhythmgan train prior --data corpus.npz --out run/prior "${prior[@]}"
+run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
+  --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
+keep tables/features.md rhythmgan features corpus.npz --split train --reference run/reference.safetensors
+run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/reference.safetensors weights
+run python "$recipes/manifest.py" weights
+
+# the tables
+models=(--weights weights/gan.safetensors --prior weights/prior.safetensors)
+run rhythmgan evaluate weights/gan.safetensors weights/prior.safetensors --data corpus.npz --out tables/bars "${evaluation[@]}"
+run rl-tuner evaluate --data corpus.npz --out tables/steering "${models[@]}" --agent weights/agent.safetensors "${steering[@]}"
+
+# the pictures
+run rhythmgan sample --n 64 --format midi,png --weights weights/gan.safetensors --out docs/samples
+run rl-tuner steer --density 20 --syncopation 6 --n 8 "${models[@]}" --agent weights/agent.safetensors --out loop
+run cp loop/steered.png docs/steering/steered.png
+run cp tables/steering/steering.png docs/steering/plot.png
+
+if [ -n "${DRY_RUN:-}" ]; then exit; fi
+cat >&2 <<END
+
+$out is complete. To ship it, in a clone:
+  cp $out/weights/* rhythmgan/weights/
+  cp -R $out/docs/. docs/
+  python recipes/manifest.py --check
+  python benchmarks/page.py --data $out/corpus.npz --pictures docs/page
+END
