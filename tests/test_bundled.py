@@ -1,7 +1,8 @@
-"""The bundled weights: they belong together, and their manifest tells when one was changed."""
+"""The bundled weights belong together, their manifest shows any change, and the recipe that makes them is valid."""
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import rhythmgan.cli
+import rl_tuner.cli
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import load_prior
@@ -208,3 +211,55 @@ def test_the_command_fails_on_a_mismatch(copied):
     assert done.returncode == 1
     assert "reference.safetensors sha256: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _commands(tmp_path, **environment):
+    """The commands of the recipe, each as a list of words; none is run."""
+    script = ROOT / "recipes" / "bundled.sh"
+    done = subprocess.run(
+        ["bash", script, "songs", "out"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "DRY_RUN": "1", **environment},
+    )
+    assert not list(tmp_path.iterdir())
+    return [line.removeprefix("+ ").partition(" | ")[0].split() for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("environment", [{}, {"QUICK": "1"}], ids=["full", "quick"])
+def test_the_recipe_gives_options_that_the_commands_have(tmp_path, environment):
+    parsers = {"rhythmgan": rhythmgan.cli._parser(), "rl-tuner": rl_tuner.cli._parser()}
+    commands = [words for words in _commands(tmp_path, **environment) if words[0] in parsers]
+    for program, *arguments in commands:
+        try:
+            parsers[program].parse_args(arguments)
+        except SystemExit:
+            pytest.fail(" ".join([program, *arguments]))
+    assert [" ".join(words[: 3 if words[1] == "train" and words[0] == "rhythmgan" else 2]) for words in commands] == [
+        "rhythmgan prepare",
+        "rhythmgan train gan",
+        "rhythmgan train prior",
+        "rl-tuner train",
+        "rhythmgan features",
+        "rhythmgan evaluate",
+        "rl-tuner evaluate",
+        "rhythmgan sample",
+        "rl-tuner steer",
+    ]
+
+
+def test_quick_is_the_same_recipe(tmp_path):
+    """Only numbers and --quick differ: the same programs write the same files."""
+
+    def files(commands):
+        return [[word for word in words if "/" in word or "." in word] for words in commands]
+
+    assert files(_commands(tmp_path)) == files(_commands(tmp_path, QUICK="1"))
+
+
+def test_the_recipe_needs_two_folders(tmp_path):
+    done = subprocess.run(["bash", ROOT / "recipes" / "bundled.sh", "songs"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "usage: recipes/bundled.sh SONGS OUT\n"
