@@ -11,11 +11,14 @@ import numpy as np
 
 from rhythmgan.bars import check_steps
 from rhythmgan.features import FEATURES, check_feature, measure
-from rhythmgan.files import write_whole
+from rhythmgan.files import read_safetensors_metadata, write_whole
 from rhythmgan.kit import Kit, kit_named
 
 FORMAT = "rhythmgan.reference"
 VERSION = 1
+
+FILE_NAME = "reference.safetensors"
+"""What a reference is called in the folder of the weights that it belongs to."""
 
 _GRID = 1001
 """Quantiles that are kept of each feature: every tenth of a percent."""
@@ -146,7 +149,7 @@ def load_reference(path: str | os.PathLike[str] | None = None) -> Reference:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(__file__).parent / "weights" / "reference.safetensors" if path is None else path
+    path = Path(__file__).parent / "weights" / FILE_NAME if path is None else path
     with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
         pass
     try:
@@ -177,4 +180,36 @@ def load_reference(path: str | os.PathLike[str] | None = None) -> Reference:
             raise ValueError("its counts, means or deviations are none")
     except (SafetensorError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: not a reference of features: {error}") from None
+    return reference
+
+
+def load_reference_for(weights: str | os.PathLike[str] | None = None) -> Reference:
+    """The reference of the bars that the model of a weights file was trained on: the one in the file's folder.
+
+    Args:
+        weights: a weights file; the bundled ones by default.
+
+    Raises:
+        ValueError: there is no ``reference.safetensors`` beside the weights, it is damaged or measures bars of another
+            kit or grid; or the file holds no weights of a model of bars.
+        OSError: one of them cannot be opened.
+    """
+    if weights is None:
+        return load_reference()
+    metadata = read_safetensors_metadata(weights)
+    try:
+        config = json.loads(metadata["config"])
+        kit, steps = config["kit"], config["steps"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        raise ValueError(f"{weights}: holds no weights of a model of bars") from None
+    path = Path(weights).parent / FILE_NAME
+    how = f"`rhythmgan features CORPUS --split train --reference {path}` makes it of their training songs"
+    if not path.exists():
+        raise ValueError(f"{weights}: these weights have no reference to take percentiles from; {how}")
+    reference = load_reference(path)
+    if (reference.kit.name, reference.steps) != (kit, steps):
+        raise ValueError(
+            f"{path}: measures bars of kit {reference.kit.name} and {reference.steps} steps, "
+            f"{weights} makes bars of {kit} and {steps}; {how}"
+        )
     return reference

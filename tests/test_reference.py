@@ -15,7 +15,8 @@ from safetensors.numpy import save
 from rhythmgan.features import FEATURES, measure
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
-from rhythmgan.reference import Reference, load_reference, save_reference
+from rhythmgan.models.weights import bundled
+from rhythmgan.reference import Reference, load_reference, load_reference_for, save_reference
 
 
 def _of_density(onsets, steps=16):
@@ -354,3 +355,80 @@ def test_the_bundled_reference():
     assert known.n_bars > 1000
     assert 10 < known.value("density", 50) < 25
     assert 40 < known.percentile("density", known.means["density"]) < 70
+
+
+# -- which weights it belongs to -----------------------------------------------------------------
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A weights file of GM9 and 16 steps in a folder of its own."""
+    path = tmp_path / "run" / "gan.safetensors"
+    path.parent.mkdir()
+    save_gan(path, GAN(GANConfig(width=4, discriminator_width=4)), {})
+    return path
+
+
+def test_the_bundled_weights_have_the_bundled_reference():
+    for weights in (None, bundled("gan.safetensors"), str(bundled("prior.safetensors"))):
+        _assert_same(load_reference_for(weights), load_reference())
+
+
+def test_weights_have_the_reference_beside_them(weights, reference):
+    save_reference(weights.parent / "reference.safetensors", reference)
+    save_reference(weights.parent.parent / "reference.safetensors", Reference.of(_of_density([1]), GM9))
+    _assert_same(load_reference_for(weights), reference)
+    _assert_same(load_reference_for(str(weights)), reference)
+
+
+def test_weights_by_a_name_in_the_working_folder(weights, reference, monkeypatch):
+    save_reference(weights.parent / "reference.safetensors", reference)
+    monkeypatch.chdir(weights.parent)
+    _assert_same(load_reference_for("gan.safetensors"), reference)
+
+
+def test_weights_without_a_reference_say_how_to_make_one(weights, reference):
+    """Nor is one that lies elsewhere taken, be it the bundled one."""
+    save_reference(weights.parent.parent / "reference.safetensors", reference)
+    with pytest.raises(ValueError, match="have no reference to take percentiles from") as refused:
+        load_reference_for(weights)
+    message = str(refused.value)
+    assert message.startswith(f"{weights}: ")
+    command = f"rhythmgan features CORPUS --split train --reference {weights.parent / 'reference.safetensors'}"
+    assert f"`{command}`" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("steps", "kit"), [(32, GM9), (16, JAKI5)], ids=["another grid", "another kit"])
+def test_a_reference_of_other_bars_is_not_that_of_the_weights(weights, steps, kit):
+    path = weights.parent / "reference.safetensors"
+    save_reference(path, Reference.of(np.ones((3, steps, kit.n_parts), bool), kit))
+    with pytest.raises(
+        ValueError,
+        match=f"measures bars of kit {kit.name} and {steps} steps, .*gan.safetensors makes bars of gm9 and 16",
+    ):
+        load_reference_for(weights)
+
+
+def test_a_damaged_reference_is_named(weights):
+    path = weights.parent / "reference.safetensors"
+    path.write_bytes(b"no reference")
+    with pytest.raises(ValueError, match="not a reference of features") as refused:
+        load_reference_for(weights)
+    assert str(refused.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"kit": "gm9"}', "[" * 100_000], ids=lambda c: str(c)[:9])
+def test_files_that_hold_no_model_of_bars(weights, reference, config):
+    save_reference(weights.parent / "reference.safetensors", reference)
+    weights.write_bytes(save({"a": np.zeros(1)}, {} if config is None else {"config": config}))
+    with pytest.raises(ValueError, match="holds no weights of a model of bars"):
+        load_reference_for(weights)
+
+
+def test_weights_that_are_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_reference_for(tmp_path / "gan.safetensors")
+    (tmp_path / "text").write_text("Dear diary")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        load_reference_for(tmp_path / "text")
