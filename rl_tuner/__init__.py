@@ -5,27 +5,8 @@
 >>> bars, reached = found.bars, found.reached
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rl_tuner.agent import load_agent
-    from rl_tuner.steering import steer
-
-__all__ = ["load_agent", "steer"]
-
-_ROOMS = {"agent": ("load_agent",), "steering": ("steer",)}
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
-
-
-def __getattr__(name: str) -> Any:
-    """Import a room when one of its names is first used: help must not wait for torch."""
-    for room, names in _ROOMS.items():
-        if name in names:
-            return getattr(import_module(f"rl_tuner.{room}"), name)
-    raise AttributeError(f"module 'rl_tuner' has no attribute {name!r}")
+# the names and where they are from stand in __init__.pyi; each is imported when it is first used: help must not wait
+# for torch
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import rhythmgan
+import rl_tuner
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,9 +51,10 @@ PACKAGES = ("rhythmgan", "rl_tuner", "demo")
 
 
 def _sources(*packages):
-    """(name, path) of every module of the packages that there are."""
+    """(name, path) of every module of the packages that there are; of a package's names the stub that lists them."""
     for package in packages:
         for path in sorted((ROOT / package).rglob("*.py")):
+            path = path.with_suffix(".pyi") if path.with_suffix(".pyi").exists() else path
             parts = path.relative_to(ROOT).with_suffix("").parts
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
@@ -131,7 +134,7 @@ def test_every_module_has_a_layer():
 
 @pytest.mark.parametrize(("name", "path"), list(_sources(*PACKAGES)), ids=lambda value: str(value).split("/")[-1])
 def test_imports_go_downwards(name, path):
-    imported = _imports(name, path.read_text(encoding="utf-8"), path.name == "__init__.py", NAMES)
+    imported = _imports(name, path.read_text(encoding="utf-8"), path.stem == "__init__", NAMES)
     package = name.partition(".")[0]
     for module in sorted(imported & NAMES):
         if package == "demo" and module.partition(".")[0] == package:
@@ -142,11 +145,39 @@ def test_imports_go_downwards(name, path):
     assert not unknown
 
 
-def test_the_names_of_the_package_come_from_below():
-    rooms = {f"rhythmgan.{room}" for room in rhythmgan._ROOMS}
-    assert rooms <= NAMES
-    assert all(_layer(room) < _layer("rhythmgan") for room in rooms)
-    assert sorted(name for names in rhythmgan._ROOMS.values() for name in names) == sorted(rhythmgan.__all__)
+@pytest.mark.parametrize("package", [rhythmgan, rl_tuner], ids=lambda package: package.__name__)
+def test_the_names_of_a_package_are_what_its_stub_says(package):
+    """``import *`` and ``dir`` give them, each is what the named module has, and there is no other."""
+    stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    named = {
+        alias.name: f"{package.__name__}.{node.module}"
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in stub.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+    )
+    assert sorted(named) == listed == package.__all__ == dir(package)
+    for name, module in named.items():
+        assert getattr(package, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        package.no_such_name  # noqa: B018
+
+
+def test_a_name_of_the_package_is_the_same_whatever_was_imported_before():
+    code = """
+import rhythmgan.generate.phrases, rhythmgan.features.table, rhythmgan.sound
+import rhythmgan
+from rhythmgan import density, phrases, render
+assert rhythmgan.phrases is phrases is rhythmgan.generate.phrases.phrases
+assert rhythmgan.density is density is rhythmgan.features.density
+assert rhythmgan.render is render
+assert callable(phrases) and callable(density)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_the_learner_knows_no_music_and_no_environment_knows_an_agent():

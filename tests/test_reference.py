@@ -405,7 +405,7 @@ def test_a_reference_of_other_bars_is_not_that_of_the_weights(weights, steps, ki
     save_reference(path, Reference.of(np.ones((3, steps, kit.n_parts), bool), kit))
     with pytest.raises(
         ValueError,
-        match=f"measures bars of kit {kit.name} and {steps} steps, .*gan.safetensors makes bars of gm9 and 16",
+        match=f"measures bars of kit {kit.name} and {steps} steps, .*gan.safetensors makes bars of gm9 and 16 steps;",
     ):
         load_reference_for(weights)
 

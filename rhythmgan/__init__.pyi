@@ -1,0 +1,32 @@
+from .data import load_corpus
+from .features import density, syncopation
+from .generate.phrases import phrases
+from .kit import GM9, JAKI5, RYTHMGAN7
+from .latent import interpolate
+from .midi import read_midi, write_midi
+from .models.gan import load_gan
+from .models.word_lstm import load_prior
+from .reference import load_reference
+from .songs import prepare
+from .sound import render, write_wav
+
+__version__: str
+
+__all__ = [
+    "GM9",
+    "JAKI5",
+    "RYTHMGAN7",
+    "density",
+    "interpolate",
+    "load_corpus",
+    "load_gan",
+    "load_prior",
+    "load_reference",
+    "phrases",
+    "prepare",
+    "read_midi",
+    "render",
+    "syncopation",
+    "write_midi",
+    "write_wav",
+]
