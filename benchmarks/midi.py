@@ -18,7 +18,9 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9
-from rhythmgan.midi import accents, read_midi, write_midi_files
+from rhythmgan.midi import write_midi_files
+from rhythmgan.midi_reader import read_midi
+from rhythmgan.performance import accents
 
 
 def _write_with_pretty_midi(path: Path, bar: np.ndarray) -> None:

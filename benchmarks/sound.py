@@ -14,7 +14,9 @@ import numpy as np
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.kit import GM9
-from rhythmgan.sound import RATE, one_shots, render, wav_bytes
+from rhythmgan.performance import Performance
+from rhythmgan.sound import render, wav_bytes
+from rhythmgan.synth import RATE, one_shots
 
 _SECONDS = 2.0  # a bar at 120 beats a minute
 
@@ -41,8 +43,8 @@ def main() -> None:
     print(f"the kit: {time.perf_counter() - start:.2f} s, once; {sum(map(len, shots)) / RATE:.1f} s of sound")
 
     works: dict[str, Callable[[np.ndarray], object]] = {
-        "render()": render,
-        "render() and wav_bytes()": lambda bar: wav_bytes(render(bar)),
+        "render()": lambda bar: render(Performance.of(bar)),
+        "render() and wav_bytes()": lambda bar: wav_bytes(render(Performance.of(bar))),
         "the onsets added up bare": lambda bar: _added_up(bar, shots),
     }
     best: dict[str, float] = {}

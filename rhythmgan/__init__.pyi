@@ -3,9 +3,11 @@ from .features import density, syncopation
 from .generate.phrases import phrases
 from .kit import GM9, JAKI5, RYTHMGAN7
 from .latent import interpolate
-from .midi import read_midi, write_midi
+from .midi import write_midi
+from .midi_reader import read_midi
 from .models.gan import load_gan
 from .models.word_lstm import load_prior
+from .performance import Performance, Playback
 from .reference import load_reference
 from .songs import prepare
 from .sound import render, write_wav
@@ -16,6 +18,8 @@ __all__ = [
     "GM9",
     "JAKI5",
     "RYTHMGAN7",
+    "Performance",
+    "Playback",
     "density",
     "interpolate",
     "load_corpus",

@@ -468,7 +468,7 @@ def _features(options: argparse.Namespace) -> None:
 
     from rhythmgan.features import swing
     from rhythmgan.load import load_bars
-    from rhythmgan.midi import SUFFIXES, read_midi
+    from rhythmgan.midi_reader import SUFFIXES, read_midi
     from rhythmgan.reference import Reference, load_reference, save_reference
 
     bars, _, kit = load_bars(options.file, split=options.split, distinct=not options.all_bars)
@@ -528,6 +528,6 @@ def _warm_up() -> None:
     """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit."""
     from rhythmgan.kit import GM9
     from rhythmgan.models import gan  # noqa: F401
-    from rhythmgan.sound import one_shots
+    from rhythmgan.synth import one_shots
 
     one_shots(GM9)

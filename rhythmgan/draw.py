@@ -1,4 +1,4 @@
-"""Pictures of bars: a step grid each, parts by name, accents by shade."""
+"""Pictures of bars: a step grid each, parts by name, velocities by shade."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rhythmgan.bars import BEATS
 from rhythmgan.files import write_whole
-from rhythmgan.kit import GM9, Kit
-from rhythmgan.midi import accents
+from rhythmgan.kit import Kit
+from rhythmgan.performance import Performance, as_performance
 
 _CELL = 10
 _GAP = 14
@@ -49,25 +49,28 @@ def bar_to_text(bar: np.ndarray, kit: Kit) -> str:
 
 
 def bars_to_image(
-    bars: np.ndarray, kit: Kit = GM9, *, titles: Sequence[str] | None = None, columns: int | None = None
+    bars: np.ndarray | Performance,
+    kit: Kit | None = None,
+    *,
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
 ) -> np.ndarray:
-    """Draw bars (n, steps, parts) bool as a sheet of grids → (height, width, 3) uint8.
+    """Draw bars as a sheet of grids → (height, width, 3) uint8.
 
-    The first part of the kit is the lowest line, as in drum notation; an accent is darker.
+    The first part of the kit is the lowest line, as in drum notation; what is louder is darker.
 
     Args:
-        bars: the cells.
-        kit: what the parts are; named at the left of every row of grids.
+        bars: (n, steps, parts) bool, which get metrical accents, or their performance.
+        kit: what the parts of bare bars are, GM9 by default; named at the left of every row of grids.
         titles: n short lines, one above each grid.
         columns: grids in a row; about as many as make a square by default.
 
     Raises:
         ValueError: no bars, or a shape that does not fit the kit.
     """
-    bars = np.asarray(bars, bool)
-    if bars.ndim != 3 or not len(bars) or bars.shape[2] != kit.n_parts:
-        raise ValueError(f"expected bars (n, steps, {kit.n_parts}) for kit {kit.name}, n at least 1; got {bars.shape}")
-    n, steps, n_parts = bars.shape
+    performance = as_performance(bars, kit)
+    kit = performance.kit
+    n, steps, n_parts = performance.bars.shape
     columns = min(n, columns or max(1, round((n * n_parts / steps) ** 0.5)))
     rows = -(-n // columns)
     font = ImageFont.load_default(size=_CELL)
@@ -76,8 +79,7 @@ def bars_to_image(
     width, height = steps * _CELL + _GAP, n_parts * _CELL + _GAP + head
     sheet = Image.new("RGB", (margin + columns * width, rows * height + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    shade = accents(steps) / 127
-    for index, bar in enumerate(bars):
+    for index, shade in enumerate(performance.velocities / 127):
         left, top = margin + index % columns * width, _GAP + index // columns * height + head
         if titles is not None:
             pen.text((left, top - head), titles[index], fill=_INK, font=font)
@@ -88,9 +90,9 @@ def bars_to_image(
             for step in range(steps):
                 x = left + step * _CELL
                 colour = _BEAT if step % (steps // BEATS) == 0 else _FAINT
-                if bar[step, part]:
+                if shade[step, part]:
                     ink = np.array(hue(name))
-                    colour = tuple((255 - (255 - ink) * shade[step]).astype(int).tolist())
+                    colour = tuple((255 - (255 - ink) * shade[step, part]).astype(int).tolist())
                 pen.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=colour)
     return np.asarray(sheet)
 

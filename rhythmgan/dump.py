@@ -26,6 +26,7 @@ from rhythmgan.kit import Kit
 from rhythmgan.latent import Mode, interpolate
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
 from rhythmgan.models.interfaces import LatentModel, Likelihood
+from rhythmgan.performance import Performance, Playback
 from rhythmgan.seeds import check_seed
 from rhythmgan.sound import write_wav_files
 
@@ -53,7 +54,7 @@ class Samples:
         bpm: tempo of the MIDI and WAV files.
         kit: what the bars are folded into; that of the model, or a smaller one.
         prior: picks the bars of a phrase; needed where ``bars`` is over 1.
-        swing: of the MIDI and WAV files, .5 (straight) to .7; see ``grid.step_beats``.
+        swing: of the MIDI and WAV files, .5 (straight) to .7; see ``performance.Playback``.
     """
 
     seed: int
@@ -117,7 +118,8 @@ def dump_samples(
     if samples.bars > 1 and samples.prior is None:
         raise ValueError("phrases need a prior, to say which bar may follow which")
     # everything that a call can get wrong is wrong on the first bar, before anything is written
-    midi_bytes(_draw(model, samples, [samples.seed])[0][0], samples.kit, bpm=samples.bpm, swing=samples.swing)
+    first = Performance.of(_draw(model, samples, [samples.seed])[0][0], samples.kit)
+    midi_bytes(first, Playback(samples.bpm, samples.swing))
     folder = make_folder(out)
     sweep_parts(folder)
     _check_options(folder, model, samples)
@@ -269,7 +271,7 @@ def dump_path(
     ]
     z = np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
     bars = fold_bars(model.decode(z), model.kit, kit)
-    midi_bytes(bars[:1], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
+    Playback(bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
     sweep_numbered(folder, "frame")
     write_midi(folder / "path.mid", bars, kit, bpm=bpm)
@@ -332,7 +334,7 @@ def dump_variations(
     made, z = np.concatenate([loop[None], varied]), np.concatenate([model.encode(loop)[None], points])
     bars = fold_bars(made, model.kit, kit)
     names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
-    midi_bytes(bars[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
+    Playback(bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
     sweep_numbered(folder, "variation")
     write_midi_files(folder, names, bars, kit, bpm=bpm)

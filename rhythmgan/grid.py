@@ -13,10 +13,6 @@ from rhythmgan.kit import Kit
 FOUR_FOUR = {(4, 4), (2, 2)}
 """Time signatures whose bar is four quarter notes in two or four beats: cut time is 4/4 counted in halves."""
 
-
-MAX_SWING = 0.7
-"""Where a swung sixteenth lies at the latest: read back on 16 steps, it is still the step it was."""
-
 MAX_BARS = 1 << 20
 """Bars of a song: what a damaged file puts behind them is left out."""
 
@@ -44,12 +40,14 @@ class Onsets:
         pitch: (n,) uint8, MIDI pitches 0-127.
         velocity: (n,) uint8, 1-127.
         time_signatures: time signatures by beat, the first at 0; none means 4/4 throughout.
+        bpm: quarter notes a minute by the first tempo of a MIDI file; 120 where none is written, as of LPD.
     """
 
     beat: np.ndarray
     pitch: np.ndarray
     velocity: np.ndarray
     time_signatures: tuple[TimeSignature, ...] = ()
+    bpm: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,8 @@ class QuantisedBars:
     Attributes:
         bars: (n, steps, parts) bool, in order, none empty.
         velocities: (n, steps, parts) uint8, the loudest onset of each cell, 0 where none is.
+        offsets: (n, steps, parts) float32, how late that onset is in parts of a step, -½ … ½; the first of those that
+            are as loud, 0 where none is.
         index: (n,) int32, each bar's place in its song (neighbours differ by one).
         n_empty: bars of 4/4 between the first and the last that sound, without an onset of this kit.
         n_other_time_signature: onsets in other time signatures, in bars that a change of time signature
@@ -68,36 +68,11 @@ class QuantisedBars:
 
     bars: np.ndarray
     velocities: np.ndarray
+    offsets: np.ndarray
     index: np.ndarray
     n_empty: int
     n_other_time_signature: int
     n_outside_kit: int
-
-
-def step_beats(steps: int, swing: float = 0.5) -> np.ndarray:
-    """Where a bar's steps begin, with the second of each two sixteenths delayed.
-
-    Args:
-        steps: the grid.
-        swing: where the second sixteenth of an eighth lies in it, .5 (straight) to .7; .667 is a triplet shuffle.
-            The steps of a 32-step grid stay halfway between the sixteenths around them.
-
-    Returns:
-        (steps + 1,) float64 beats from the bar line, the last one the next bar line. ``quantise`` finds the same steps
-        again; on 32 steps only up to .62, as a second sixteenth that is later is nearer to the step after it.
-
-    Raises:
-        ValueError: the swing is out of range, or the grid is one of triplets, which have no sixteenths to swing.
-    """
-    straight = np.arange(steps + 1) * (BEATS / check_steps(steps))
-    if not 0.5 <= swing <= MAX_SWING:
-        raise ValueError(f"swing lies between 0.5 (straight) and {MAX_SWING}, not at {swing}")
-    if swing == 0.5:
-        return straight
-    if steps % 3 == 0:
-        raise ValueError(f"a bar of {steps} steps has no sixteenths to swing: its swing is .5, not {swing}")
-    eighth, within = np.divmod(straight * 2, 1)
-    return (eighth + np.interp(within, (0, 0.5, 1), (0, swing, 1))) / 2
 
 
 def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
@@ -111,15 +86,23 @@ def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
     inside = part >= 0
     beat, part, velocity = onsets.beat[inside], part[inside], onsets.velocity[inside]
     signature_of = np.maximum(np.searchsorted(starts, beat + 0.5 / per_beat, side="right") - 1, 0)
-    step = np.floor((beat - starts[signature_of]) * per_beat + 0.5).astype(np.int64)
+    exact = (beat - starts[signature_of]) * per_beat
+    step = np.floor(exact + 0.5).astype(np.int64)
     bar = step // steps
     place = first_bar[signature_of] + bar
     kept = is_four[signature_of] & (bar < n_full[signature_of]) & (place < MAX_BARS)
     number = place[kept].astype(np.int64)
 
     index, row = np.unique(number, return_inverse=True)
-    velocities = np.zeros((len(index), steps, kit.n_parts), np.uint8)
-    np.maximum.at(velocities, (row, step[kept] % steps, part[kept]), np.maximum(velocity[kept], 1))
+    # of several onsets of a cell the last to be put there stays: the loudest, of those the first
+    level = np.maximum(velocity[kept], 1)
+    order = np.argsort(level[::-1], kind="stable")
+    cell = (row * steps + step[kept] % steps) * kit.n_parts + part[kept]
+    cell, level, late = (column[::-1][order] for column in (cell, level, exact[kept] - step[kept]))
+    shape = (len(index), steps, kit.n_parts)
+    velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+    velocities.reshape(-1)[cell] = level
+    offsets.reshape(-1)[cell] = late
     n_between = 0.0
     if len(index):
         begin = np.maximum(first_bar, index[0])
@@ -128,6 +111,7 @@ def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
     return QuantisedBars(
         bars=velocities > 0,
         velocities=velocities,
+        offsets=offsets,
         index=index.astype(np.int32),
         n_empty=int(n_between) - len(index),
         n_other_time_signature=int((~kept).sum()),
@@ -157,7 +141,8 @@ class NoBars(ValueError):
     """A file that gives no bars.
 
     Attributes:
-        reason: the kind, of a handful: "no drums", "unreadable", "other time signature", "outside the kit", "empty".
+        reason: the kind, of a handful: "no drums", "unreadable", "other time signature", "outside the kit", "empty",
+            and of what is to be a loop "too long".
         detail: what was wrong with this one, in a few words.
     """
 

@@ -8,7 +8,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from rhythmgan import lpd, midi
+from rhythmgan import lpd, midi_reader
 from rhythmgan.files import read_npz, read_safetensors_metadata
 from rhythmgan.grid import NoBars, Onsets, quantise
 from rhythmgan.kit import GM9
@@ -32,8 +32,8 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
         raise ValueError(f"{path}: not a file")
     facts = {"file": str(path)}
     try:
-        if suffix in midi.SUFFIXES:
-            return facts | {"holds": "a MIDI file"} | _hits(midi.read_midi(path))
+        if suffix in midi_reader.SUFFIXES:
+            return facts | {"holds": "a MIDI file"} | _hits(midi_reader.read_midi(path))
         if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
             names = zipfile.ZipFile(path).namelist()
             if "info.json" in names:

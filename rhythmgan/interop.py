@@ -9,7 +9,8 @@ import numpy as np
 
 from rhythmgan.bars import BEATS
 from rhythmgan.kit import GM9, Kit
-from rhythmgan.midi import accents, midi_bytes
+from rhythmgan.midi import midi_bytes
+from rhythmgan.performance import Performance, Playback, accents
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -20,7 +21,7 @@ def bars_to_pretty_midi(bars: np.ndarray, kit: Kit = GM9, *, bpm: float = 120.0)
     """A bar (steps, parts), or a loop (n, steps, parts), as a ``pretty_midi.PrettyMIDI``; see ``midi_bytes``."""
     import pretty_midi
 
-    return pretty_midi.PrettyMIDI(io.BytesIO(midi_bytes(bars, kit, bpm=bpm)))
+    return pretty_midi.PrettyMIDI(io.BytesIO(midi_bytes(Performance.of(bars, kit), Playback(bpm))))
 
 
 def bars_to_multitrack(bars: np.ndarray, kit: Kit = GM9, *, bpm: float = 120.0) -> pypianoroll.Multitrack:

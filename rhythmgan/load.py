@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rhythmgan import midi
+from rhythmgan import midi_reader
 from rhythmgan.bars import STEPS, words_to_bars
 from rhythmgan.data import Split, load_corpus
 from rhythmgan.files import read_npz
@@ -92,10 +92,10 @@ def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> np.ndarray:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: a loop is one file, not a folder")
-    if suffix_of(str(path)) not in midi.SUFFIXES:
+    if suffix_of(str(path)) not in midi_reader.SUFFIXES:
         return load_bars(path, kit, steps, distinct=False)[0]
     try:
-        found = quantise_or_explain(midi.read_midi(path), kit, steps)
+        found = quantise_or_explain(midi_reader.read_midi(path), kit, steps)
     except NoBars as why:
         raise ValueError(f"{path}: {why}") from None
     bars = np.zeros((found.index[-1] - found.index[0] + 1, steps, kit.n_parts), bool)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rhythmgan import lpd, midi
+from rhythmgan import lpd, midi_reader
 from rhythmgan.bars import bars_to_words, check_steps
 from rhythmgan.data import Corpus, first_rows
 from rhythmgan.files import write_whole
@@ -152,7 +152,7 @@ def _read_file(path: str, kit: Kit, steps: int) -> _Read:
     if Path(path).exists() and not Path(path).is_file():
         return _Read(reason="unreadable", detail="not a regular file")  # a pipe would keep us waiting
     try:
-        onsets = lpd.read_lpd(path) if suffix_of(path) == lpd.SUFFIX else midi.read_midi(path)
+        onsets = lpd.read_lpd(path) if suffix_of(path) == lpd.SUFFIX else midi_reader.read_midi(path)
         found = quantise_or_explain(onsets, kit, steps)
     except NoBars as why:
         return _Read(reason=why.reason, detail=why.detail)

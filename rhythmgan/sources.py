@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rhythmgan import lpd, midi
+from rhythmgan import lpd, midi_reader
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def suffix_of(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-READABLE = {*midi.SUFFIXES, lpd.SUFFIX}
+READABLE = {*midi_reader.SUFFIXES, lpd.SUFFIX}
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _BUCKET = re.compile(r"[0-9a-fA-F]")
 _TRACK_ID = re.compile(r"TR[A-Z]{5}[0-9A-F]{11}")

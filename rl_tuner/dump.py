@@ -12,7 +12,8 @@ from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.dump import sweep_numbered
 from rhythmgan.files import make_folder, whole_file, write_whole
 from rhythmgan.kit import Kit
-from rhythmgan.midi import midi_bytes, write_midi_files
+from rhythmgan.midi import write_midi_files
+from rhythmgan.performance import Playback
 from rl_tuner.steering import Steered
 
 _PICTURED = 32
@@ -35,7 +36,7 @@ def dump_steered(steered: Steered, kit: Kit, out: str | os.PathLike[str], *, bpm
         ValueError: the tempo is out of range.
         OSError: the folder cannot be written.
     """
-    midi_bytes(steered.after[0], kit, bpm=bpm)  # an option that does not fit is told before a file is touched
+    Playback(bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
     n = len(steered.after)
     width = max(3, len(str(n)))

@@ -15,7 +15,8 @@ from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_tex
 from rhythmgan.data import Corpus, load_corpus, patterns_path, save_corpus
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.midi import read_midi, write_midi
+from rhythmgan.midi import write_midi
+from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.reference import load_reference
 

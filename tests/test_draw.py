@@ -7,6 +7,7 @@ from PIL import Image
 from rhythmgan.bars import STEPS
 from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.kit import GM9, JAKI5, KITS
+from rhythmgan.performance import Performance
 
 PAPER = (250, 249, 246)
 CELL = 81  # pixels of a cell: nine by nine, and one between cells
@@ -49,6 +50,22 @@ def test_an_onset_has_its_parts_colour(step, part, colour):
     assert len(colours) == 1
     (found,) = colours
     assert np.abs(np.subtract(found, colour)).max() <= 1
+
+
+def test_a_performance_is_shaded_by_its_velocities():
+    """A kick at 127 has its part's colour, one at 64 is about halfway to white, and timing is not seen."""
+    bars = np.zeros((1, 16, 9), bool)
+    silent = bars_to_image(bars)
+    bars[0, [1, 4], 0] = True
+    velocities = np.zeros((16, 9), int)
+    velocities[1, 0], velocities[4, 0] = 127, 64
+    drawn = bars_to_image(Performance.of(bars, GM9, velocities))
+    changed = (drawn != silent).any(2)
+    assert {tuple(colour) for colour in drawn[changed].tolist()} == {(0, 114, 178), (126, 183, 216)}
+    late = Performance.of(bars, GM9, velocities, np.array(0.3))
+    np.testing.assert_array_equal(bars_to_image(late), drawn)
+    np.testing.assert_array_equal(bars_to_image(Performance.of(bars)), bars_to_image(bars))
+    np.testing.assert_array_equal(bars_to_image(bars[0]), bars_to_image(bars))
 
 
 def test_steps_go_right_and_parts_go_up():
@@ -119,9 +136,9 @@ def test_titles_and_names():
     assert (bars_to_image(bars[:, :, :5], JAKI5).shape[1] - 2 * 174) != left
 
 
-@pytest.mark.parametrize("shape", [(16, 9), (0, 16, 9), (1, 16, 8), (1, 1, 16, 9)])
+@pytest.mark.parametrize("shape", [(9,), (0, 16, 9), (1, 16, 8), (1, 1, 16, 9)])
 def test_shapes_that_do_not_fit(shape):
-    with pytest.raises(ValueError, match=r"expected bars \(n, steps, 9\) for kit gm9"):
+    with pytest.raises(ValueError, match=r"expected .*\(n, steps, (9|parts)\)"):
         bars_to_image(np.zeros(shape, bool))
     with pytest.raises(ValueError, match="not 20"):
         bars_to_image(np.zeros((1, 20, 9), bool))

@@ -21,7 +21,7 @@ from rhythmgan.generate.phrases import phrases
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.latent import interpolate, rotate
-from rhythmgan.midi import read_midi
+from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 

@@ -20,7 +20,7 @@ from rhythmgan.bars import STEPS
 from rhythmgan.features import FEATURES, GROUPS, check_feature, measure
 from rhythmgan.grid import NoBars, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
-from rhythmgan.midi import read_midi
+from rhythmgan.midi_reader import read_midi
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)

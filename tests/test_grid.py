@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rhythmgan.bars import STEPS
-from rhythmgan.grid import NoBars, Onsets, TimeSignature, quantise, quantise_or_explain, step_beats
+from rhythmgan.grid import NoBars, Onsets, TimeSignature, quantise, quantise_or_explain
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 
 KICK, SNARE, HAT = 36, 38, 42
@@ -208,28 +208,3 @@ def test_a_reason_survives_the_way_between_processes():
     again = pickle.loads(pickle.dumps(NoBars("empty", "no bytes")))
     assert (again.reason, again.detail, str(again)) == ("empty", "no bytes", "empty: no bytes")
     assert str(NoBars("empty")) == "empty"
-
-
-# -- swing ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("steps", STEPS)
-def test_straight_steps_are_even(steps):
-    np.testing.assert_allclose(step_beats(steps), np.linspace(0, 4, steps + 1), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("swing", [0.5, 0.55, 0.6, 2 / 3, 0.7])
-def test_swung_steps_by_hand(swing):
-    """Eighths stay; between them a sixteenth lies at the swing's share, and thirty-seconds halve what is between."""
-    sixteenths = step_beats(16, swing)
-    assert sixteenths.shape == (17,)
-    np.testing.assert_allclose(sixteenths[::2], np.arange(9) / 2, atol=1e-12)
-    np.testing.assert_allclose(sixteenths[1::2], np.arange(8) / 2 + swing / 2, atol=1e-12)
-    finer = step_beats(32, swing)
-    np.testing.assert_allclose(finer[::2], sixteenths, atol=1e-12)
-    np.testing.assert_allclose(finer[1::2], (sixteenths[1:] + sixteenths[:-1]) / 2, atol=1e-12)
-
-
-def test_a_grid_that_is_none_has_no_steps():
-    with pytest.raises(ValueError, match="not 20"):
-        step_beats(20)

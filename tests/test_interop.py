@@ -10,7 +10,7 @@ from rhythmgan.grid import quantise
 from rhythmgan.interop import bars_to_multitrack, bars_to_pretty_midi
 from rhythmgan.kit import GM9, JAKI5, KITS
 from rhythmgan.lpd import read_lpd
-from rhythmgan.midi import accents
+from rhythmgan.performance import accents
 from rhythmgan.songs import prepare
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)

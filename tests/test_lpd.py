@@ -19,7 +19,7 @@ from rhythmgan.bars import STEPS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9
 from rhythmgan.lpd import read_lpd, read_lpd_cells
-from rhythmgan.midi import read_midi
+from rhythmgan.midi_reader import read_midi
 
 FOUR = (TimeSignature(0, 4, 4),)
 DRUMS = {"program": 0, "is_drum": True, "name": "Drums"}

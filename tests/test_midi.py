@@ -12,11 +12,13 @@ import symusic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhythmgan import midi
+from rhythmgan import midi_reader
 from rhythmgan.bars import STEPS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
-from rhythmgan.midi import accents, midi_bytes, read_midi, write_midi, write_midi_files
+from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
+from rhythmgan.midi_reader import read_midi
+from rhythmgan.performance import Performance, Playback, accents
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", STEPS)
@@ -24,6 +26,10 @@ every_grid = pytest.mark.parametrize("steps", STEPS)
 
 def _bars(n, steps, kit=GM9, seed=0, density=0.2):
     return np.random.default_rng([n, steps, kit.n_parts, seed]).random((n, steps, kit.n_parts)) < density
+
+
+def _midi(bars, kit=GM9, velocities=None, offsets=None, **playback):
+    return midi_bytes(Performance.of(bars, kit, velocities, offsets), Playback(**playback))
 
 
 def _hit(tick, pitch, velocity=90, channel=9, length=10):
@@ -68,22 +74,6 @@ def _hits_or_reason(path):
 # -- out -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("steps", "beat", "first"),
-    [
-        (12, [76, 76], 112),
-        (16, [76, 88, 76], 112),
-        (24, [76, 76, 88, 76, 76], 112),
-        (32, [76, 76, 76, 88, 76, 76, 76], 112),
-        (48, [76] * 5 + [88] + [76] * 5, 112),
-    ],
-)
-def test_accents_by_hand(steps, beat, first):
-    velocities = accents(steps)
-    assert velocities.dtype == np.uint8
-    assert velocities.tolist() == [first, *beat, *([100, *beat] * 3)]
-
-
 def _walk(data):
     """The only track of a file, as (absolute tick, message)."""
     song = mido.MidiFile(file=io.BytesIO(data))
@@ -108,7 +98,7 @@ def test_the_track_ends_on_the_last_bar_line(steps, n, kind):
         "full": np.ones((n, steps, 9), bool),
         "last": _last_cell(n, steps),
     }[kind]
-    song, events = _walk(midi_bytes(bars))
+    song, events = _walk(_midi(bars))
     end, last = events[-1]
     assert last.type == "end_of_track"
     assert end == n * 4 * song.ticks_per_beat
@@ -124,17 +114,17 @@ def test_the_track_ends_on_the_last_bar_line(steps, n, kind):
 def test_long_silence_at_the_end(n):
     """Times of two, three and four bytes."""
     bars = np.zeros((n, 16, 9), bool)
-    _, events = _walk(midi_bytes(bars))
+    _, events = _walk(_midi(bars))
     assert events[-1][0] == n * 1920
     bars[0, 0, 0] = True
-    _, events = _walk(midi_bytes(bars))
+    _, events = _walk(_midi(bars))
     assert events[-1][0] == n * 1920
 
 
 def test_events_by_hand():
     bar = np.zeros((16, 9), bool)
     bar[0, [0, 2]] = bar[3, 8] = bar[4, 1] = True
-    song, events = _walk(midi_bytes(bar, bpm=96))
+    song, events = _walk(_midi(bar, bpm=96))
     assert song.ticks_per_beat == 480
     meta = {message.type: message for _, message in events if message.is_meta}
     assert meta["set_tempo"].tempo == 625_000
@@ -176,7 +166,7 @@ def test_pretty_midi_reads_what_was_written(tmp_path, kit, steps, n):
 
 @pytest.mark.parametrize("bpm", [4, 59.5, 120, 174.3, 1000])
 def test_tempo(bpm):
-    _, events = _walk(midi_bytes(_bars(1, 16), bpm=bpm))
+    _, events = _walk(_midi(_bars(1, 16), bpm=bpm))
     (tempo,) = [message.tempo for _, message in events if message.type == "set_tempo"]
     assert abs(tempo - 60e6 / bpm) <= 1
 
@@ -211,7 +201,7 @@ def test_written_bars_are_read_back(tmp_path, kit, steps):
 def test_swung_ticks_by_hand(steps, swing, cells, ticks):
     bar = np.zeros((steps, 9), bool)
     bar[cells, 2] = True
-    _, events = _walk(midi_bytes(np.stack([bar, bar]), swing=swing))
+    _, events = _walk(_midi(np.stack([bar, bar]), swing=swing))
     ons = [tick for tick, message in events if message.type == "note_on" and message.velocity]
     offs = [tick for tick, m in events if m.type == "note_off" or (m.type == "note_on" and not m.velocity)]
     assert ons == [*ticks, *(1920 + tick for tick in ticks)]
@@ -248,11 +238,11 @@ def test_swung_bars_are_read_back(tmp_path_factory, kit, swing, n, seed):
 def test_swing_that_cannot_be(tmp_path, steps, swing, says):
     bars = _bars(1, steps)
     with pytest.raises(ValueError, match=says):
-        midi_bytes(bars, swing=swing)
+        _midi(bars, swing=swing)
     with pytest.raises(ValueError, match=says):
         write_midi_files(tmp_path, ["a.mid"], bars, swing=swing)
     assert not list(tmp_path.iterdir())
-    assert midi_bytes(bars, swing=0.5) == midi_bytes(bars)
+    assert _midi(bars, swing=0.5) == _midi(bars)
 
 
 def test_velocities_of_every_shape():
@@ -260,7 +250,7 @@ def test_velocities_of_every_shape():
     bars[0, 0, 0] = bars[1, 4, 1] = bars[1, 4, 2] = True
 
     def levels(velocities):
-        _, events = _walk(midi_bytes(bars, velocities=velocities))
+        _, events = _walk(_midi(bars, velocities=velocities))
         return {
             message.note: message.velocity for _, message in events if message.type == "note_on" and message.velocity
         }
@@ -277,30 +267,30 @@ def test_velocities_of_every_shape():
 @pytest.mark.parametrize("velocity", [0, -1, 128, 255, float("nan")])
 def test_velocities_out_of_range(velocity):
     with pytest.raises(ValueError, match="velocities lie in 1 … 127"):
-        midi_bytes(np.ones((16, 9), bool), velocities=np.array(velocity))
+        _midi(np.ones((16, 9), bool), velocities=np.array(velocity))
 
 
 @pytest.mark.parametrize("bpm", [3.9, 0, -120, 1001, float("nan"), float("inf")])
 def test_tempo_out_of_range(bpm):
     with pytest.raises(ValueError, match="between 4 and 1000"):
-        midi_bytes(np.ones((16, 9), bool), bpm=bpm)
+        _midi(np.ones((16, 9), bool), bpm=bpm)
 
 
 @pytest.mark.parametrize("shape", [(9,), (16, 8), (0, 16, 9), (2, 2, 16, 9), (2, 15, 9)])
 def test_shapes_that_do_not_fit(shape):
     with pytest.raises(ValueError, match=r"expected|a bar may have"):
-        midi_bytes(np.zeros(shape, bool))
+        _midi(np.zeros(shape, bool))
 
 
 def test_a_file_for_each_bar(tmp_path):
     bars = _bars(3, 12, JAKI5)
     write_midi_files(tmp_path, ["a.mid", "b.mid", "c.mid"], bars, JAKI5, bpm=90)
     for name, bar in zip("abc", bars, strict=True):
-        assert (tmp_path / f"{name}.mid").read_bytes() == midi_bytes(bar, JAKI5, bpm=90)
+        assert (tmp_path / f"{name}.mid").read_bytes() == _midi(bar, JAKI5, bpm=90)
     loops = _bars(4, 16).reshape(2, 2, 16, 9)
     write_midi_files(tmp_path, ["x.mid", "y.mid"], loops)
-    assert (tmp_path / "x.mid").read_bytes() == midi_bytes(loops[0])
-    assert (tmp_path / "y.mid").read_bytes() == midi_bytes(loops[1])
+    assert (tmp_path / "x.mid").read_bytes() == _midi(loops[0])
+    assert (tmp_path / "y.mid").read_bytes() == _midi(loops[1])
     with pytest.raises(ValueError, match="one for each name"):
         write_midi_files(tmp_path, ["one.mid", "two.mid", "three.mid"], loops)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mid", "b.mid", "c.mid", "x.mid", "y.mid"]
@@ -313,9 +303,7 @@ def test_silent_bars_among_the_files(tmp_path):
     write_midi_files(tmp_path, names, bars)
     ends = [_walk((tmp_path / name).read_bytes())[1][-1][0] for name in names]
     assert ends == [1920] * 4
-    assert [(tmp_path / name).read_bytes() == midi_bytes(bar) for name, bar in zip(names, bars, strict=True)] == [
-        True
-    ] * 4
+    assert [(tmp_path / name).read_bytes() == _midi(bar) for name, bar in zip(names, bars, strict=True)] == [True] * 4
 
 
 # -- in ------------------------------------------------------------------------------------------
@@ -468,9 +456,9 @@ def test_a_missing_file_is_no_reason(tmp_path):
 
 def test_too_large(save_midi, monkeypatch):
     path = save_midi("song.mid", _hit(0, 36))
-    monkeypatch.setattr(midi, "MAX_BYTES", path.stat().st_size)
+    monkeypatch.setattr(midi_reader, "MAX_BYTES", path.stat().st_size)
     assert len(read_midi(path).beat) == 1
-    monkeypatch.setattr(midi, "MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr(midi_reader, "MAX_BYTES", path.stat().st_size - 1)
     assert _reason(path)[0] == "unreadable"
 
 
@@ -523,7 +511,7 @@ def test_every_beginning_of_a_file(save_midi):
 def test_damaged_files_give_hits_or_a_reason(tmp_path_factory):
     path = tmp_path_factory.mktemp("damaged") / "song.mid"
     bars = _bars(2, 16)
-    healthy = midi_bytes(bars)
+    healthy = _midi(bars)
 
     @settings(max_examples=300)
     @given(st.lists(st.tuples(st.integers(0, len(healthy) - 1), st.binary(max_size=3)), min_size=1, max_size=6))
@@ -561,21 +549,22 @@ def _symusic_notes(data):
         (time_signature.time, time_signature.numerator, time_signature.denominator)
         for time_signature in score.time_signatures
     )
-    return notes, time_signatures, score.ticks_per_quarter
+    tempi = sorted((tempo.time, tempo.mspq) for tempo in score.tempos)
+    return notes, time_signatures, tempi, score.ticks_per_quarter
 
 
 def _scanned_notes(data):
-    tracks, time_signatures, ticks_per_beat = midi._scan(data)
+    song = midi_reader._scan(data)
     notes = Counter()
-    for track in tracks:
+    for track in song.tracks:
         rows = zip(track.tick.tolist(), track.pitch.tolist(), track.velocity.tolist(), strict=True)
         notes.update((track.name, track.is_drum, *row) for row in rows)
-    return notes, sorted(time_signatures), ticks_per_beat
+    return notes, sorted(song.time_signatures), sorted(song.tempi), song.ticks_per_beat
 
 
 @every_grid
 def test_the_scanner_reads_what_we_write(steps):
-    data = midi_bytes(_bars(2, steps, RYTHMGAN7), RYTHMGAN7)
+    data = _midi(_bars(2, steps, RYTHMGAN7), RYTHMGAN7)
     scanned = _scanned_notes(data)
     assert scanned == _symusic_notes(data)
     assert sum(scanned[0].values()) == _bars(2, steps, RYTHMGAN7).sum()

@@ -28,9 +28,11 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, save_corpus, split_of
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.midi import midi_bytes, read_midi
+from rhythmgan.midi import midi_bytes
+from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
 from rl_tuner.steering import REALISM
 from rl_tuner.steering import steer as steer_bars
@@ -297,7 +299,7 @@ def two_bars(groove):
     """Two bars, and the MIDI file of them."""
     bars = np.stack([groove, groove])
     bars[1, 10:, 4] = True
-    return bars, midi_bytes(bars, GM9)
+    return bars, midi_bytes(Performance.of(bars))
 
 
 def test_an_upload_is_read_bar_by_bar(two_bars):
@@ -907,7 +909,7 @@ def test_an_uploaded_loop_is_steered(two_bars):
 
 def test_of_a_long_upload_the_first_bars_are_steered(gan):
     bars = gan.sample(20, seed=3)
-    app = _uploaded("song.mid", midi_bytes(bars, GM9))
+    app = _uploaded("song.mid", midi_bytes(Performance.of(bars)))
     assert (_cells(app, "steered")[0::2] == bars[:16]).all()
     assert any("first 16 of its 20 bars" in caption.value for caption in app.caption)
 

@@ -16,8 +16,10 @@ from rhythmgan.data import Corpus, save_corpus
 from rhythmgan.features import density, syncopation
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9
-from rhythmgan.midi import midi_bytes, read_midi
+from rhythmgan.midi import midi_bytes
+from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import load_gan
+from rhythmgan.performance import Performance, Playback
 
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
 pytest.importorskip("playwright", reason="opening the page needs Playwright")
@@ -152,7 +154,7 @@ def test_a_bar_comes_as_midi_at_the_tempo_and_swing_of_the_sliders(page, address
     assert name == "seed-6.mid"
     bar = load_gan().sample(1, seed=6)
     assert (_bars_of(data, folder) == bar).all()
-    assert data == midi_bytes(bar, bpm=93, swing=0.6)
+    assert data == midi_bytes(Performance.of(bar), Playback(93, 0.6))
     # a slider that moves changes what is downloaded next
     page.locator("input[aria-label='Tempo, bpm']").focus()
     page.keyboard.press("Home")
@@ -276,7 +278,7 @@ def test_steering_reaches_what_the_sliders_ask_for(page, address, folder):
 
 def test_a_loop_is_uploaded_and_a_wrong_file_gets_a_line(page, address, folder):
     loop = load_gan().sample(2, seed=60)
-    (folder / "my loop.mid").write_bytes(midi_bytes(loop))
+    (folder / "my loop.mid").write_bytes(midi_bytes(Performance.of(loop)))
     (folder / "broken.mid").write_bytes(b"MThd" + bytes(range(40)))
     (folder / "large.mid").write_bytes(bytes(6 << 20))
     _open(page, address, "Steer")

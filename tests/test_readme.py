@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rhythmgan.midi import read_midi
+from rhythmgan.midi_reader import read_midi
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,8 +21,10 @@ from rhythmgan.bars import STEPS, words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7, Kit, Part
-from rhythmgan.midi import read_midi
-from rhythmgan.sound import RATE, one_shots, render, step_times, velocity_to_gain, wav_bytes, write_wav, write_wav_files
+from rhythmgan.midi_reader import read_midi
+from rhythmgan.performance import Performance, Playback
+from rhythmgan.sound import render, velocity_to_gain, wav_bytes, write_wav, write_wav_files
+from rhythmgan.synth import RATE, one_shots
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", STEPS)
@@ -36,6 +38,10 @@ def _bar(*cells, steps=16, n_parts=9):
     for step, part in cells:
         bar[step, part] = True
     return bar
+
+
+def _render(bars, kit=GM9, *, velocities=None, offsets=None, loop=True, **playback):
+    return render(Performance.of(bars, kit, velocities, offsets), Playback(**playback), loop)
 
 
 def _shot(kit, part):
@@ -191,7 +197,7 @@ def test_the_kit_stands_in_the_room():
 
 def test_the_same_in_every_process():
     code = (
-        "import hashlib; from rhythmgan.kit import KITS; from rhythmgan.sound import one_shots\n"
+        "import hashlib; from rhythmgan.kit import KITS; from rhythmgan.synth import one_shots\n"
         "print(*(hashlib.sha256(s.tobytes()).hexdigest() for kit in KITS.values() for s in one_shots(kit)))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
@@ -204,7 +210,7 @@ def test_a_pitch_that_has_no_sound_is_named():
     with pytest.raises(ValueError, match="no sound for cow bell of kit bells"):
         one_shots(kit)
     with pytest.raises(ValueError, match="cow bell"):
-        render(np.ones((16, 2), bool), kit)
+        _render(np.ones((16, 2), bool), kit)
 
 
 # -- where onsets fall -----------------------------------------------------------------------------
@@ -237,29 +243,21 @@ _HATS = (0, 1, 3, 6, 11, 12, 15)
 )
 def test_onsets_counted_by_hand(steps, swing, cells, seconds):
     bar = _bar(*((cell, CLOSED) for cell in cells), steps=steps)
-    found = _onsets(render(bar, bpm=60, swing=swing, velocities=np.array(100), loop=False))
+    found = _onsets(_render(bar, bpm=60, swing=swing, velocities=np.array(100), loop=False))
     np.testing.assert_allclose(found, seconds, rtol=0, atol=3e-4)
-    np.testing.assert_allclose(step_times(steps, 60, swing)[list(cells)], seconds, rtol=0, atol=1e-12)
 
 
 def test_the_second_bar_begins_where_the_first_ends():
     loop = np.stack([_bar((2, CLOSED)), _bar((0, CLOSED), (5, CLOSED)), _bar((9, CLOSED))])
     # a beat of .9 s: bars of 3.6, sixteenths of .225, the second of two at .54 · .45 = .243 of its eighth
-    found = _onsets(render(loop, bpm=60 / 0.9, swing=0.54, loop=False))
+    found = _onsets(_render(loop, bpm=60 / 0.9, swing=0.54, loop=False))
     np.testing.assert_allclose(found, [0.45, 3.6, 3.6 + 0.9 + 0.243, 7.2 + 1.8 + 0.243], atol=3e-4)
-
-
-@pytest.mark.parametrize(("bpm", "seconds"), [(60, 4.0), (120, 2.0), (90, 8 / 3), (240, 1.0)])
-def test_step_times_by_hand(bpm, seconds):
-    times = step_times(16, bpm)
-    assert times.shape == (17,)
-    np.testing.assert_allclose(times, np.linspace(0, seconds, 17), atol=1e-12)
 
 
 def test_accents_are_heard():
     """A hat on the one, a beat, an eighth and a sixteenth: 112, 100, 88, 76, each to the power of 1.5."""
     bar = _bar(*((cell, CLOSED) for cell in (0, 4, 10, 15)))
-    audio = render(bar, bpm=60)
+    audio = _render(bar, bpm=60)
     peaks = [np.abs(audio[cell * RATE // 4 :][: RATE // 5]).max() for cell in (0, 4, 10, 15)]
     full = np.abs(_shot(GM9, "closed hat")).max()
     np.testing.assert_allclose(peaks, [full * (v / 127) ** 1.5 for v in (112, 100, 88, 76)], rtol=1e-5)
@@ -287,10 +285,10 @@ def test_the_mix_is_the_sum_of_its_hits(kit, steps):
     bpm = 100.0
     expected, n_samples = _added_up(bar, kit, bpm, velocities)
     assert np.abs(expected).max() < 0.85
-    once = render(bar, kit, bpm=bpm, velocities=velocities, loop=False)
+    once = _render(bar, kit, bpm=bpm, velocities=velocities, loop=False)
     np.testing.assert_allclose(once, expected[: len(once)], atol=1e-6)
     assert not expected[len(once) :].any()
-    looped = render(bar, kit, bpm=bpm, velocities=velocities)
+    looped = _render(bar, kit, bpm=bpm, velocities=velocities)
     expected, _ = _added_up(bar, kit, bpm, velocities, repeats=3)
     np.testing.assert_allclose(looped, expected[2 * n_samples : 3 * n_samples], atol=1e-6)
 
@@ -304,8 +302,8 @@ def test_the_length_is_that_of_the_bars(n, bpm, steps, onset):
     bars = np.zeros((n, steps, 9), bool)
     bars[-1, -1, CRASH] = onset
     exact = round(n * 240 / bpm * RATE)
-    assert render(bars, bpm=bpm).shape == (exact, 2)
-    longer = render(bars, bpm=bpm, loop=False)
+    assert _render(bars, bpm=bpm).shape == (exact, 2)
+    longer = _render(bars, bpm=bpm, loop=False)
     begin = ((n - 1) * 240 + 240 * (steps - 1) / steps) / bpm * RATE
     expected = max(exact, begin + len(_shot(GM9, CRASH))) if onset else exact
     assert abs(len(longer) - expected) <= 1
@@ -315,13 +313,13 @@ def test_the_length_is_that_of_the_bars(n, bpm, steps, onset):
     ("bpm", "n_samples"), [(120, 88200), (97.3, 108777), (133, 79579), (4, 2646000), (1000, 10584)]
 )
 def test_lengths_by_hand(bpm, n_samples):
-    assert len(render(_bar((0, KICK)), bpm=bpm)) == n_samples
+    assert len(_render(_bar((0, KICK)), bpm=bpm)) == n_samples
 
 
 @every_kit
 def test_an_empty_bar_is_silence(kit):
     for loop in (True, False):
-        audio = render(np.zeros((2, 16, kit.n_parts), bool), kit, loop=loop)
+        audio = _render(np.zeros((2, 16, kit.n_parts), bool), kit, loop=loop)
         assert audio.shape == (2 * 88200, 2)
         assert audio.dtype == np.float32
         assert not audio.any()
@@ -332,8 +330,8 @@ def test_a_loop_repeated_is_the_bar_played_on(bpm, repeats):
     """At 600 a minute the crash rings through four bars: its tail comes round several times."""
     bar = _bar((0, KICK), (0, CLOSED), (3, RIDE), (7, SNARE), (9, OPEN), (13, LOW_TOM), (14, OPEN), (15, CRASH))
     velocities = np.array(50)
-    tiled = np.tile(render(bar, bpm=bpm, velocities=velocities), (repeats, 1))
-    played = render(np.stack([bar] * repeats), bpm=bpm, velocities=velocities, loop=False)
+    tiled = np.tile(_render(bar, bpm=bpm, velocities=velocities), (repeats, 1))
+    played = _render(np.stack([bar] * repeats), bpm=bpm, velocities=velocities, loop=False)
     n_samples = len(tiled) // repeats
     assert np.abs(played).max() < 0.85
     np.testing.assert_allclose(tiled[-n_samples:], played[len(tiled) - n_samples : len(tiled)], atol=1e-6)
@@ -342,7 +340,7 @@ def test_a_loop_repeated_is_the_bar_played_on(bpm, repeats):
 
 def test_no_click_at_the_seam():
     bar = _bar((2, SNARE), (14, CRASH), (15, OPEN), (15, RIDE))
-    audio = render(bar)
+    audio = _render(bar)
     jumps = np.abs(np.diff(np.tile(audio, (2, 1)), axis=0)).max(1)
     seam = len(audio) - 1
     around = np.concatenate([jumps[seam - 500 : seam], jumps[seam + 1 : seam + 500]])
@@ -356,7 +354,7 @@ def test_no_click_at_the_seam():
 @pytest.mark.parametrize(("kit", "closed", "opened"), [(GM9, 2, 3), (RYTHMGAN7, 2, 3), (JAKI5, 2, 3)])
 def test_a_closed_hat_silences_the_open_one(kit, closed, opened):
     both, alone, ringing = (
-        render(_bar(*cells, n_parts=kit.n_parts), kit, loop=False, velocities=np.array(127))
+        _render(_bar(*cells, n_parts=kit.n_parts), kit, loop=False, velocities=np.array(127))
         for cells in (((0, opened), (2, closed)), ((2, closed),), ((0, opened),))
     )
     at = 88200 // 8
@@ -372,32 +370,32 @@ def test_a_closed_hat_silences_the_open_one(kit, closed, opened):
 
 def test_a_closed_hat_silences_across_the_bar_line_and_the_loops_seam():
     bar = _bar((14, OPEN), (0, CLOSED))
-    for audio in (render(bar), render(np.stack([bar, bar]))[88200:], render(np.stack([bar, bar]))[:88200]):
-        np.testing.assert_allclose(audio[256:40000], render(_bar((0, CLOSED)))[256:40000], atol=1e-7)
-    played_once = render(bar, loop=False)  # nobody closes it
-    np.testing.assert_array_equal(played_once[-15000:], render(_bar((14, OPEN)), loop=False)[-15000:])
+    for audio in (_render(bar), _render(np.stack([bar, bar]))[88200:], _render(np.stack([bar, bar]))[:88200]):
+        np.testing.assert_allclose(audio[256:40000], _render(_bar((0, CLOSED)))[256:40000], atol=1e-7)
+    played_once = _render(bar, loop=False)  # nobody closes it
+    np.testing.assert_array_equal(played_once[-15000:], _render(_bar((14, OPEN)), loop=False)[-15000:])
 
 
 def test_only_a_later_closed_hat_silences():
     """Not one before, not one together with it, and no other part; the nearest of several does."""
-    ringing = render(_bar((4, OPEN)), loop=False)
+    ringing = _render(_bar((4, OPEN)), loop=False)
     for others in ([(2, CLOSED)], [(4, CLOSED)], [(5, KICK), (6, RIDE)]):
-        audio = render(_bar((4, OPEN), *others), loop=False)
-        without = render(_bar(*others), loop=False)
+        audio = _render(_bar((4, OPEN), *others), loop=False)
+        without = _render(_bar(*others), loop=False)
         padded = np.zeros_like(audio)
         padded[: len(without)] += without
         padded[: len(ringing)] += ringing
         np.testing.assert_allclose(audio, padded, atol=1e-6)
-    audio = render(_bar((4, OPEN), (5, CLOSED), (7, CLOSED)), loop=False)
-    without = render(_bar((5, CLOSED), (7, CLOSED)), loop=False)
+    audio = _render(_bar((4, OPEN), (5, CLOSED), (7, CLOSED)), loop=False)
+    without = _render(_bar((5, CLOSED), (7, CLOSED)), loop=False)
     np.testing.assert_array_equal(audio[28000 + 256 : 38000], without[28000 + 256 : 38000])
 
 
 def test_the_shortest_loop_chokes_its_own_open_hat():
     """At 1000 a minute a bar has .24 s: what is open on the one is closed on the next one."""
     bar = _bar((0, OPEN), (0, CLOSED))
-    played = render(np.stack([bar] * 6), bpm=1000, loop=False)
-    looped = render(bar, bpm=1000)
+    played = _render(np.stack([bar] * 6), bpm=1000, loop=False)
+    looped = _render(bar, bpm=1000)
     np.testing.assert_allclose(looped, played[3 * 10584 : 4 * 10584], atol=1e-6)
 
 
@@ -412,7 +410,7 @@ def test_velocity_by_hand():
 @every_part
 def test_harder_is_louder(kit, part):
     bar = _bar((0, kit.names.index(part)), n_parts=kit.n_parts)
-    levels = [np.abs(render(bar, kit, velocities=np.array(v))).sum() for v in range(1, 128, 3)]
+    levels = [np.abs(_render(bar, kit, velocities=np.array(v))).sum() for v in range(1, 128, 3)]
     assert levels[0] > 0
     assert (np.diff(levels) > 0).all()
 
@@ -421,7 +419,7 @@ def test_every_cell_has_its_own_velocity():
     velocities = np.full((16, 9), 100)
     velocities[4, KICK] = 30
     bar = _bar((0, KICK), (4, KICK), (4, LOW_TOM))
-    audio = render(bar, bpm=60, velocities=velocities)
+    audio = _render(bar, bpm=60, velocities=velocities)
     expected, _ = _added_up(bar, GM9, 60, velocities)
     np.testing.assert_allclose(audio, expected[: len(audio)], atol=1e-6)
 
@@ -430,7 +428,7 @@ def test_every_cell_has_its_own_velocity():
 @every_grid
 @pytest.mark.parametrize("bpm", [120, 1000])
 def test_nothing_clips(kit, steps, bpm):
-    audio = render(np.ones((steps, kit.n_parts), bool), kit, bpm=bpm, velocities=np.array(127))
+    audio = _render(np.ones((steps, kit.n_parts), bool), kit, bpm=bpm, velocities=np.array(127))
     assert np.isfinite(audio).all()
     assert np.abs(audio).max() <= 1
     assert np.abs(audio).max() > 0.9
@@ -439,10 +437,10 @@ def test_nothing_clips(kit, steps, bpm):
 def test_the_textbook_bars_are_hardly_bent():
     """Their samples stay below the knee, but for a few in ten thousand."""
     bars = words_to_bars(load_patterns().words, 9)
-    bent = [(np.abs(render(bar)) > 0.85).mean() for bar in bars]
+    bent = [(np.abs(_render(bar)) > 0.85).mean() for bar in bars]
     assert np.mean(bent) < 2e-4
     assert max(bent) < 2e-3
-    loudest = [np.sqrt((render(bar) ** 2).mean()) for bar in bars]
+    loudest = [np.sqrt((_render(bar) ** 2).mean()) for bar in bars]
     assert -30 < 20 * np.log10(np.median(loudest)) < -14
 
 
@@ -460,7 +458,7 @@ def test_the_bend_is_smooth():
 
 def test_a_soft_bar_stays_soft():
     bar = _bar((0, KICK), (4, SNARE), (10, KICK))
-    soft, loud = (np.abs(render(bar, velocities=np.array(v))).max() for v in (20, 120))
+    soft, loud = (np.abs(_render(bar, velocities=np.array(v))).max() for v in (20, 120))
     assert soft / loud == pytest.approx((20 / 120) ** 1.5, rel=1e-4)
 
 
@@ -476,12 +474,12 @@ def test_any_bars(seed, kit, steps, bpm, loop):
     bars = random.random((random.integers(1, 3), steps, kit.n_parts)) < random.random()
     swing = random.uniform(0.5, 0.7) if steps in (16, 32) else 0.5
     velocities = random.integers(1, 128, bars.shape)
-    audio = render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop)
+    audio = _render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop)
     n_samples = round(len(bars) * 240 / bpm * RATE)
     assert audio.dtype == np.float32
     assert len(audio) == n_samples if loop else len(audio) >= n_samples
     assert np.abs(audio).max(initial=0) <= 1
-    assert np.array_equal(audio, render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop))
+    assert np.array_equal(audio, _render(bars, kit, bpm=bpm, swing=swing, velocities=velocities, loop=loop))
     assert audio.any() == bars.any()
 
 
@@ -504,14 +502,15 @@ def test_written_sound_is_read_back(tmp_path):
     bars = words_to_bars(load_patterns().words[:2], 9)
     write_wav(tmp_path / "loop.wav", bars, bpm=97, swing=0.6)
     rate, samples = wavfile.read(tmp_path / "loop.wav")
-    expected = render(bars, bpm=97, swing=0.6)
+    expected = _render(bars, bpm=97, swing=0.6)
     assert rate == RATE
     assert samples.dtype == np.int16
     assert samples.shape == expected.shape
     np.testing.assert_allclose(samples / 32767, expected, atol=0.51 / 32767)
     assert (tmp_path / "loop.wav").read_bytes() == wav_bytes(expected)
-    write_wav(tmp_path / "once.wav", bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
-    expected = render(bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
+    soft = Performance.of(bars, GM9, np.array(90))
+    write_wav(tmp_path / "once.wav", soft, bpm=97, swing=0.6, loop=False)
+    expected = _render(bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
     assert (tmp_path / "once.wav").read_bytes() == wav_bytes(expected)
 
 
@@ -525,9 +524,9 @@ def test_a_file_for_each_bar(tmp_path):
     bars = words_to_bars(load_patterns().words[:6], 9)
     write_wav_files(tmp_path, ["a.wav", "b.wav", "c.wav"], bars[:3], bpm=140)
     for name, bar in zip("abc", bars, strict=False):
-        assert (tmp_path / f"{name}.wav").read_bytes() == wav_bytes(render(bar, bpm=140))
+        assert (tmp_path / f"{name}.wav").read_bytes() == wav_bytes(_render(bar, bpm=140))
     write_wav_files(tmp_path, ["a.wav", "d.wav"], bars.reshape(2, 3, 16, 9), swing=0.55)
-    assert (tmp_path / "d.wav").read_bytes() == wav_bytes(render(bars[3:], swing=0.55))
+    assert (tmp_path / "d.wav").read_bytes() == wav_bytes(_render(bars[3:], swing=0.55))
     assert sorted(os.listdir(tmp_path)) == ["a.wav", "b.wav", "c.wav", "d.wav"]
     with pytest.raises(ValueError, match="2 bars or loops, one for each name"):
         write_wav_files(tmp_path, ["a.wav", "b.wav"], bars)
@@ -562,10 +561,11 @@ def test_a_file_for_each_bar(tmp_path):
 )
 def test_what_is_wrong_is_said(tmp_path, bars, options, says):
     with pytest.raises(ValueError, match=says) as error:
-        render(bars, **options)
+        _render(bars, **options)
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match=says):
-        write_wav(tmp_path / "x.wav", bars, **options)
+    if "velocities" not in options:
+        with pytest.raises(ValueError, match=says):
+            write_wav(tmp_path / "x.wav", bars, **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -603,7 +603,7 @@ def test_sample_writes_sound_and_goes_on(tmp_path):
     for seed, bar in zip((5, 6, 7), bars, strict=True):
         rate, samples = wavfile.read(out / f"seed-00000{seed}.wav")
         assert rate == RATE
-        np.testing.assert_allclose(samples / 32767, render(bar, bpm=97, swing=0.62), atol=0.51 / 32767)
+        np.testing.assert_allclose(samples / 32767, _render(bar, bpm=97, swing=0.62), atol=0.51 / 32767)
         onsets = read_midi(out / f"seed-00000{seed}.mid")
         assert (quantise(onsets, GM9).bars == bar).all()
         odd = np.flatnonzero(bar.any(1))[np.flatnonzero(bar.any(1)) % 2 == 1]
@@ -635,7 +635,7 @@ def test_sample_makes_loops_of_phrases(tmp_path):
     done = _run("sample", "--n", 1, "--bars", 2, "--format", "wav,npz", "--kit", "jaki5", "--out", out)
     assert done.returncode == 0, done.stderr
     with np.load(out / "seeds-000000-000000.npz") as saved:
-        expected = render(saved["bars"], JAKI5)
+        expected = _render(saved["bars"], JAKI5)
     assert (out / "seed-000000.wav").read_bytes() == wav_bytes(expected)
 
 

@@ -16,7 +16,8 @@ from rhythmgan.data import load_patterns, save_corpus
 from rhythmgan.features import density, syncopation
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.midi import read_midi, write_midi
+from rhythmgan.midi import write_midi
+from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.reference import load_reference
 from rl_tuner import dump

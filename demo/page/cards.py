@@ -10,7 +10,7 @@ from page import session
 from page.bar import KIT, STEPS, Bar
 from page.component import component
 from rhythmgan.draw import hue
-from rhythmgan.midi import accents
+from rhythmgan.performance import accents
 
 LOOK = {
     "names": KIT.names,

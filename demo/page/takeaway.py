@@ -13,11 +13,12 @@ import streamlit as st
 from page.bar import KIT, Bar, stacked
 from page.session import Visitor, visitor
 from rhythmgan.midi import midi_bytes
+from rhythmgan.performance import Performance, Playback
 from rhythmgan.sound import render, wav_bytes
 
 _WRITERS: dict[str, Callable[[Sequence[Bar], Visitor], bytes]] = {
-    "mid": lambda bars, mine: midi_bytes(stacked(bars), KIT, bpm=mine.bpm, swing=mine.swing),
-    "wav": lambda bars, mine: wav_bytes(render(stacked(bars), KIT, bpm=mine.bpm, swing=mine.swing)),
+    "mid": lambda bars, mine: midi_bytes(Performance.of(stacked(bars), KIT), Playback(mine.bpm, mine.swing)),
+    "wav": lambda bars, mine: wav_bytes(render(Performance.of(stacked(bars), KIT), Playback(mine.bpm, mine.swing))),
 }
 _LABELS = {"mid": "MIDI", "wav": "WAV"}
 _MIME = {"mid": "audio/midi", "wav": "audio/wav"}

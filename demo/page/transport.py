@@ -11,9 +11,9 @@ import streamlit as st
 from page import session
 from page.bar import KIT, STEPS
 from page.component import component
-from rhythmgan.grid import MAX_SWING, step_beats
-from rhythmgan.midi import accents
-from rhythmgan.sound import CHOKE, KNEE, RATE, one_shots, velocity_to_gain
+from rhythmgan.performance import MAX_SWING, Playback, accents
+from rhythmgan.sound import CHOKE, KNEE, velocity_to_gain
+from rhythmgan.synth import RATE, one_shots
 
 SLOWEST, FASTEST = 50, 200
 
@@ -61,7 +61,7 @@ def show() -> None:
             _tempo(
                 key="tempo",
                 data={
-                    "tempo": {"bpm": bpm, "beats": step_beats(STEPS, visitor.swing).tolist()},
+                    "tempo": {"bpm": bpm, "beats": Playback(bpm, visitor.swing).step_beats(STEPS).tolist()},
                     "first": {"code": first.code, "words": first.words},
                 },
                 width="content",

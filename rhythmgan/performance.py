@@ -1,0 +1,370 @@
+"""A performance: bars, how loud each of their cells is played, and how early or late.
+
+Every way in (MIDI, other libraries) gives a ``Performance``, every way out (MIDI, sound, pictures, the page) takes one.
+Bare bars are performed with metrical accents, on the grid. ``Playback`` says how fast, and how swung.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from rhythmgan.bars import BEATS, check_steps
+from rhythmgan.grid import NoBars, Onsets, quantise_or_explain
+from rhythmgan.kit import GM9, Kit, fold_table
+
+MIN_BPM, MAX_BPM = 4, 1000
+
+MIN_SWING = 0.5
+"""Straight: the second sixteenth lies in the middle of its eighth."""
+
+MAX_SWING = 0.7
+"""Where a swung sixteenth lies at the latest: read back on 16 steps, it is still the step it was."""
+
+MAX_LOOP = 1 << 16
+"""Bars of a loop that is read: at 120 bpm they last 36 hours."""
+
+
+def accents(steps: int) -> np.ndarray:
+    """(steps,) uint8 velocities by metrical place: 112 on the one, 100 on beats, 88 on eighths, 76 between.
+
+    On triplet grids the places between the beats are all 76 but the half beat, where there is one.
+    """
+    per_beat = check_steps(steps) // BEATS
+    place = np.arange(steps)
+    velocities = np.full(steps, 76, np.uint8)
+    velocities[place * 2 % per_beat == 0] = 88
+    velocities[place % per_beat == 0] = 100
+    velocities[0] = 112
+    return velocities
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A loop and how it is played, or several loops of one length.
+
+    Attributes:
+        bars: (n, steps, parts) bool, n at least 1; (loops, n, steps, parts) of several.
+        velocities: uint8 of the same shape, 1-127 where a cell sounds and 0 where none does.
+        offsets: float32 of the same shape, how late a cell sounds in parts of a step, -½ … ½; below 0 it is early. 0
+            where none sounds.
+        kit: what the parts are.
+
+    Raises:
+        ValueError: a shape, a type or a value that is none of these.
+    """
+
+    bars: np.ndarray
+    velocities: np.ndarray
+    offsets: np.ndarray
+    kit: Kit
+
+    def __post_init__(self) -> None:
+        shape = self.bars.shape
+        _check_shape(shape, self.kit)
+        for name, kind in (("bars", np.bool_), ("velocities", np.uint8), ("offsets", np.float32)):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != kind:
+                raise ValueError(f"expected {name} {shape} {kind.__name__}; got {array.shape} {array.dtype}")
+        if self.velocities.max(initial=0) > 127:
+            raise ValueError(f"velocities lie in 1 … 127; found {self.velocities.max()}")
+        if ((self.velocities > 0) != self.bars).any():
+            raise ValueError("a cell has a velocity over 0 where it sounds, and 0 where it does not")
+        if not (np.abs(self.offsets) <= 0.5).all():
+            raise ValueError("offsets lie in -0.5 … 0.5 of a step")
+        if self.offsets[~self.bars].any():
+            raise ValueError("a cell that does not sound has no offset")
+
+    @staticmethod
+    def of(
+        bars: np.ndarray, kit: Kit = GM9, velocities: np.ndarray | None = None, offsets: np.ndarray | None = None
+    ) -> Performance:
+        """The performance of bars.
+
+        Args:
+            bars: (n, steps, parts) bool, a loop; also a single bar (steps, parts), or several loops
+                (loops, n, steps, parts).
+            kit: what the parts are.
+            velocities: 1-127 for each cell, of a shape that broadcasts to ``bars``; ``accents`` by default. Cells that
+                do not sound may hold anything.
+            offsets: -½ … ½ of a step for each cell, of a shape that broadcasts to ``bars``; 0 by default.
+
+        Raises:
+            ValueError: the shape does not fit the kit or a grid, or a velocity or an offset is out of range.
+        """
+        bars = np.asarray(bars, bool)
+        if bars.ndim == 2:
+            bars = bars[None]
+        if bars.ndim not in (3, 4):
+            raise ValueError(f"expected a bar (steps, parts) or a loop (n, steps, parts); got {bars.shape}")
+        _check_shape(bars.shape, kit)
+        levels = accents(bars.shape[-2])[:, None] if velocities is None else np.asarray(velocities)
+        levels = np.broadcast_to(levels, bars.shape)
+        sounding = levels[bars]
+        if sounding.size and not (sounding.min() >= 1 and sounding.max() <= 127):
+            raise ValueError(f"velocities lie in 1 … 127; found {sounding.min()} … {sounding.max()}")
+        late = np.broadcast_to(np.float32(0) if offsets is None else np.asarray(offsets), bars.shape)
+        return Performance(
+            bars, np.where(bars, levels, 0).astype(np.uint8), np.where(bars, late, 0).astype(np.float32), kit
+        )
+
+    @staticmethod
+    def joined(performances: list[Performance]) -> Performance:
+        """Loops of one kit and grid, one after the other, as one loop."""
+        return Performance(
+            np.concatenate([each.bars for each in performances]),
+            np.concatenate([each.velocities for each in performances]),
+            np.concatenate([each.offsets for each in performances]),
+            performances[0].kit,
+        )
+
+    def __len__(self) -> int:
+        """Bars of a loop, or loops of several."""
+        return len(self.bars)
+
+    def __getitem__(self, places: int | slice | np.ndarray) -> Performance:
+        """Some bars of a loop, by a slice or an array of places; of several loops some loops, or one by its place.
+
+        Raises:
+            ValueError: no bars.
+        """
+        return Performance(self.bars[places], self.velocities[places], self.offsets[places], self.kit)
+
+    def apart(self) -> Performance:
+        """Each bar of a loop as a loop of its own: (n, 1, steps, parts).
+
+        Raises:
+            ValueError: these are several loops already.
+        """
+        one_loop(self)
+        return Performance(self.bars[:, None], self.velocities[:, None], self.offsets[:, None], self.kit)
+
+    def as_several(self) -> Performance:
+        """The loop as the only one of several: (1, n, steps, parts)."""
+        return Performance(self.bars[None], self.velocities[None], self.offsets[None], self.kit)
+
+    def with_bars(self, bars: np.ndarray) -> Performance:
+        """Other bars in the same playing: cells that stay keep velocity and offset, new ones get accents and 0.
+
+        Args:
+            bars: bool of the shape of ``self.bars``, or several loops of it, (loops, n, steps, parts).
+
+        Raises:
+            ValueError: bars of another shape.
+        """
+        bars = np.asarray(bars, bool)
+        if bars.ndim < self.bars.ndim or bars.shape[-self.bars.ndim :] != self.bars.shape:
+            raise ValueError(f"expected bars of shape {self.bars.shape}; got {bars.shape}")
+        new = np.where(bars & ~self.bars, accents(bars.shape[-2])[:, None], np.uint8(0))
+        return Performance(
+            bars,
+            np.where(bars & self.bars, self.velocities, new),
+            np.where(bars, self.offsets, np.float32(0)),
+            self.kit,
+        )
+
+    def folded(self, kit: Kit) -> Performance:
+        """The same in a smaller kit; of the parts that fold into one the loudest is heard, the first of equals.
+
+        Raises:
+            ValueError: the kit cannot be folded into that one; see ``kit.fold_table``.
+        """
+        shape = (*self.bars.shape[:-1], kit.n_parts)
+        velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+        for source, target in enumerate(fold_table(self.kit, kit)):
+            louder = self.velocities[..., source] > velocities[..., target]
+            velocities[..., target][louder] = self.velocities[..., source][louder]
+            offsets[..., target][louder] = self.offsets[..., source][louder]
+        return Performance(velocities > 0, velocities, offsets, kit)
+
+
+def _check_shape(shape: tuple[int, ...], kit: Kit) -> None:
+    """Raise a ValueError where bars of this shape are none of the kit, or of no grid."""
+    if len(shape) not in (3, 4) or shape[-1] != kit.n_parts or not shape[-3]:
+        raise ValueError(f"expected bars (n, steps, {kit.n_parts}) for kit {kit.name}, n at least 1; got {shape}")
+    check_steps(shape[-2])
+
+
+def as_performance(bars: np.ndarray | Performance, kit: Kit | None = None) -> Performance:
+    """One loop as a performance: bare bars get accents, on the grid.
+
+    Args:
+        bars: a bar (steps, parts) bool, a loop (n, steps, parts), or the performance of a loop.
+        kit: what the parts of bare bars are, GM9 by default; that of the performance otherwise.
+
+    Raises:
+        ValueError: the shape does not fit the kit or a grid, a performance of another kit, or of several loops.
+    """
+    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit or GM9)
+    if kit is not None and kit != performance.kit:
+        raise ValueError(f"the performance is of kit {performance.kit.name}, not {kit.name}: fold it with folded()")
+    return one_loop(performance)
+
+
+def as_performances(bars: np.ndarray | Performance, n: int, kit: Kit | None = None) -> Performance:
+    """n loops as performances (n, loop, steps, parts): a loop of n bars is taken as n loops of one bar.
+
+    Args:
+        bars: (n, steps, parts) or (n, loop, steps, parts) bool, or the performance of such bars.
+        n: how many there are to be.
+        kit: what the parts of bare bars are, GM9 by default; that of the performance otherwise.
+
+    Raises:
+        ValueError: another number of them or of axes, or a performance of another kit.
+    """
+    shape = np.shape(bars.bars if isinstance(bars, Performance) else bars)
+    if len(shape) not in (3, 4) or shape[0] != n:
+        raise ValueError(f"expected {n} bars or loops, one for each name; got {shape}")
+    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit or GM9)
+    if kit is not None and kit != performance.kit:
+        raise ValueError(f"the performances are of kit {performance.kit.name}, not {kit.name}: fold them with folded()")
+    return performance.apart() if len(shape) == 3 else performance
+
+
+def one_loop(performance: Performance) -> Performance:
+    """The performance, which is to be of one loop.
+
+    Raises:
+        ValueError: it is of several.
+    """
+    if performance.bars.ndim != 3:
+        raise ValueError(
+            f"expected a bar (steps, parts) or a loop (n, steps, parts); got loops {performance.bars.shape}"
+        )
+    return performance
+
+
+@dataclass(frozen=True)
+class Playback:
+    """How fast bars are played, and how swung.
+
+    Attributes:
+        bpm: quarter notes a minute, 4 to 1000.
+        swing: where the second sixteenth of an eighth lies in it, .5 (straight) to .7; .667 is a triplet shuffle.
+
+    Raises:
+        ValueError: one of them is out of range.
+    """
+
+    bpm: float = 120.0
+    swing: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not MIN_BPM <= self.bpm <= MAX_BPM:
+            raise ValueError(f"the tempo lies between {MIN_BPM} and {MAX_BPM} beats a minute, not {self.bpm}")
+        if not MIN_SWING <= self.swing <= MAX_SWING:
+            raise ValueError(f"swing lies between {MIN_SWING} (straight) and {MAX_SWING}, not at {self.swing}")
+
+    def step_beats(self, steps: int) -> np.ndarray:
+        """Where a bar's steps begin, with the second of each two sixteenths delayed.
+
+        The steps of a 32-step grid stay halfway between the sixteenths around them.
+
+        Returns:
+            (steps + 1,) float64 beats from the bar line, the last one the next bar line. ``grid.quantise`` finds the
+            same steps again; on 32 steps only up to .62, as a second sixteenth that is later is nearer to the step
+            after it.
+
+        Raises:
+            ValueError: no grid, or one of triplets with a swing: it has no sixteenths to swing.
+        """
+        straight = np.arange(steps + 1) * (BEATS / check_steps(steps))
+        if self.swing == MIN_SWING:
+            return straight
+        if steps % 3 == 0:
+            raise ValueError(f"a bar of {steps} steps has no sixteenths to swing: its swing is .5, not {self.swing}")
+        eighth, within = np.divmod(straight * 2, 1)
+        return (eighth + np.interp(within, (0, 0.5, 1), (0, self.swing, 1))) / 2
+
+
+PLAIN = Playback()
+"""What is played at 120 beats a minute, straight."""
+
+
+class Events(NamedTuple):
+    """The onsets of loops in the order in which they sound: what every way out begins with. (onsets,) each.
+
+    Attributes:
+        loop: the loop each belongs to, 0 where there is one.
+        bar: its bar.
+        beat: float64, quarter notes from the line of that bar; below 0 where it is early on the one. Not from the
+            start of the loop: the ways out round bar lines and what is within a bar apart, so that a bar is the same
+            wherever it stands.
+        since, until: float64, quarter notes from the same line, halfway to the step before and to the next: from the
+            first on, and before the second, it is read back as its own step.
+        part: its part.
+        velocity: uint8, 1-127.
+    """
+
+    loop: np.ndarray
+    bar: np.ndarray
+    beat: np.ndarray
+    since: np.ndarray
+    until: np.ndarray
+    part: np.ndarray
+    velocity: np.ndarray
+
+    def ticks(self, per_beat: int) -> np.ndarray:
+        """(onsets,) int64 ticks from the start of the loop: the nearest that is read back as the same step."""
+        first = np.ceil(self.since * per_beat - 1e-6)
+        last = np.ceil(self.until * per_beat - 1e-6) - 1
+        tick = np.clip(np.rint(self.beat * per_beat), first, last)
+        return self.bar * (BEATS * per_beat) + tick.astype(np.int64)
+
+
+def events(performance: Performance, playback: Playback = PLAIN) -> Events:
+    """When each cell of a performance sounds.
+
+    Swing bends the time between two steps too: an offset is a share of the distance to the next step, or to the one
+    before where it is early. What would begin before its loop does begins with it.
+
+    Args:
+        performance: of one loop or several.
+        playback: of its swing; the tempo turns beats into time, which is for whoever needs time.
+
+    Raises:
+        ValueError: a swing on a grid of triplets.
+    """
+    shape = performance.bars.shape
+    loop, bar, step, part = np.nonzero(performance.bars.reshape(-1, *shape[-3:]))
+    beats = playback.step_beats(shape[-2])
+    lengths = np.diff(beats)
+    offset = performance.offsets[performance.bars].astype(float)
+    before, after = lengths[step - 1], lengths[step]
+    beat = beats[step] + offset * np.where(offset < 0, before, after)
+    beat[bar == 0] = np.maximum(beat[bar == 0], 0)
+    found = Events(
+        loop,
+        bar,
+        beat,
+        beats[step] - before / 2,
+        beats[step] + after / 2,
+        part,
+        performance.velocities[performance.bars],
+    )
+    if offset.any():
+        order = np.lexsort((bar * BEATS + beat, loop))
+        return Events(*(column[order] for column in found))
+    return found
+
+
+def onsets_to_performance(onsets: Onsets, kit: Kit, steps: int = 16) -> tuple[Performance, Playback]:
+    """How a song plays its bars, from the first that sounds to the last, silent ones between included; and its tempo.
+
+    A cell has velocity and offset of its loudest onset. A tempo out of the range of ``Playback`` is brought to the end
+    of it.
+
+    Raises:
+        NoBars: it has none, or more than ``MAX_LOOP``; see ``grid.quantise_or_explain``.
+    """
+    found = quantise_or_explain(onsets, kit, steps)
+    place = found.index - found.index[0]
+    if place[-1] >= MAX_LOOP:
+        raise NoBars("too long", f"{place[-1] + 1:,} bars")
+    shape = (int(place[-1]) + 1, steps, kit.n_parts)
+    velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+    velocities[place], offsets[place] = found.velocities, found.offsets
+    playback = Playback(bpm=min(max(onsets.bpm, MIN_BPM), MAX_BPM))
+    return Performance(velocities > 0, velocities, offsets, kit), playback
