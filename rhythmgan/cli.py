@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     gan.add_argument("--pretrain-steps", type=int, help="batches of maximum likelihood, before the game")
     gan.add_argument("--train-steps", dest="steps", type=int, help="batches of the game; a resumed run may raise it")
     gan.add_argument("--batch-size", type=int, help="bars in a batch")
-    gan.add_argument("--penalty", type=float, help="weight of the gradient penalties")
+    gan.add_argument("--r1-gamma", type=float, help="strength of the gradient penalty on real bars")
+    gan.add_argument("--r2-gamma", type=float, help="strength of the gradient penalty on generated bars")
     gan.add_argument("--seed", type=int, help="of weights, batches and noise")
     gan.add_argument("--width", type=int, help="units of the generator's state")
     _add_machine_options(gan)
@@ -242,7 +243,7 @@ def _train_gan(options: argparse.Namespace) -> None:
     from rhythmgan.models.gan import GANConfig
     from rhythmgan.training.gan import GRID, Recipe, train_gan
 
-    recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "penalty"))
+    recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "r1_gamma", "r2_gamma"))
     config = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width"))
     with progress_bar("step") if is_first else nullcontext() as tell:
         weights = train_gan(

@@ -273,7 +273,7 @@ def test_info_of_every_kind(songs, tmp_path):
         (("prepare", ".", "--out", "b.npz", "--grid", 15), "12, 16, 24, 32, 48"),
         (("train", "gan", "--data", "missing.npz", "--out", "run"), "missing.npz: No such file"),
         (("train", "gan", "--out", "run", "--batch-size", 1), "2 to 65536 bars"),
-        (("train", "gan", "--out", "run", "--penalty", "nan"), "penalty"),
+        (("train", "gan", "--out", "run", "--r1-gamma", "nan"), "r1_gamma"),
         (("sample", "--bars", 10**8), "1 to 256 bars"),
         (("sample", "--out", ""), "empty"),
         (("interpolate", "--seeds", "3-17", "--frames", 10**9), "4096"),

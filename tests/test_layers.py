@@ -31,7 +31,8 @@ LAYERS = (
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate", "rhythmgan.generate.paths", "rhythmgan.generate.phrases", "rhythmgan.generate.variation"},
-    {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training", "rhythmgan.training.run"},
+    {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
+    {"rhythmgan.training.gan_loss", "rhythmgan.training.run"},
     {"rhythmgan.training.gan", "rhythmgan.training.prior", "rhythmgan.training.critic"},
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},

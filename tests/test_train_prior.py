@@ -113,7 +113,7 @@ def test_stops_by_the_unseen_songs_and_keeps_the_best(tmp_path):
 
 def replace_words(corpus, new):
     return Corpus(
-        new.astype(np.uint16), corpus.song_id, corpus.file_id, corpus.bar, corpus.songs, corpus.files, corpus.kit
+        new.astype(np.uint16), corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, corpus.kit
     )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rhythmgan.augment import apply_views, draw_views, view_rates
 from rhythmgan.bars import words_to_bars
@@ -22,6 +21,7 @@ from rhythmgan.data import Corpus, digest
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
+from rhythmgan.training.gan_loss import GANLoss
 from rhythmgan.training.run import (
     Progress,
     check_fits,
@@ -63,8 +63,8 @@ class Recipe:
         generator_rate, discriminator_rate: learning rates of the game (Adam, β = 0, .99); after three tenths of
             the steps they fall to a twentieth along a cosine.
         head_start: batches of the game in which the discriminator moves alone.
-        penalty: weight of the squared gradients on real and on generated bars (R1 and R2).
-        rates_weight: weight of the squared differences between how often each cell sounds in a batch
+        r1_gamma, r2_gamma: strengths of the gradient penalties on real and on generated bars, see ``GANLoss``.
+        rate_matching_coef: coefficient of the squared differences between how often each cell sounds in a batch
             and in the training bars. Left to the game alone, hard decisions drift to sparse bars.
         average: how much of the averaged generator is kept at a step.
     """
@@ -81,8 +81,9 @@ class Recipe:
     generator_rate: float = 2e-4
     discriminator_rate: float = 1e-3
     head_start: int = 100
-    penalty: float = 0.03
-    rates_weight: float = 2.0
+    r1_gamma: float = 0.03
+    r2_gamma: float = 0.03
+    rate_matching_coef: float = 2.0
     average: float = 0.998
 
     def __post_init__(self) -> None:
@@ -116,6 +117,7 @@ class GANTraining(pl.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.gan = GAN(config)
+        self.loss = GANLoss(recipe.r1_gamma, recipe.r2_gamma, recipe.rate_matching_coef)
         self.averaged = copy.deepcopy(self.gan.generator).requires_grad_(False)
         rows = np.argsort(corpus.song_id, kind="stable")
         _, first, count = np.unique(corpus.song_id[rows], return_index=True, return_counts=True)
@@ -210,41 +212,26 @@ class GANTraining(pl.LightningModule):
         if played == 0 and recipe.pretrain_steps:
             self.gan.generator.load_state_dict(self.averaged.state_dict())
         real, view = self.draw_bars(random)
-        real.requires_grad_(True)
         with torch.set_grad_enabled(played >= recipe.head_start):
-            made = self.gan.generator(self.draw_z(random), view)
+            fake = self.gan.generator(self.draw_z(random), view)
 
-        shown = made.detach().requires_grad_(True)
-        real_logit, made_logit = discriminator(real, view), discriminator(shown, view)
-        pairing = F.softplus(made_logit - real_logit).mean()
-        penalty_real = _squared_gradient(real_logit, real)
-        penalty_made = _squared_gradient(made_logit, shown)
+        terms = self.loss.discriminator_terms(discriminator, real, fake, view)
         discriminator_optimizer.zero_grad()
-        self.manual_backward(pairing + recipe.penalty / 2 * (penalty_real + penalty_made))
+        self.manual_backward(self.loss.total(terms))
         discriminator_optimizer.step()
-        terms = {
-            "game/discriminator": pairing,
-            "game/lead": (real_logit - made_logit).mean(),
-            "game/penalty_real": penalty_real,
-            "game/penalty_made": penalty_made,
-            "bars/onsets_made": made.detach().sum((1, 2)).mean(),
-            "bars/onsets_real": real.detach().sum((1, 2)).mean(),
-        }
+        onsets = {"onsets_real": real.sum((1, 2)).mean(), "onsets_fake": fake.detach().sum((1, 2)).mean()}
         if played < recipe.head_start:
-            return terms
+            return terms | onsets
 
         discriminator.requires_grad_(False)
-        with torch.no_grad():
-            real_logit = discriminator(real, view)
-        answer = F.softplus(real_logit - discriminator(made, view)).mean()
-        rates = (made.mean(0) - self.rates).square().sum()
+        generator_terms = self.loss.generator_terms(discriminator, real, fake, view, self.rates)
         generator_optimizer.zero_grad()
-        self.manual_backward(answer + recipe.rates_weight * rates)
+        self.manual_backward(self.loss.total(generator_terms))
         generator_optimizer.step()
         discriminator.requires_grad_(True)
         kept = min(recipe.average, (played - recipe.head_start) / 200)
         move_average(self.averaged, self.gan.generator, kept)
-        return terms | {"game/generator": answer, "game/rates": rates}
+        return terms | generator_terms | onsets
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = self.optimizers()
@@ -273,12 +260,6 @@ class GANTraining(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["steps_done"]
         self.seconds = checkpoint["seconds"]
-
-
-def _squared_gradient(logits: Tensor, bars: Tensor) -> Tensor:
-    """Mean squared length of the discriminator's gradient at the bars (Mescheder et al. 2018)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), bars, create_graph=True)
-    return gradient.square().sum((1, 2)).mean()
 
 
 def train_gan(

@@ -1,0 +1,99 @@
+"""The adversarial losses against numbers by hand: logits and gradients of a linear discriminator can be counted."""
+
+import math
+
+import pytest
+import torch
+
+from rhythmgan.training.gan_loss import GANLoss, squared_gradient
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WEIGHT = torch.tensor([[3.0, -2.0], [0.0, 1.0]])  # |w|² = 14
+REAL = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]])  # w · x = 4 and −2
+FAKE = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])  # w · x = 1 and 4
+LABELS = torch.tensor([0, 1])
+RATES = torch.tensor([[0.5, 0.25], [0.0, 1.0]])
+
+
+def _linear(bars, _):
+    return (bars * WEIGHT).sum((1, 2))
+
+
+def _softplus(x):
+    return math.log1p(math.exp(x))
+
+
+def test_discriminator_terms_of_a_linear_discriminator():
+    """The logit gaps are 4 − 1 and −2 − 4."""
+    terms = GANLoss(0.5, 2.0, 3.0).discriminator_terms(_linear, REAL, FAKE, LABELS)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {"loss_d": (_softplus(-3) + _softplus(6)) / 2, "r1": 14, "r2": 14, "logit_gap": -1.5}
+    )
+
+
+def test_generator_terms_of_a_linear_discriminator():
+    """Of two fake bars the cells sound in 1, ½, 0, ½; the rates asked for are ½, ¼, 0, 1."""
+    terms = GANLoss(0.5, 2.0, 3.0).generator_terms(_linear, REAL, FAKE, LABELS, RATES)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {"loss_g": (_softplus(3) + _softplus(-6)) / 2, "rate_matching": 1 / 4 + 1 / 16 + 1 / 4}
+    )
+
+
+def test_totals_by_hand():
+    """Half of each gamma times its penalty; what has no coefficient does not count."""
+    loss = GANLoss(r1_gamma=0.5, r2_gamma=2.0, rate_matching_coef=3.0)
+    terms = {"loss_d": torch.tensor(7.0), "r1": torch.tensor(20.0), "r2": torch.tensor(300.0)}
+    assert loss.total(terms | {"logit_gap": torch.tensor(1e6)}).item() == 7 + 5 + 300
+    assert loss.total({"loss_g": torch.tensor(7.0), "rate_matching": torch.tensor(20.0)}).item() == 7 + 60
+
+
+def test_r1_is_of_real_bars_and_r2_of_fake_ones():
+    """D(x) = |x|² / 2 has the gradient x, whose squared length is the number of onsets: 2 and 1, 2 and 2."""
+    terms = GANLoss(1, 1, 1).discriminator_terms(lambda bars, _: bars.square().sum((1, 2)) / 2, REAL, FAKE, LABELS)
+    assert terms["r1"].item() == pytest.approx(1.5)
+    assert terms["r2"].item() == pytest.approx(2.0)
+
+
+def test_the_discriminator_learns_from_both_penalties_and_the_generator_from_none():
+    weight = WEIGHT.clone().requires_grad_(True)
+    fake = FAKE.clone().requires_grad_(True)
+    loss = GANLoss(r1_gamma=0.5, r2_gamma=2.0, rate_matching_coef=3.0)
+    terms = loss.discriminator_terms(lambda bars, _: (bars * weight).sum((1, 2)), REAL, fake, LABELS)
+    loss.total(terms).backward()
+    chance = torch.sigmoid(torch.tensor([-3.0, 6.0]))  # the slope of softplus at minus the gaps
+    pairing = (chance[:, None, None] * (FAKE - REAL)).mean(0)
+    torch.testing.assert_close(weight.grad, pairing + 0.25 * 2 * WEIGHT + 1.0 * 2 * WEIGHT)
+    assert fake.grad is None
+
+
+def test_the_generator_is_moved_towards_higher_logits_and_towards_the_rates():
+    fake = FAKE.clone().requires_grad_(True)
+    loss = GANLoss(r1_gamma=0.5, r2_gamma=2.0, rate_matching_coef=3.0)
+    loss.total(loss.generator_terms(_linear, REAL, fake, LABELS, RATES)).backward()
+    chance = torch.sigmoid(torch.tensor([3.0, -6.0]))
+    adversarial = -chance[:, None, None] * WEIGHT / 2
+    rates = 3 * 2 * (FAKE.mean(0) - RATES) / 2
+    torch.testing.assert_close(fake.grad, adversarial + rates)
+
+
+def test_the_discriminator_is_told_the_label_of_every_bar():
+    seen = []
+
+    def critic(bars, labels):
+        seen.append(labels.tolist())
+        return bars.sum((1, 2)) * labels
+
+    loss = GANLoss(1, 1, 1)
+    terms = loss.discriminator_terms(critic, REAL, FAKE, LABELS)
+    # the bars labelled 1 have 1 and 2 onsets
+    assert terms["logit_gap"].item() == pytest.approx((0 + (1 - 2)) / 2)
+    loss.generator_terms(critic, REAL, FAKE, LABELS, RATES)
+    assert seen == [[0, 1]] * 4
+
+
+def test_squared_gradient_by_hand():
+    """D(x) = 3 x₀ − 2 x₁: the squared gradient is 13, whatever the bar."""
+    bars = torch.rand(5, 2, 1, requires_grad=True)
+    logits = 3 * bars[:, 0, 0] - 2 * bars[:, 1, 0]
+    assert squared_gradient(logits, bars).item() == pytest.approx(13)
