@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from stable_baselines3 import DQN as TheirDQN
 
-from rhythmgan.models.gan import GAN, GANConfig, load_gan
+from rhythmgan.models.config import GANConfig
+from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rl_tuner.agent import load_agent
 from rl_tuner.dqn import DQN, QNetwork, Recipe

@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from rhythmgan.models.config import GANConfig, WordLSTMConfig
+    from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+
     parser = argparse.ArgumentParser(prog="rhythmgan", description=__doc__.partition(":")[2].strip(" `.\n"))
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -56,13 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     gan.add_argument("--data", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)")
     gan.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
-    gan.add_argument("--pretrain-steps", type=int, help="batches of maximum likelihood, before the game")
-    gan.add_argument("--train-steps", dest="steps", type=int, help="batches of the game; a resumed run may raise it")
-    gan.add_argument("--batch-size", type=int, help="bars in a batch")
-    gan.add_argument("--r1-gamma", type=float, help="strength of the gradient penalty on real bars")
-    gan.add_argument("--r2-gamma", type=float, help="strength of the gradient penalty on generated bars")
-    gan.add_argument("--seed", type=int, help="of weights, batches and noise")
-    gan.add_argument("--width", type=int, help="units of the generator's state")
+    _add_field(gan, GANTrainingConfig, "pretrain_steps", "batches of maximum likelihood, before the adversarial phase")
+    _add_field(gan, GANTrainingConfig, "train_steps", "batches of the adversarial phase; a resumed run may raise it")
+    _add_field(gan, GANTrainingConfig, "batch_size", "bars in a batch")
+    _add_field(gan, GANTrainingConfig, "r1_gamma", "strength of the gradient penalty on real bars")
+    _add_field(gan, GANTrainingConfig, "r2_gamma", "strength of the gradient penalty on fake bars")
+    _add_field(gan, GANTrainingConfig, "seed", "of weights, batches and noise")
+    _add_field(gan, GANConfig, "width", "units of the generator's state")
     _add_machine_options(gan)
 
     prior = train.add_parser(
@@ -71,12 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     prior.set_defaults(run=_train_prior)
     prior.add_argument("--data", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)")
     prior.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
-    prior.add_argument("--train-steps", dest="steps", type=int, help="batches at most (400; the bundled weights: 6000)")
-    prior.add_argument("--batch-size", type=int, help="bars in a batch (256)")
-    prior.add_argument("--seed", type=int, help="of weights, batches and dropout (0)")
-    prior.add_argument("--width", type=int, help="units of each layer (320)")
-    prior.add_argument("--layers", type=int, help="LSTMs on top of each other (1)")
-    prior.add_argument("--dropout", type=float, help="share of units that are left out in training (0.5)")
+    steps = "batches at most; a resumed run may raise it; the bundled weights: 6000"
+    _add_field(prior, PriorTrainingConfig, "train_steps", steps)
+    _add_field(prior, PriorTrainingConfig, "batch_size", "bars in a batch")
+    _add_field(prior, PriorTrainingConfig, "seed", "of weights, batches and dropout")
+    _add_field(prior, WordLSTMConfig, "width", "units of each layer")
+    _add_field(prior, WordLSTMConfig, "layers", "LSTMs on top of each other")
+    _add_field(prior, WordLSTMConfig, "dropout", "share of units that are left out in training")
     _add_machine_options(prior)
 
     sample = commands.add_parser("sample", help="generate bars from seeds", description="Generate bars from seeds.")
@@ -197,6 +201,15 @@ def _add_output_options(parser: argparse.ArgumentParser, timed: str = "MIDI file
     )
 
 
+def _add_field(parser: argparse.ArgumentParser, config: type, name: str, what: str) -> None:
+    """An option for a field of a dataclass: its type and its default are read there. Not given, it is None."""
+    default = getattr(config, name)
+    kind = type(default)
+    parser.add_argument(
+        f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=f"{what} ({default})"
+    )
+
+
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=positive, default=1, help="GPUs, or processes on a CPU (%(default)s)")
     parser.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"), help="(%(default)s)")
@@ -240,20 +253,15 @@ def _train_gan(options: argparse.Namespace) -> None:
 
     machine = _machine(options)
 
-    from rhythmgan.models.gan import GANConfig
-    from rhythmgan.training.gan import GRID, Recipe, train_gan
+    from rhythmgan.models.config import GANConfig
+    from rhythmgan.training.config import GANTrainingConfig
+    from rhythmgan.training.gan import GRID, train_gan
 
-    recipe = Recipe(**_given(options, "pretrain_steps", "steps", "batch_size", "seed", "r1_gamma", "r2_gamma"))
-    config = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width"))
-    with progress_bar("step") if is_first else nullcontext() as tell:
-        weights = train_gan(
-            corpus,
-            options.out,
-            recipe,
-            config=config,
-            progress=tell,
-            **machine,
-        )
+    names = ("pretrain_steps", "train_steps", "batch_size", "seed", "r1_gamma", "r2_gamma")
+    training = GANTrainingConfig(**_given(options, *names))
+    network = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width"))
+    with progress_bar("step") if is_first else nullcontext() as progress:
+        weights = train_gan(corpus, options.out, training, network=network, progress=progress, **machine)
     if not is_first:
         return
     print(f"weights: {weights}\npicture of seeds 0-35: {weights.parent / GRID}")
@@ -264,38 +272,32 @@ def _train_prior(options: argparse.Namespace) -> None:
     from rhythmgan.data import load_corpus, load_patterns
 
     corpus = load_corpus(options.data) if options.data else load_patterns()
-    training, unseen = corpus.split("train"), corpus.split("valid")
+    train, validation = corpus.split("train"), corpus.split("valid")
     is_first = _is_first()
     if is_first:
-        n_train, n_unseen = (len(set(part.song_id.tolist())) for part in (training, unseen))
-        print(f"training on {n_train:,} songs, stopping by {n_unseen:,} others", file=sys.stderr)
+        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
+        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
 
     machine = _machine(options)
 
     from rhythmgan.evaluate import likelihoods, likelihoods_table
+    from rhythmgan.models.config import WordLSTMConfig
     from rhythmgan.models.weights import read_metadata
-    from rhythmgan.models.word_lstm import WordLSTMConfig, load_prior
-    from rhythmgan.training.prior import PriorRecipe, train_prior
+    from rhythmgan.models.word_lstm import load_prior
+    from rhythmgan.training.config import PriorTrainingConfig
+    from rhythmgan.training.prior import train_prior
 
-    recipe = PriorRecipe(**_given(options, "steps", "batch_size", "seed"))
-    config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width", "layers", "dropout"))
-    with progress_bar("step") if is_first else nullcontext() as tell:
-        weights = train_prior(
-            training,
-            unseen,
-            options.out,
-            recipe,
-            config=config,
-            progress=tell,
-            **machine,
-        )
+    training = PriorTrainingConfig(**_given(options, "train_steps", "batch_size", "seed"))
+    network = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width", "layers", "dropout"))
+    with progress_bar("step") if is_first else nullcontext() as progress:
+        weights = train_prior(train, validation, options.out, training, network=network, progress=progress, **machine)
     if not is_first:
         return
-    nats = likelihoods(unseen, training, {"prior": load_prior(weights)})
-    print(likelihoods_table(nats, "the valid songs, which chose the weights"))
+    nats = likelihoods(validation, train, {"prior": load_prior(weights)})
+    print(likelihoods_table(nats, "the validation songs, which chose the weights"))
     facts = json.loads(read_metadata(weights)["provenance"])
     done, best = int(facts["trained_steps"]), int(facts["best_step"])
-    why = "all that were asked for" if done >= recipe.steps else "ended by the songs that it does not see"
+    why = "all that were asked for" if done >= training.train_steps else "the validation songs stopped it"
     print(f"\n{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
     if options.data:
         print(f"next: rhythmgan evaluate {weights} --data {options.data}")

@@ -11,8 +11,8 @@ import numpy as np
 from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder
 from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, check_compatible
-from rhythmgan.models.word_lstm import WordLSTMConfig
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ def make_judges(
         ValueError: no bars to train on.
         OSError: the folder cannot be written.
     """
+    from rhythmgan.training.config import PriorTrainingConfig
     from rhythmgan.training.critic import train_critic
-    from rhythmgan.training.prior import PriorRecipe, train_prior
+    from rhythmgan.training.prior import train_prior
 
     check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
     valid, train = corpus.split("valid"), corpus.split("train")
@@ -63,6 +64,6 @@ def make_judges(
         tell("training the judges' prior")
         few = train.only(np.isin(train.song_id, np.unique(train.song_id)[::10]))
         config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
-        train_prior(valid, few, folder, PriorRecipe(steps=1000, seed=seed), config=config)
+        train_prior(valid, few, folder, PriorTrainingConfig(train_steps=1000, seed=seed), network=config)
         (folder / "done").touch()
     return Judges(load_generator(path), load_likelihood(folder / "prior.safetensors"))

@@ -1,10 +1,19 @@
-"""Views of bars do what their labels say and nothing else."""
+"""Augmentations do what their labels say and nothing else."""
 
 import numpy as np
 import pytest
 import torch
 
-from rhythmgan.augment import EXCHANGED, N_VIEWS, REAL, THINNED, apply_views, draw_views, exchanges, view_rates
+from rhythmgan.augment import (
+    EXCHANGED,
+    N_AUGMENTATIONS,
+    REAL,
+    THINNED,
+    augment,
+    augmented_rates,
+    draw_augmentations,
+    exchanges,
+)
 from rhythmgan.kit import GM9, JAKI5
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,26 +27,26 @@ def _bars(n, n_parts=9, steps=16):
     return torch.rand(n, steps, n_parts, generator=_random(9)) < 0.4
 
 
-def _view(label, n):
+def _labels(label, n):
     return torch.full((n,), label)
 
 
-def test_a_real_view_is_the_bar():
+def test_a_real_bar_stays_as_it_is():
     bars = _bars(50)
-    assert torch.equal(apply_views(bars, _view(REAL, 50), GM9, _random()), bars)
+    assert torch.equal(augment(bars, _labels(REAL, 50), GM9, _random()), bars)
 
 
 @pytest.mark.parametrize("steps", [12, 16, 32])
 @pytest.mark.parametrize("beats", [1, 2, 3])
-def test_a_bar_begins_so_many_beats_later(beats, steps):
+def test_a_rotated_bar_begins_so_many_beats_later(beats, steps):
     bars = _bars(20, steps=steps)
-    seen = apply_views(bars, _view(beats, 20), GM9, _random())
+    seen = augment(bars, _labels(beats, 20), GM9, _random())
     np.testing.assert_array_equal(seen, np.roll(bars.numpy(), -beats * steps // 4, 1))
 
 
 def test_thinning_leaves_out_whole_parts():
     bars = torch.ones(4000, 16, 9, dtype=torch.bool)
-    seen = apply_views(bars, _view(THINNED, 4000), GM9, _random())
+    seen = augment(bars, _labels(THINNED, 4000), GM9, _random())
     assert torch.equal(seen, seen[:, :1].expand_as(seen))
     assert abs(seen.float().mean() - 0.75) < 0.01
     patterns = len(np.unique(seen[:, 0].numpy(), axis=0))
@@ -58,7 +67,7 @@ def test_exchanges_keep_to_a_stream():
 
 def test_two_parts_change_places():
     bars = _bars(600)
-    seen = apply_views(bars, _view(EXCHANGED, 600), GM9, _random())
+    seen = augment(bars, _labels(EXCHANGED, 600), GM9, _random())
     changed = (seen != bars).any(1)
     assert (changed.sum(1) == 2).float().mean() > 0.95
     assert torch.equal(seen[..., 0], bars[..., 0])
@@ -70,31 +79,31 @@ def test_two_parts_change_places():
 def test_bars_of_a_row_are_treated_alike():
     bar = _bars(300)
     both = torch.stack([bar, bar], 1)
-    view = draw_views(300, 1.0, _random(), torch.device("cpu"))
-    seen = apply_views(both, view, GM9, _random(3))
+    labels = draw_augmentations(300, 1.0, _random(), torch.device("cpu"))
+    seen = augment(both, labels, GM9, _random(3))
     assert torch.equal(seen[:, 0], seen[:, 1])
     assert both.shape == seen.shape
     assert not torch.equal(seen, both)
 
 
-def test_views_come_as_often_as_asked():
-    view = draw_views(60_000, 0.3, _random(), torch.device("cpu"))
-    shares = torch.bincount(view, minlength=N_VIEWS) / 60_000
+def test_augmentations_come_as_often_as_asked():
+    labels = draw_augmentations(60_000, 0.3, _random(), torch.device("cpu"))
+    shares = torch.bincount(labels, minlength=N_AUGMENTATIONS) / 60_000
     expected = [0.7, 0.1 / 3, 0.1 / 3, 0.1 / 3, 0.1, 0.1]
     np.testing.assert_allclose(shares, expected, atol=0.006)
-    assert (draw_views(1000, 0.0, _random(), torch.device("cpu")) == REAL).all()
-    assert (draw_views(1000, 1.0, _random(), torch.device("cpu")) != REAL).all()
+    assert (draw_augmentations(1000, 0.0, _random(), torch.device("cpu")) == REAL).all()
+    assert (draw_augmentations(1000, 1.0, _random(), torch.device("cpu")) != REAL).all()
 
 
-def test_rates_of_views_are_those_of_many():
-    """Against 30,000 views of bars whose parts and steps differ; the kick's share by hand."""
+def test_augmented_rates_are_those_of_many_augmented_bars():
+    """Against 30,000 augmented bars whose parts and steps differ; the kick's share by hand."""
     bars = torch.rand(30_000, 16, 9, generator=_random()) < torch.linspace(0.05, 0.6, 144).view(16, 9)
     rates = bars.float().mean(0)
-    view = draw_views(30_000, 0.6, _random(1), torch.device("cpu"))
-    seen = apply_views(bars, view, GM9, _random(2)).float().mean(0)
-    expected = view_rates(rates, 0.6, GM9)
+    labels = draw_augmentations(30_000, 0.6, _random(1), torch.device("cpu"))
+    seen = augment(bars, labels, GM9, _random(2)).float().mean(0)
+    expected = augmented_rates(rates, 0.6, GM9)
     np.testing.assert_allclose(seen, expected, atol=0.015)
-    later = (rates[4, 0] + rates[8, 0] + rates[12, 0]) / 3
-    by_hand = 0.4 * rates[0, 0] + 0.2 * later + 0.2 * 0.75 * rates[0, 0] + 0.2 * rates[0, 0]
+    rotated = (rates[4, 0] + rates[8, 0] + rates[12, 0]) / 3
+    by_hand = 0.4 * rates[0, 0] + 0.2 * rotated + 0.2 * 0.75 * rates[0, 0] + 0.2 * rates[0, 0]
     assert expected[0, 0] == pytest.approx(by_hand)
-    assert torch.equal(view_rates(rates, 0.0, GM9), rates)
+    assert torch.equal(augmented_rates(rates, 0.0, GM9), rates)

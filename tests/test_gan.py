@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from scipy.stats import chisquare, kstest, norm
 
-from rhythmgan.augment import N_VIEWS
+from rhythmgan.augment import N_AUGMENTATIONS
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.kit import KITS
@@ -69,7 +69,7 @@ def test_close_decisions_are_made_in_double_precision(small):
 
 
 def _generator(steps, n_parts=4, width=12):
-    """A generator in double precision, without dropout, whose weights are so large that what it hears matters."""
+    """A generator in double precision, without dropout, whose weights are so large that its inputs matter."""
     torch.manual_seed(steps)
     generator = Generator(steps, n_parts, width, 0.5).double().eval().requires_grad_(False)
     for parameter in generator.parameters():
@@ -78,48 +78,48 @@ def _generator(steps, n_parts=4, width=12):
     return generator
 
 
-@pytest.mark.parametrize("with_views", [False, True])
+@pytest.mark.parametrize("with_labels", [False, True])
 @pytest.mark.parametrize("steps", [12, 16, 24])
-def test_what_decides_is_what_is_expected_and_z(steps, with_views):
+def test_what_decides_is_what_is_expected_and_z(steps, with_labels):
     """Of the bar that it makes itself the generator expects, cell by cell, what it decided by, less z."""
     generator = _generator(steps)
     z = torch.randn(60, steps * 4).double()
-    view = torch.arange(60) % N_VIEWS if with_views else None
-    cells, sums = generator.roll(z, view)
+    labels = torch.arange(60) % N_AUGMENTATIONS if with_labels else None
+    cells, sums = generator.unroll(z, labels)
     ones = torch.ones(60, steps, 1).double()
     assert cells.shape == sums.shape == (60, steps, 4)
     assert 0.1 < cells.mean() < 0.9
     assert len(cells.flatten(1).unique(dim=0)) == 60
     noise = z.view(60, steps, 4)
-    for expected in (generator.expect(cells, view), generator.expect(cells, view, ones)):
+    for expected in (generator.expect(cells, labels), generator.expect(cells, labels, ones)):
         torch.testing.assert_close(expected + noise, sums, atol=1e-12, rtol=1e-10)
     assert ((sums > 0) == (cells > 0)).all()
-    # of another bar, or of the bar in another view, it expects something else
-    assert (generator.expect(1 - cells, view) + noise - sums).abs().max() > 0.1
-    if with_views:
-        assert (generator.expect(cells) + noise - sums)[view != 0].abs().amax((1, 2)).min() > 1e-3
+    # of another bar, or of the bar with another label, it expects something else
+    assert (generator.expect(1 - cells, labels) + noise - sums).abs().max() > 0.1
+    if with_labels:
+        assert (generator.expect(cells) + noise - sums)[labels != 0].abs().amax((1, 2)).min() > 1e-3
 
 
 @pytest.mark.parametrize(("steps", "lags"), [(12, (1, 3, 6)), (16, (1, 4, 8)), (24, (1, 6, 12))])
-def test_a_step_hears_the_one_before_and_those_a_beat_and_two_beats_before(steps, lags):
-    """With a state of nothing but what is heard, a changed step matters exactly these steps later; hidden, nowhere."""
+def test_lagged_inputs_are_the_step_before_and_those_a_beat_and_two_beats_before(steps, lags):
+    """A state of nothing but the lagged inputs: a changed step matters exactly these steps later; hidden, nowhere."""
     generator = _generator(steps)
     assert generator.lags == lags
     mixing = torch.randn(12, 12).double()
-    generator._next_state = lambda state, drive, heard: torch.tanh(heard @ mixing)
+    generator._next_state = lambda state, drive, lagged: torch.tanh(lagged @ mixing)
     bars = (torch.rand(1, steps, 4) < 0.4).double()
     shown = torch.ones(1, steps, 1).double()
     plain = generator.expect(bars)
     for step in range(steps):
         other = bars.clone()
         other[0, step] = 1 - other[0, step]
-        changed = (generator.expect(other, kept=shown) != plain)[0]
+        changed = (generator.expect(other, shown=shown) != plain)[0]
         later = {step + lag for lag in lags if step + lag < steps}
         assert set(changed.any(1).nonzero()[:, 0].tolist()) == {step} | later
         assert all(changed[place].all() for place in later)
         hidden = shown.clone()
         hidden[0, step] = 0
-        changed = (generator.expect(other, kept=hidden) != generator.expect(bars, kept=hidden))[0]
+        changed = (generator.expect(other, shown=hidden) != generator.expect(bars, shown=hidden))[0]
         assert changed.any(1).nonzero().tolist() == [[step]]
 
 
@@ -133,7 +133,7 @@ def test_a_hidden_step_is_silence_to_all_that_follow(steps):
         bars[:, step, 1] = 1
         hidden, silent = shown.clone(), bars.clone()
         hidden[:, step] = silent[:, step] = 0
-        found, plain = generator.expect(bars, kept=hidden), generator.expect(bars)
+        found, plain = generator.expect(bars, shown=hidden), generator.expect(bars)
         after = generator.expect(silent)[:, step + 1 :]
         torch.testing.assert_close(found[:, : step + 1], plain[:, : step + 1], atol=1e-12, rtol=0)
         torch.testing.assert_close(found[:, step + 1 :], after, atol=1e-12, rtol=0)
@@ -157,10 +157,10 @@ def test_a_number_of_z_speaks_for_its_own_cell():
     """Step 5, part 2 of 4: raised by so much, its sum rises by so much; all before it stays as it was."""
     generator = _generator(12)
     z = torch.randn(50, 48).double()
-    cells, sums = generator.roll(z)
+    cells, sums = generator.unroll(z)
     raised = z.clone()
     raised[:, 22] += 0.75
-    more, higher = generator.roll(raised)
+    more, higher = generator.unroll(raised)
     difference = (higher - sums).flatten(1)
     assert (difference[:, :22] == 0).all()
     torch.testing.assert_close(difference[:, 22], torch.full((50,), 0.75).double(), atol=1e-12, rtol=0)
@@ -348,7 +348,7 @@ def test_close_decisions_follow_the_weights():
         assert gan.decode(z).all() == (sign > 0)
 
 
-def test_a_view_is_another_bar_and_none_is_the_real_one(small):
+def test_a_label_gives_another_bar_and_none_the_real_one(small):
     """Both networks read the label; without one a bar is real."""
     torch.manual_seed(1)
     gan = GAN(small.config).eval().requires_grad_(False)
@@ -356,7 +356,7 @@ def test_a_view_is_another_bar_and_none_is_the_real_one(small):
         parameter.mul_(2)
     z = torch.randn(50, small.latent_dim)
     bars = gan.generator(z)
-    labels = torch.arange(50) % N_VIEWS
+    labels = torch.arange(50) % N_AUGMENTATIONS
     assert torch.equal(gan.generator(z, torch.zeros(50, dtype=torch.long)), bars)
     seen = gan.generator(z, labels)
     changed = (seen != bars).any((1, 2))
@@ -369,7 +369,7 @@ def test_a_view_is_another_bar_and_none_is_the_real_one(small):
     np.testing.assert_array_equal(decided > 0, seen > 0)
 
 
-# -- the discriminator's view ---------------------------------------------------------------------
+# -- the discriminator's inputs ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("steps", [12, 16])

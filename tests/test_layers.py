@@ -27,12 +27,14 @@ LAYERS = (
     {"rhythmgan.metrics", "rhythmgan.data", "rhythmgan.sources"},
     {"rhythmgan.songs", "rhythmgan.baselines"},
     {"rhythmgan.load"},
-    {"rhythmgan.interop", "rhythmgan.models", "rhythmgan.models.weights", "rhythmgan.models.interfaces"},
+    {"rhythmgan.interop", "rhythmgan.models"},
+    {"rhythmgan.models.config", "rhythmgan.models.weights", "rhythmgan.models.interfaces"},
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate", "rhythmgan.generate.paths", "rhythmgan.generate.phrases", "rhythmgan.generate.variation"},
     {"rhythmgan.dump", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
-    {"rhythmgan.training.gan_loss", "rhythmgan.training.run"},
+    {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
+    {"rhythmgan.training.run"},
     {"rhythmgan.training.gan", "rhythmgan.training.prior", "rhythmgan.training.critic"},
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},
@@ -236,6 +238,8 @@ def test_reading_does_not_wait_for_torch():
 def test_the_bare_package_imports_nothing():
     assert not _loaded_by("rhythmgan") & {"numpy", "symusic", "torch"}
     assert not _loaded_by("rhythmgan.cli") & {"numpy", "symusic", "torch"}
+    # what help texts read their defaults from
+    assert not _loaded_by("rhythmgan.models.config", "rhythmgan.training.config") & {"numpy", "symusic", "torch"}
 
 
 def test_the_agents_help_and_steering_do_not_wait():

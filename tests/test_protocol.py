@@ -478,7 +478,7 @@ def test_judges_are_trained_once_for_each_generator(models, corpus, tmp_path, mo
     gan = models[0]
     learnt = []
 
-    def train_prior(corpus, valid, out, recipe, config):
+    def train_prior(corpus, valid, out, recipe, network):
         learnt.append((corpus, valid))
         torch.manual_seed(0)
         out.mkdir(exist_ok=True)

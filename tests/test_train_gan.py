@@ -2,10 +2,12 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,16 @@ from scipy.stats import chisquare
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.cli import main
 from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.models.gan import GANConfig, load_gan
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.models.gan import load_gan
 from rhythmgan.models.weights import read_metadata
-from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, Recipe, train_gan
-from rhythmgan.training.run import CHECKPOINT, RECIPE, move_average
+from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+from rhythmgan.training.folder import CHECKPOINT, CONFIG
+from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, train_gan
+from rhythmgan.training.schedule import update_ema
 
 SMALL = GANConfig(width=24, discriminator_width=32)
 WIDER = GANConfig(width=64, discriminator_width=64)
@@ -45,8 +51,10 @@ def _toy(n=40, seed=0):
 
 
 def test_learns_a_toy(tmp_path):
-    recipe = Recipe(pretrain_steps=600, steps=60, batch_size=32, pretrain_rate=5e-3, head_start=30)
-    weights = train_gan(_toy(), tmp_path, recipe, config=WIDER)
+    training = GANTrainingConfig(
+        pretrain_steps=600, train_steps=60, batch_size=32, pretrain_learning_rate=5e-3, discriminator_warmup=30
+    )
+    weights = train_gan(_toy(), tmp_path, training, network=WIDER)
     gan = load_gan(weights)
     bars = gan.sample(200)
     kick_then_snare = bars[:, 0, 0] & bars[:, 4, 1] & bars[:, 8, 0] & bars[:, 12, 1]
@@ -55,10 +63,10 @@ def test_learns_a_toy(tmp_path):
     assert 0.2 < hats.mean() < 0.8
     assert (kick_then_snare ^ hats).mean() > 0.85
     assert bars[:, :, 3:8].mean() < 0.002
-    for name in (CHECKPOINT, WEIGHTS, GRID, RECIPE):
+    for name in (CHECKPOINT, WEIGHTS, GRID, CONFIG):
         assert (tmp_path / name).stat().st_size > 0
     board = EventAccumulator(str(tmp_path)).Reload()
-    cells = board.Scalars("pretrain/nats")
+    cells = board.Scalars("nll")
     assert cells[-1].step > 500
     assert cells[-1].value < cells[0].value / 4
     assert board.Scalars("loss_g")
@@ -68,21 +76,21 @@ def test_learns_a_toy(tmp_path):
 
 def test_stopped_and_resumed_equals_never_stopped(tmp_path):
     """Bit for bit, stopped in either phase; the picture of what was there is not in the way."""
-    toy, whole = _toy(), Recipe(60, 90, 16, head_start=10)
+    toy, whole = _toy(), GANTrainingConfig(60, 90, 16, discriminator_warmup=10)
 
     def stop_at(step):
-        def tell(done, total, phase):
+        def progress(done, total, phase):
             if done == step:
                 raise KeyboardInterrupt
 
-        return tell
+        return progress
 
     for step in (55, 120):
         with pytest.raises(KeyboardInterrupt):
-            train_gan(toy, tmp_path / "parts", whole, config=SMALL, progress=stop_at(step))
+            train_gan(toy, tmp_path / "parts", whole, network=SMALL, progress=stop_at(step))
     at_half = load_file(tmp_path / "parts" / WEIGHTS)
-    train_gan(toy, tmp_path / "parts", whole, config=SMALL)
-    train_gan(toy, tmp_path / "whole", whole, config=SMALL)
+    train_gan(toy, tmp_path / "parts", whole, network=SMALL)
+    train_gan(toy, tmp_path / "whole", whole, network=SMALL)
     parts, once = load_file(tmp_path / "parts" / WEIGHTS), load_file(tmp_path / "whole" / WEIGHTS)
     assert all(torch.equal(parts[name], once[name]) for name in once)
     assert not all(torch.equal(at_half[name], once[name]) for name in once)
@@ -93,13 +101,13 @@ def test_resumed_between_two_epochs(tmp_path):
     """60 steps are no whole number of epochs: what follows must begin at 60 and end at 120."""
     toy = _toy()
     for steps in (0, 60):
-        train_gan(toy, tmp_path / "parts", Recipe(60, steps, 8, head_start=10), config=SMALL)
+        train_gan(toy, tmp_path / "parts", GANTrainingConfig(60, steps, 8, discriminator_warmup=10), network=SMALL)
         assert f'"trained_steps": "{60 + steps}"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
-    train_gan(toy, tmp_path / "whole", Recipe(60, 60, 8, head_start=10), config=SMALL)
+    train_gan(toy, tmp_path / "whole", GANTrainingConfig(60, 60, 8, discriminator_warmup=10), network=SMALL)
     parts, once = load_file(tmp_path / "parts" / WEIGHTS), load_file(tmp_path / "whole" / WEIGHTS)
     assert all(torch.equal(parts[name], once[name]) for name in once)
     # asked again, it has nothing left to do
-    train_gan(toy, tmp_path / "parts", Recipe(60, 60, 8, head_start=10), config=SMALL)
+    train_gan(toy, tmp_path / "parts", GANTrainingConfig(60, 60, 8, discriminator_warmup=10), network=SMALL)
     again = load_file(tmp_path / "parts" / WEIGHTS)
     assert all(torch.equal(again[name], once[name]) for name in once)
 
@@ -108,20 +116,20 @@ def test_seed_decides(tmp_path):
     toy = _toy()
     runs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train_gan(toy, tmp_path / name, Recipe(10, 5, 8, seed=seed, head_start=2), config=SMALL)
+        train_gan(toy, tmp_path / name, GANTrainingConfig(10, 5, 8, seed=seed, discriminator_warmup=2), network=SMALL)
         runs.append(load_file(tmp_path / name / WEIGHTS)["generator.to_parts.weight"])
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
 
 
 def test_discriminator_sees_hard_cells_and_moves_first():
-    module = GANTraining(SMALL, Recipe(0, 5, 8, head_start=0), _toy())
+    module = GANTraining(SMALL, GANTrainingConfig(0, 5, 8, discriminator_warmup=0), _toy())
     seen = []
     module.gan.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     module.optimizers = module.configure_optimizers
     module.manual_backward = lambda loss: loss.backward()
     before = [p.clone() for p in module.gan.discriminator.parameters()]
-    terms = module._play(torch.Generator().manual_seed(0))
+    terms = module.adversarial_step(torch.Generator().manual_seed(0))
     assert len(seen) == 4
     assert all(set(bars.unique().tolist()) <= {0.0, 1.0} for bars in seen)
     assert any(not torch.equal(a, b) for a, b in zip(before, module.gan.discriminator.parameters(), strict=True))
@@ -154,13 +162,13 @@ def _three_songs():
 )
 def test_bars_are_drawn_song_by_song(exponent, chances):
     corpus = _three_songs()
-    module = GANTraining(SMALL, Recipe(2, 2, 4096, song_exponent=exponent, views_share=0.0), corpus)
+    module = GANTraining(SMALL, GANTrainingConfig(2, 2, 4096, song_exponent=exponent, augmented_share=0.0), corpus)
     random = torch.Generator().manual_seed(11)
     drawn = []
     for _ in range(10):
-        bars, view = module.draw_bars(random)
+        bars, labels = module.batches.draw(4096, random)
         assert bars.shape == (4096, 16, 9)
-        assert not view.any()
+        assert not labels.any()
         drawn.append(bars.numpy())
     drawn = np.concatenate(drawn)
     found = bars_to_words(drawn > 0)
@@ -172,31 +180,33 @@ def test_bars_are_drawn_song_by_song(exponent, chances):
     assert chisquare(counts, expected * len(row)).pvalue > 1e-3
     # and what the generator is held to is the mean of that
     truth = np.tensordot(expected, words_to_bars(corpus.words, 9), 1)
-    np.testing.assert_allclose(module.rates, truth, atol=1e-6)
+    np.testing.assert_allclose(module.batches.rates, truth, atol=1e-6)
     error = (truth * (1 - truth) / len(row)) ** 0.5
     assert (np.abs(drawn.mean(0) - truth) <= 5 * error + 1e-6).all()
 
 
 @pytest.mark.parametrize("share", [0.4, 1.0])
-def test_rates_are_those_of_what_is_drawn_in_other_views_too(share):
-    module = GANTraining(SMALL, Recipe(2, 2, 4096, song_exponent=0.5, views_share=share), _three_songs())
+def test_rates_are_those_of_what_is_drawn_when_augmented_too(share):
+    module = GANTraining(SMALL, GANTrainingConfig(2, 2, 4096, song_exponent=0.5, augmented_share=share), _three_songs())
     random = torch.Generator().manual_seed(12)
-    drawn = [module.draw_bars(random) for _ in range(10)]
-    bars, view = (torch.cat(each).numpy() for each in zip(*drawn, strict=True))
-    assert abs((view != 0).mean() - share) < 5 * (0.25 / len(view)) ** 0.5
-    rates = module.rates.numpy()
-    error = (rates * (1 - rates) / len(view)) ** 0.5
+    drawn = [module.batches.draw(4096, random) for _ in range(10)]
+    bars, labels = (torch.cat(each).numpy() for each in zip(*drawn, strict=True))
+    assert abs((labels != 0).mean() - share) < 5 * (0.25 / len(labels)) ** 0.5
+    rates = module.batches.rates.numpy()
+    error = (rates * (1 - rates) / len(labels)) ** 0.5
     assert (np.abs(bars.mean(0) - rates) <= 5 * error + 1e-6).all()
-    plain = GANTraining(SMALL, Recipe(2, 2, 8, song_exponent=0.5, views_share=0.0), _three_songs()).rates.numpy()
+    plain = GANTraining(
+        SMALL, GANTrainingConfig(2, 2, 8, song_exponent=0.5, augmented_share=0.0), _three_songs()
+    ).batches.rates.numpy()
     assert np.abs(rates - plain).max() > 10 * error.max()
 
 
 def test_a_bar_that_a_song_repeats_counts_once(tmp_path):
     corpus = _three_songs()
     repeated = corpus.only(np.r_[0:30, 3, 3, 29])
-    recipe = Recipe(3, 2, 8, head_start=1)
+    training = GANTrainingConfig(3, 2, 8, discriminator_warmup=1)
     for name, data in (("once", corpus), ("repeated", repeated)):
-        train_gan(data, tmp_path / name, recipe, config=SMALL)
+        train_gan(data, tmp_path / name, training, network=SMALL)
     once, twice = load_file(tmp_path / "once" / WEIGHTS), load_file(tmp_path / "repeated" / WEIGHTS)
     assert all(torch.equal(once[name], twice[name]) for name in once)
     provenance = read_metadata(tmp_path / "repeated" / WEIGHTS)["provenance"]
@@ -204,21 +214,21 @@ def test_a_bar_that_a_song_repeats_counts_once(tmp_path):
     assert '"trained_songs": "3"' in provenance
 
 
-def test_average_by_hand():
-    module = GANTraining(SMALL, Recipe(0, 1, 8), _toy())
+def test_ema_by_hand():
+    module = GANTraining(SMALL, GANTrainingConfig(0, 1, 8), _toy())
     with torch.no_grad():
         module.gan.generator.to_parts.bias.fill_(10.0)
-        module.averaged.to_parts.bias.fill_(2.0)
-    move_average(module.averaged, module.gan.generator, 0.75)
-    assert module.averaged.to_parts.bias.tolist() == [4.0] * 9
+        module.ema_generator.to_parts.bias.fill_(2.0)
+    update_ema(module.ema_generator, module.gan.generator, 0.75)
+    assert module.ema_generator.to_parts.bias.tolist() == [4.0] * 9
     assert (module.finished_gan().generator.to_parts.bias == 4).all()
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message"),
+    ("options", "message"),
     [
-        ({"steps": -1}, "negative"),
-        ({"pretrain_steps": 0, "steps": 0}, "at least one step"),
+        ({"train_steps": -1}, "negative"),
+        ({"pretrain_steps": 0, "train_steps": 0}, "at least one step"),
         ({"batch_size": 1}, "2 to 65536 bars"),
         ({"seed": -1}, "seed"),
         ({"song_exponent": 1.1}, r"song_exponent lies in 0 … 1"),
@@ -226,9 +236,22 @@ def test_average_by_hand():
         ({"song_exponent": float("nan")}, "song_exponent"),
     ],
 )
-def test_bad_recipes(recipe, message):
+def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**recipe)
+        GANTrainingConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("model", "network", "training"),
+    [("gan", GANConfig, GANTrainingConfig), ("prior", WordLSTMConfig, PriorTrainingConfig)],
+)
+def test_help_says_the_defaults_of_the_dataclasses(capsys, model, network, training):
+    with pytest.raises(SystemExit):
+        main(["train", model, "--help"])
+    shown = dict(re.findall(r"^  --([a-z0-9-]+) [NX] .*?\(([\d.]+)\)$", capsys.readouterr().out, re.M | re.S))
+    assert len(shown) >= 6
+    defaults = {field.name: field.default for field in (*fields(network), *fields(training))}
+    assert shown == {name: str(defaults[name.replace("-", "_")]) for name in shown}
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):
@@ -236,33 +259,33 @@ def test_nothing_to_train_on_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing to train on"):
         train_gan(corpus.only(np.zeros(len(corpus), bool)), tmp_path)
     with pytest.raises(ValueError, match="kit gm9"):
-        train_gan(corpus, tmp_path, config=GANConfig(kit=JAKI5.name))
+        train_gan(corpus, tmp_path, network=GANConfig(kit=JAKI5.name))
 
 
 def test_another_run_is_not_overwritten(tmp_path):
-    train_gan(_toy(), tmp_path, Recipe(3, 2, 8), config=SMALL)
+    train_gan(_toy(), tmp_path, GANTrainingConfig(3, 2, 8), network=SMALL)
     kept = (tmp_path / WEIGHTS).read_bytes()
-    for words, recipe, config, message in (
-        (_toy(seed=1), Recipe(3, 2, 8), SMALL, "other data"),
-        (_toy(), Recipe(3, 2, 16), SMALL, "batch_size 8, not 16"),
-        (_toy(), Recipe(3, 2, 8), GANConfig(width=25), "width 24, not 25"),
+    for corpus, training, network, message in (
+        (_toy(seed=1), GANTrainingConfig(3, 2, 8), SMALL, "other data"),
+        (_toy(), GANTrainingConfig(3, 2, 16), SMALL, "batch_size 8, not 16"),
+        (_toy(), GANTrainingConfig(3, 2, 8), GANConfig(width=25), "width 24, not 25"),
     ):
         with pytest.raises(ValueError, match=message):
-            train_gan(words, tmp_path, recipe, config=config)
+            train_gan(corpus, tmp_path, training, network=network)
     assert (tmp_path / WEIGHTS).read_bytes() == kept
 
 
 def test_a_checkpoint_that_cannot_be_resumed(tmp_path):
     """Damaged, a pickle (which is not run), or further on than what is asked for."""
-    recipe = Recipe(3, 4, 8, head_start=1)
-    train_gan(_toy(), tmp_path, recipe, config=SMALL)
+    training = GANTrainingConfig(3, 4, 8, discriminator_warmup=1)
+    train_gan(_toy(), tmp_path, training, network=SMALL)
     with pytest.raises(ValueError, match="7 steps in all, more than the 5"):
-        train_gan(_toy(), tmp_path, Recipe(3, 2, 8, head_start=1), config=SMALL)
+        train_gan(_toy(), tmp_path, GANTrainingConfig(3, 2, 8, discriminator_warmup=1), network=SMALL)
     whole = (tmp_path / CHECKPOINT).read_bytes()
     for content in (b"", whole[: len(whole) // 2], pickle.dumps(_Touch(tmp_path / "ran"))):
         (tmp_path / CHECKPOINT).write_bytes(content)
         with pytest.raises(ValueError, match="cannot be resumed") as caught:
-            train_gan(_toy(), tmp_path, recipe, config=SMALL)
+            train_gan(_toy(), tmp_path, training, network=SMALL)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
 

@@ -15,14 +15,23 @@ from safetensors.torch import load_file
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, load_patterns, save_corpus
 from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.weights import read_metadata
-from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
-from rhythmgan.training.prior import WEIGHTS, PriorRecipe, PriorTraining, train_prior
-from rhythmgan.training.run import CHECKPOINT, RECIPE
+from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.training.config import PriorTrainingConfig
+from rhythmgan.training.folder import CHECKPOINT, CONFIG
+from rhythmgan.training.prior import WEIGHTS, PriorTraining, train_prior
 
 SMALL = WordLSTMConfig(kit="jaki5", width=48, word_width=16, dropout=0.0)
-TOY = PriorRecipe(
-    steps=300, batch_size=32, rate=2e-2, hidden_share=0.0, views_share=0.0, weight_decay=0.0, average=0.95, patience=99
+TOY = PriorTrainingConfig(
+    train_steps=300,
+    batch_size=32,
+    learning_rate=2e-2,
+    hidden_share=0.0,
+    augmented_share=0.0,
+    weight_decay=0.0,
+    ema_decay=0.95,
+    patience=99,
 )
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,7 +57,7 @@ def _songs(n_songs, seed):
 
 
 def test_learns_a_toy_to_its_entropy(tmp_path):
-    weights = train_prior(_songs(30, 0), _songs(20, 1), tmp_path, TOY, config=SMALL)
+    weights = train_prior(_songs(30, 0), _songs(20, 1), tmp_path, TOY, network=SMALL)
     prior = load_prior(weights)
     fresh = _songs(10, 2)
     bars = words_to_bars(fresh.words, 5)
@@ -64,16 +73,16 @@ def test_learns_a_toy_to_its_entropy(tmp_path):
         (False, False, True, False, True),
     }
     assert 0.3 < drawn[:, 0, 0].mean() < 0.7
-    for name in (CHECKPOINT, RECIPE, WEIGHTS):
+    for name in (CHECKPOINT, CONFIG, WEIGHTS):
         assert (tmp_path / name).stat().st_size > 0
 
 
 def test_stopped_and_resumed_equals_never_stopped(tmp_path):
-    """Bit for bit, with dropout and views drawn; only the learning rate's curve knows of the longer run."""
-    training, unseen = _songs(10, 0), _songs(5, 1)
-    config = replace(SMALL, width=16, dropout=0.4)
-    recipe = PriorRecipe(steps=110, batch_size=8, rate=0.01)
-    train_prior(training, unseen, tmp_path / "whole", recipe, config=config)
+    """Bit for bit, with dropout and augmentations drawn; only the learning rate's curve knows of the longer run."""
+    training, validation = _songs(10, 0), _songs(5, 1)
+    network = replace(SMALL, width=16, dropout=0.4)
+    options = PriorTrainingConfig(train_steps=110, batch_size=8, learning_rate=0.01)
+    train_prior(training, validation, tmp_path / "whole", options, network=network)
 
     calls = []
 
@@ -83,10 +92,15 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_prior(training, unseen, tmp_path / "parts", recipe, config=config, progress=stop_after_60)
+        train_prior(training, validation, tmp_path / "parts", options, network=network, progress=stop_after_60)
     assert '"trained_steps": "50"' in read_metadata(tmp_path / "parts" / WEIGHTS)["provenance"]
     train_prior(
-        training, unseen, tmp_path / "parts", recipe, config=config, progress=lambda *call: calls.append(call[:2])
+        training,
+        validation,
+        tmp_path / "parts",
+        options,
+        network=network,
+        progress=lambda *call: calls.append(call[:2]),
     )
     assert calls[60][0] == 51
     assert calls[-1] == (110, 110)
@@ -94,20 +108,20 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path):
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
 
 
-def test_stops_by_the_unseen_songs_and_keeps_the_best(tmp_path):
+def test_stops_by_the_validation_songs_and_keeps_the_best(tmp_path):
     """Unseen songs that are the opposite of those trained on: every step is worse, and the run ends early."""
-    training, unseen = _songs(6, 0), _songs(6, 1)
-    other = replace_words(unseen, np.where(unseen.words == 0b10000, 0b01010, 0b00010))
-    recipe = PriorRecipe(steps=2000, batch_size=8, rate=0.01, patience=2, average=0.5)
-    weights = train_prior(training, other, tmp_path, recipe, config=replace(SMALL, width=16))
+    training, validation = _songs(6, 0), _songs(6, 1)
+    other = replace_words(validation, np.where(validation.words == 0b10000, 0b01010, 0b00010))
+    options = PriorTrainingConfig(train_steps=2000, batch_size=8, learning_rate=0.01, patience=2, ema_decay=0.5)
+    weights = train_prior(training, other, tmp_path, options, network=replace(SMALL, width=16))
     provenance = read_metadata(weights)["provenance"]
     facts = dict(pair.split(": ") for pair in provenance.strip("{}").replace('"', "").split(", "))
     best, done = int(facts["best_step"]), int(facts["trained_steps"])
     assert done == best + 100 < 2000
     kept = -load_prior(weights).step_log_prob(words_to_bars(other.distinct().words, 5)).mean()
-    assert float(kept) == pytest.approx(float(facts["unseen_nats_per_step"]), abs=1e-3)
+    assert float(kept) == pytest.approx(float(facts["validation_nll_per_step"]), abs=1e-3)
     # asked again, it has nothing left to do
-    train_prior(training, other, tmp_path, recipe, config=replace(SMALL, width=16))
+    train_prior(training, other, tmp_path, options, network=replace(SMALL, width=16))
     assert f'"trained_steps": "{done}"' in read_metadata(weights)["provenance"]
 
 
@@ -118,11 +132,11 @@ def replace_words(corpus, new):
 
 
 def test_what_a_step_shows():
-    """No bar before the rows that have none; hidden words hide; a view changes both bars alike."""
+    """No bar before the rows that have none; hidden words hide; an augmentation changes both bars alike."""
     training = _songs(8, 0)
-    recipe = PriorRecipe(batch_size=400, hidden_share=0.25, views_share=0.5, pairs_share=0.5)
+    options = PriorTrainingConfig(batch_size=400, hidden_share=0.25, augmented_share=0.5, pairs_share=0.5)
     module = PriorTraining(
-        SMALL, recipe, training.words, (training.pairs()[0], training.pairs()[1].words), training.words
+        SMALL, options, training.words, (training.pairs()[0], training.pairs()[1].words), training.words
     )
     shown = {}
 
@@ -138,69 +152,69 @@ def test_what_a_step_shows():
             return torch.zeros(400, 16, 32)
 
     module.prior = Spy()
-    loss = module._loss(torch.Generator().manual_seed(0))
+    loss = module.batch_nll(torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx(math.log(32))
-    shifted, _, has_before, view = shown["given"]
-    assert has_before.tolist() == [False] * 200 + [True] * 200
+    shifted, _, has_previous, labels = shown["given"]
+    assert has_previous.tolist() == [False] * 200 + [True] * 200
     assert (shifted[:, 0] == module.prior.start).all()
     hidden = shifted[:, 1:] == module.prior.hidden
     assert 0.22 < hidden.float().mean() < 0.28
     assert torch.equal(shifted[:, 1:][~hidden], shown["words"][:, :-1][~hidden])
-    assert 0.4 < (view != 0).float().mean() < 0.6
-    real = view == 0
+    assert 0.4 < (labels != 0).float().mean() < 0.6
+    real = labels == 0
     assert set(shown["words"][real].unique().tolist()) == {0b10000, 0b00101}
     assert not set(shown["words"][~real].unique().tolist()) <= {0b10000, 0b00101}
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message"),
+    ("options", "message"),
     [
-        ({"steps": 0}, "at least one step"),
+        ({"train_steps": 0}, "at least one step"),
         ({"batch_size": 1}, "batch"),
-        ({"rate": float("nan")}, "rate is a number from 0 on"),
+        ({"learning_rate": float("nan")}, "learning_rate is a number from 0 on"),
         ({"patience": 0}, "patience"),
         ({"seed": -1}, "seed"),
         ({"pairs_share": 1.5}, "pairs_share lies in 0 … 1"),
         ({"hidden_share": 2.0}, "hidden_share lies in 0 … 1"),
     ],
 )
-def test_a_bad_recipe_is_refused(recipe, message):
+def test_a_bad_option_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        PriorRecipe(**recipe)
+        PriorTrainingConfig(**options)
 
 
 def test_data_that_cannot_be_trained_on_is_refused(tmp_path):
     training, nothing = _songs(4, 0), _songs(4, 0).only(np.zeros(12, bool))
     with pytest.raises(ValueError, match="nothing to train on"):
-        train_prior(nothing, training, tmp_path / "a", config=SMALL)
+        train_prior(nothing, training, tmp_path / "a", network=SMALL)
     with pytest.raises(ValueError, match="nothing to stop by"):
-        train_prior(training, nothing, tmp_path / "b", config=SMALL)
+        train_prior(training, nothing, tmp_path / "b", network=SMALL)
     with pytest.raises(ValueError, match="the bars are of kit jaki5"):
-        train_prior(training, training, tmp_path / "c", config=WordLSTMConfig())
+        train_prior(training, training, tmp_path / "c", network=WordLSTMConfig())
     assert not list(tmp_path.iterdir())
 
 
 def test_bars_without_neighbours_are_enough(tmp_path):
     """Textbook bars come one by one: there are no pairs to learn from."""
     patterns = load_patterns()
-    recipe = PriorRecipe(steps=3, batch_size=8)
-    train_prior(patterns, patterns, tmp_path, recipe, config=WordLSTMConfig(width=8, word_width=8))
+    options = PriorTrainingConfig(train_steps=3, batch_size=8)
+    train_prior(patterns, patterns, tmp_path, options, network=WordLSTMConfig(width=8, word_width=8))
     assert load_prior(tmp_path / WEIGHTS).kit == GM9
 
 
 def test_another_run_is_not_gone_on_with(tmp_path):
-    training, unseen = _songs(4, 0), _songs(3, 1)
-    recipe, config = PriorRecipe(steps=4, batch_size=4), replace(SMALL, width=8)
-    train_prior(training, unseen, tmp_path, recipe, config=config)
+    training, validation = _songs(4, 0), _songs(3, 1)
+    options, network = PriorTrainingConfig(train_steps=4, batch_size=4), replace(SMALL, width=8)
+    train_prior(training, validation, tmp_path, options, network=network)
     with pytest.raises(ValueError, match="holds a run on other data"):
-        train_prior(training, _songs(2, 4), tmp_path, recipe, config=config)
-    from rhythmgan.models.gan import GANConfig
-    from rhythmgan.training.gan import Recipe, train_gan
+        train_prior(training, _songs(2, 4), tmp_path, options, network=network)
+    from rhythmgan.training.config import GANTrainingConfig
+    from rhythmgan.training.gan import train_gan
 
     with pytest.raises(ValueError, match="holds a run of another model"):
-        train_gan(training, tmp_path, Recipe(2, 2, 4), config=GANConfig(kit="jaki5", width=8))
+        train_gan(training, tmp_path, GANTrainingConfig(2, 2, 4), network=GANConfig(kit="jaki5", width=8))
     with pytest.raises(ValueError, match="width 8, not 9"):
-        train_prior(training, unseen, tmp_path, recipe, config=replace(config, width=9))
+        train_prior(training, validation, tmp_path, options, network=replace(network, width=9))
 
 
 def _run(*options):
@@ -227,7 +241,7 @@ def test_the_command_prints_what_the_prior_has_to_beat(tmp_path):
     assert "eval mode" not in done.stderr
     info = _run("info", tmp_path / "run" / WEIGHTS)
     assert "holds: weights of a prior" in info.stdout
-    assert "unseen_nats_per_step" in info.stdout
+    assert "validation_nll_per_step" in info.stdout
 
 
 def test_two_processes_train_one_prior(tmp_path):

@@ -1,8 +1,8 @@
 """The GAN: bars from z ~ N(0, I), a discriminator, and the way back from a bar to its z.
 
-The generator is a gated recurrent network over the steps of a bar. It hears what sounded on the step before, a
-beat before and two beats before, so that a figure can be taken up again; within a step the parts are decided in
-the order of the kit, each knowing those before it. z has a number for every cell: what the network expects there
+The generator is a gated recurrent network over the steps of a bar. Its lagged inputs are the cells of the step before,
+a beat before and two beats before, so that a figure can be repeated; within a step the parts are decided in the order
+of the kit, each knowing those before it. z has a number for every cell: what the network expects there
 plus that number decides, over zero or not. So a bar is a function of its z alone, every bar has a z, and the chance
 of a bar is known: a cell sounds with chance Φ(what is expected). In training the gradient passes straight through
 the decision (Bengio, Léonard & Courville 2013), because a discriminator that saw soft cells would only learn "is it
@@ -14,16 +14,17 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rhythmgan.augment import N_VIEWS, REAL
-from rhythmgan.bars import BEATS, check_steps
-from rhythmgan.kit import GM9, Kit, kit_named
+from rhythmgan.augment import N_AUGMENTATIONS, REAL
+from rhythmgan.bars import BEATS
+from rhythmgan.kit import Kit, kit_named
+from rhythmgan.models.config import GANConfig
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
 
@@ -33,43 +34,43 @@ FORMAT = WeightsFormat("rhythmgan.gan", 3, "a GAN")  # versions 1 and 2 had anot
 class Generator(nn.Module):
     """z (n, steps · parts) → cells (n, steps, parts), 0 or 1."""
 
-    later: Tensor
+    causal_mask: Tensor
 
     def __init__(self, steps: int, n_parts: int, width: int, dropout: float) -> None:
         super().__init__()
         self.steps, self.n_parts, self.width = steps, n_parts, width
         self.lags = (1, steps // BEATS, 2 * (steps // BEATS))
-        self.start = nn.Parameter(torch.zeros(N_VIEWS, width))
-        self.from_view = nn.Parameter(torch.randn(N_VIEWS, 3 * width) * 0.05)
+        self.start = nn.Parameter(torch.zeros(N_AUGMENTATIONS, width))
+        self.from_view = nn.Parameter(torch.randn(N_AUGMENTATIONS, 3 * width) * 0.05)
         self.from_place = nn.Parameter(torch.randn(steps, 3 * width) * 0.1)
-        n_heard = len(self.lags) * n_parts
-        self.to_gates = nn.Linear(n_heard + width, 2 * width, bias=False)
-        self.heard_to_new = nn.Linear(n_heard, width, bias=False)
+        n_lagged = len(self.lags) * n_parts
+        self.to_gates = nn.Linear(n_lagged + width, 2 * width, bias=False)
+        self.heard_to_new = nn.Linear(n_lagged, width, bias=False)
         self.state_to_new = nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
         self.to_parts = nn.Linear(width, n_parts)
         self.to_links = nn.Linear(width, n_parts * n_parts)
-        self.register_buffer("later", torch.ones(n_parts, n_parts).triu(1), persistent=False)
+        self.register_buffer("causal_mask", torch.ones(n_parts, n_parts).triu(1), persistent=False)
 
-    def forward(self, z: Tensor, view: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, augmentation: Tensor | None = None) -> Tensor:
         """The bars of z as floats that are exactly 0 or 1; gradients pass straight through the threshold."""
-        return self.roll(z, view)[0]
+        return self.unroll(z, augmentation)[0]
 
-    def roll(self, z: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Cells and the sums that decided them (what was expected, and z), both (n, steps, parts).
+    def unroll(self, z: Tensor, augmentation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Decide a bar step by step: cells, and the sums that decided them (expected plus z), both (n, steps, parts).
 
         Args:
             z: (n, steps · parts).
-            view: (n,) labels of ``augment``; all bars are real without.
+            augmentation: (n,) labels of ``augment``; all bars are real without.
         """
         noise = z.view(-1, self.steps, self.n_parts)
-        state, drive = self._begin(len(z), view)
+        state, drive = self._begin(len(z), augmentation)
         silence = z.new_zeros(len(z), self.n_parts)
         all_cells: list[Tensor] = []
         all_sums: list[Tensor] = []
         for step in range(self.steps):
-            heard = torch.cat([all_cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
-            state = self._next_state(state, drive + self.from_place[step], heard)
+            lagged = torch.cat([all_cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
+            state = self._next_state(state, drive + self.from_place[step], lagged)
             sums = self.to_parts(state) + noise[:, step]
             links = self.to_links(state).view(-1, self.n_parts, self.n_parts)
             decided: list[Tensor] = []
@@ -87,36 +88,37 @@ class Generator(nn.Module):
         shape = (len(z), self.steps, self.n_parts)
         return torch.stack(all_cells, 1), torch.stack(all_sums, 1).view(shape)
 
-    def expect(self, bars: Tensor, view: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+    def expect(self, bars: Tensor, augmentation: Tensor | None = None, shown: Tensor | None = None) -> Tensor:
         """What is expected of each cell given the true ones before it, (n, steps, parts); Φ of it is its chance.
 
         Args:
             bars: (n, steps, parts) floats, 0 or 1.
-            view: (n,) labels of ``augment``; all bars are real without.
-            kept: (n, steps, 1), 0 where a step is hidden from those after it; none is without.
+            augmentation: (n,) labels of ``augment``; all bars are real without.
+            shown: (n, steps, 1), 0 where a step is hidden from the lagged inputs of later ones; all are shown without.
         """
-        state, drive = self._begin(len(bars), view)
-        shown = bars if kept is None else bars * kept
-        heard = torch.cat([F.pad(shown, (0, 0, lag, 0))[:, : self.steps] for lag in self.lags], 2)
+        state, drive = self._begin(len(bars), augmentation)
+        inputs = bars if shown is None else bars * shown
+        lagged = torch.cat([F.pad(inputs, (0, 0, lag, 0))[:, : self.steps] for lag in self.lags], 2)
         states: list[Tensor] = []
         for step in range(self.steps):
-            state = self._next_state(state, drive + self.from_place[step], heard[:, step])
+            state = self._next_state(state, drive + self.from_place[step], lagged[:, step])
             states.append(state)
         h = self.drop(torch.stack(states, 1))  # (n, steps, width)
         links = self.to_links(h).view(len(bars), self.steps, self.n_parts, self.n_parts)
-        return self.to_parts(h) + (bars[..., None] * self.later * links).sum(-2)
+        return self.to_parts(h) + (bars[..., None] * self.causal_mask * links).sum(-2)
 
-    def _begin(self, n: int, view: Tensor | None) -> tuple[Tensor, Tensor]:
-        if view is None:  # one drive for all
+    def _begin(self, n: int, augmentation: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The state before the first step (n, width), and what drives every step, (n, 3 · width) or (3 · width,)."""
+        if augmentation is None:  # one drive for all
             return torch.tanh(self.start[REAL]).expand(n, -1), self.from_view[REAL]
-        return torch.tanh(self.start[view]), self.from_view[view]
+        return torch.tanh(self.start[augmentation]), self.from_view[augmentation]
 
-    def _next_state(self, state: Tensor, drive: Tensor, heard: Tensor) -> Tensor:
+    def _next_state(self, state: Tensor, drive: Tensor, lagged: Tensor) -> Tensor:
         """One step of a gated recurrent unit (Cho et al. 2014); drive (n, 3 · width), or (3 · width,) for all."""
         for_gates, for_new = drive[..., : 2 * self.width], drive[..., 2 * self.width :]
-        gates = torch.addmm(for_gates, torch.cat([heard, state], 1), self.to_gates.weight.T)
+        gates = torch.addmm(for_gates, torch.cat([lagged, state], 1), self.to_gates.weight.T)
         reset, keep = torch.sigmoid(gates).chunk(2, 1)
-        new = torch.addmm(for_new, heard, self.heard_to_new.weight.T)
+        new = torch.addmm(for_new, lagged, self.heard_to_new.weight.T)
         return torch.lerp(torch.tanh(torch.addcmul(new, reset, self.state_to_new(state))), state, keep)
 
 
@@ -128,7 +130,7 @@ class Discriminator(nn.Module):
     """bars (n, steps, parts) floats → a logit each (n,), high for real.
 
     It reads the cells, each step as a learned word, in which cells a beat and two beats later differ, and the
-    label of the view (``augment``) that it is shown.
+    label of the bar's augmentation (``augment``).
     """
 
     def __init__(self, steps: int, n_parts: int, width: int) -> None:
@@ -136,17 +138,17 @@ class Discriminator(nn.Module):
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
         self.beat = steps // BEATS
         self.first = nn.Linear(steps * (n_parts + 32) + (steps + 2 * self.beat) * n_parts, width)
-        self.from_view = nn.Parameter(torch.randn(N_VIEWS, width) * 0.1)
+        self.from_view = nn.Parameter(torch.randn(N_AUGMENTATIONS, width) * 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
         )
         self.last = nn.Linear(width, 1)
 
-    def forward(self, bars: Tensor, view: Tensor | None = None) -> Tensor:
+    def forward(self, bars: Tensor, augmentation: Tensor | None = None) -> Tensor:
         first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
         seen = (bars, self.word(bars), _differ(bars, bars.roll(self.beat, 1)), _differ(first_half, second_half))
         x = self.first(torch.cat([each.flatten(1) for each in seen], 1))
-        x = x + self.from_view[REAL if view is None else view]
+        x = x + self.from_view[REAL if augmentation is None else augmentation]
         for block in self.blocks:
             x = x + block(x)
         return self.last(F.silu(x)).squeeze(1)
@@ -155,33 +157,6 @@ class Discriminator(nn.Module):
 def _differ(cells: Tensor, others: Tensor) -> Tensor:
     """1 where cells of 0 and 1 differ; smooth between, so that gradients pass."""
     return cells + others - 2 * cells * others
-
-
-@dataclass(frozen=True)
-class GANConfig:
-    """The shape of a GAN: all that is needed, with its weights, to build it again.
-
-    Attributes:
-        kit: name of the kit of its bars.
-        steps: grid of its bars.
-        width: units of the generator's state.
-        discriminator_width: units of the discriminator's layers.
-        dropout: share of the generator's units that are left out while it learns from bars, not in the game.
-    """
-
-    kit: str = GM9.name
-    steps: int = 16
-    width: int = 320
-    discriminator_width: int = 160
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        kit_named(str(self.kit))
-        check_steps(self.steps)
-        if not all(1 <= width <= 4096 for width in (self.width, self.discriminator_width)):
-            raise ValueError("the widths lie in 1 … 4096")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout lies from 0 to below 1, not {self.dropout}")
 
 
 _DECODE_BATCH = 1024
@@ -325,7 +300,7 @@ class GAN(nn.Module):
         close = np.empty(len(points), bool)
         for start in range(0, len(points), _DECODE_BATCH):
             rows = slice(start, start + _DECODE_BATCH)
-            cells, sums = self.generator.roll(points[rows])
+            cells, sums = self.generator.unroll(points[rows])
             bars[rows] = (cells > 0).cpu().numpy()
             close[rows] = (sums.abs().amin((1, 2)) < _CLEAR_MARGIN).cpu().numpy()
         if close.any():

@@ -11,17 +11,18 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rhythmgan.augment import N_VIEWS, REAL
-from rhythmgan.bars import bars_to_words, check_steps, words_to_bars
+from rhythmgan.augment import N_AUGMENTATIONS, REAL
+from rhythmgan.bars import bars_to_words, words_to_bars
 from rhythmgan.features import cells_of
-from rhythmgan.kit import GM9, Kit, kit_named
+from rhythmgan.kit import Kit, kit_named
+from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import check_seed, seeds_to_uniform
 
@@ -33,36 +34,6 @@ _BATCH = 1024
 def _batches(n: int) -> list[slice]:
     """The rows of n bars, so many at a time."""
     return [slice(first, first + _BATCH) for first in range(0, n, _BATCH)]
-
-
-@dataclass(frozen=True)
-class WordLSTMConfig:
-    """The shape of a prior: all that is needed, with its weights, to build it again.
-
-    Attributes:
-        kit: name of the kit of its bars; of 9 parts at most, which make 512 words.
-        steps: grid of its bars.
-        width: units of each layer.
-        layers: LSTMs on top of each other.
-        word_width: numbers in a word's vector.
-        dropout: share of units that are left out in training.
-    """
-
-    kit: str = GM9.name
-    steps: int = 16
-    width: int = 320
-    layers: int = 1
-    word_width: int = 96
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        if kit_named(str(self.kit)).n_parts > 9:
-            raise ValueError("a prior's kit has 9 parts at most")
-        check_steps(self.steps)
-        if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8 or not 1 <= self.word_width <= 1024:
-            raise ValueError("width lies in 1 … 4096, layers in 1 … 8, word_width in 1 … 1024")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout lies from 0 to below 1, not {self.dropout}")
 
 
 class WordTable(nn.Module):
@@ -101,7 +72,7 @@ class WordLSTM(nn.Module):
         self.words_in = WordTable(n_parts, width, n_extra=2)
         self.words_before = WordTable(n_parts, width // 2 + 1, n_extra=1)
         self.places = nn.Parameter(torch.randn(config.steps, 32) * 0.1)
-        self.views = nn.Parameter(torch.randn(N_VIEWS, 32) * 0.1)
+        self.views = nn.Parameter(torch.randn(N_AUGMENTATIONS, 32) * 0.1)
         self.summary = nn.Sequential(
             nn.Linear(config.steps * n_parts, 128), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(128, width)
         )
@@ -139,26 +110,29 @@ class WordLSTM(nn.Module):
         """The word in the place of one that is not shown."""
         return self.n_words + 1
 
-    def forward(self, before: Tensor, previous: Tensor, has_previous: Tensor, view: Tensor | None = None) -> Tensor:
+    def forward(
+        self, before: Tensor, previous: Tensor, has_previous: Tensor, augmentation: Tensor | None = None
+    ) -> Tensor:
         """Logits of the word on each step (n, steps, words).
 
         Args:
             before: (n, steps) ints, the word on the step before; ``start`` on the first.
             previous: (n, steps) ints, the words of the bar before; any where there is none.
             has_previous: (n,) bool.
-            view: (n,) labels of ``augment``; all bars are real without.
+            augmentation: (n,) labels of ``augment``; all bars are real without.
         """
-        context = self._context(previous, has_previous, view)
+        context = self._context(previous, has_previous, augmentation)
         return self._to_logits(self.lstm(self._inputs(before, context))[0])
 
-    def _context(self, previous: Tensor, has_previous: Tensor, view: Tensor | None = None) -> Tensor:
-        """What does not change with the words of the bar: its places, its view and the bar before, (n, steps, …)."""
+    def _context(self, previous: Tensor, has_previous: Tensor, augmentation: Tensor | None = None) -> Tensor:
+        """What does not change with the words of the bar: its places, its label and the bar before, (n, steps, …)."""
         n, steps = previous.shape
         shown = has_previous[:, None]
         words = self.words_before()[torch.where(shown, previous, self.n_words)]
         cells = words_to_bars(previous, self.kit.n_parts).flatten(1).to(self.places.dtype)
         summary = torch.where(shown, self.summary(cells), self.no_summary)
-        whole = torch.cat([summary, self.views[torch.full_like(previous[:, 0], REAL) if view is None else view]], 1)
+        labels = torch.full_like(previous[:, 0], REAL) if augmentation is None else augmentation
+        whole = torch.cat([summary, self.views[labels]], 1)
         return torch.cat([words, self.places.expand(n, -1, -1), whole[:, None].expand(-1, steps, -1)], 2)
 
     def _inputs(self, before: Tensor, context: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus
-from rhythmgan.models.gan import GAN, GANConfig, save_gan
+from rhythmgan.models.config import GANConfig
+from rhythmgan.models.gan import GAN, save_gan
 from rhythmgan.models.interfaces import LatentModel
 
 _TRAIN_STEPS = 1500

@@ -1,33 +1,22 @@
-"""A run of training in a folder: kept after every epoch, and gone on with where it stopped."""
+"""A run of training with Lightning: saved to its folder after every epoch, and resumed from there."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
 from torch.utils.data import DataLoader
 
-from rhythmgan.data import Corpus
-from rhythmgan.files import write_whole
-
-CHECKPOINT = "last.ckpt"
-RECIPE = "recipe.json"
+from rhythmgan.training.folder import CHECKPOINT, checkpoint_to_resume, write_config
 
 STEPS_PER_EPOCH = 50
 """Steps between checkpoints. Lightning counts them as an epoch, so that a run always resumes between
@@ -36,14 +25,14 @@ two of its epochs."""
 Progress = Callable[[int, int, str], None]
 
 
-class Trained(Protocol):
+class Trainable(Protocol):
     """What a run asks of the LightningModule that it trains.
 
     Attributes:
         steps_done: batches so far; the module counts them, and ends the run.
         seconds: spent on them.
         total_steps: batches in all.
-        phase: what the next batch is for, in a word.
+        phase: what the next batch is for, in a word or two.
     """
 
     steps_done: int
@@ -55,12 +44,12 @@ class Trained(Protocol):
     @property
     def phase(self) -> str: ...
 
-    def keep(self, out: Path, provenance: Mapping[str, str]) -> np.ndarray | None:
-        """Write the weights as they would be shipped now; may return a picture for the log."""
+    def save(self, out: Path, provenance: Mapping[str, str]) -> np.ndarray | None:
+        """Write the weights as they would be shipped now; may return a picture (height, width, 3) for the log."""
 
 
 def train(
-    module: Trained,
+    module: Trainable,
     out: Path,
     described: Mapping[str, Any],
     provenance: Mapping[str, str],
@@ -70,15 +59,15 @@ def train(
     precision: str,
     progress: Progress | None,
 ) -> None:
-    """Train a module in a folder, or go on where a run in it was stopped.
+    """Train a module in a folder, or resume the run that was stopped there.
 
-    Writes ``last.ckpt`` (to resume), ``recipe.json``, TensorBoard's events and what the module keeps.
+    Writes ``last.ckpt`` (to resume), ``config.json``, TensorBoard's events and what the module saves.
 
     Args:
-        module: a LightningModule that is ``Trained``.
+        module: a LightningModule that is ``Trainable``.
         out: a folder that is there.
-        described: ``model``, ``data``, ``config`` and ``recipe``; a run goes on only as the same, but for its
-            ``steps``.
+        described: ``model``, ``data``, ``network`` and ``training``; only a run that is the same, but for its
+            ``train_steps``, is resumed.
         provenance: facts that go into the weights file.
         devices: how many processes or GPUs.
         accelerator: Lightning's: "auto", "cpu", "gpu", "mps".
@@ -89,14 +78,14 @@ def train(
         ValueError: ``out`` holds another run, one that cannot be read or one that went further, or the
             machine has no such accelerator.
         OSError: ``out`` cannot be written.
-        KeyboardInterrupt: stopped by the user; the same call goes on from the last checkpoint.
+        KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
     assert isinstance(module, pl.LightningModule)
     described = dict(described) | {"devices": devices}
-    resumed = _check_same_run(out, described, module.total_steps)
-    write_whole(out / RECIPE, (json.dumps(described, indent=2) + "\n").encode())
+    resumed = checkpoint_to_resume(out, described, module.total_steps)
+    write_config(out, described)
     with _quiet_lightning():
-        callbacks: list[pl.Callback] = [_Keeper(out, provenance)]
+        callbacks: list[pl.Callback] = [_Saver(out, provenance)]
         if progress:
             callbacks.append(_Progress(progress))
         try:
@@ -124,76 +113,24 @@ def train(
             raise KeyboardInterrupt from None
 
 
-def check_fits(corpus: Corpus, kit: str, steps: int) -> None:
-    """Raise a ValueError unless networks of this kit and grid fit the bars, and there are bars."""
-    if (kit, steps) != (corpus.kit.name, corpus.steps):
-        raise ValueError(
-            f"the bars are of kit {corpus.kit.name} and {corpus.steps} steps, the networks of {kit} and {steps}"
-        )
-    if not len(corpus):
-        raise ValueError("there is nothing to train on: no song of the data falls into this split")
-
-
-def step_seed(*numbers: int) -> int:
-    """A seed for what is drawn at a step: of the run's seed, the step and the process alone."""
-    key = " ".join(map(str, numbers)).encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:7], "big")
-
-
-def check_recipe(recipe: Any, shares: Sequence[str]) -> None:
-    """Check what every recipe, a dataclass, has: batch_size, seed, finite numbers from 0 on, and shares up to 1.
-
-    Raises:
-        ValueError: one is out of range; it is named.
-    """
-    if not 2 <= recipe.batch_size <= 1 << 16:
-        raise ValueError(f"a batch has 2 to {1 << 16} bars, not {recipe.batch_size}")
-    for name, value in asdict(recipe).items():
-        if isinstance(value, float) and not 0 <= value < math.inf:
-            raise ValueError(f"{name} is a number from 0 on, not {value}")
-    for name in shares:
-        if getattr(recipe, name) > 1:
-            raise ValueError(f"{name} lies in 0 … 1, not {getattr(recipe, name)}")
-    if not 0 <= recipe.seed < 2**63:
-        raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {recipe.seed}")
-
-
-def set_rate(optimizer: torch.optim.Optimizer | LightningOptimizer, rate: float) -> None:
-    """Let an optimizer learn at this rate from the next step on."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def cosine_fall(done: float, total: float, to: float) -> float:
-    """From 1 to ``to`` along half a cosine, as ``done`` goes from 0 to ``total``."""
-    return to + (1 - to) / 2 * (1 + math.cos(math.pi * done / total))
-
-
-@torch.no_grad()
-def move_average(averaged: nn.Module, trained: nn.Module, kept: float) -> None:
-    """Move averaged weights towards the trained ones, keeping this share of them."""
-    for mean, weight in zip(averaged.parameters(), trained.parameters(), strict=True):
-        mean.lerp_(weight, 1 - kept)
-
-
-class _Keeper(pl.Callback):
-    """After every epoch: what the module keeps, and the checkpoint; whole or as they were."""
+class _Saver(pl.Callback):
+    """After every epoch: what the module saves, and the checkpoint; whole or as they were."""
 
     def __init__(self, out: Path, provenance: Mapping[str, str]) -> None:
         self.out = out
         self.provenance = provenance
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        trained: Trained = module  # type: ignore[assignment]
+        trainable: Trainable = module  # type: ignore[assignment]
         if trainer.is_global_zero:
             facts = dict(self.provenance) | {
-                "trained_steps": str(trained.steps_done),
-                "trained_minutes": f"{trained.seconds / 60:.1f}",
+                "trained_steps": str(trainable.steps_done),
+                "trained_minutes": f"{trainable.seconds / 60:.1f}",
             }
-            image = trained.keep(self.out, facts)
+            image = trainable.save(self.out, facts)
             for logger in trainer.loggers if image is not None else ():
                 assert isinstance(logger, TensorBoardLogger)
-                logger.experiment.add_image("bars", image, trained.steps_done, dataformats="HWC")
+                logger.experiment.add_image("bars", image, trainable.steps_done, dataformats="HWC")
         part = self.out / f".{CHECKPOINT}.part"
         try:
             trainer.save_checkpoint(part)
@@ -205,48 +142,15 @@ class _Keeper(pl.Callback):
 
 
 class _Progress(pl.Callback):
-    """Tells how far the run is, from where it was resumed on."""
+    """Reports how far the run is, from where it was resumed on."""
 
-    def __init__(self, tell: Progress) -> None:
-        self.tell = tell
+    def __init__(self, report: Progress) -> None:
+        self.report = report
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        trained: Trained = module  # type: ignore[assignment]
+        trainable: Trainable = module  # type: ignore[assignment]
         if trainer.is_global_zero:
-            self.tell(trained.steps_done, trained.total_steps, trained.phase)
-
-
-def _check_same_run(out: Path, described: dict[str, Any], total_steps: int) -> Path | None:
-    """The checkpoint to go on from, if there is one: of the same data and options (more steps are welcome)."""
-    checkpoint = out / CHECKPOINT
-    if not checkpoint.exists():
-        return None
-    try:
-        before = json.loads((out / RECIPE).read_text())
-        there, here = _flat(before), _flat(described)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{out} holds a checkpoint but no readable {RECIPE}: choose another folder") from None
-    if before.get("model") != described["model"]:
-        raise ValueError(f"{out} holds a run of another model: choose another folder")
-    for name, value in here.items():
-        if name != "steps" and there.get(name) != value:
-            if name == "data":
-                raise ValueError(f"{out} holds a run on other data: choose another folder")
-            raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
-    try:
-        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["steps_done"]
-    except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
-        reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise ValueError(f"{checkpoint}: cannot be resumed, it is damaged or not ours: {reason}") from None
-    if done > total_steps:
-        raise ValueError(f"{out} holds a run of {done} steps in all, more than the {total_steps} asked for")
-    return checkpoint
-
-
-def _flat(described: dict[str, Any]) -> dict[str, Any]:
-    """Data and devices, the config's entries, the recipe's."""
-    config = {f"config {name}": value for name, value in described["config"].items()}
-    return {"data": described["data"], "devices": described["devices"]} | config | dict(described["recipe"])
+            self.report(trainable.steps_done, trainable.total_steps, trainable.phase)
 
 
 @contextmanager
@@ -258,7 +162,7 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # the averaged weights are there to be judged, not trained
+        # the averaged weights are there to be validated, not trained
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         warnings.filterwarnings("ignore", message=".*has no `.*` method.*|.*number of training batches.*")
         try:

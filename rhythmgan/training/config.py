@@ -1,0 +1,122 @@
+"""The options of training, as data: importing them is cheap, so that help texts can say their defaults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class GANTrainingConfig:
+    """How a GAN is trained. The defaults take about a minute on two CPU cores.
+
+    The generator first learns the cells of real bars by maximum likelihood (pretraining), then it is trained against
+    the discriminator (the adversarial phase).
+
+    Attributes:
+        pretrain_steps: batches of maximum likelihood.
+        train_steps: batches of the adversarial phase; the only number that a resumed run may change. The learning
+            rates then decay along the new number.
+        batch_size: bars in a batch, of each process.
+        seed: of the weights, the batches and the noise.
+        pretrain_learning_rate: peak learning rate of pretraining (AdamW, β = .9, .99); it decays to a fiftieth along a
+            cosine.
+        weight_decay: AdamW's.
+        song_exponent: a song with n distinct bars is drawn from n to this power times as often as one with a
+            single bar: 1 draws all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of bars, which
+            would give generated bars away, weigh less.
+        augmented_share: share of bars that are augmented (see ``augment``), with a label for both networks. Without
+            augmentation the discriminator learns the training bars by heart.
+        hidden_share: share of steps that are hidden from the lagged inputs of later steps, in pretraining.
+        generator_learning_rate, discriminator_learning_rate: of the adversarial phase (Adam, β = 0, .99); after three
+            tenths of the steps they decay to a twentieth along a cosine.
+        discriminator_warmup: batches of the adversarial phase in which only the discriminator is trained.
+        r1_gamma, r2_gamma: strengths of the gradient penalties on real and on fake bars, see ``GANLoss``.
+        rate_matching_coef: coefficient of the squared differences between how often each cell sounds in a batch
+            and in the training bars. With the adversarial loss alone, hard decisions drift to sparse bars.
+        ema_decay: share of the averaged generator that a step keeps (exponential moving average); it rises to this
+            from 0 at the beginning of both phases.
+    """
+
+    pretrain_steps: int = 500
+    train_steps: int = 250
+    batch_size: int = 128
+    seed: int = 0
+    pretrain_learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    song_exponent: float = 0.7
+    augmented_share: float = 0.6
+    hidden_share: float = 0.1
+    generator_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 1e-3
+    discriminator_warmup: int = 100
+    r1_gamma: float = 0.03
+    r2_gamma: float = 0.03
+    rate_matching_coef: float = 2.0
+    ema_decay: float = 0.998
+
+    def __post_init__(self) -> None:
+        if self.pretrain_steps < 0 or self.train_steps < 0 or self.pretrain_steps + self.train_steps < 1:
+            raise ValueError("training takes at least one step, and no negative number of them")
+        _check(self, shares=("song_exponent", "augmented_share", "hidden_share", "ema_decay"))
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both phases."""
+        return self.pretrain_steps + self.train_steps
+
+
+@dataclass(frozen=True)
+class PriorTrainingConfig:
+    """How a prior is trained.
+
+    Attributes:
+        train_steps: batches at most, over which the learning rate decays; the only number that a resumed run may
+            change.
+        batch_size: bars in a batch, of each process.
+        seed: of the weights, the batches and the dropout.
+        learning_rate: peak learning rate (AdamW, β = .9, .98); it decays to a fiftieth along a cosine.
+        weight_decay: AdamW's.
+        hidden_share: share of words that are hidden from the prior when it predicts the next one.
+        augmented_share: share of bars that are augmented (see ``augment``), with a label.
+        pairs_share: share of a batch's bars that are shown the bar before them.
+        ema_decay: share of the averaged weights that a step keeps (exponential moving average).
+        patience: validations, one every 50 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 400
+    batch_size: int = 256
+    seed: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    hidden_share: float = 0.1
+    augmented_share: float = 0.5
+    pairs_share: float = 0.5
+    ema_decay: float = 0.998
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        if self.train_steps < 1:
+            raise ValueError(f"training takes at least one step, not {self.train_steps}")
+        if self.patience < 1:
+            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check(self, shares=("hidden_share", "augmented_share", "pairs_share", "ema_decay"))
+
+
+def _check(config: GANTrainingConfig | PriorTrainingConfig, shares: Sequence[str]) -> None:
+    """Check what both have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
+
+    Raises:
+        ValueError: one is out of range; it is named.
+    """
+    if not 2 <= config.batch_size <= 1 << 16:
+        raise ValueError(f"a batch has 2 to {1 << 16} bars, not {config.batch_size}")
+    for name, value in asdict(config).items():
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            raise ValueError(f"{name} is a number from 0 on, not {value}")
+    for name in shares:
+        if getattr(config, name) > 1:
+            raise ValueError(f"{name} lies in 0 … 1, not {getattr(config, name)}")
+    if not 0 <= config.seed < 2**63:
+        raise ValueError(f"the seed is a whole number from 0 to 2^63 - 1, not {config.seed}")

@@ -1,0 +1,63 @@
+"""The folder of a run: what it holds, and whether a run may be resumed there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rhythmgan.files import write_whole
+
+CHECKPOINT = "last.ckpt"
+CONFIG = "config.json"
+
+
+def write_config(out: Path, described: Mapping[str, Any]) -> None:
+    """Write what a run is made of, whole or not at all."""
+    write_whole(out / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
+
+
+def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: int) -> Path | None:
+    """The checkpoint of a folder, if it has one, and if it is of the same run; more ``train_steps`` are welcome.
+
+    Args:
+        out: a folder that is there.
+        described: ``model``, ``data``, ``network`` (options of the networks), ``training`` (options of the training)
+            and ``devices`` of the run that is asked for.
+        total_steps: its length.
+
+    Raises:
+        ValueError: the folder holds another run, one that cannot be read or one that went further.
+    """
+    checkpoint = out / CHECKPOINT
+    if not checkpoint.exists():
+        return None
+    try:
+        before = json.loads((out / CONFIG).read_text())
+        there, here = _flat(before), _flat(described)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"{out} holds a checkpoint but no readable {CONFIG}: choose another folder") from None
+    if before.get("model") != described["model"]:
+        raise ValueError(f"{out} holds a run of another model: choose another folder")
+    for name, value in here.items():
+        if name != "train_steps" and there.get(name) != value:
+            if name == "data":
+                raise ValueError(f"{out} holds a run on other data: choose another folder")
+            raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
+    try:
+        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["steps_done"]
+    except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
+        reason = str(error).partition("\n")[0][:80] or type(error).__name__
+        raise ValueError(f"{checkpoint}: cannot be resumed, it is damaged or not ours: {reason}") from None
+    if done > total_steps:
+        raise ValueError(f"{out} holds a run of {done} steps in all, more than the {total_steps} asked for")
+    return checkpoint
+
+
+def _flat(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Data and devices, the options of the networks and those of the training."""
+    network = {f"network {name}": value for name, value in described["network"].items()}
+    return {"data": described["data"], "devices": described["devices"]} | network | dict(described["training"])
