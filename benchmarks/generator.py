@@ -20,13 +20,13 @@ def _bare_products(gan: GAN) -> Callable[[], None]:
     """The same matrix products as ``decode`` does for a batch, with nothing between them."""
     g = gan.generator
     state = torch.randn(_BATCH, g.width)
-    heard = torch.zeros(_BATCH, len(g.lags) * g.n_parts)
-    both = torch.cat([heard, state], 1)
+    lagged = torch.zeros(_BATCH, len(g.lags) * g.n_parts)
+    both = torch.cat([lagged, state], 1)
 
     def products() -> None:
         for _ in range(g.steps):
             both @ g.to_gates.weight.T
-            heard @ g.heard_to_new.weight.T
+            lagged @ g.lagged_to_new.weight.T
             state @ g.state_to_new.weight.T
             state @ g.to_parts.weight.T
             state @ g.to_links.weight.T
@@ -56,8 +56,8 @@ def main() -> None:
             measure("the matrix products bare", lambda: [products() for _ in range(n // _BATCH)])
             measure("seeds to z alone", lambda: gan.latents(range(n)))
     g = gan.generator
-    heard = len(g.lags) * g.n_parts
-    flops = 2 * g.steps * g.width * (3 * (heard + g.width) + g.n_parts + g.n_parts**2)
+    lagged = len(g.lags) * g.n_parts
+    flops = 2 * g.steps * g.width * (3 * (lagged + g.width) + g.n_parts + g.n_parts**2)
     print(f"one CPU core, batches of {_BATCH}, best of {options.rounds} rounds; {flops / 1e6:.2f} MFLOP a bar")
     print("| | bars per second | share of the bare products |\n| --- | ---: | ---: |")
     floor = rates["the matrix products bare"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import stat
@@ -149,6 +150,19 @@ def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from None
+
+
+def sort_safetensors_metadata(data: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the library writes them in a random one.
+
+    The same tensors and metadata are then the same bytes, and their hash says whether anything changed.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin on a multiple of eight bytes, as the library lays them
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rhythmgan.bars import check_steps
 from rhythmgan.features import FEATURES, check_feature, measure
-from rhythmgan.files import read_safetensors_metadata, write_whole
+from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
 from rhythmgan.kit import Kit, kit_named
 
 FORMAT = "rhythmgan.reference"
@@ -137,7 +137,7 @@ def save_reference(path: str | os.PathLike[str], reference: Reference) -> None:
         "means": json.dumps(reference.means),
         "deviations": json.dumps(reference.deviations),
     }
-    write_whole(path, save(reference.quantiles, metadata))
+    write_whole(path, sort_safetensors_metadata(save(reference.quantiles, metadata)))
 
 
 def load_reference(path: str | os.PathLike[str] | None = None) -> Reference:
@@ -210,6 +210,6 @@ def load_reference_for(weights: str | os.PathLike[str] | None = None) -> Referen
     if (reference.kit.name, reference.steps) != (kit, steps):
         raise ValueError(
             f"{path}: measures bars of kit {reference.kit.name} and {reference.steps} steps, "
-            f"{weights} makes bars of {kit} and {steps}; {how}"
+            f"{weights} makes bars of {kit} and {steps} steps; {how}"
         )
     return reference

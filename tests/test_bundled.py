@@ -75,7 +75,7 @@ def test_agent_belongs_to_the_generator(weights, one_thread):
     agent = load_agent(weights / "agent.safetensors")
     gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
     assert agent.config.generator == fingerprint(gan.generator)
-    assert agent.config.z_dim == gan.config.z_dim
+    assert agent.config.z_dim == gan.latent_dim
     agent.guide(gan, prior)
 
 

@@ -1,13 +1,15 @@
 """Files that are whole or not there."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from rhythmgan.files import make_folder, whole_file, write_whole
+from rhythmgan.files import make_folder, sort_safetensors_metadata, whole_file, write_whole
 
 
 def _names(folder):
@@ -172,3 +174,19 @@ def test_a_folder_that_cannot_be(tmp_path):
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "below")
     assert _names(tmp_path) == ["file"]
+
+
+def test_equal_weights_are_equal_bytes():
+    """The library orders metadata at random: eight facts have 40,320 orders."""
+    from safetensors.numpy import load, save
+
+    tensors = {"b": np.arange(3.0), "a": np.zeros((2, 2), np.int8)}
+    facts = {name: str(i) for i, name in enumerate("hgfedcba")}
+    files = {sort_safetensors_metadata(save(tensors, dict(facts))) for _ in range(20)}
+    assert len(files) == 1
+    (data,) = files
+    np.testing.assert_array_equal(load(data)["b"], tensors["b"])
+    np.testing.assert_array_equal(load(data)["a"], tensors["a"])
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert list(json.loads(data[8 : 8 + length])["__metadata__"].items()) == sorted(facts.items())

@@ -300,6 +300,7 @@ def _broken(tmp_path, **changes):
     [
         ({"format": "other"}, "no weights of a GAN"),
         ({"version": "99"}, "version 99"),
+        ({"version": "3"}, "version 3, written by another release of rhythmgan; this one reads version 4"),
         ({"config": None}, "no weights of a rhythmgan model"),
         ({"config": "{"}, "do not fit"),
         ({"config": '{"width": 8, "discriminator_width": 6}'}, "do not fit"),

@@ -44,7 +44,7 @@ def toy(one_thread):
     toy = GAN(GANConfig(JAKI5.name, steps=12, width=6, discriminator_width=4)).eval()
     with torch.no_grad():
         toy.generator.to_gates.weight.normal_(std=1.5)
-        toy.generator.heard_to_new.weight.normal_(std=1.5)
+        toy.generator.lagged_to_new.weight.normal_(std=1.5)
         toy.generator.to_parts.weight.normal_(std=0.7)
         toy.generator.to_parts.bias.fill_(-0.4)
         toy.generator.to_links.bias.normal_(std=0.9)

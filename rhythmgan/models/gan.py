@@ -28,7 +28,7 @@ from rhythmgan.models.config import GANConfig
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
 
-FORMAT = WeightsFormat("rhythmgan.gan", 3, "a GAN")  # versions 1 and 2 had another z
+FORMAT = WeightsFormat("rhythmgan.gan", 4, "a GAN")  # of 1 and 2 z was another, of 3 the names of tensors
 
 
 class Generator(nn.Module):
@@ -41,11 +41,11 @@ class Generator(nn.Module):
         self.steps, self.n_parts, self.width = steps, n_parts, width
         self.lags = (1, steps // BEATS, 2 * (steps // BEATS))
         self.start = nn.Parameter(torch.zeros(N_AUGMENTATIONS, width))
-        self.from_view = nn.Parameter(torch.randn(N_AUGMENTATIONS, 3 * width) * 0.05)
+        self.from_augmentation = nn.Parameter(torch.randn(N_AUGMENTATIONS, 3 * width) * 0.05)
         self.from_place = nn.Parameter(torch.randn(steps, 3 * width) * 0.1)
         n_lagged = len(self.lags) * n_parts
         self.to_gates = nn.Linear(n_lagged + width, 2 * width, bias=False)
-        self.heard_to_new = nn.Linear(n_lagged, width, bias=False)
+        self.lagged_to_new = nn.Linear(n_lagged, width, bias=False)
         self.state_to_new = nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
         self.to_parts = nn.Linear(width, n_parts)
@@ -110,15 +110,15 @@ class Generator(nn.Module):
     def _begin(self, n: int, augmentation: Tensor | None) -> tuple[Tensor, Tensor]:
         """The state before the first step (n, width), and what drives every step, (n, 3 · width) or (3 · width,)."""
         if augmentation is None:  # one drive for all
-            return torch.tanh(self.start[REAL]).expand(n, -1), self.from_view[REAL]
-        return torch.tanh(self.start[augmentation]), self.from_view[augmentation]
+            return torch.tanh(self.start[REAL]).expand(n, -1), self.from_augmentation[REAL]
+        return torch.tanh(self.start[augmentation]), self.from_augmentation[augmentation]
 
     def _next_state(self, state: Tensor, drive: Tensor, lagged: Tensor) -> Tensor:
         """One step of a gated recurrent unit (Cho et al. 2014); drive (n, 3 · width), or (3 · width,) for all."""
         for_gates, for_new = drive[..., : 2 * self.width], drive[..., 2 * self.width :]
         gates = torch.addmm(for_gates, torch.cat([lagged, state], 1), self.to_gates.weight.T)
         reset, keep = torch.sigmoid(gates).chunk(2, 1)
-        new = torch.addmm(for_new, lagged, self.heard_to_new.weight.T)
+        new = torch.addmm(for_new, lagged, self.lagged_to_new.weight.T)
         return torch.lerp(torch.tanh(torch.addcmul(new, reset, self.state_to_new(state))), state, keep)
 
 
@@ -138,7 +138,7 @@ class Discriminator(nn.Module):
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
         self.beat = steps // BEATS
         self.first = nn.Linear(steps * (n_parts + 32) + (steps + 2 * self.beat) * n_parts, width)
-        self.from_view = nn.Parameter(torch.randn(N_AUGMENTATIONS, width) * 0.1)
+        self.from_augmentation = nn.Parameter(torch.randn(N_AUGMENTATIONS, width) * 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
         )
@@ -148,7 +148,7 @@ class Discriminator(nn.Module):
         first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
         seen = (bars, self.word(bars), _differ(bars, bars.roll(self.beat, 1)), _differ(first_half, second_half))
         x = self.first(torch.cat([each.flatten(1) for each in seen], 1))
-        x = x + self.from_view[REAL if augmentation is None else augmentation]
+        x = x + self.from_augmentation[REAL if augmentation is None else augmentation]
         for block in self.blocks:
             x = x + block(x)
         return self.last(F.silu(x)).squeeze(1)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from rhythmgan.files import read_safetensors_metadata, write_whole
+from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -62,7 +62,7 @@ def save_weights(
         "provenance": json.dumps(dict(provenance)),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(path, save(tensors, metadata))
+    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)))
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -88,7 +88,8 @@ def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Calla
         raise ValueError(f"{path}: holds no weights of {form.title} of rhythmgan")
     if metadata.get("version") != str(form.version):
         raise ValueError(
-            f"{path}: weights of version {metadata.get('version')}; this rhythmgan reads version {form.version}"
+            f"{path}: weights of version {metadata.get('version')}, written by another release of rhythmgan; "
+            f"this one reads version {form.version}"
         )
     try:
         model = build(json.loads(metadata["config"]))

@@ -26,7 +26,7 @@ from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import check_seed, seeds_to_uniform
 
-FORMAT = WeightsFormat("rhythmgan.word_lstm", 1, "a prior")
+FORMAT = WeightsFormat("rhythmgan.word_lstm", 2, "a prior")  # of version 1 tensors had other names
 
 _BATCH = 1024
 
@@ -72,7 +72,7 @@ class WordLSTM(nn.Module):
         self.words_in = WordTable(n_parts, width, n_extra=2)
         self.words_before = WordTable(n_parts, width // 2 + 1, n_extra=1)
         self.places = nn.Parameter(torch.randn(config.steps, 32) * 0.1)
-        self.views = nn.Parameter(torch.randn(N_AUGMENTATIONS, 32) * 0.1)
+        self.augmentations = nn.Parameter(torch.randn(N_AUGMENTATIONS, 32) * 0.1)
         self.summary = nn.Sequential(
             nn.Linear(config.steps * n_parts, 128), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(128, width)
         )
@@ -132,7 +132,7 @@ class WordLSTM(nn.Module):
         cells = words_to_bars(previous, self.kit.n_parts).flatten(1).to(self.places.dtype)
         summary = torch.where(shown, self.summary(cells), self.no_summary)
         labels = torch.full_like(previous[:, 0], REAL) if augmentation is None else augmentation
-        whole = torch.cat([summary, self.views[labels]], 1)
+        whole = torch.cat([summary, self.augmentations[labels]], 1)
         return torch.cat([words, self.places.expand(n, -1, -1), whole[:, None].expand(-1, steps, -1)], 2)
 
     def _inputs(self, before: Tensor, context: Tensor) -> Tensor:
