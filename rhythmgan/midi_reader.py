@@ -218,7 +218,7 @@ def _scan_track(events: bytes, song: _Song) -> list[_Track]:
                 if kind == 0x2F:
                     break
                 if kind == 0x03:
-                    name = content.decode("latin-1")
+                    name = content.decode("utf-8", "replace")  # as symusic has it
                 elif kind == 0x58 and length >= 2 and content[1] < 8:
                     song.time_signatures.append((tick, content[0], 1 << content[1]))
                 elif kind == 0x51 and length == 3:
