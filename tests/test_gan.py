@@ -587,3 +587,35 @@ def test_bars_of_seeds_that_are_none(small):
 def test_what_is_no_bar_of_this_gan_is_not_encoded(small, bars):
     with pytest.raises(ValueError, match=r"\(n, 16, 9\) bool"):
         small.encode(bars)
+
+
+# -- step by step --------------------------------------------------------------------------------
+
+
+def test_bars_decided_step_by_step_are_the_bars_of_their_z(bundled):
+    z = torch.from_numpy(bundled.latents(range(300)))
+    unfinished = bundled.begin(300)
+    assert unfinished.cells.shape == (300, 0, 9)
+    for step in range(16):
+        unfinished = unfinished.decide(z[:, torch.from_numpy(bundled.latent_steps == step)])
+        assert unfinished.cells.shape == (300, step + 1, 9)
+    assert (unfinished.cells.numpy() == bundled.decode(z)).all(1).all(1).mean() > 0.99  # close calls are not redone
+    with pytest.raises(ValueError, match="after 16"):
+        unfinished.decide(z[:, :9])
+
+
+def test_unfinished_bars_go_on_from_chosen_rows(small):
+    z = torch.from_numpy(small.latents(range(4)))
+    steps = torch.from_numpy(small.latent_steps)
+    unfinished = small.begin(4)
+    for step in range(5):
+        unfinished = unfinished.decide(z[:, steps == step])
+    chosen = torch.tensor([2, 2, 0])
+    resampled = unfinished.rows(chosen)
+    assert torch.equal(resampled.cells, unfinished.cells[chosen])
+    mixed = torch.where(steps < 5, z[chosen], z[torch.tensor([1, 3, 0])])
+    for step in range(5, small.steps):
+        resampled = resampled.decide(mixed[:, steps == step])
+    assert (resampled.cells.numpy() == small.decode(mixed)).all()
+    with pytest.raises(ValueError, match="expected noise"):
+        small.begin(4).decide(z[:3, :9])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -64,29 +64,48 @@ class Generator(nn.Module):
             augmentation: (n,) labels of ``augment``; all bars are real without.
         """
         noise = z.view(-1, self.steps, self.n_parts)
-        state, drive = self._begin(len(z), augmentation)
-        silence = z.new_zeros(len(z), self.n_parts)
-        all_cells: list[Tensor] = []
-        all_sums: list[Tensor] = []
+        state, drive = self.begin(len(z), augmentation)
+        cells: list[Tensor] = []
+        sums: list[Tensor] = []
         for step in range(self.steps):
-            lagged = torch.cat([all_cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
-            state = self._next_state(state, drive + self.from_place[step], lagged)
-            sums = self.to_parts(state) + noise[:, step]
-            links = self.to_links(state).view(-1, self.n_parts, self.n_parts)
-            decided: list[Tensor] = []
-            for part in range(self.n_parts):
-                one = sums[:, part]
-                cell = (one > 0).to(z.dtype)
-                if torch.is_grad_enabled():
-                    soft = torch.sigmoid(_SLOPE * one)
-                    cell = cell + (soft - soft.detach())  # the bracket is exactly 0
-                decided.append(cell)
-                all_sums.append(one)
-                if part + 1 < self.n_parts:
-                    sums = torch.addcmul(sums, cell[:, None], links[:, part])
-            all_cells.append(torch.stack(decided, 1))
+            state, decided, decided_by = self.decide(state, drive, cells, noise[:, step])
+            cells.append(decided)
+            sums += decided_by
         shape = (len(z), self.steps, self.n_parts)
-        return torch.stack(all_cells, 1), torch.stack(all_sums, 1).view(shape)
+        return torch.stack(cells, 1), torch.stack(sums, 1).view(shape)
+
+    def decide(
+        self, state: Tensor, drive: Tensor, cells: Sequence[Tensor], noise: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Decide the next step of bars.
+
+        Args:
+            state: (n, width), after the step before.
+            drive: of ``begin``.
+            cells: (n, parts) of each step so far.
+            noise: (n, parts), the numbers of z for this step.
+
+        Returns:
+            The state, the step's cells (n, parts), and for each part the sums (n,) that decided it.
+        """
+        step, silence = len(cells), torch.zeros_like(noise)
+        lagged = torch.cat([cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
+        state = self._next_state(state, drive + self.from_place[step], lagged)
+        sums = self.to_parts(state) + noise
+        links = self.to_links(state).view(-1, self.n_parts, self.n_parts)
+        decided: list[Tensor] = []
+        decided_by: list[Tensor] = []
+        for part in range(self.n_parts):
+            one = sums[:, part]
+            cell = (one > 0).to(noise.dtype)
+            if torch.is_grad_enabled():
+                soft = torch.sigmoid(_SLOPE * one)
+                cell = cell + (soft - soft.detach())  # the bracket is exactly 0
+            decided.append(cell)
+            decided_by.append(one)
+            if part + 1 < self.n_parts:
+                sums = torch.addcmul(sums, cell[:, None], links[:, part])
+        return state, torch.stack(decided, 1), decided_by
 
     def expect(self, bars: Tensor, augmentation: Tensor | None = None, shown: Tensor | None = None) -> Tensor:
         """What is expected of each cell given the true ones before it, (n, steps, parts); Φ of it is its chance.
@@ -96,7 +115,7 @@ class Generator(nn.Module):
             augmentation: (n,) labels of ``augment``; all bars are real without.
             shown: (n, steps, 1), 0 where a step is hidden from the lagged inputs of later ones; all are shown without.
         """
-        state, drive = self._begin(len(bars), augmentation)
+        state, drive = self.begin(len(bars), augmentation)
         inputs = bars if shown is None else bars * shown
         lagged = torch.cat([F.pad(inputs, (0, 0, lag, 0))[:, : self.steps] for lag in self.lags], 2)
         states: list[Tensor] = []
@@ -107,7 +126,7 @@ class Generator(nn.Module):
         links = self.to_links(h).view(len(bars), self.steps, self.n_parts, self.n_parts)
         return self.to_parts(h) + (bars[..., None] * self.causal_mask * links).sum(-2)
 
-    def _begin(self, n: int, augmentation: Tensor | None) -> tuple[Tensor, Tensor]:
+    def begin(self, n: int, augmentation: Tensor | None) -> tuple[Tensor, Tensor]:
         """The state before the first step (n, width), and what drives every step, (n, 3 · width) or (3 · width,)."""
         if augmentation is None:  # one drive for all
             return torch.tanh(self.start[REAL]).expand(n, -1), self.from_augmentation[REAL]
@@ -157,6 +176,45 @@ class Discriminator(nn.Module):
 def _differ(cells: Tensor, others: Tensor) -> Tensor:
     """1 where cells of 0 and 1 differ; smooth between, so that gradients pass."""
     return cells + others - 2 * cells * others
+
+
+@dataclass(frozen=True)
+class UnfinishedBars:
+    """Bars of which the first steps are decided; see ``interfaces.UnfinishedBars``."""
+
+    generator: Generator
+    state: Tensor
+    decided: tuple[Tensor, ...] = ()
+
+    @property
+    def cells(self) -> Tensor:
+        """(n, steps so far, parts) bool."""
+        shape = (len(self.state), 0, self.generator.n_parts)
+        return torch.stack(self.decided, 1) > 0 if self.decided else self.state.new_zeros(shape, dtype=torch.bool)
+
+    @torch.no_grad()
+    def decide(self, noise: Tensor) -> UnfinishedBars:
+        """The same bars one step further.
+
+        Args:
+            noise: (n, parts), the numbers of z for this step.
+
+        Raises:
+            ValueError: all steps are decided, or noise of another shape.
+        """
+        expected = (len(self.state), self.generator.n_parts)
+        if len(self.decided) == self.generator.steps or noise.shape != expected:
+            raise ValueError(
+                f"expected noise {expected} for one of {self.generator.steps} steps; "
+                f"got {tuple(noise.shape)} after {len(self.decided)}"
+            )
+        drive = self.generator.from_augmentation[REAL]
+        state, cells, _ = self.generator.decide(self.state, drive, self.decided, noise)
+        return UnfinishedBars(self.generator, state, (*self.decided, cells))
+
+    def rows(self, index: Tensor) -> UnfinishedBars:
+        """The bars of these rows, some maybe several times: what a particle filter goes on with."""
+        return UnfinishedBars(self.generator, self.state[index], tuple(cells[index] for cells in self.decided))
 
 
 _DECODE_BATCH = 1024
@@ -212,6 +270,10 @@ class GAN(nn.Module):
         cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
         found: Tensor = self.discriminator(cells)
         return found
+
+    def begin(self, n: int) -> UnfinishedBars:
+        """n bars of which no step is decided yet, to be decided step by step in single precision."""
+        return UnfinishedBars(self.generator, self.generator.begin(n, None)[0])
 
     def decode_with_gradient(self, z: Tensor) -> Tensor:
         """The bars of z (n, latent_dim) as floats that are exactly 0 or 1; gradients pass straight through."""

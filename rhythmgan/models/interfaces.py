@@ -35,6 +35,24 @@ class Sampler(BarModel, Protocol):
         """n bars (n, steps, parts) bool, of the seeds ``seed``, ``seed`` + 1 …: each a function of its own seed."""
 
 
+class UnfinishedBars(Protocol):
+    """n bars that are decided step by step, for whoever wants to choose while they are."""
+
+    @property
+    def state(self) -> Tensor:
+        """(n, width): what the model knows of each bar so far."""
+
+    @property
+    def cells(self) -> Tensor:
+        """(n, steps so far, parts) bool."""
+
+    def decide(self, noise: Tensor) -> UnfinishedBars:
+        """The same bars one step further; ``noise`` (n, …) are the numbers of z that decide the step."""
+
+    def rows(self, index: Tensor) -> UnfinishedBars:
+        """The bars of these rows, some maybe several times."""
+
+
 @runtime_checkable
 class LatentModel(Sampler, Protocol):
     """A sampler whose bars are functions of latent points z (n, latent_dim), drawn from N(0, I).
@@ -66,6 +84,9 @@ class LatentModel(Sampler, Protocol):
 
     def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
         """Latent points (n, latent_dim) float32 that decode to these very bars."""
+
+    def begin(self, n: int) -> UnfinishedBars:
+        """n bars of which no step is decided yet. Decided with a z step by step they are the bars of this z."""
 
     def decode_with_gradient(self, z: Tensor) -> Tensor:
         """The bars of z as floats that are exactly 0 or 1, with a gradient to z that passes the decisions."""
