@@ -64,6 +64,7 @@ class WordLSTMConfig:
 
 
 def _n_parts(kit: str) -> int:
+    """Parts of the kit of this name; a ValueError where there is none."""
     from rhythmgan.kit import kit_named
 
     return kit_named(str(kit)).n_parts

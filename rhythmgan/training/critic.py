@@ -13,6 +13,8 @@ from rhythmgan.data import Corpus
 from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, save_gan
 from rhythmgan.models.interfaces import LatentModel
+from rhythmgan.training.gan_loss import squared_gradient
+from rhythmgan.training.schedule import set_learning_rate
 
 _TRAIN_STEPS = 1500
 _BATCH = 256
@@ -55,10 +57,8 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
         both = torch.cat(batch).requires_grad_(True)
         logits = discriminator(both)
         logit_gap = logits[:_BATCH] - logits[_BATCH:]
-        (gradient,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
-        loss = F.softplus(-logit_gap).mean() + _GAMMA * gradient.square().sum((1, 2)).mean()
-        for group in optimizer.param_groups:
-            group["lr"] = _LEARNING_RATE * (1 - step / _TRAIN_STEPS)
+        loss = F.softplus(-logit_gap).mean() + _GAMMA * squared_gradient(logits, both)
+        set_learning_rate(optimizer, _LEARNING_RATE * (1 - step / _TRAIN_STEPS))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
