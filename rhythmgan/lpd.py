@@ -7,15 +7,18 @@ the drum track is unpacked, and nothing is ever unpickled.
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import re
 import struct
+import zipfile
 import zlib
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 
 from rhythmgan.grid import NoBars, Onsets, TimeSignature
 
@@ -24,69 +27,61 @@ SUFFIX = ".npz"
 MAX_MEMBER = 256 << 20
 """Bytes that a member may unpack to; an hour of music at 24 ticks a beat has about 30 MB of it."""
 
-_END_RECORD = struct.Struct("<4s4H2LH")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
-_NPY_HEADER = re.compile(rb"\{'descr': '([^']+)', 'fortran_order': (?:False|True), 'shape': \((\d+),(?: 1)?\)")
-_NPY_TYPES = {"|b1", "|u1", "|i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"}
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+_DAMAGE = (
+    *(ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, MemoryError, EOFError),
+    *(OSError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What is raised of bytes that are no zip, or of members that are not in LPD's layout."""
 
 
 class _Archive:
-    """Just enough of a zip reader: members by name, unpacked on request.
+    """The members of a file by name, each read when it is asked for and not beyond the size that it declares."""
 
-    The standard library's takes about as long to list the 62 members of an LPD file as everything
-    else here together.
-    """
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except _DAMAGE:
+            raise NoBars("unreadable", "not a .npz file, or it breaks off") from None
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        at = data.rfind(b"PK\x05\x06", max(0, len(data) - 65_557))
-        if at < 0:
-            raise NoBars("unreadable", "not a .npz file, or it breaks off")
-        _, _, _, _, n_entries, _, place, _ = _END_RECORD.unpack_from(data, at)
-        self.members: dict[str, tuple[int, int, int, int, int]] = {}
-        for _ in range(n_entries):
-            entry = _ENTRY.unpack_from(data, place)
-            if entry[0] != b"PK\x01\x02":
-                raise NoBars("unreadable", "a broken zip directory")
-            method, crc, packed, size, n_name, n_extra, n_comment = entry[4], *entry[7:10], *entry[10:13]
-            place += _ENTRY.size
-            name = data[place : place + n_name].decode("utf-8", "replace")
-            self.members[name] = (method, crc, packed, size, entry[16])
-            place += n_name + n_extra + n_comment
+    def __contains__(self, name: str) -> bool:
+        return name in self._zip.NameToInfo
 
     def read(self, name: str) -> bytes:
-        if name not in self.members:
+        if name not in self:
             raise NoBars("unreadable", f"no member {name}")
-        method, crc, packed, size, at = self.members[name]
-        if size > MAX_MEMBER:
+        info = self._zip.getinfo(name)
+        if info.file_size > MAX_MEMBER:
             raise NoBars("unreadable", f"{name} is larger than {MAX_MEMBER >> 20} MiB")
-        n_name, n_extra = struct.unpack_from("<2H", self.data, at + 26)
-        at += 30 + n_name + n_extra
-        content = self.data[at : at + packed]
-        if method == 8:
-            content = zlib.decompressobj(-15).decompress(content, max(size, 1))  # a limit of 0 is none
-        elif method != 0:
+        if info.compress_type not in _PACKINGS:
             raise NoBars("unreadable", f"{name} is packed in an unknown way")
-        if len(content) != size or zlib.crc32(content) != crc:
+        try:
+            with self._zip.open(info) as member:
+                content = member.read(info.file_size)  # asked for all, zipfile would unpack more than is declared
+        except _DAMAGE:
+            raise NoBars("unreadable", f"{name} is damaged") from None
+        if len(content) != info.file_size:
             raise NoBars("unreadable", f"{name} is damaged")
         return content
 
     def array(self, name: str) -> np.ndarray:
         """A one-dimensional .npy member (or one column) of a plain number type, as (n,)."""
         content = self.read(name)
-        if content[:6] != b"\x93NUMPY":
-            raise NoBars("unreadable", f"{name} is no array")
-        wide = content[6] > 1
-        (length,) = struct.unpack_from("<I" if wide else "<H", content, 8)
-        start = (12 if wide else 10) + length
-        header = _NPY_HEADER.match(content, start - length, start)
-        if not header:
-            raise NoBars("unreadable", f"{name} is no one-dimensional array")
-        kind = header[1].decode()
-        if kind not in _NPY_TYPES:
-            what = "a pickle" if kind == "|O" else f"of type {kind}"
+        file = io.BytesIO(content)
+        try:
+            read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
+            shape, _, dtype = read_header(file)
+        except (
+            Exception
+        ):  # NumPy evaluates a header's words as a literal, a dtype, a shape: any may fail in its own way
+            raise NoBars("unreadable", f"{name} is no array") from None
+        if dtype.kind not in "biuf":
+            what = "a pickle" if dtype.hasobject else f"of type {dtype.str}"
             raise NoBars("unreadable", f"{name} is {what}, which is never loaded")
-        return np.frombuffer(content, kind, int(header[2]), start)
+        if not (len(shape) == 1 or shape[1:] == (1,)) or shape[0] < 0:
+            raise NoBars("unreadable", f"{name} is no one-dimensional array")
+        return np.frombuffer(content, dtype, shape[0], file.tell())
 
 
 def read_lpd(path: str | os.PathLike[str]) -> Onsets:
@@ -99,8 +94,7 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
         NoBars: unreadable, a pickle, or without drums; the reason says which.
         OSError: the file cannot be opened.
     """
-    try:
-        archive, info, drums = _open(path)
+    with _opened(path) as (archive, info, drums):
         ticks_per_beat = int(info.get("resolution") or info["beat_resolution"])
         if not 1 <= ticks_per_beat <= 1 << 20:
             raise ValueError(f"{ticks_per_beat} ticks a beat")
@@ -108,13 +102,7 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
         ticks, pitches, velocities = (
             (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else [np.empty(0, int)] * 3
         )
-        downbeat = archive.array("downbeat.npy") if "downbeat.npy" in archive.members else np.empty(0, bool)
-    except NoBars:
-        raise
-    except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError) as error:
-        raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
-    except (struct.error, zlib.error) as error:
-        raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
+        downbeat = archive.array("downbeat.npy") if "downbeat.npy" in archive else np.empty(0, bool)
     if not len(ticks):
         raise NoBars("no drums", "no drum track" if not drums else "the drum track has no notes")
     order = np.argsort(ticks, kind="stable")
@@ -127,17 +115,30 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
 
 
 def read_lpd_cells(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every sounding cell of the drum tracks as (n,) ticks, pitches and velocities, in LPD's own order."""
-    archive, _, drums = _open(path)
-    cells = [_track_cells(archive, key) for key in drums]
-    return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
+    """Every sounding cell of the drum tracks as (n,) ticks, pitches and velocities, in LPD's own order.
+
+    Raises:
+        NoBars: unreadable, or a pickle.
+        OSError: the file cannot be opened.
+    """
+    with _opened(path) as (archive, _, drums):
+        cells = [_track_cells(archive, key) for key in drums]
+        return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[_Archive, dict[str, Any], list[str]]:
-    """The members of a file, its info and the keys of its drum tracks."""
-    archive = _Archive(Path(path).read_bytes())
-    info = json.loads(archive.read("info.json"))
-    return archive, info, [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[_Archive, dict[str, Any], list[str]]]:
+    """The members of a file, its info and the keys of its drum tracks; what is raised of it becomes a ``NoBars``."""
+    with open(path, "rb") as file:
+        try:
+            archive = _Archive(file)
+            info = json.loads(archive.read("info.json"))
+            drums = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
+            yield archive, info, drums
+        except NoBars:
+            raise
+        except _DAMAGE as error:
+            raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
 
 
 def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -271,6 +271,17 @@ def test_broken_info(save_lpd, info):
     _unreadable(save_lpd("song.npz", [(0, 36, 90)], info=info))
 
 
+def _npy(header):
+    """Two bytes, 90 and 91, behind a header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes([90, 91])
+
+
+def test_a_header_by_hand_is_one(save_lpd):
+    content = _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }")
+    path = save_lpd("song.npz", [(0, 36, 1), (4, 36, 1)], members={"pianoroll_0_csc_data.npy": content})
+    assert _found(path) == [(0, 36, 90), (4, 36, 91)]
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [
@@ -291,6 +302,15 @@ def test_broken_info(save_lpd, info):
         ("data", b"\x93NUMPY\x01\x00\xff\xff{}"),
         ("data", b"\x93NUMPY\x01\x00\x02\x00{}"),
         ("data", b"plain text"),
+        ("data", _npy("{'descr': '04,|u1', 'fortran_order': False, 'shape': (2,), }")),  # a SyntaxError to NumPy
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), ")),
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (-1,), }")),
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (), }")),
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }")),
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1000,), }")),
+        ("data", _npy("{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (2,), }")),
+        ("data", _npy("__import__('os').mkdir('ran')")),
+        ("data", _npy("[" * 9000)),
     ],
     ids=repr,
 )
@@ -383,6 +403,31 @@ def test_damage_gives_hits_or_a_reason(save_lpd):
         assert found in (whole, "unreadable", "no drums")
 
     check()
+
+
+def test_packings_that_are_not_read(save_lpd):
+    """As NumPy and pypianoroll never write them."""
+    for packing in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        assert (
+            _unreadable(save_lpd("song.npz", [(0, 36, 90)], packing=packing)) == "info.json is packed in an unknown way"
+        )
+
+
+def test_an_encrypted_member_is_damage(save_lpd):
+    path = save_lpd("song.npz", [(0, 36, 90)])
+    data = bytearray(path.read_bytes())
+    for entry, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        at = -1
+        while (at := data.find(entry, at + 1)) >= 0:
+            data[at + place] |= 1
+    path.write_bytes(data)
+    assert _unreadable(path) == "info.json is damaged"
+
+
+def test_cells_too_have_one_reason(save_lpd):
+    path = save_lpd("song.npz", [(0, 36, 90)], members={"pianoroll_0_csc_data.npy": np.array([90, 91])})
+    with pytest.raises(NoBars, match="sparse members that do not fit together"):
+        read_lpd_cells(path)
 
 
 # -- bombs ---------------------------------------------------------------------------------------
