@@ -280,7 +280,7 @@ def _train_prior(options: argparse.Namespace) -> None:
 
     machine = _machine(options)
 
-    from rhythmgan.evaluate import likelihoods, likelihoods_table
+    from rhythmgan.evaluate import nll_per_step, nll_table
     from rhythmgan.models.config import WordLSTMConfig
     from rhythmgan.models.weights import read_metadata
     from rhythmgan.models.word_lstm import load_prior
@@ -293,8 +293,8 @@ def _train_prior(options: argparse.Namespace) -> None:
         weights = train_prior(train, validation, options.out, training, network=network, progress=progress, **machine)
     if not is_first:
         return
-    nats = likelihoods(validation, train, {"prior": load_prior(weights)})
-    print(likelihoods_table(nats, "the validation songs, which chose the weights"))
+    nats = nll_per_step(validation, train, {"prior": load_prior(weights)})
+    print(nll_table(nats, "the validation songs, which chose the weights"))
     facts = json.loads(read_metadata(weights)["provenance"])
     done, best = int(facts["trained_steps"]), int(facts["best_step"])
     why = "all that were asked for" if done >= training.train_steps else "the validation songs stopped it"
@@ -450,7 +450,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rhythmgan import evaluate as judge
     from rhythmgan.baselines import SAMPLERS
 
-    protocol = judge.QUICK if options.quick else judge.Protocol()
+    protocol = judge.QUICK if options.quick else judge.EvaluationConfig()
     protocol = replace(protocol, seed=options.seed, **({"n": options.n} if options.n else {}))
     names = options.baseline or list(SAMPLERS)
     inputs = options.inputs or ([] if options.baseline else ["gan", "prior"])

@@ -1,4 +1,4 @@
-"""Bars of songs as words: the file they are kept in, the split by song, and the textbook bars."""
+"""Bars of songs as words: their file, the split by song, and the textbook bars."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def save_corpus(path: str | os.PathLike[str], corpus: Corpus) -> None:
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """A fingerprint of words: what was made of some must not go on with others."""
+    """A fingerprint of words: a run on one corpus must not be resumed on another."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(array.astype("<u2").tobytes())

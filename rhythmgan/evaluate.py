@@ -45,7 +45,7 @@ MIN_BARS = 100
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("bars", "n", ",d"),
     ("c2st", "C2ST", ".3f"),
-    ("spread", "±", ".3f"),
+    ("std", "±", ".3f"),
     ("trees", "trees", ".3f"),
     ("mlp", "MLP", ".3f"),
     ("fd", "FD", ".2f"),
@@ -74,7 +74,7 @@ class Candidate:
     Attributes:
         name: in the table.
         draw: (n, seed) → at most n bars (n, steps, parts) bool, and their songs (n,) ints where they have songs.
-        prior: where it is one, to be asked how likely the held-out songs are.
+        prior: where it is a likelihood, the model itself, whose NLL on the held-out songs is reported.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationConfig:
     """How bars are judged.
 
     Attributes:
@@ -105,21 +105,21 @@ class Protocol:
         check_seed(self.seed + max(self.n, self.n_unique) - 1)
 
 
-QUICK = Protocol(n=1000, n_unique=1000, repeats=1)
-"""A first look in seconds; its numbers scatter, and those that hang on the number of bars are others."""
+QUICK = EvaluationConfig(n=1000, n_unique=1000, repeats=1)
+"""A first look in seconds: its numbers scatter, and those that depend on sample size differ from the full ones."""
 
 
 # --- Candidates --------------------------------------------------------------------------------------
 
 
-def sampled(name: str, sampler: Sampler) -> Candidate:
-    """Whatever can be sampled."""
+def from_sampler(name: str, sampler: Sampler) -> Candidate:
+    """A model that bars can be drawn from."""
     prior = sampler if isinstance(sampler, Likelihood) else None
     return Candidate(name, lambda n, seed: (sampler.sample(n, seed), None), prior)
 
 
-def kept(name: str, bars: np.ndarray, song: np.ndarray | None = None) -> Candidate:
-    """Bars that are there, drawn without replacement."""
+def from_bars(name: str, bars: np.ndarray, song: np.ndarray | None = None) -> Candidate:
+    """Given bars, drawn without replacement."""
 
     def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.random.default_rng(seed).permutation(len(bars))[:n]
@@ -139,7 +139,7 @@ def baseline(name: str, training: Corpus) -> Candidate:
     if name not in SAMPLERS:
         raise ValueError(f"no baseline is called {name!r}; there are {', '.join(SAMPLERS)}, prior")
     title, make = SAMPLERS[name]
-    return sampled(title, make(training.distinct()))
+    return from_sampler(title, make(training.distinct()))
 
 
 def candidate(source: str, kit: Kit, steps: int) -> Candidate:
@@ -157,28 +157,28 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
         return _bundled(source, kit, steps)
     path = Path(source)
     if path.suffix == ".safetensors":
-        return sampled(str(path), check_compatible(load_model(path), kit, steps, str(path)))
+        return from_sampler(str(path), check_compatible(load_model(path), kit, steps, str(path)))
     bars, song, _ = load_bars(path, kit, steps)
     if bars.shape[1:] != (steps, kit.n_parts):
         raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
     if len(bars) < MIN_BARS:
         raise ValueError(f"{path}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
-    return kept(str(path), bars, song)
+    return from_bars(str(path), bars, song)
 
 
 def _bundled(name: str, kit: Kit, steps: int) -> Candidate:
     """One of the models that ship."""
-    return sampled(BUNDLED[name][0], check_compatible(load_model(name), kit, steps, f"the bundled {name}"))
+    return from_sampler(BUNDLED[name][0], check_compatible(load_model(name), kit, steps, f"the bundled {name}"))
 
 
 # --- The table ---------------------------------------------------------------------------------------
 
 
 def evaluate(
-    held: Corpus,
+    held_out: Corpus,
     training: Corpus,
     candidates: Sequence[Candidate],
-    protocol: Protocol | None = None,
+    config: EvaluationConfig | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
@@ -188,23 +188,23 @@ def evaluate(
     Always in the table: the held-out songs themselves, and the real bars of the training songs.
 
     Args:
-        held: held-out songs; each song's distinct bars are the reference.
+        held_out: held-out songs; each song's distinct bars are the reference.
         training: the songs that models were trained on.
         candidates: what to judge.
-        protocol: how.
+        config: how.
         out: a folder for pictures of every row but the first: ``features-1-….png``, ``samples-1-….png``.
         progress: called with (rows done, rows in all, row).
 
     Returns:
-        ``reference``: counts of the held-out songs; ``protocol``; ``rows``: a dict for each row, with its ``name``;
-        with a prior among the candidates ``nats_per_step`` as ``likelihoods``.
+        ``reference``: counts of the held-out songs; ``config``; ``rows``: a dict for each row, with its ``name``;
+        with a prior among the candidates ``nll_per_step`` as ``nll_per_step``.
 
     Raises:
         ValueError: fewer than ``MIN_BARS`` bars of held-out songs, of training songs or of a candidate; or too few
             songs to halve.
     """
-    protocol = protocol or Protocol()
-    reference, counted = held.distinct(), training.distinct()
+    config = config or EvaluationConfig()
+    reference, counted = held_out.distinct(), training.distinct()
     for corpus, name in ((reference, "held-out"), (counted, "training")):
         if len(corpus) < MIN_BARS:
             raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(corpus)}")
@@ -219,26 +219,26 @@ def evaluate(
         | {"unique": metrics.unique_share(real), "unique_of": len(real)}
         | metrics.musegan(real)
     ]
-    everyone = [kept("real, training songs", known, counted.song_id), *candidates]
+    everyone = [from_bars("real, training songs", known, counted.song_id), *candidates]
     for done, one in enumerate(everyone):
         if progress:
             progress(done, len(everyone), one.name)
-        rows.append(_row(done + 1, one, real, reference.song_id, known, held.kit, protocol, folder))
+        rows.append(_row(done + 1, one, real, reference.song_id, known, held_out.kit, config, folder))
     if progress:
         progress(len(everyone), len(everyone), "")
     report = {
         "reference": {
             "bars": len(real),
             "songs": len(np.unique(reference.song_id)),
-            "kit": held.kit.name,
-            "steps": held.steps,
+            "kit": held_out.kit.name,
+            "steps": held_out.steps,
         },
         "training": {"bars": len(known), "songs": len(np.unique(counted.song_id))},
-        "protocol": asdict(protocol),
+        "config": asdict(config),
         "rows": rows,
     }
     priors = {one.name: one.prior for one in candidates if one.prior is not None}
-    return report | ({"nats_per_step": likelihoods(held, training, priors)} if priors else {})
+    return report | ({"nll_per_step": nll_per_step(held_out, training, priors)} if priors else {})
 
 
 def _row(
@@ -248,27 +248,25 @@ def _row(
     song: np.ndarray,
     known: np.ndarray,
     kit: Kit,
-    protocol: Protocol,
+    config: EvaluationConfig,
     out: Path | None,
 ) -> dict[str, Any]:
-    many, songs = one.draw(max(protocol.n, protocol.n_unique), protocol.seed)
-    bars = many[: protocol.n]
+    many, songs = one.draw(max(config.n, config.n_unique), config.seed)
+    bars = many[: config.n]
     if len(bars) < MIN_BARS:
         raise ValueError(f"{one.name}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
-    told = metrics.c2st(
-        real, song, bars, None if songs is None else songs[: protocol.n], protocol.repeats, protocol.seed
-    )
-    # as many of either kind: what hangs on numbers must not differ between rows
+    detected = metrics.c2st(real, song, bars, None if songs is None else songs[: config.n], config.repeats, config.seed)
+    # as many of either kind: some numbers depend on sample size, which must not differ between rows
     n = min(len(real), len(bars))
-    rows = np.random.default_rng(protocol.seed).permutation(len(real))[:n]
-    reference, made = metrics.standardised(feature_matrix(real[rows], kit), feature_matrix(bars[:n], kit))
+    rows = np.random.default_rng(config.seed).permutation(len(real))[:n]
+    reference, generated = metrics.standardised(feature_matrix(real[rows], kit), feature_matrix(bars[:n], kit))
     found = (
-        told
-        | {"fd": metrics.frechet_distance(reference, made)}
-        | metrics.prdc(reference, made)
-        | metrics.yang_lerch(reference, made, protocol.seed)
+        detected
+        | {"fd": metrics.frechet_distance(reference, generated)}
+        | metrics.prdc(reference, generated)
+        | metrics.yang_lerch(reference, generated, config.seed)
         | metrics.novelty(bars, known)
-        | {"unique": metrics.unique_share(many[: protocol.n_unique]), "unique_of": len(many[: protocol.n_unique])}
+        | {"unique": metrics.unique_share(many[: config.n_unique]), "unique_of": len(many[: config.n_unique])}
         | metrics.musegan(bars)
     )
     if out is not None:
@@ -285,24 +283,26 @@ def feature_matrix(bars: np.ndarray, kit: Kit) -> np.ndarray:
     return torch.stack(list(features.measure(bars, kit, FEATURES).values()), 1).double().numpy()
 
 
-def likelihoods(
-    held: Corpus,
+def nll_per_step(
+    held_out: Corpus,
     training: Corpus,
     priors: Mapping[str, Likelihood] | None = None,
 ) -> dict[str, float]:
-    """Nats per step of the distinct bars of held-out songs, by what says them; less is better.
+    """Negative log-likelihood per step, in nats, of the distinct bars of held-out songs, by model; less is better.
 
     The counts of the training songs' distinct bars, and each prior: given nothing, and given the bar before.
 
     Args:
-        held: held-out songs.
+        held_out: held-out songs.
         training: the songs that are counted.
         priors: by name.
     """
-    distinct, counted = held.distinct(), training.distinct()
+    distinct, counted = held_out.distinct(), training.distinct()
     found = {name: float(-count(counted).log_prob(distinct.words).mean()) for name, count in COUNTED.items()}
-    before, after = held.pairs()
-    alone, first, second = (words_to_bars(words, held.kit.n_parts) for words in (distinct.words, before, after.words))
+    before, after = held_out.pairs()
+    alone, first, second = (
+        words_to_bars(words, held_out.kit.n_parts) for words in (distinct.words, before, after.words)
+    )
     for name, prior in (priors or {}).items():
         found[name] = float(-prior.step_log_prob(alone).mean())
         if len(after):
@@ -315,21 +315,21 @@ def likelihoods(
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The report's rows as one Markdown table, and the likelihoods as a second one where there are any."""
+    """The report's rows as one Markdown table, and the nll_per_step as a second one where there are any."""
     lines = ["| bars | " + " | ".join(head for _, head, _ in COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
     for row in report["rows"]:
         cells = [format(row[key], form) if key in row else "" for key, _, form in COLUMNS]
         name = " ".join(row["name"].split()).replace("|", "\\|")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    if "nats_per_step" in report:
-        lines += ["", likelihoods_table(report["nats_per_step"], "held-out songs")]
+    if "nll_per_step" in report:
+        lines += ["", nll_table(report["nll_per_step"], "held-out songs")]
     return "\n".join(lines) + "\n"
 
 
-def likelihoods_table(nats: Mapping[str, float], songs: str) -> str:
-    """``likelihoods`` as a Markdown table."""
-    lines = [f"| distinct bars of {songs}, said by | nats per step |", "| --- | ---: |"]
-    return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in nats.items()])
+def nll_table(nll: Mapping[str, float], songs: str) -> str:
+    """``nll_per_step`` as a Markdown table."""
+    lines = [rf"| distinct bars of {songs}, by \| NLL, nats per step |", "| --- | ---: |"]
+    return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in nll.items()])
 
 
 def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path]:

@@ -33,11 +33,11 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
     facts = {"file": str(path)}
     try:
         if suffix in midi_reader.SUFFIXES:
-            return facts | {"holds": "a MIDI file"} | _hits(midi_reader.read_midi(path))
+            return facts | {"holds": "a MIDI file"} | _onsets(midi_reader.read_midi(path))
         if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
             names = zipfile.ZipFile(path).namelist()
             if "info.json" in names:
-                return facts | {"holds": "an LPD pianoroll"} | _hits(lpd.read_lpd(path))
+                return facts | {"holds": "an LPD pianoroll"} | _onsets(lpd.read_lpd(path))
             if "bars.npy" in names:
                 return facts | {"holds": "generated bars"} | _arrays(path)
     except NoBars as error:
@@ -101,7 +101,7 @@ def _text(path: str | os.PathLike[str]) -> dict[str, str]:
     return {"kit": kit.name} | {f"bars of {steps} steps": str(n) for steps, n in sorted(grids.items())}
 
 
-def _hits(onsets: Onsets) -> dict[str, str]:
+def _onsets(onsets: Onsets) -> dict[str, str]:
     found = quantise(onsets, GM9)
     return {
         "drum onsets": f"{len(onsets.beat):,}",

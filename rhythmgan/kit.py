@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 STREAMS = ("low", "mid", "high")
-"""Unions of parts that are heard as one line each: the kick; snare and toms; hats and cymbals."""
+"""Groups of parts that sound as one line each: the kick; snare and toms; hats and cymbals."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def c2st(
     repeats: int = 4,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Classifier two-sample test (Lopez-Paz & Oquab 2017): how well a classifier tells the two apart.
+    """Classifier two-sample test (Lopez-Paz & Oquab 2017): how well a classifier separates the two.
 
     Each repeat cuts the songs in two halves, trains on the one and tests on the other, with as many
     bars of each kind on either side. A song is never on both, or the classifier would learn songs.
@@ -32,7 +32,7 @@ def c2st(
 
     Returns:
         Mean test accuracy of ``trees`` (gradient-boosted) and ``mlp``, the larger of the two as ``c2st``, and
-        of more than one repeat the standard deviation of that one as ``spread``; 0.5 means that they cannot tell.
+        of more than one repeat the standard deviation of that one as ``std``; 0.5 is chance.
 
     Raises:
         ValueError: fewer than two songs on a side, or so few bars in a half that there is nothing to learn from.
@@ -51,7 +51,7 @@ def c2st(
         for real_rows, made_rows in ((first[0], first[1]), (~first[0], ~first[1])):
             n = min(real_rows.sum(), made_rows.sum())
             if n < _MIN_HALF:
-                raise ValueError(f"half of the songs has {n} bars; at least {_MIN_HALF} are needed to tell anything")
+                raise ValueError(f"half of the songs has {n} bars; at least {_MIN_HALF} are needed")
             bars = [
                 pool[rng.permutation(np.flatnonzero(rows))[:n]]
                 for pool, rows in ((real, real_rows), (generated, made_rows))
@@ -65,8 +65,8 @@ def c2st(
             accuracy[name].append(float(classifier.fit(*sides[0]).score(*sides[1])))
     means = {name: float(np.mean(values)) for name, values in accuracy.items()}
     best = max(means, key=lambda name: means[name])
-    spread = {"spread": float(np.std(accuracy[best]))} if repeats > 1 else {}
-    return means | {"c2st": means[best]} | spread
+    std = {"std": float(np.std(accuracy[best]))} if repeats > 1 else {}
+    return means | {"c2st": means[best]} | std
 
 
 def _half_of_songs(song: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -90,7 +90,7 @@ def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> dict[str, float
 
     A bar's ball reaches to its k-th nearest neighbour in its own set. ``precision``: generated bars in a real
     ball; ``recall``: real bars in a generated ball; ``density``: real balls a generated bar is in, over k;
-    ``coverage``: real balls with a generated bar in them. Their values hang on the numbers of bars: compare
+    ``coverage``: real balls with a generated bar in them. Their values depend on sample size: compare
     rows of one table.
 
     Args:

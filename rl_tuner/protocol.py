@@ -391,7 +391,7 @@ class _Court:
         return {
             "judged": len(mine),
             "c2st": told["c2st"],
-            "spread": told.get("spread", 0.0),
+            "spread": told.get("std", 0.0),
             "coverage": metrics.prdc(reference, features)["coverage"],
             "copies": metrics.novelty(made, self.known)["copies"],
             "nats": mean_nats(self.judges.prior, steered) - mean_nats(self.judges.prior, plain),

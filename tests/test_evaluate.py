@@ -12,7 +12,7 @@ from rhythmgan import evaluate as judge
 from rhythmgan.bars import bars_to_words, words_to_bars, words_to_text
 from rhythmgan.baselines import Memoriser
 from rhythmgan.data import Corpus, save_corpus
-from rhythmgan.evaluate import Protocol, baseline, candidate, evaluate, kept, likelihoods, sampled
+from rhythmgan.evaluate import EvaluationConfig, baseline, candidate, evaluate, from_bars, from_sampler, nll_per_step
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi, write_midi_files
@@ -22,7 +22,7 @@ from rhythmgan.songs import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SMALL = Protocol(n=150, n_unique=200, repeats=1)
+SMALL = EvaluationConfig(n=150, n_unique=200, repeats=1)
 
 
 def _words(seed, n_songs=12, bars_each=15, steps=16, kit=GM9):
@@ -55,7 +55,7 @@ def training():
 
 # -- what it is for: real data ---------------------------------------------------------------------
 
-REAL = Protocol(n=1000, n_unique=2000, repeats=1)
+REAL = EvaluationConfig(n=1000, n_unique=2000, repeats=1)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def report(songs):
     known = np.unique(_bars_of(training.distinct()), axis=0)
     few = known[np.random.default_rng(0).permutation(len(known))[:100]]
     candidates = [baseline(name, training) for name in ("memoriser", "flipped", "shuffle", "independent")]
-    return evaluate(held, training, [*candidates, sampled("collapsed", Memoriser(few))], REAL)
+    return evaluate(held, training, [*candidates, from_sampler("collapsed", Memoriser(few))], REAL)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_every_row_has_every_number_and_it_is_a_number(report, rows):
         "independent cells",
         "collapsed",
     ]
-    keys = {key for key, _, _ in judge.COLUMNS if key != "spread"} | {"name", "bars", "unique_of"}  # one repeat only
+    keys = {key for key, _, _ in judge.COLUMNS if key != "std"} | {"name", "bars", "unique_of"}  # one repeat only
     for name, row in list(rows.items())[1:]:
         assert set(row) == keys, name
         assert (row["bars"], row["unique_of"]) == (1000, 2000)
@@ -163,7 +163,7 @@ def test_the_counts_of_the_report(songs, report):
         "steps": 16,
     }
     assert report["training"] == {"bars": len(training), "songs": len(set(training.song_id.tolist()))}
-    assert report["protocol"] == {"n": 1000, "n_unique": 2000, "repeats": 1, "seed": 0}
+    assert report["config"] == {"n": 1000, "n_unique": 2000, "repeats": 1, "seed": 0}
 
 
 def test_the_real_table_as_markdown(report):
@@ -175,7 +175,7 @@ def test_the_real_table_as_markdown(report):
 
 def test_real_words_are_likelier_the_more_is_known(songs):
     held, training = songs
-    nats = likelihoods(held, training)
+    nats = nll_per_step(held, training)
     assert nats["uniform"] == pytest.approx(np.log(512))
     assert nats["uniform"] > nats["unigram"] > nats["per-position unigram"] > 1
     assert nats["unigram"] > nats["order-1 Markov"] > 1
@@ -211,7 +211,7 @@ def test_a_chorus_counts_once(held, training):
 def test_the_report_is_a_value_of_its_own(held, training):
     protocol = replace(SMALL)
     report = evaluate(held, training, [], protocol)
-    report["protocol"]["n"] = 5
+    report["config"]["n"] = 5
     assert protocol.n == 150
 
 
@@ -222,7 +222,7 @@ def test_rows_measure_the_candidates_bars(held, training):
     """By numbers that are known: a set with two distinct bars, one of them silent."""
     bars = np.zeros((150, 16, 9), bool)
     bars[:50, :, 2] = True
-    row = evaluate(held, training, [kept("two", bars)], SMALL)["rows"][-1]
+    row = evaluate(held, training, [from_bars("two", bars)], SMALL)["rows"][-1]
     assert row["name"] == "two"
     assert (row["bars"], row["unique_of"]) == (150, 150)
     assert row["unique"] == 2 / 150
@@ -242,9 +242,9 @@ def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
         return np.random.default_rng(seed).random((n, 16, 9)) < 0.1, None
 
     one = judge.Candidate("noise", draw)
-    row = evaluate(held, training, [one], Protocol(n=120, n_unique=300, repeats=1, seed=7))["rows"][-1]
+    row = evaluate(held, training, [one], EvaluationConfig(n=120, n_unique=300, repeats=1, seed=7))["rows"][-1]
     assert (row["bars"], row["unique_of"]) == (120, 300)
-    row = evaluate(held, training, [one], Protocol(n=160, n_unique=100, repeats=1, seed=8))["rows"][-1]
+    row = evaluate(held, training, [one], EvaluationConfig(n=160, n_unique=100, repeats=1, seed=8))["rows"][-1]
     assert (row["bars"], row["unique_of"]) == (160, 100)
     assert asked == [(300, 7), (160, 8)]
 
@@ -254,7 +254,7 @@ def test_progress(held, training):
     evaluate(
         held,
         training,
-        [kept("a", _bars_of(held)), kept("b", _bars_of(training))],
+        [from_bars("a", _bars_of(held)), from_bars("b", _bars_of(training))],
         SMALL,
         progress=lambda *row: told.append(row),
     )
@@ -264,7 +264,7 @@ def test_progress(held, training):
 def test_kept_bars_are_drawn_without_replacement_with_their_songs(held):
     bars = _bars_of(held)
     marked = np.arange(len(bars))
-    one = kept("x", bars, marked)
+    one = from_bars("x", bars, marked)
     found, song = one.draw(50, 3)
     assert len(np.unique(song)) == len(found) == 50
     np.testing.assert_array_equal(found, bars[song])
@@ -272,13 +272,15 @@ def test_kept_bars_are_drawn_without_replacement_with_their_songs(held):
     np.testing.assert_array_equal(np.sort(song), marked)
     np.testing.assert_array_equal(one.draw(9, 5)[0], one.draw(9, 5)[0])
     assert (one.draw(9, 5)[1] != one.draw(9, 6)[1]).any()
-    assert kept("x", bars).draw(5, 0)[1] is None
+    assert from_bars("x", bars).draw(5, 0)[1] is None
 
 
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")  # test_metrics says so once
 def test_a_silent_generator_has_a_row_too(held, training, tmp_path):
     """Whatever a broken generator makes, the report is JSON and the table has a cell for each number."""
-    report = evaluate(held, training, [sampled("silent", Memoriser(np.zeros((1, 16, 9), bool)))], SMALL, out=tmp_path)
+    report = evaluate(
+        held, training, [from_sampler("silent", Memoriser(np.zeros((1, 16, 9), bool)))], SMALL, out=tmp_path
+    )
     row = report["rows"][-1]
     assert (row["empty"], row["onsets"], row["unique"]) == (1, 0, 1 / 200)
     assert {line.count("|") for line in judge.to_markdown(report).splitlines()} == {len(judge.COLUMNS) + 2}
@@ -286,7 +288,7 @@ def test_a_silent_generator_has_a_row_too(held, training, tmp_path):
 
 
 def test_a_collapse_to_one_bar_is_no_cause_for_a_warning(held, training):
-    row = evaluate(held, training, [sampled("one bar", Memoriser(_bars_of(training)[:1]))], SMALL)["rows"][-1]
+    row = evaluate(held, training, [from_sampler("one bar", Memoriser(_bars_of(training)[:1]))], SMALL)["rows"][-1]
     assert row["fd"] > 1
     assert row["coverage"] < 0.2
     assert row["copies"] == 1
@@ -324,7 +326,7 @@ def test_too_few_bars_or_songs(held, training):
 def test_candidates_with_too_few_bars_to_judge(held, training):
     """Said in our own words, with what is missing, not in those of the classifiers."""
     with pytest.raises(ValueError, match="bars"):
-        evaluate(held, training, [kept("five", _bars_of(held)[:5])], SMALL)
+        evaluate(held, training, [from_bars("five", _bars_of(held)[:5])], SMALL)
 
 
 def test_unknown_baselines(training):
@@ -546,17 +548,17 @@ def test_load_bars_of_midi_and_lpd(tmp_path, save_lpd):
 
 
 def test_likelihoods_without_a_prior(held, training):
-    nats = likelihoods(held, training)
+    nats = nll_per_step(held, training)
     assert list(nats) == ["uniform", "unigram", "per-position unigram", "order-1 Markov"]
     assert nats["uniform"] == pytest.approx(np.log(512))
     repeated = held.only(np.repeat(np.arange(len(held)), 1 + 9 * (held.song_id == 2)))
-    assert likelihoods(repeated, training.only(np.repeat(np.arange(len(training)), 2))) == nats
+    assert nll_per_step(repeated, training.only(np.repeat(np.arange(len(training)), 2))) == nats
 
 
 def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
     torch.manual_seed(0)
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
-    nats = likelihoods(held, training, {"prior": prior})
+    nats = nll_per_step(held, training, {"prior": prior})
     distinct = held.distinct()
     assert nats["prior"] == pytest.approx(-prior.log_prob(_bars_of(distinct)).mean().item() / 16, rel=1e-5)
     bars = _bars_of(held)
@@ -575,7 +577,7 @@ def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
 def test_likelihoods_where_no_bar_follows_another(held, training):
     apart = held.only(np.arange(0, len(held), 2))
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
-    assert list(likelihoods(apart, training, {"prior": prior}))[4:] == ["prior"]
+    assert list(nll_per_step(apart, training, {"prior": prior}))[4:] == ["prior"]
 
 
 # -- showing it ----------------------------------------------------------------------------------
@@ -584,9 +586,9 @@ def test_likelihoods_where_no_bar_follows_another(held, training):
 @pytest.fixture(scope="module")
 def small_report(held, training, tmp_path_factory, one_thread):
     out = tmp_path_factory.mktemp("report") / "new" / "folder"
-    candidates = [kept("a/b.npz", _bars_of(held)[:150]), baseline("independent", training)]
+    candidates = [from_bars("a/b.npz", _bars_of(held)[:150]), baseline("independent", training)]
     report = evaluate(held, training, candidates, SMALL, out=out)
-    return report | {"nats_per_step": {"uniform": np.log(512), "order-1 Markov": 2.0}}, out
+    return report | {"nll_per_step": {"uniform": np.log(512), "order-1 Markov": 2.0}}, out
 
 
 def test_markdown_by_hand(small_report):
@@ -616,7 +618,7 @@ def test_both_tables(small_report):
     assert [line.split("|")[1].strip() for line in first[2:]] == [row["name"] for row in report["rows"]]
     assert {line.count("|") for line in second} == {3}
     assert second[2:] == ["| uniform | 6.238 |", "| order-1 Markov | 2.000 |"]
-    assert judge.likelihoods_table(report["nats_per_step"], "held-out songs").splitlines() == second
+    assert judge.nll_table(report["nll_per_step"], "held-out songs").splitlines() == second
 
 
 @pytest.mark.parametrize("name", ["a|b.npz", "a\nb.npz"])
@@ -665,5 +667,5 @@ def test_pictures(small_report):
 def test_pictures_of_candidates_with_like_names(held, training, tmp_path):
     """out/v1.npz and out-v1.npz are two."""
     bars = _bars_of(held)[:150]
-    evaluate(held, training, [kept("out/v1.npz", bars), kept("out-v1.npz", ~bars)], SMALL, out=tmp_path)
+    evaluate(held, training, [from_bars("out/v1.npz", bars), from_bars("out-v1.npz", ~bars)], SMALL, out=tmp_path)
     assert len(list(tmp_path.glob("samples-*.png"))) == 3

@@ -86,14 +86,14 @@ def test_numbers_of_a_c2st_hang_together():
     fake, _ = _songs(rng, 20, 10, 0.3)
     one, two = (c2st(real, song, fake, repeats=repeats) for repeats in (1, 2))
     assert set(one) == {"trees", "mlp", "c2st"}
-    assert set(two) == {"trees", "mlp", "c2st", "spread"}
+    assert set(two) == {"trees", "mlp", "c2st", "std"}
     for found in (one, two):
         assert found["c2st"] == max(found["trees"], found["mlp"])
         assert all(type(value) is float for value in found.values())
     best = "trees" if two["trees"] >= two["mlp"] else "mlp"
     second = 2 * two[best] - one[best]
-    assert two["spread"] == pytest.approx(abs(one[best] - second) / 2, abs=1e-12)
-    assert two["spread"] > 0
+    assert two["std"] == pytest.approx(abs(one[best] - second) / 2, abs=1e-12)
+    assert two["std"] > 0
 
 
 def test_too_little_is_refused():

@@ -246,9 +246,9 @@ def test_the_bundled_prior_knows_bars_from_noise():
 
 def test_the_bundled_prior_beats_the_counts_on_unheard_songs(shared, real_corpus):
     """The line of the issue, on the songs of the valid split: nats per step."""
-    from rhythmgan.evaluate import likelihoods
+    from rhythmgan.evaluate import nll_per_step
 
-    found = likelihoods(real_corpus.split("valid"), real_corpus.split("train"), {"prior": load_prior()})
+    found = nll_per_step(real_corpus.split("valid"), real_corpus.split("train"), {"prior": load_prior()})
     counted = [found[name] for name in ("uniform", "unigram", "per-position unigram", "order-1 Markov")]
     assert counted[0] == pytest.approx(np.log(512))
     assert counted[0] > counted[1] > max(counted[2:])

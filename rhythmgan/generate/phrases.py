@@ -74,17 +74,19 @@ def phrases(
             ],
             1,
         )  # (n, candidates, latent_dim)
-        made = model.decode(turned.reshape(-1, turned.shape[-1])).reshape(len(rows), _CANDIDATES, *bars[0].shape[1:])
-        chance = torch.softmax(_HOLD * _gain(judge, made, bars[-1]), 1).cumsum(1).numpy()
+        generated = model.decode(turned.reshape(-1, turned.shape[-1])).reshape(
+            len(rows), _CANDIDATES, *bars[0].shape[1:]
+        )
+        chance = torch.softmax(_HOLD * _gain(judge, generated, bars[-1]), 1).cumsum(1).numpy()
         drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["phrase choice"][place])
         chosen = sample_categorical(chance, drawn)
         points.append(turned[rows, chosen])
-        bars.append(made[rows, chosen])
+        bars.append(generated[rows, chosen])
     return np.stack(bars, 1), np.stack(points, 1)
 
 
-def _gain(judge: Likelihood, made: np.ndarray, before: np.ndarray) -> torch.Tensor:
+def _gain(judge: Likelihood, generated: np.ndarray, before: np.ndarray) -> torch.Tensor:
     """(n, candidates) nats by which a candidate is likelier after the bar before (n, steps, parts) than alone."""
-    flat = made.reshape(-1, *made.shape[2:])
-    after = judge.log_prob(flat, np.repeat(before, made.shape[1], 0))
-    return (after - judge.log_prob(flat)).view(made.shape[:2]).cpu()
+    flat = generated.reshape(-1, *generated.shape[2:])
+    after = judge.log_prob(flat, np.repeat(before, generated.shape[1], 0))
+    return (after - judge.log_prob(flat)).view(generated.shape[:2]).cpu()

@@ -42,19 +42,19 @@ def vary(
         check_seed(seed)
     own = model.encode(loop)
     z = np.stack([own] * len(seeds))
-    made = np.stack([loop] * len(seeds))
+    generated = np.stack([loop] * len(seeds))
     for further in range(1, math.ceil(1 / amount) + 1):
         angle = min(further * amount, 1) * math.pi / 2
-        same = np.flatnonzero((made == loop).all((1, 2, 3)))
+        same = np.flatnonzero((generated == loop).all((1, 2, 3)))
         for i in same:
             z[i] = rotate(own, model.latents([seeds[int(i)]]), angle)
         points = z[same].reshape(-1, model.latent_dim)
         if locked is not None:
             points = model.lock(points, np.tile(loop, (len(same), 1, 1)), locked)
-        made[same] = model.decode(points).reshape(len(same), *loop.shape)
+        generated[same] = model.decode(points).reshape(len(same), *loop.shape)
     if locked is not None and locked.any():  # noise that is endlessly far is no point to go on from
-        z = np.stack([model.encode(bars) for bars in made])
-    return made, z
+        z = np.stack([model.encode(bars) for bars in generated])
+    return generated, z
 
 
 def fill(
@@ -84,8 +84,8 @@ def fill(
         raise ValueError(f"expected a bar {shape} bool; got {bar.dtype} {bar.shape}")
     n_seeds = len(seeds)
     z = np.stack([model.latents(seeds, temperature, stream=stream) for stream in RANDOM_STREAMS["fill candidates"]], 1)
-    made = model.decode(model.lock(z.reshape(n_seeds * CANDIDATES, model.latent_dim), bar[None], locked))
-    likely = model.cell_log_prob(made, temperature) * torch.tensor(locked)
+    generated = model.decode(model.lock(z.reshape(n_seeds * CANDIDATES, model.latent_dim), bar[None], locked))
+    likely = model.cell_log_prob(generated, temperature) * torch.tensor(locked)
     chance = torch.softmax(likely.sum((1, 2)).view(n_seeds, CANDIDATES), 1).cumsum(1).numpy()
     drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["fill choice"][0])
-    return made.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), sample_categorical(chance, drawn)]
+    return generated.reshape(n_seeds, CANDIDATES, *bar.shape)[np.arange(n_seeds), sample_categorical(chance, drawn)]

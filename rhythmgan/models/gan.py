@@ -324,7 +324,7 @@ class GAN(nn.Module):
             ValueError: n, the seed or the temperature is out of range.
         """
         if n < 1:
-            raise ValueError(f"at least one bar must be asked for, not {n}")
+            raise ValueError(f"n is at least 1, not {n}")
         check_seed(seed)
         seed = int(seed)
         chunks = []
@@ -378,7 +378,7 @@ class GAN(nn.Module):
         """Latent points of bars, played or generated: the way back from ``decode``.
 
         Many points are a bar's; one is drawn from N(0, I) cut off where a cell would be decided otherwise, so that the
-        points of bars that are as the generator expects them are spread as those of seeds are.
+        points of bars that are as the generator expects them are distributed as those of seeds are.
 
         Args:
             bars: (n, steps, parts) bool.

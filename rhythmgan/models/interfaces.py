@@ -118,7 +118,7 @@ class Likelihood(BarModel, Protocol):
 
 @runtime_checkable
 class Critic(BarModel, Protocol):
-    """A model that was taught to tell real bars from generated ones."""
+    """A model trained to separate real bars from generated ones."""
 
     @property
     def critic_fingerprint(self) -> str:

@@ -196,7 +196,7 @@ class WordLSTM(nn.Module):
             ValueError: an option out of range, or bars of another shape.
         """
         if n < 0:
-            raise ValueError(f"a number of bars is asked for from 0 on, not {n}")
+            raise ValueError(f"n is at least 0, not {n}")
         if not 0 < temperature < float("inf"):
             raise ValueError(f"the temperature is a number over 0, not {temperature}")
         given = self._start_words(start, n)
