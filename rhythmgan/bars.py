@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BEATS = 4
 """Quarter notes in a bar: everything here is 4/4."""
 
-STEPS = (12, 16, 24, 32, 48)
+GRIDS = (12, 16, 24, 32, 48)
 """The grids a bar may have, in steps a bar."""
 
 _WORD = re.compile(r"0b[01]+")
@@ -39,8 +39,8 @@ _WORD = re.compile(r"0b[01]+")
 
 def check_steps(steps: int) -> int:
     """``steps`` if it is a grid we know, otherwise a ValueError that names them."""
-    if steps not in STEPS:
-        raise ValueError(f"a bar may have {', '.join(map(str, STEPS))} steps, not {steps}")
+    if steps not in GRIDS:
+        raise ValueError(f"a bar may have {', '.join(map(str, GRIDS))} steps, not {steps}")
     return steps
 
 
@@ -130,9 +130,9 @@ def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
     for number, line in enumerate(text.splitlines(), 1):
         for token in line.partition("#")[0].split():
             if token == "BAR":
-                if len(bar) not in STEPS:
+                if len(bar) not in GRIDS:
                     raise ValueError(
-                        f"line {number}: a bar of {len(bar)} steps; a bar has {', '.join(map(str, STEPS))}"
+                        f"line {number}: a bar of {len(bar)} steps; a bar has {', '.join(map(str, GRIDS))}"
                     )
                 bars.append(np.array(bar, np.uint16))
                 bar = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rhythmgan import midi_reader
-from rhythmgan.bars import STEPS, words_to_bars
+from rhythmgan.bars import GRIDS, words_to_bars
 from rhythmgan.data import Split, load_corpus
 from rhythmgan.files import read_npz
 from rhythmgan.grid import NoBars, quantise_or_explain
@@ -50,7 +50,7 @@ def load_bars(
         if "bars" in members:
             bars = members["bars"]
             found = next((kit for kit in KITS.values() if bars.ndim == 3 and kit.n_parts == bars.shape[2]), None)
-            if found is None or bars.dtype != bool or not len(bars) or bars.shape[1] not in STEPS:
+            if found is None or bars.dtype != bool or not len(bars) or bars.shape[1] not in GRIDS:
                 raise ValueError(
                     f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
                 )

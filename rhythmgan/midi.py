@@ -25,7 +25,7 @@ from rhythmgan.performance import (
 )
 
 TICKS_PER_BEAT = 480
-"""Of what we write; every grid of ``bars.STEPS`` divides it."""
+"""Of what we write; every grid of ``bars.GRIDS`` divides it."""
 
 
 def midi_bytes(performance: Performance, playback: Playback = PLAIN) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rhythmgan.bars import (
-    STEPS,
+    GRIDS,
     bar_to_lines,
     bars_to_notes,
     bars_to_words,
@@ -21,7 +21,7 @@ from rhythmgan.bars import (
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 
 
 def _words(steps, n_parts):
@@ -215,8 +215,8 @@ def test_no_such_grid(steps):
 
 
 def test_grids():
-    assert STEPS == (12, 16, 24, 32, 48)
-    assert [check_steps(steps) for steps in STEPS] == list(STEPS)
+    assert GRIDS == (12, 16, 24, 32, 48)
+    assert [check_steps(steps) for steps in GRIDS] == list(GRIDS)
 
 
 def test_lines_for_a_terminal():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.kit import GM9, JAKI5, KITS
 from rhythmgan.performance import Performance
@@ -76,7 +76,7 @@ def test_steps_go_right_and_parts_go_up():
         assert (height, width) == (9, 9)
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_the_beats_are_marked_on_every_grid(steps):
     image = bars_to_image(np.zeros((1, steps, 5), bool), JAKI5)
     (top, left, _, _), _ = _cell_of(0, 0, JAKI5, steps)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rhythmgan import features
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.features import FEATURES, GROUPS, check_feature, measure
 from rhythmgan.grid import NoBars, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
@@ -148,17 +148,17 @@ def plain_npvi(x):
 
 # name → the plain loop, the grids that it is defined on
 LINES = {
-    "note_rest_lhl": (plain_note_rest, STEPS),
+    "note_rest_lhl": (plain_note_rest, GRIDS),
     "short_sighted_lhl": (plain_short_sighted, (16,)),
     "signed_lhl": (plain_signed, (16,)),
-    "wnbd": (plain_wnbd, STEPS),
+    "wnbd": (plain_wnbd, GRIDS),
     "keith": (plain_keith, (16, 32)),
-    "off_beatness": (plain_off_beatness, STEPS),
-    "metric_complexity": (plain_metric_complexity, STEPS),
-    "evenness": (plain_evenness, STEPS),
-    "cosine_evenness": (plain_cosine_evenness, STEPS),
-    "balance": (plain_balance, STEPS),
-    "npvi": (plain_npvi, STEPS),
+    "off_beatness": (plain_off_beatness, GRIDS),
+    "metric_complexity": (plain_metric_complexity, GRIDS),
+    "evenness": (plain_evenness, GRIDS),
+    "cosine_evenness": (plain_cosine_evenness, GRIDS),
+    "balance": (plain_balance, GRIDS),
+    "npvi": (plain_npvi, GRIDS),
 }
 every_line_measure = pytest.mark.parametrize("name", LINES)
 
@@ -504,7 +504,7 @@ def test_random_bars(name):
     equal(found, expected)
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_shares_and_counts_on_every_grid(steps):
     cells = bars(300, steps, seed=2, rate=np.linspace(0, 0.8, 300)[:, None, None])
     found = {
@@ -566,7 +566,7 @@ def test_metrical_weights(steps):
     assert tuple(features.metrical_weights(steps)) == W[steps]
 
 
-@pytest.mark.parametrize(("steps", "finer"), list(itertools.combinations(STEPS, 2)))
+@pytest.mark.parametrize(("steps", "finer"), list(itertools.combinations(GRIDS, 2)))
 def test_a_step_weighs_the_same_on_every_grid_that_has_it(steps, finer):
     places = {Fraction(step, steps): weight for step, weight in enumerate(features.metrical_weights(steps))}
     for step, weight in enumerate(features.metrical_weights(finer)):
@@ -639,7 +639,7 @@ def test_syncopation_by_hand_on_every_grid_that_holds_it(onsets, syncopation):
     """The value is the rhythm's: 12, 24 and 48 steps, or 16, 32 and 48, or what there is."""
     ((steps, at),) = onsets.items()
     found = {}
-    for grid in STEPS:
+    for grid in GRIDS:
         if grid % steps == 0:
             cells = np.zeros((1, grid, 9), bool)
             cells[0, [step * grid // steps for step in at], 0] = True
@@ -655,10 +655,10 @@ ANY_GRID = {
 }
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 @every_feature
 def test_grids_that_a_feature_is_defined_on(name, steps):
-    grids = STEPS if name in ANY_GRID else (16, 32) if name == "Keith" else (16,)
+    grids = GRIDS if name in ANY_GRID else (16, 32) if name == "Keith" else (16,)
     if steps in grids:
         found = measure(bars(5, steps), names=[name])
         assert list(found) == [name]
@@ -677,7 +677,7 @@ def test_sixteen_steps_only(measure_bars, steps):
         measure_bars(bars(2, steps))
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_full_bars_do_not_overflow(steps):
     full = np.ones((3, steps, 9), bool)
     assert features.density(full).tolist() == [9 * steps] * 3
@@ -1058,7 +1058,7 @@ def test_no_bars(function, ndim):
 
 
 def test_no_bars_at_all():
-    for steps in STEPS:
+    for steps in GRIDS:
         assert features.density(np.zeros((0, steps, 9), bool)).shape == (0,)
     found = measure(np.zeros((0, 16, 9), bool))
     assert list(found) == list(FEATURES)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, Onsets, TimeSignature, quantise, quantise_or_explain
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 
@@ -51,7 +51,7 @@ def test_nearest_step(steps, step):
     assert _onsets(quantise(_hits((2.34, KICK)), GM9, steps)) == [(0, step, 0)]
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_just_before_the_bar_line_is_the_next_one(steps):
     half = 2 / steps
     found = quantise(_hits((0, SNARE), (4 - half * 0.9, KICK), (8 - half * 1.1, HAT)), GM9, steps)
@@ -73,7 +73,7 @@ def test_other_kits():
 
 
 @pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_played_bars_come_back(kit, steps):
     """Bars whose every onset is moved by less than half a step are cut as they were, velocities too."""
 

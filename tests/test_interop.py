@@ -5,7 +5,7 @@ import pretty_midi
 import pypianoroll
 import pytest
 
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.grid import quantise
 from rhythmgan.interop import bars_to_multitrack, bars_to_pretty_midi
 from rhythmgan.kit import GM9, JAKI5, KITS
@@ -14,7 +14,7 @@ from rhythmgan.performance import accents
 from rhythmgan.songs import prepare
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 
 
 def _bars(n, steps, kit, density=0.3):

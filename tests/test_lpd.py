@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhythmgan import lpd
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9
 from rhythmgan.lpd import read_lpd, read_lpd_cells
@@ -103,7 +103,7 @@ def test_a_floored_tick_is_nearer_to_its_middle(save_lpd):
     assert [part.nonzero()[0].tolist() for part in quantise(read_lpd(path), GM9, 12).bars[0].T[:3]] == [[0], [0], [1]]
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_ticks_as_coarse_as_the_grid_stay_in_their_steps(save_lpd, steps):
     """A file of four ticks a beat holds sixteenths; half a tick more must not make them the next ones."""
     info = {"0": DRUMS, "resolution": steps // 4}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhythmgan import midi_reader
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
@@ -21,7 +21,7 @@ from rhythmgan.midi_reader import read_midi
 from rhythmgan.performance import Performance, Playback, accents
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 
 
 def _bars(n, steps, kit=GM9, seed=0, density=0.2):

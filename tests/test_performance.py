@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhythmgan.bars import STEPS, fold_bars
+from rhythmgan.bars import GRIDS, fold_bars
 from rhythmgan.grid import NoBars, Onsets, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
 from rhythmgan.performance import (
@@ -23,7 +23,7 @@ from rhythmgan.performance import (
 )
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 
 
 def _bar(*cells, steps=16, n_parts=9):
@@ -248,7 +248,7 @@ def test_triplets_do_not_swing(steps):
     assert len(Playback(swing=0.5).step_beats(steps)) == steps + 1
 
 
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", GRIDS)
 def test_straight_steps_are_even(steps):
     np.testing.assert_allclose(Playback().step_beats(steps), np.linspace(0, 4, steps + 1), rtol=0, atol=1e-12)
 

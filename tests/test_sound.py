@@ -17,7 +17,7 @@ from scipy.io import wavfile
 
 import rhythmgan
 from rhythmgan import sound
-from rhythmgan.bars import STEPS, words_to_bars
+from rhythmgan.bars import GRIDS, words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7, Kit, Part
@@ -27,7 +27,7 @@ from rhythmgan.sound import render, velocity_to_gain, wav_bytes, write_wav, writ
 from rhythmgan.synth import RATE, one_shots
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 every_part = pytest.mark.parametrize(("kit", "part"), [(kit, part) for kit in KITS.values() for part in kit.names])
 
 KICK, SNARE, CLOSED, OPEN, LOW_TOM, MID_TOM, HIGH_TOM, RIDE, CRASH = range(9)
@@ -296,7 +296,7 @@ def test_the_mix_is_the_sum_of_its_hits(kit, steps):
 # -- lengths, loops ------------------------------------------------------------------------------
 
 
-@given(st.integers(1, 4), st.floats(4, 1000), st.sampled_from(STEPS), st.booleans())
+@given(st.integers(1, 4), st.floats(4, 1000), st.sampled_from(GRIDS), st.booleans())
 def test_the_length_is_that_of_the_bars(n, bpm, steps, onset):
     bpm = max(bpm, 40.0 * n)  # four bars at 4 bpm are minutes
     bars = np.zeros((n, steps, 9), bool)
@@ -465,7 +465,7 @@ def test_a_soft_bar_stays_soft():
 @given(
     st.integers(0, 2**32),
     st.sampled_from(list(KITS.values())),
-    st.sampled_from(STEPS),
+    st.sampled_from(GRIDS),
     st.floats(30, 400),
     st.booleans(),
 )

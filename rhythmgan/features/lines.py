@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.bars import STEPS, check_steps
+from rhythmgan.bars import GRIDS, check_steps
 from rhythmgan.kit import GM9, STREAMS, Kit
 
 
@@ -72,8 +72,8 @@ def cells_of(bars: Tensor | np.ndarray) -> Tensor:
         ValueError: another shape than (n, steps, parts), or cells between 0 and 1.
     """
     bars = as_tensor(bars)
-    if bars.ndim != 3 or bars.shape[1] not in STEPS:
-        grids = ", ".join(map(str, STEPS))
+    if bars.ndim != 3 or bars.shape[1] not in GRIDS:
+        grids = ", ".join(map(str, GRIDS))
         raise ValueError(f"expected bars (n, steps, parts), steps one of {grids}; got {tuple(bars.shape)}")
     return as_bools(bars)
 
