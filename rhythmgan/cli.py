@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rhythmgan.models.interfaces import LatentModel
+    from rhythmgan.performance import Performance, Playback
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
@@ -133,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     vary.add_argument("--seed", type=int, default=0, help="of the first variation (%(default)s)")
     vary.add_argument("--out", default="variations", metavar="DIR", help="(%(default)s)")
-    _add_output_options(vary)
+    _add_output_options(vary, bpm=None)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -193,8 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_output_options(parser: argparse.ArgumentParser, timed: str = "MIDI files") -> None:
-    parser.add_argument("--bpm", type=float, default=120.0, help=f"tempo of the {timed} (%(default)s)")
+def _add_output_options(parser: argparse.ArgumentParser, timed: str = "MIDI files", bpm: float | None = 120.0) -> None:
+    default = "that of the loop" if bpm is None else "%(default)s"
+    parser.add_argument("--bpm", type=float, default=bpm, help=f"tempo of the {timed} ({default})")
     parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
     parser.add_argument(
         "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
@@ -386,7 +388,7 @@ def _vary(options: argparse.Namespace) -> None:
     from rhythmgan.models.catalogue import load_generator
 
     model = load_generator(options.weights or "gan")
-    loop = own_loop(options.loop, model, options.out)
+    loop, playback = own_loop(options.loop, model, options.out)
     bars = dump_variations(
         model,
         loop,
@@ -394,7 +396,7 @@ def _vary(options: argparse.Namespace) -> None:
         options.out,
         amount=options.amount,
         seed=options.seed,
-        bpm=options.bpm,
+        bpm=playback.bpm if options.bpm is None else options.bpm,
         kit=kit_named(options.kit) if options.kit else model.kit,
     )
     changed = (bars[1:] ^ bars[:1]).sum((1, 2, 3))
@@ -402,8 +404,8 @@ def _vary(options: argparse.Namespace) -> None:
     print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
 
 
-def own_loop(path: str, model: LatentModel, out: str) -> np.ndarray:
-    """The bars of a user's loop (n, steps, parts) bool, which are to be the model's, and stay out of harm's way.
+def own_loop(path: str, model: LatentModel, out: str) -> tuple[Performance, Playback]:
+    """A user's loop as it is played, whose bars are to be the model's, and stay out of harm's way.
 
     Raises:
         ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
@@ -413,13 +415,14 @@ def own_loop(path: str, model: LatentModel, out: str) -> np.ndarray:
 
     if Path(path).resolve().parent == Path(out).resolve():
         raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
-    loop = load_loop(path, model.kit, model.steps)
-    if loop.shape[1:] != (model.steps, model.kit.n_parts):
+    loop, playback = load_loop(path, model.kit, model.steps)
+    _, steps, n_parts = loop.bars.shape
+    if (steps, n_parts) != (model.steps, model.kit.n_parts):
         raise ValueError(
-            f"{path}: its bars have {loop.shape[1]} steps and {loop.shape[2]} parts, "
+            f"{path}: its bars have {steps} steps and {n_parts} parts, "
             f"those of the weights {model.steps} and {model.kit.n_parts}"
         )
-    return loop
+    return loop, playback
 
 
 def _read_z(path: str, latent_dim: int) -> np.ndarray:

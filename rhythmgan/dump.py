@@ -292,7 +292,7 @@ def sweep_numbered(folder: Path, name: str) -> None:
 
 def dump_variations(
     model: LatentModel,
-    loop: np.ndarray,
+    loop: np.ndarray | Performance,
     n: int,
     out: str | os.PathLike[str],
     *,
@@ -307,7 +307,8 @@ def dump_variations(
 
     Args:
         model: makes the bars.
-        loop: (m, steps, parts) bool, of the model's kit and grid.
+        loop: (m, steps, parts) bool, of the model's kit and grid, which gets metrical accents; or its performance, of
+            which the variations keep velocity and offset of every cell that stays.
         n: variations, at least 1.
         out: a folder; made where missing. ``loop.mid``, ``variation-001.mid`` … and the other files of an earlier
             call are replaced.
@@ -329,21 +330,22 @@ def dump_variations(
         raise ValueError(f"a loop has 1 to {_MAX_BARS} bars, not {len(loop)}")
     check_seed(seed)
     check_seed(seed + n - 1)
-    kit = kit or model.kit
-    varied, points = vary(model, loop, range(seed, seed + n), amount)
-    made, z = np.concatenate([loop[None], varied]), np.concatenate([model.encode(loop)[None], points])
-    bars = fold_bars(made, model.kit, kit)
+    cells = loop.bars if isinstance(loop, Performance) else loop
+    varied, points = vary(model, cells, range(seed, seed + n), amount)
+    own = loop if isinstance(loop, Performance) else Performance.of(loop, model.kit)
+    performed = own.with_bars(np.concatenate([cells[None], varied])).folded(kit or model.kit)
+    bars, z = performed.bars, np.concatenate([model.encode(cells)[None], points])
     names = ["loop.mid", *(f"variation-{i:03d}.mid" for i in range(1, n + 1))]
     Playback(bpm)  # an option that does not fit is told before a file is touched
     folder = make_folder(out)
     sweep_numbered(folder, "variation")
-    write_midi_files(folder, names, bars, kit, bpm=bpm)
+    write_midi_files(folder, names, performed, bpm=bpm)
     with whole_file(folder / "variations.npz") as file:
         np.savez_compressed(file, bars=bars, z=z)
     titles = [name.removesuffix(".mid") for name in names for _ in range(len(loop))]
-    shown = bars.reshape(-1, *bars.shape[2:])[:_PICTURED]
+    shown = Performance.joined([performed[i] for i in range(len(names))])[:_PICTURED]
     columns = len(loop) if 1 < len(loop) <= 8 else None
-    write_png(folder / "variations.png", bars_to_image(shown, kit, titles=titles[:_PICTURED], columns=columns))
+    write_png(folder / "variations.png", bars_to_image(shown, titles=titles[:_PICTURED], columns=columns))
     return bars
 
 

@@ -13,8 +13,9 @@ from rhythmgan import midi_reader
 from rhythmgan.bars import GRIDS, words_to_bars
 from rhythmgan.data import Split, load_corpus
 from rhythmgan.files import read_npz
-from rhythmgan.grid import NoBars, quantise_or_explain
+from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM9, KITS, Kit
+from rhythmgan.performance import PLAIN, Performance, Playback, onsets_to_performance
 from rhythmgan.songs import prepare
 from rhythmgan.sources import suffix_of
 
@@ -75,8 +76,8 @@ def load_bars(
     return words_to_bars(corpus.words, corpus.kit.n_parts), song, corpus.kit
 
 
-def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> np.ndarray:
-    """The bars of one file in their order, (n, steps, parts) bool: of MIDI from the first that sounds to the last.
+def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> tuple[Performance, Playback]:
+    """The bars of one file in their order, as they are played: of MIDI from the first that sounds to the last.
 
     Unlike ``load_bars`` it keeps silent bars between and repeated ones.
 
@@ -84,6 +85,10 @@ def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> np.ndarray:
         path: MIDI, or what ``load_bars`` takes, but no folder.
         kit: what MIDI is read into.
         steps: the grid that MIDI is read on.
+
+    Returns:
+        The loop and how it is played back. MIDI has its own velocities, offsets and first tempo, and no swing, which is
+        in the offsets. Bars that say nothing of all that have accents, on the grid, at 120 beats a minute.
 
     Raises:
         ValueError: no bars in it, or a folder.
@@ -93,11 +98,9 @@ def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> np.ndarray:
     if path.is_dir():
         raise ValueError(f"{path}: a loop is one file, not a folder")
     if suffix_of(str(path)) not in midi_reader.SUFFIXES:
-        return load_bars(path, kit, steps, distinct=False)[0]
+        bars, _, kit = load_bars(path, kit, steps, distinct=False)
+        return Performance.of(bars, kit), PLAIN
     try:
-        found = quantise_or_explain(midi_reader.read_midi(path), kit, steps)
+        return onsets_to_performance(midi_reader.read_midi(path), kit, steps)
     except NoBars as why:
         raise ValueError(f"{path}: {why}") from None
-    bars = np.zeros((found.index[-1] - found.index[0] + 1, steps, kit.n_parts), bool)
-    bars[found.index - found.index[0]] = found.bars
-    return bars

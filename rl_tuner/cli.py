@@ -12,8 +12,6 @@ from rhythmgan.cli import own_loop
 from rhythmgan.console import positive, progress_bar, run_command
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from rhythmgan.data import Corpus
     from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 
@@ -69,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin all walks at the bar of this seed")
     starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop, each in turn")
     steer.add_argument("--out", required=True, metavar="DIR", help="folder for MIDI before and after, and the report")
-    steer.add_argument("--bpm", type=float, default=120.0, help="tempo of the MIDI files (%(default)s)")
+    steer.add_argument("--bpm", type=float, help="tempo of the MIDI files (that of the loop, or 120)")
     steer.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
     _add_models(steer)
 
@@ -154,6 +152,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _steer(options: argparse.Namespace) -> None:
+    from rhythmgan.performance import PLAIN
     from rl_tuner.dump import dump_steered
     from rl_tuner.steering import steer, to_values
 
@@ -170,7 +169,12 @@ def _steer(options: argparse.Namespace) -> None:
 
     from rl_tuner.agent import load_agent
 
-    start = _start(options, gan)
+    played, start, playback = None, None, PLAIN
+    if options.from_midi is not None:
+        played, playback = own_loop(options.from_midi, gan, options.out)
+        start = gan.encode(played.bars, seed=options.seed)
+    elif options.from_seed is not None:
+        start = gan.latents([options.from_seed])
     steered = steer(
         targets,
         options.n,
@@ -182,7 +186,8 @@ def _steer(options: argparse.Namespace) -> None:
         prior=prior,
         **({} if options.realism is None else {"realism": options.realism}),
     )
-    folder = dump_steered(steered, gan.kit, options.out, bpm=options.bpm, seed=options.seed)
+    bpm = playback.bpm if options.bpm is None else options.bpm
+    folder = dump_steered(steered, gan.kit, options.out, bpm=bpm, seed=options.seed, played=played)
     print(steered.sentence())
     print(f"{folder}: before-*.mid, after-*.mid, bars.npz, report.json, steered.png")
 
@@ -199,14 +204,6 @@ def _targets(pairs: Sequence[str]) -> dict[str, float]:
         except ValueError:
             raise ValueError(f"--target is a feature's name, = and a number, not {pair!r}") from None
     return targets
-
-
-def _start(options: argparse.Namespace, gan: LatentCritic) -> np.ndarray | None:
-    if options.from_seed is not None:
-        return gan.latents([options.from_seed])
-    if options.from_midi is None:
-        return None
-    return gan.encode(own_loop(options.from_midi, gan, options.out), seed=options.seed)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -13,13 +13,21 @@ from rhythmgan.dump import sweep_numbered
 from rhythmgan.files import make_folder, whole_file, write_whole
 from rhythmgan.kit import Kit
 from rhythmgan.midi import write_midi_files
-from rhythmgan.performance import Playback
+from rhythmgan.performance import Performance, Playback
 from rl_tuner.steering import Steered
 
 _PICTURED = 32
 
 
-def dump_steered(steered: Steered, kit: Kit, out: str | os.PathLike[str], *, bpm: float = 120.0, seed: int = 0) -> Path:
+def dump_steered(
+    steered: Steered,
+    kit: Kit,
+    out: str | os.PathLike[str],
+    *,
+    bpm: float = 120.0,
+    seed: int = 0,
+    played: Performance | None = None,
+) -> Path:
     """Write ``before-*.mid``, ``after-*.mid``, ``bars.npz``, ``report.json`` and ``steered.png`` into a folder.
 
     Args:
@@ -28,6 +36,8 @@ def dump_steered(steered: Steered, kit: Kit, out: str | os.PathLike[str], *, bpm
         out: a folder; made where missing. The files of an earlier call are replaced.
         bpm: tempo of the MIDI files.
         seed: of the first walk, for the report.
+        played: how the bars are played that walks began at, each in turn; cells that stay keep it. By default with
+            metrical accents.
 
     Returns:
         The folder.
@@ -40,9 +50,11 @@ def dump_steered(steered: Steered, kit: Kit, out: str | os.PathLike[str], *, bpm
     folder = make_folder(out)
     n = len(steered.after)
     width = max(3, len(str(n)))
-    for name, bars in {"before": steered.before, "after": steered.after}.items():
+    own = Performance.of(steered.before, kit) if played is None else played[np.arange(n) % len(played)]
+    before, after = own.with_bars(steered.before), own.with_bars(steered.after)
+    for name, performed in {"before": before, "after": after}.items():
         sweep_numbered(folder, name)
-        write_midi_files(folder, [f"{name}-{i + 1:0{width}d}.mid" for i in range(n)], bars, kit, bpm=bpm)
+        write_midi_files(folder, [f"{name}-{i + 1:0{width}d}.mid" for i in range(n)], performed, bpm=bpm)
     with whole_file(folder / "bars.npz") as file:
         np.savez_compressed(
             file,
@@ -54,13 +66,13 @@ def dump_steered(steered: Steered, kit: Kit, out: str | os.PathLike[str], *, bpm
         )
     write_whole(folder / "report.json", (json.dumps(report(steered, seed), indent=1) + "\n").encode())
     shown = min(n, _PICTURED)
-    pairs = np.stack([steered.before[:shown], steered.after[:shown]], 1).reshape(2 * shown, *steered.after.shape[1:])
+    pairs = Performance.joined([each[i : i + 1] for i in range(shown) for each in (before, after)])
     titles = []
     for i in range(shown):
         first = ", ".join(f"{value:g}" for value in steered.path[i, 0])
         last = ", ".join(f"{value:g}" for value in steered.values[i])
         titles += [f"before: {first}", f"after: {last}{'' if steered.reached[i] else ' (not reached)'}"]
-    write_png(folder / "steered.png", bars_to_image(pairs, kit, titles=titles, columns=2 if shown < 4 else 4))
+    write_png(folder / "steered.png", bars_to_image(pairs, titles=titles, columns=2 if shown < 4 else 4))
     return folder
 
 

@@ -18,6 +18,7 @@ from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
+from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
 
 
@@ -194,6 +195,35 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "j" / "variations.npz") as saved:
         assert (saved["bars"] == fold_bars(bars, GM9, JAKI5)).all()
+
+
+def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
+    """Cells that stay have the velocities and the offsets of the loop, new ones accents on the grid."""
+    random = np.random.default_rng(5)
+    played = Performance.of(own_loop, GM9, random.integers(1, 76, own_loop.shape), np.array(0.2))
+    write_midi(tmp_path / "own.mid", played, bpm=97)
+    done = _run("vary", tmp_path / "own.mid", "--n", 2, "--amount", 0.3, "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "v" / "loop.mid").read_bytes() == (tmp_path / "own.mid").read_bytes()
+    with np.load(tmp_path / "v" / "variations.npz") as saved:
+        bars = saved["bars"][1]
+    onsets = read_midi(tmp_path / "v" / "variation-001.mid")
+    assert onsets.bpm == pytest.approx(97, abs=1e-3)
+    heard = quantise(onsets, GM9)
+    stays = bars & own_loop
+    assert stays.sum() > 5
+    assert (bars & ~own_loop).sum() > 0
+    assert (heard.velocities[stays] == played.velocities[stays]).all()
+    np.testing.assert_allclose(heard.offsets[stays], 0.2, atol=1e-6)
+    new = bars & ~own_loop
+    assert (heard.velocities == np.where(new, Performance.of(bars).velocities, heard.velocities)).all()
+    assert not heard.offsets[new].any()
+    # a tempo that is asked for is that of all files, and a kit folds the playing too
+    done = _run("vary", tmp_path / "own.mid", "--n", 1, "--bpm", 150, "--kit", "jaki5", "--out", tmp_path / "j")
+    assert done.returncode == 0, done.stderr
+    onsets = read_midi(tmp_path / "j" / "loop.mid")
+    assert onsets.bpm == 150
+    assert (quantise(onsets, JAKI5).velocities == played.folded(JAKI5).velocities).all()
 
 
 @pytest.mark.parametrize("kind", ["own.txt", "own.npz"])

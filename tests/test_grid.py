@@ -45,6 +45,23 @@ def test_by_hand():
     assert (found.n_empty, found.n_other_time_signature, found.n_outside_kit) == (1, 0, 0)
 
 
+def test_offsets_by_hand():
+    """A sixteenth is a quarter of a beat: a twentieth of a beat late is a fifth of a step."""
+    found = quantise(_hits((0, KICK), (1.05, SNARE), (3.95, HAT), (4.375, KICK), (5.6249, SNARE)), GM9)
+    assert _onsets(found) == [(0, 0, 0), (0, 4, 1), (1, 0, 2), (1, 2, 0), (1, 6, 1)]
+    assert found.offsets.dtype == np.float32
+    np.testing.assert_allclose(found.offsets[found.bars], [0, 0.2, -0.2, -0.5, 0.4996], atol=1e-6)
+    assert not found.offsets[~found.bars].any()
+    triplets = quantise(_hits((1.4, SNARE)), GM9, 12)
+    np.testing.assert_allclose(triplets.offsets[triplets.bars], [0.2], atol=1e-6)
+
+
+def test_offsets_count_from_the_time_signature():
+    """3/4 for a bar, then 4/4 from beat 3."""
+    found = quantise(_hits((3.025, KICK), (4, SNARE), time_signatures=[(0, 3, 4), (3, 4, 4)]), GM9)
+    np.testing.assert_allclose(found.offsets[found.bars], [0.1, 0], atol=1e-6)
+
+
 @pytest.mark.parametrize(("steps", "step"), [(12, 7), (16, 9), (24, 14), (32, 19), (48, 28)])
 def test_nearest_step(steps, step):
     # 2.34 beats: 7.02 twelfths, 9.36 sixteenths, 14.04, 18.72, 28.08
@@ -62,6 +79,14 @@ def test_the_loudest_of_a_cell():
     found = quantise(_hits((0, 36, 30), (0.01, 35, 80), (0.02, 36, 50), (1, 36, 0)), GM9)
     assert found.velocities[0, :5, 0].tolist() == [80, 0, 0, 0, 1]
     assert found.bars.sum() == 2
+    np.testing.assert_allclose(found.offsets[found.bars], [0.04, 0], atol=1e-6)  # that of the loudest
+
+
+@pytest.mark.parametrize("softer", [(0.99, 35, 40), (1.06, 36, 40)])
+def test_of_equally_loud_onsets_of_a_cell_the_first_is_kept(softer):
+    onsets = sorted([(1.05, 36, 77), (1.02, 35, 77), softer])
+    found = quantise(_hits(*onsets), GM9)
+    np.testing.assert_allclose(found.offsets[found.bars], [0.08], atol=1e-6)
 
 
 def test_other_kits():
@@ -85,6 +110,7 @@ def test_played_bars_come_back(kit, steps):
         beat = 400 + (bar * steps + step + shift) * 4 / steps
         found = quantise(Onsets(beat, kit.pitches[part], velocities[bar, step, part]), kit, steps)
         sounding = velocities.any((1, 2))
+        np.testing.assert_allclose(found.offsets[found.bars], shift, atol=1e-5)
         assert found.index.tolist() == (100 + np.flatnonzero(sounding)).tolist()
         np.testing.assert_array_equal(found.velocities, velocities[sounding])
         np.testing.assert_array_equal(found.bars, velocities[sounding] > 0)

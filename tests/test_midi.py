@@ -16,9 +16,9 @@ from rhythmgan import midi_reader
 from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
-from rhythmgan.midi import midi_bytes, write_midi, write_midi_files
+from rhythmgan.midi import midi_bytes, midi_files, write_midi, write_midi_files
 from rhythmgan.midi_reader import read_midi
-from rhythmgan.performance import Performance, Playback, accents
+from rhythmgan.performance import Performance, Playback, accents, onsets_to_performance
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", GRIDS)
@@ -282,6 +282,87 @@ def test_shapes_that_do_not_fit(shape):
         _midi(np.zeros(shape, bool))
 
 
+def test_played_notes_by_hand():
+    """A late kick, a snare that is early by half a step, and one that would begin before the loop."""
+    bar = np.zeros((16, 9), bool)
+    bar[0, [0, 1]] = bar[4, 0] = bar[15, 1] = True
+    offsets = np.zeros((16, 9))
+    offsets[0, 0], offsets[0, 1], offsets[4, 0], offsets[15, 1] = 0.3, -0.3, -0.5, 0.5
+    _, events = _walk(_midi(bar, velocities=np.array(50), offsets=offsets))
+    ons = [(tick, m.note) for tick, m in events if m.type == "note_on" and m.velocity]
+    offs = [(tick, m.note) for tick, m in events if m.type == "note_off" or (m.type == "note_on" and not m.velocity)]
+    assert ons == [(0, 38), (36, 36), (420, 36), (1859, 38)]  # 1860 would be the next bar's one
+    assert offs == [(60, 38), (96, 36), (480, 36), (1919, 38)]
+    assert events[-1][0] == 1920
+
+
+def test_a_note_ends_where_its_part_sounds_again_and_where_the_loop_ends():
+    bars = np.zeros((1, 16, 9), bool)
+    bars[0, [7, 8, 15], 0] = bars[0, 8, 1] = True
+    offsets = np.where(np.arange(16) == 8, -0.4, 0.4)[:, None]
+    _, events = _walk(_midi(bars, offsets=offsets, swing=0.7))
+    notes = [(tick, m.note, m.type == "note_on" and m.velocity > 0) for tick, m in events if m.type.startswith("note")]
+    # steps 7 and 15 lie at 888 and 1848 ticks, and 28.8 ticks later; step 8 at 960, and 28.8 ticks earlier
+    assert notes == [
+        (917, 36, True),
+        (931, 36, False),
+        (931, 36, True),
+        (931, 38, True),
+        (991, 36, False),
+        (991, 38, False),
+        (1877, 36, True),
+        (1920, 36, False),
+    ]
+    assert events[-1][0] == 1920
+
+
+@every_grid
+@given(seed=st.integers(0, 10**6), bpm=st.floats(4, 1000), density=st.sampled_from([0.02, 0.3, 1]))
+def test_a_performance_passes_from_file_to_file(tmp_path_factory, steps, seed, bpm, density):
+    """Velocities as they are, offsets to a tick, but what began before the loop; then nothing changes any more."""
+    folder = tmp_path_factory.mktemp("played")
+    random = np.random.default_rng(seed)
+    bars = random.random((3, steps, 9)) < density
+    bars[0, 1, 0] = bars[2, 0, 0] = True
+    performance = Performance.of(bars, GM9, random.integers(1, 128, bars.shape), random.uniform(-0.5, 0.5, bars.shape))
+    write_midi(folder / "a.mid", performance, bpm=bpm)
+    read, playback = onsets_to_performance(read_midi(folder / "a.mid"), GM9, steps)
+    assert abs(60e6 / playback.bpm - 60e6 / bpm) <= 1
+    np.testing.assert_array_equal(read.velocities, performance.velocities)
+    expected = performance.offsets.copy()
+    expected[0, 0] = np.maximum(expected[0, 0], 0)
+    np.testing.assert_allclose(read.offsets, expected, atol=1.001 * steps / 1920)
+    write_midi(folder / "b.mid", read, bpm=playback.bpm)
+    assert (folder / "b.mid").read_bytes() == (folder / "a.mid").read_bytes()
+
+
+@every_kit
+@given(seed=st.integers(0, 10**6), swing=st.floats(0.5, 0.7))
+def test_files_of_performances_are_those_of_each(tmp_path_factory, kit, seed, swing):
+    folder = tmp_path_factory.mktemp("many")
+    random = np.random.default_rng(seed)
+    bars = random.random((4, 2, 16, kit.n_parts)) < 0.2
+    bars[2] = False
+    levels, late = random.integers(1, 128, bars.shape), random.uniform(-0.5, 0.5, bars.shape)
+    performances, playback = Performance.of(bars, kit, levels, late), Playback(97, swing)
+    files = list(midi_files(performances, playback))
+    assert files == [midi_bytes(performances[i], playback) for i in range(4)]
+    write_midi_files(folder, ["a.mid", "b.mid", "c.mid", "d.mid"], performances, bpm=97, swing=swing)
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == files
+    for data in files:
+        _, events = _walk(data)
+        assert events[-1][0] == 2 * 1920
+        assert [message.type for _, message in events].count("end_of_track") == 1
+
+
+def test_one_loop_and_several_are_told_apart():
+    loop = Performance.of(_bars(2, 16))
+    with pytest.raises(ValueError, match="or a loop"):
+        midi_bytes(loop.apart())
+    with pytest.raises(ValueError, match=r"expected loops \(loops, n, steps, parts\); got \(2, 16, 9\)"):
+        list(midi_files(loop))
+
+
 def test_a_file_for_each_bar(tmp_path):
     bars = _bars(3, 12, JAKI5)
     write_midi_files(tmp_path, ["a.mid", "b.mid", "c.mid"], bars, JAKI5, bpm=90)
@@ -377,6 +458,39 @@ def test_tempo_changes_do_not_matter(save_midi):
     rubato = save_midi("rubato.mid", [_tempo(0, 60), _tempo(470, 200), _tempo(1900, 33.3), _tempo(4000, 90), *notes])
     assert _found(rubato) == _found(plain)
     assert _found(plain)[2] == (3.75, 36, 90)
+
+
+def test_the_first_tempo_is_read(save_midi):
+    note = _hit(0, 36)
+    assert read_midi(save_midi("none.mid", note)).bpm == 120
+    assert read_midi(save_midi("one.mid", [_tempo(0, 75), *note])).bpm == 75
+    # wherever it stands, in whatever track; of two at one place the last
+    late = save_midi("late.mid", [_tempo(960, 150), *note], [_tempo(480, 100), _tempo(480, 200), _tempo(700, 50)])
+    assert read_midi(late).bpm == 200
+    assert (
+        read_midi(save_midi("zero.mid", [_tempo(480, 80), (0, mido.MetaMessage("set_tempo", tempo=0)), *note])).bpm
+        == 80
+    )
+
+
+def test_the_first_tempo_of_a_broken_file_is_read(tmp_path):
+    path = tmp_path / "song.mid"
+    # 400,000 and then 500,000 microseconds, a kick, and a status that is none
+    path.write_bytes(_broken(b"\x00\xff\x51\x03\x06\x1a\x80\x60\xff\x51\x03\x07\xa1\x20\x00\x99\x24\x5a\x60\xf9"))
+    assert read_midi(path).bpm == 150
+    # a tempo of another length is none
+    path.write_bytes(_broken(b"\x00\xff\x51\x02\x06\x1a\x60\xff\x51\x03\x07\xa1\x20\x00\x99\x24\x5a\x60\xf9"))
+    assert read_midi(path).bpm == 120
+
+
+@pytest.mark.parametrize("bpm", [4, 59.5, 97, 174.3, 1000])
+def test_a_tempo_survives_the_way_through_a_file(tmp_path, bpm):
+    """To the microsecond a beat that MIDI holds, and from then on exactly."""
+    write_midi(tmp_path / "a.mid", _bars(1, 16), bpm=bpm)
+    once = read_midi(tmp_path / "a.mid").bpm
+    assert abs(60e6 / once - 60e6 / bpm) <= 1
+    write_midi(tmp_path / "b.mid", _bars(1, 16), bpm=once)
+    assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
 
 
 def test_metres_are_read(save_midi):

@@ -308,6 +308,47 @@ def test_an_upload_is_read_bar_by_bar(two_bars):
     assert [bar.name for bar in found] == ["My Loop 1", "My Loop 2"]
 
 
+def test_an_upload_keeps_how_it_is_played(two_bars, tmp_path):
+    """Through steering, editing, other names and a ZIP; its code says nothing of it."""
+    bars, _ = two_bars
+    played = Performance.of(bars, GM9, np.random.default_rng(2).integers(1, 128, bars.shape), np.array(0.25))
+    found, _ = steer.read_upload("x.mid", midi_bytes(played))
+    assert [bar.code for bar in found] == [Bar.of(cells, "").code for cells in bars]
+    assert found == [Bar.of(cells, f"x {i}") for i, cells in enumerate(bars, 1)]
+    mine = session.Visitor(found[0], [])
+    with zipfile.ZipFile(io.BytesIO(takeaway._zipped([bar.named("a") for bar in found], mine))) as archive:
+        for i, name in enumerate(("01-a.mid", "02-a.mid")):
+            assert archive.read(name) == midi_bytes(played[i : i + 1])
+    assert takeaway._WRITERS["mid"](found, mine) == midi_bytes(played)
+    other = bars[0].copy()
+    other[0, 8], other[np.nonzero(bars[0])[0][0], np.nonzero(bars[0])[1][0]] = True, False
+    desk = edit.Desk(found[0], found[0])
+    desk.receive(_said(Bar.of(other, "").words))
+    for changed in (found[0].with_cells(other, "changed"), desk.bar):
+        expected = played[:1].with_bars(other[None])
+        assert changed.code == Bar.of(other, "").code
+        np.testing.assert_array_equal(changed.performance.velocities, expected.velocities)
+        np.testing.assert_array_equal(changed.performance.offsets, expected.offsets)
+    assert Bar.of(other, "").with_cells(bars[0], "plain").own is None
+
+
+def test_the_browser_is_told_how_a_bar_is_played():
+    cells = np.zeros((16, 9), bool)
+    cells[0, 0] = cells[3, 2] = True
+    plain = Bar.of(cells, "plain")
+    assert plain.sent == {"code": plain.code, "name": "plain", "words": plain.words}
+    levels, late = np.zeros((16, 9), int), np.zeros((16, 9))
+    levels[0, 0], levels[3, 2], late[3, 2] = 127, 56, -0.25
+    told = Bar.of(cells, "own", Performance.of(cells, GM9, levels, late)).sent
+    assert set(told) == {"code", "name", "words", "played"}
+    gains, shades, offsets = (np.array(told["played"][name]) for name in ("gains", "shades", "offsets"))
+    assert gains.shape == shades.shape == offsets.shape == (16, 9)
+    assert (gains[0, 0], gains[3, 2]) == (1, pytest.approx((56 / 127) ** 1.5, abs=1e-4))
+    assert (shades[0, 0], shades[3, 2]) == (1, 0.5)  # the loudest accent is 112
+    assert (offsets[3, 2], gains.sum()) == (-0.25, pytest.approx(1.2928, abs=1e-3))
+    json.dumps(told)
+
+
 EVIL = {
     "a way up": "../../x.mid",
     "a root": "/etc/passwd",
@@ -904,6 +945,21 @@ def test_an_uploaded_loop_is_steered(two_bars):
     app = _uploaded("loop.mid", two_bars[1])
     assert (_cells(app, "steered")[0::2] == two_bars[0]).all()
     assert len(app.warning) == 0
+
+
+def test_a_steered_upload_keeps_how_it_is_played(two_bars):
+    played = Performance.of(two_bars[0], GM9, np.array(31), np.array(0.125))
+    app = _uploaded("loop.mid", midi_bytes(played))
+    shown = _shown(app, "steered")["bars"]
+    gain = round((31 / 127) ** 1.5, 4)
+    for before, after, cells in zip(shown[0::2], shown[1::2], two_bars[0], strict=True):
+        other = words_to_bars(np.array([after["words"]]), 9)[0]
+        stays = cells & other
+        assert stays.any()
+        for bar, kept in ((before, cells), (after, stays)):
+            np.testing.assert_allclose(np.array(bar["played"]["gains"])[kept], gain, atol=1e-4)
+            np.testing.assert_array_equal(np.array(bar["played"]["offsets"]), np.where(kept, 0.125, 0))
+        assert (np.array(after["played"]["gains"])[other & ~cells] > gain).all()
 
 
 def test_of_a_long_upload_the_first_bars_are_steered(gan):

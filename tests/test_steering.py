@@ -216,8 +216,8 @@ def test_walks_begin_at_the_bars_of_a_loop(models, tmp_path):
 
     bars = words_to_bars(load_patterns().words[[0, 7]], 9)
     write_midi(tmp_path / "loop.mid", bars)
-    loop = load_loop(tmp_path / "loop.mid", GM9, 16)
-    start = models["gan"].encode(loop, seed=4)
+    loop, _ = load_loop(tmp_path / "loop.mid", GM9, 16)
+    start = models["gan"].encode(loop.bars, seed=4)
     found = steer(USUAL, 4, calls=1, start=start, **models)
     assert (found.before == bars[[0, 1, 0, 1]]).all()
     found = steer(USUAL, 4, calls=16, seed=4, start=start, **models)

@@ -19,6 +19,7 @@ from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
+from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
 from rl_tuner import dump
 from rl_tuner.cli import main
@@ -190,6 +191,31 @@ def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     report = json.loads((tmp_path / "many" / "report.json").read_text())
     assert [walk["before"]["density"] for walk in report["walks"]] == density(bars[[0, 1, 0]], GM9).tolist()
     assert report["reached"] >= 2
+
+
+def test_a_steered_loop_keeps_its_playing_and_its_tempo(tmp_path):
+    """Cells that stay have the velocities and the offsets of the loop, new ones accents on the grid."""
+    bars = words_to_bars(load_patterns().words[[3, 12]], 9)
+    played = Performance.of(bars, GM9, np.random.default_rng(4).integers(1, 76, bars.shape), np.array(0.3))
+    write_midi(tmp_path / "loop.mid", played, bpm=83)
+    _steer(tmp_path / "s", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
+    with np.load(tmp_path / "s" / "bars.npz") as saved:
+        after = saved["bars"]
+    for i in range(3):
+        before, own = read_midi(tmp_path / "s" / f"before-00{i + 1}.mid"), played[i % 2 : i % 2 + 1]
+        assert before.bpm == pytest.approx(83, abs=1e-3)
+        assert (quantise(before, GM9).velocities == own.velocities).all()
+        np.testing.assert_allclose(quantise(before, GM9).offsets, own.offsets, atol=1e-6)
+        heard = quantise(read_midi(tmp_path / "s" / f"after-00{i + 1}.mid"), GM9)
+        expected = own.with_bars(after[i : i + 1])
+        assert (heard.velocities == expected.velocities).all()
+        np.testing.assert_allclose(heard.offsets, expected.offsets, atol=1e-6)
+        assert (expected.offsets > 0).any()
+        assert (expected.velocities >= 76).any()
+    _steer(tmp_path / "t", "--density", 20, "--n", 1, "--bpm", 140, "--from-midi", tmp_path / "loop.mid")
+    assert read_midi(tmp_path / "t" / "after-001.mid").bpm == pytest.approx(140, abs=1e-3)
+    _steer(tmp_path / "u", "--density", 20, "--n", 1, "--from-seed", 3)
+    assert read_midi(tmp_path / "u" / "after-001.mid").bpm == 120
 
 
 @pytest.fixture

@@ -62,10 +62,7 @@ def show(
     _cards(
         key=key,
         data={
-            "bars": [
-                {"code": bar.code, "name": bar.name, "words": bar.words, "note": note}
-                for bar, note in zip(bars, notes, strict=True)
-            ],
+            "bars": [bar.sent | {"note": note} for bar, note in zip(bars, notes, strict=True)],
             "kit": LOOK,
             "columns": columns,
             "names": names,

@@ -57,7 +57,7 @@ class Desk:
         numbers = all(isinstance(number, int) and 0 <= number < 1 << 31 for number in (epoch, revision))
         switches = isinstance(locks, list) and [type(lock) for lock in locks] == [bool] * KIT.n_parts
         if numbers and switches and epoch == self.epoch and cells.shape == (STEPS, KIT.n_parts):
-            self._set(Bar.of(cells, self.first.name))
+            self._set(self.first.with_cells(cells, self.first.name))
             self.revision, self.locks = revision, locks
 
     def back(self) -> None:
@@ -104,9 +104,7 @@ def show() -> None:
         _editor(
             key="editor",
             data={
-                "words": desk.bar.words,
-                "code": desk.bar.code,
-                "name": desk.bar.name,
+                **desk.bar.sent,
                 "locks": desk.locks,
                 "epoch": desk.epoch,
                 "revision": desk.revision,
@@ -126,7 +124,7 @@ def _buttons(desk: Desk) -> None:
     locked = np.broadcast_to(np.array(desk.locks), (STEPS, KIT.n_parts))
 
     def put(cells: np.ndarray) -> None:
-        desk.put(Bar.of(cells, desk.first.name))
+        desk.put(desk.first.with_cells(cells, desk.first.name))
         visitor.take(desk.bar)
 
     def varied() -> None:

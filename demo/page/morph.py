@@ -87,10 +87,7 @@ def _show_pad(n: int) -> None:
         key="pad",
         data={
             "bars": [
-                [
-                    {"code": bar.code, "name": bar.name, "words": bar.words, "density": value}
-                    for bar, value in zip(row, values, strict=True)
-                ]
+                [bar.sent | {"density": value} for bar, value in zip(row, values, strict=True)]
                 for row, values in zip(lattice, density, strict=True)
             ],
             "corners": [f"{place}: {bar.name}" for place, bar in zip("ABCD", corners, strict=False)],

@@ -106,10 +106,11 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
         path = Path(folder) / f"{stem}.mid"
         path.write_bytes(data)
         try:
-            loop = load_loop(path, KIT, STEPS)
+            loop, _ = load_loop(path, KIT, STEPS)
         except ValueError as error:
             raise ValueError(str(error).replace(f"{folder}/", "")) from None
-    return [Bar.of(cells, f"{stem} {i}") for i, cells in enumerate(loop[:MAX_BARS], 1)], len(loop)
+    first = [loop[i : i + 1] for i in range(min(len(loop), MAX_BARS))]
+    return [Bar.of(played.bars[0], f"{stem} {i}", played) for i, played in enumerate(first, 1)], len(loop)
 
 
 @st.cache_resource(show_spinner=False)
@@ -139,7 +140,7 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
         steered = _steered(tuple(bar.code for bar in before), targets, realism, calls)
     reached = bool(steered.reached.all())
     st.markdown(f"{':material/check_circle:' if reached else ':material/adjust:'} {_capital(steered.sentence())}.")
-    after = [Bar.of(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
+    after = [bar.with_cells(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
     if len({bar.code for bar in before}) == 1:
         shown, after = before[:1], [bar.named(f"steered {i}") for i, bar in enumerate(after, 1)]
         shown += after

@@ -10,15 +10,20 @@ from functools import partial
 
 import streamlit as st
 
-from page.bar import KIT, Bar, stacked
+from page.bar import Bar
 from page.session import Visitor, visitor
 from rhythmgan.midi import midi_bytes
 from rhythmgan.performance import Performance, Playback
 from rhythmgan.sound import render, wav_bytes
 
+
+def _played(bars: Sequence[Bar]) -> Performance:
+    return Performance.joined([bar.performance for bar in bars])
+
+
 _WRITERS: dict[str, Callable[[Sequence[Bar], Visitor], bytes]] = {
-    "mid": lambda bars, mine: midi_bytes(Performance.of(stacked(bars), KIT), Playback(mine.bpm, mine.swing)),
-    "wav": lambda bars, mine: wav_bytes(render(Performance.of(stacked(bars), KIT), Playback(mine.bpm, mine.swing))),
+    "mid": lambda bars, mine: midi_bytes(_played(bars), Playback(mine.bpm, mine.swing)),
+    "wav": lambda bars, mine: wav_bytes(render(_played(bars), Playback(mine.bpm, mine.swing))),
 }
 _LABELS = {"mid": "MIDI", "wav": "WAV"}
 _MIME = {"mid": "audio/midi", "wav": "audio/wav"}

@@ -62,7 +62,7 @@ def show() -> None:
                 key="tempo",
                 data={
                     "tempo": {"bpm": bpm, "beats": Playback(bpm, visitor.swing).step_beats(STEPS).tolist()},
-                    "first": {"code": first.code, "words": first.words},
+                    "first": first.sent,
                 },
                 width="content",
             )

@@ -15,12 +15,12 @@ export default function (component) {
     const take = (bar) => {
       taken.delete(bar.code);
       taken.add(bar.code);
-      if (root.data.pictured && player.id === null) player.last = { id: bar.code, bars: [bar.words] };
+      if (root.data.pictured && player.id === null) player.last = { id: bar.code, bars: [bar] };
       setTriggerValue("taken", [...taken]);
     };
     const send = {
       play(bar) {
-        player.toggle(bar.code, [bar.words]);
+        player.toggle(bar.code, [bar]);
         if (player.id === bar.code) take(bar);
       },
       choose: take,

@@ -30,7 +30,7 @@ function described(words, kit) {
   return lines.filter(Boolean).join("; ") || "silence";
 }
 
-function drawing(words, kit) {
+function drawing({ words, played }, kit) {
   const parts = kit.names.length;
   const steps = words.length;
   const svg = document.createElementNS(SVG, "svg");
@@ -47,7 +47,7 @@ function drawing(words, kit) {
       cell.setAttribute("rx", 1.6);
       if (sounds(words[step], part, parts)) {
         cell.style.fill = ink(kit.hues[part]);
-        cell.style.opacity = kit.shades[step];
+        cell.style.opacity = played ? played.shades[step][part] : kit.shades[step];
       } else {
         cell.setAttribute("class", step % (steps / 4) ? "off" : "off beat");
       }
@@ -86,7 +86,7 @@ function card(bar, data, send) {
   const play = node("button", { class: "play", onclick: () => send.play(bar) });
   const keep = node("button", { class: "keep", onclick: () => send.keep(bar) });
   const name = node("button", { class: "name", title: "take in hand", onclick: () => send.choose(bar) }, bar.name);
-  const picture = drawing(bar.words, data.kit);
+  const picture = drawing(bar, data.kit);
   picture.onclick = () => send.play(bar);
   const names = node("div", { class: "names", "aria-hidden": "true" });
   if (data.names) for (const part of [...data.kit.names].reverse()) names.append(node("span", {}, part));

@@ -16,12 +16,18 @@ export default function (component) {
     root.words = [...data.words];
     root.locks = [...data.locks];
   }
+  root.played = data.played;
   root.hearts ??= hearts((wanted) => setTriggerValue("kept", wanted));
   root.hearts.know(data.kept);
   root.code = data.code;
   root.called = data.name;
   root.send = setTriggerValue;
   paint();
+
+  // what sounds now; new cells have accents until Python answers
+  function played() {
+    return { words: root.words, played: root.played };
+  }
 
   function build() {
     root.revision = -1;
@@ -72,7 +78,7 @@ export default function (component) {
     };
     window.addEventListener("pointerup", lift);
     window.addEventListener("pointercancel", lift);
-    root.hear = node("button", { class: "play", onclick: () => player.toggle(SOUND, [root.words]) });
+    root.hear = node("button", { class: "play", onclick: () => player.toggle(SOUND, [played()]) });
     root.keep = node("button", { class: "keep", onclick: keep });
     root.titled = node("span", { class: "name" });
     root.replaceChildren(node("header", {}, root.hear, root.titled, root.keep), grid);
@@ -111,7 +117,7 @@ export default function (component) {
     if (Boolean(sounds(root.words[step], part, parts)) === on) return;
     root.at = [part, step];
     root.words[step] ^= 1 << (parts - 1 - part);
-    player.replace(SOUND, [root.words]);
+    player.replace(SOUND, [played()]);
     paint();
   }
 
@@ -163,7 +169,7 @@ export default function (component) {
     return drawn;
   }
 
-  if (player.id === SOUND) player.replace(SOUND, [root.words]);
+  if (player.id === SOUND) player.replace(SOUND, [played()]);
   root.unlisten?.();
   root.unlisten = player.listen(paint);
   return () => root.unlisten?.();

@@ -46,9 +46,9 @@ export default function (component) {
     let path = data.path;
     let [i, j] = path[path.length - 1];
     let moved = false;
-    const words = () => path.map(([x, y]) => data.bars[y][x].words);
+    const bars = () => path.map(([x, y]) => data.bars[y][x]);
     const send = {
-      play: (bar) => player.toggle(bar.code, [bar.words]),
+      play: (bar) => player.toggle(bar.code, [bar]),
       choose: (bar) => setTriggerValue("chosen", bar.code),
       keep(bar) {
         root.hearts.click(bar);
@@ -77,7 +77,7 @@ export default function (component) {
       [i, j] = [x, y];
       path = begins ? [[x, y]] : [...path, [x, y]].slice(-data.most);
       moved = true;
-      if (sounds) player.play(data.bars[j][i].code, [data.bars[j][i].words]);
+      if (sounds) player.play(data.bars[j][i].code, [data.bars[j][i]]);
       draw();
     };
     const tell = () => {
@@ -93,7 +93,7 @@ export default function (component) {
     };
     field.onpointerdown = (event) => {
       field.setPointerCapture(event.pointerId);
-      if (player.id === null) player.play("pad", [data.bars[j][i].words]);
+      if (player.id === null) player.play("pad", [data.bars[j][i]]);
       go(...under(event), true);
     };
     field.onpointermove = (event) => {
@@ -104,14 +104,14 @@ export default function (component) {
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (step) go(i + step[0], j + step[1], false);
       else if (event.key === "Enter") go(i, j, true);
-      else if (event.key === " ") player.toggle(data.bars[j][i].code, [data.bars[j][i].words]);
+      else if (event.key === " ") player.toggle(data.bars[j][i].code, [data.bars[j][i]]);
       else return;
       event.preventDefault();
     };
     field.onkeyup = (event) => {
       if (event.key.startsWith("Arrow") || event.key === "Enter") tell();
     };
-    hear.onclick = () => player.toggle("path", words());
+    hear.onclick = () => player.toggle("path", bars());
     draw();
     root.update = update;
   }

@@ -9,7 +9,7 @@ const player = (window.rhythmganPlayer ??= (() => {
   let bytes = null;
   let context, master, entry, meter;
   let tempo = { bpm: 120, beats: [] }; // beats: where each step begins, and the bar's end
-  let loop = null; // {id, bars: [[word, …], …]}
+  let loop = null; // {id, bars: [{words: [word, …], played}, …]}; played: gains and offsets by step and part, 0 where a bar has accents
   let next = { bar: 0, step: 0, time: 0 };
   let shown = []; // what was scheduled and is not yet heard
   let openHats = []; // that still sound
@@ -85,22 +85,31 @@ const player = (window.rhythmganPlayer ??= (() => {
     return ((tempo.beats[step + 1] - tempo.beats[step]) * 60) / tempo.bpm;
   }
 
+  // seconds that a part is late on the next step: an offset is a share of the way to the step after, or to the one before
+  function late(bar, part) {
+    const offset = bar.played ? bar.played.offsets[next.step][part] : 0;
+    return offset * length(offset < 0 ? (next.step || bar.words.length) - 1 : next.step);
+  }
+
   function schedule() {
     if (!loop || !kit) return;
     const until = context.currentTime + (document.hidden ? AHEAD_HIDDEN : AHEAD);
     while (next.time < until) {
       const bar = loop.bars[next.bar % loop.bars.length];
-      const word = bar[next.step];
+      const word = bar.words[next.step];
+      const gains = bar.played?.gains[next.step];
       const parts = kit.buffers.length;
       // after a break what is overdue is left out, not played at once
       const due = next.time >= context.currentTime - LATE;
       for (let part = 0; part < parts; part++) {
-        if (due && (word >> (parts - 1 - part)) & 1) hit(part, kit.gains[next.step], next.time);
+        if (due && (word >> (parts - 1 - part)) & 1) {
+          hit(part, gains?.[part] || kit.gains[next.step], Math.max(next.time + late(bar, part), context.currentTime));
+        }
       }
       shown.push({ bar: next.bar % loop.bars.length, step: next.step, time: next.time });
       next.time += length(next.step);
       next.step += 1;
-      if (next.step === bar.length) {
+      if (next.step === bar.words.length) {
         next.step = 0;
         next.bar = (next.bar + 1) % loop.bars.length;
       }

@@ -10,7 +10,7 @@ export default function ({ data, parentElement }) {
   button.onclick = () => {
     if (player.id !== null) player.stop();
     else if (player.last) player.play(player.last.id, player.last.bars);
-    else player.play(data.first.code, [data.first.words]);
+    else player.play(data.first.code, [data.first]);
   };
   const update = () => {
     root.classList.toggle("playing", player.id !== null);
