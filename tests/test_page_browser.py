@@ -295,6 +295,48 @@ def test_a_loop_is_uploaded_and_a_wrong_file_gets_a_line(page, address, folder):
     page.get_by_text(re.compile("5.*MB or smaller|exceeds|too large|must be")).first.wait_for()
 
 
+_RECORDED = """
+window.heard = [];
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (when) {
+  window.heard.push([this, when]);
+  return start.call(this, when);
+};
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...more) {
+  this.to = to;
+  return connect.call(this, to, ...more);
+};
+"""
+
+
+def test_an_uploaded_loop_is_heard_and_taken_away_as_it_was_played(page, address, folder):
+    """Kicks on the beats, the second an eighth of a beat late, the third early, of four velocities."""
+    bar = np.zeros((16, 9), bool)
+    bar[::4, 0] = True
+    velocities, offsets = np.zeros((16, 9), int), np.zeros((16, 9))
+    velocities[::4, 0], offsets[::4, 0] = (30, 60, 90, 120), (0, 0.5, -0.25, 0)
+    played = Performance.of(bar, GM9, velocities, offsets)
+    (folder / "played.mid").write_bytes(midi_bytes(played))
+    page.add_init_script(_RECORDED)
+    _open(page, address, "Steer")
+    page.get_by_text("Your MIDI file").click()
+    page.locator("input[type=file]").set_input_files(folder / "played.mid")
+    page.get_by_role("button", name="Play played 1", exact=True).click()
+    page.wait_for_function("window.heard.length > 8")
+    heard = page.evaluate("window.heard.map(([source, when]) => [when, source.to.gain.value])")
+    times, gains = np.array(heard[:9]).T
+    # at 120 a minute half a second a beat; a tick before half a step, as no file holds more
+    expected = [0.5614583, 0.4072917, 0.53125, 0.5] * 2
+    np.testing.assert_allclose(np.diff(times), expected, atol=1e-3)
+    np.testing.assert_allclose(gains, [(v / 127) ** 1.5 for v in (30, 60, 90, 120, 30, 60, 90, 120, 30)], atol=1e-4)
+    _settled(page)
+    page.get_by_role("tab", name="Sample").click()
+    name, data = _download(page, "MIDI")
+    assert name == "played-1.mid"
+    assert data == (folder / "played.mid").read_bytes()
+
+
 def test_a_path_over_the_pad_is_heard_and_taken_away(page, address, folder):
     _open(page, address, "Morph")
     field = page.locator("svg.field")
