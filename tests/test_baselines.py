@@ -199,7 +199,7 @@ def test_uniform():
 
 
 @pytest.mark.parametrize("name", COUNTED)
-@pytest.mark.parametrize("words", [_TINY, _random_words(n=30), _random_words(n=1)], ids=["tiny", "30 bars", "one bar"])
+@pytest.mark.parametrize("corpus", [_TINY, _random_words(n=30), _random_words(n=1)], ids=["tiny", "30 bars", "one bar"])
 def test_chances_of_all_words_sum_to_one(name, corpus):
     """On each step, after whatever word."""
     n_words = 1 << corpus.kit.n_parts
