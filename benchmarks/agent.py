@@ -20,11 +20,11 @@ from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rl_tuner.agent import load_agent
-from rl_tuner.dqn import DQN, QNetwork, Recipe
+from rl_tuner.dqn import DQN, DQNConfig, QNetwork
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv
-from rl_tuner.space import find_space
+from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.latent.space import find_space
 from rl_tuner.steering import steer
-from rl_tuner.walks import Guide
 
 REPEATS = 5
 
@@ -36,25 +36,29 @@ class Toy(GAN):
         return (np.asarray(z) > 1).reshape(-1, self.config.steps, self.kit.n_parts)
 
 
-def env_rate(guide: Guide, walks: int, steps: int) -> float:
+def env_rate(dynamics: Dynamics, walks: int, steps: int) -> float:
     """Environment steps a second, with random actions."""
-    env = LatentVectorEnv(guide, guide.space.values, walks, weighted=False)
+    env = LatentVectorEnv(dynamics, dynamics.space.values, walks, weighted=False)
     env.reset(seed=0)
-    actions = np.random.default_rng(0).integers(0, guide.n_actions, (steps, walks))
+    actions = np.random.default_rng(0).integers(0, dynamics.n_actions, (steps, walks))
     started = time.perf_counter()
     for each in actions:
         env.step(each)
     return walks * steps / (time.perf_counter() - started)
 
 
-def our_rate(guide: Guide, walks: int, replayed: int, steps: int) -> float:
+def our_rate(dynamics: Dynamics, walks: int, replayed: int, steps: int) -> float:
     """Transitions a second while our DQN learns, from ``replayed`` remembered ones for each."""
-    env = LatentVectorEnv(guide, guide.space.values, walks, weighted=False)
+    env = LatentVectorEnv(dynamics, dynamics.space.values, walks, weighted=False)
     batch = 4096
-    recipe = Recipe(
-        steps=10**9, batch_size=batch, updates=max(1, walks * replayed // batch), warm_up=2 * batch, n_step=1
+    recipe = DQNConfig(
+        train_steps=10**9,
+        batch_size=batch,
+        gradient_steps=max(1, walks * replayed // batch),
+        learning_starts=2 * batch,
+        n_step=1,
     )
-    dqn = DQN(env, recipe, QNetwork(guide.observation_dim, guide.n_actions, 64))
+    dqn = DQN(env, recipe, QNetwork(dynamics.observation_dim, dynamics.n_actions, 64))
     for _ in range(2 * batch // walks + 3):
         dqn.step()
     before, started = dqn.steps_done, time.perf_counter()
@@ -63,9 +67,9 @@ def our_rate(guide: Guide, walks: int, replayed: int, steps: int) -> float:
     return (dqn.steps_done - before) / (time.perf_counter() - started)
 
 
-def their_rate(guide: Guide, replayed: int, steps: int) -> float:
+def their_rate(dynamics: Dynamics, replayed: int, steps: int) -> float:
     """Transitions a second while Stable-Baselines3's DQN learns."""
-    env = LatentEnv(guide, guide.space.values, weighted=False)
+    env = LatentEnv(dynamics, dynamics.space.values, weighted=False)
     options: dict[str, Any] = {"net_arch": [64, 64]}
     model = TheirDQN(
         "MlpPolicy",
@@ -87,13 +91,13 @@ def main() -> None:
     print(f"{torch.get_num_threads()} thread(s), median of {REPEATS}")
     toy = Toy(GANConfig(width=8, discriminator_width=8)).eval()
     prior, gan = load_prior(), load_gan()
-    guide = Guide(toy, prior, find_space(toy, prior, n=4000, n_directions=8))
+    dynamics = Dynamics(toy, toy, prior, find_space(toy, toy, prior, n=4000, n_directions=8))
 
-    alone = [env_rate(guide, 4096, 20) for _ in range(REPEATS)]
+    alone = [env_rate(dynamics, 4096, 20) for _ in range(REPEATS)]
     print(f"environment, toy generator, 4,096 walks: {np.median(alone):,.0f} steps/s")
     for replayed in (1, 8):
         # in turn, so that a busy moment of the machine meets both
-        pairs = [(our_rate(guide, 4096, replayed, 10), their_rate(guide, replayed, 1000)) for _ in range(REPEATS)]
+        pairs = [(our_rate(dynamics, 4096, replayed, 10), their_rate(dynamics, replayed, 1000)) for _ in range(REPEATS)]
         ours, theirs = np.median(pairs, 0)
         ratio = np.median([a / b for a, b in pairs])
         print(
@@ -101,15 +105,15 @@ def main() -> None:
             f"steps/s, {ratio:.0f} times"
         )
     agent = load_agent()
-    own = agent.guide(gan, prior)
+    own = agent.dynamics(gan, gan, prior)
     real = [env_rate(own, 1024, 4) for _ in range(REPEATS)]
     print(f"environment, bundled generator, 1,024 walks: {np.median(real):,.0f} steps/s")
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        found = steer({"density": 20, "syncopation": 6}, 100, calls=32, agent=agent, gan=gan, prior=prior)
+        found = steer({"density": 20, "syncopation": 6}, 100, calls=32, agent=agent, generator=gan, prior=prior)
         seconds.append(time.perf_counter() - started)
-    print(f"steer, 100 bars, up to 32 calls: {np.median(seconds):.2f} s, {found.reached.mean():.0%} reached")
+    print(f"steer, 100 bars, up to 32 calls: {np.median(seconds):.2f} s, {found.success.mean():.0%} reached")
 
 
 if __name__ == "__main__":

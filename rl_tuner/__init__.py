@@ -2,7 +2,7 @@
 
 >>> from rl_tuner import steer
 >>> found = steer({"density": 20, "syncopation": 6}, n=8, calls=32, seed=0)
->>> bars, reached = found.bars, found.reached
+>>> bars, success = found.bars, found.success
 """
 
 import lazy_loader

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
-from rl_tuner.space import TARGETS, LatentSpace, Moves
-from rl_tuner.walks import Guide, observation_dim
+from rl_tuner.latent.dynamics import Dynamics, observation_dim
+from rl_tuner.latent.space import TARGETS, LatentSpace, Moves
 
-FORMAT = WeightsFormat("rl_tuner.agent", 1, "an agent")
+FORMAT = WeightsFormat("rl_tuner.agent", 2, "an agent")
 
 
 @dataclass(frozen=True)
@@ -24,33 +24,33 @@ class AgentConfig:
 
     Attributes:
         generator: fingerprint of the generator that it steers.
-        z_dim: dimensions of that one's z.
+        latent_dim: dimensions of that one's z.
         features: what it steers.
         n_directions: ways in latent space that it may turn along.
-        steps, gains, noises: see ``Moves``.
+        step_sizes, gains, noise_angles: see ``Moves``.
         width: units of each layer of the Q-network.
         layers: its layers.
     """
 
     generator: str
-    z_dim: int
+    latent_dim: int
     features: tuple[str, ...] = TARGETS
     n_directions: int = 8
-    steps: tuple[float, ...] = Moves.steps
+    step_sizes: tuple[float, ...] = Moves.step_sizes
     gains: tuple[float, ...] = Moves.gains
-    noises: tuple[float, ...] = Moves.noises
+    noise_angles: tuple[float, ...] = Moves.noise_angles
     width: int = 256
     layers: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("features", "steps", "gains", "noises"):
+        for name in ("features", "step_sizes", "gains", "noise_angles"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
 
     @property
     def moves(self) -> Moves:
-        return Moves(self.steps, self.gains, self.noises)
+        return Moves(self.step_sizes, self.gains, self.noise_angles)
 
 
 class Agent(nn.Module):
@@ -59,26 +59,26 @@ class Agent(nn.Module):
     Attributes:
         config: its shape.
         space: what is known of the generator's latent space.
-        network: observations of ``Guide.observe`` → the value of each action.
+        network: observations of ``Dynamics.observe`` → the value of each action.
     """
 
     def __init__(self, config: AgentConfig) -> None:
         super().__init__()
         self.config = config
-        self.space = LatentSpace(config.features, config.z_dim, config.n_directions)
+        self.space = LatentSpace(config.features, config.latent_dim, config.n_directions)
         n_actions = len(config.moves.table(config.n_directions))
-        n_inputs = observation_dim(config.z_dim, len(config.features))
+        n_inputs = observation_dim(config.latent_dim, len(config.features))
         self.network = QNetwork(n_inputs, n_actions, config.width, config.layers)
 
-    def guide(self, gan: LatentCritic, prior: SamplingLikelihood) -> Guide:
+    def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> Dynamics:
         """What moves its walks.
 
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
-        if gan.fingerprint != self.config.generator:
+        if generator.fingerprint != self.config.generator:
             raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
-        return Guide(gan, prior, self.space, self.config.moves)
+        return Dynamics(generator, critic, prior, self.space, self.config.moves)
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:

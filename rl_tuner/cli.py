@@ -37,9 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", required=True, metavar="bars.npz", help="a corpus: its train songs give targets")
     train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     train.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    train.add_argument("--train-steps", dest="steps", type=positive, help="moves to learn from (3000000)")
+    train.add_argument("--train-steps", type=positive, help="moves to learn from (3000000)")
     train.add_argument("--seed", type=int, help="of weights, walks and draws (0)")
-    train.add_argument("--num-envs", dest="walks", type=positive, help="environments at once (512)")
+    train.add_argument("--num-envs", type=positive, help="environments at once (512)")
     _add_models(train)
     _add_threads(train)
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.set_defaults(run=_sweep)
     sweep.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
     sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
-    sweep.add_argument("--train-steps", dest="steps", type=positive, help="moves that each learns from (400000)")
+    sweep.add_argument("--train-steps", type=positive, help="moves that each learns from (400000)")
     sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
     _add_models(sweep)
     _add_threads(sweep)
@@ -135,18 +135,18 @@ def _train(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from rl_tuner.agent import AgentConfig
-    from rl_tuner.space import TARGETS
-    from rl_tuner.training import BUNDLED, Walking, shortened, targets_of, train_agent
+    from rl_tuner.latent.space import TARGETS
+    from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
 
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
     n_directions = max(AgentConfig.n_directions, len(features))
     config = AgentConfig(gan.fingerprint, gan.latent_dim, features, n_directions)
-    given = {name: getattr(options, name) for name in ("steps", "seed") if getattr(options, name) is not None}
+    given = {name: getattr(options, name) for name in ("train_steps", "seed") if getattr(options, name) is not None}
     recipe = shortened(replace(BUNDLED, **given))
-    walking = Walking(walks=options.walks) if options.walks else Walking()
+    env = EnvConfig(num_envs=options.num_envs) if options.num_envs else EnvConfig()
     targets = targets_of(corpus, features)
     with progress_bar("step") as tell:
-        weights = train_agent(gan, prior, targets, options.out, recipe, config, walking, progress=tell)
+        weights = train_agent(gan, gan, prior, targets, options.out, recipe, config, env, progress=tell)
     print(f"weights: {weights}")
     print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")
 
@@ -182,7 +182,7 @@ def _steer(options: argparse.Namespace) -> None:
         seed=options.seed,
         start=start,
         agent=load_agent(options.agent),
-        gan=gan,
+        generator=gan,
         prior=prior,
         **({} if options.realism is None else {"realism": options.realism}),
     )
@@ -245,7 +245,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from rl_tuner.sweep import sweep, sweep_to_markdown
 
     names = [name.strip() for name in options.only.split(",")] if options.only else None
-    given = {"steps": options.steps} if options.steps else {}
+    given = {"steps": options.train_steps} if options.train_steps else {}
     report = sweep(gan, prior, corpus, options.out, names, tell=_tell, **given)
     print(sweep_to_markdown(report))
 

@@ -27,7 +27,7 @@ Relabel = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """What an environment offers for hindsight: observations of segments (n, k + 1, dim) and how many of their steps
 count (n,) → the observations as they would have been had the goal been another, and their rewards (n, k)."""
 
-Told = Callable[[int, dict[str, float]], None]
+Callback = Callable[[int, dict[str, float]], None]
 
 
 class QNetwork(nn.Module):
@@ -57,52 +57,52 @@ class QNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DQNConfig:
     """How to learn.
 
     Attributes:
-        steps: transitions to collect in all, over all environments.
+        train_steps: transitions to collect in all, over all environments.
         batch_size: transitions in an update.
-        updates: updates after each step of the batch of environments.
+        gradient_steps: updates after each step of the batch of environments.
         n_step: rewards summed before the value of what follows is asked for.
-        discount: of a reward one step later.
-        rate: Adam's, falling to a tenth along half a cosine.
-        kept: share of the target network that stays at each update; the rest follows the network (Polyak).
-        capacity: transitions remembered.
-        warm_up: transitions before the first update.
-        explore_from: share of random actions at first.
-        explore_to: share of them from ``explore_share`` of the steps on.
-        explore_share: see there.
-        priority: exponent of prioritised replay; 0 draws all transitions alike.
-        relabelled: share of a batch that is given another goal in hindsight, where the environment can.
+        gamma: discount of a reward one step later.
+        learning_rate: Adam's, falling to a tenth along half a cosine.
+        tau: share by which the target network follows the network at each update (Polyak).
+        buffer_size: transitions remembered.
+        learning_starts: transitions before the first update.
+        eps_start: share of random actions at first.
+        eps_end: share of them from ``exploration_fraction`` of the steps on.
+        exploration_fraction: see there.
+        priority_exponent: exponent of prioritised replay; 0 draws all transitions alike.
+        her_ratio: share of a batch that is given another goal in hindsight, where the environment can.
         seed: of weights, exploration and draws.
     """
 
-    steps: int = 1_000_000
+    train_steps: int = 1_000_000
     batch_size: int = 1024
-    updates: int = 1
+    gradient_steps: int = 1
     n_step: int = 3
-    discount: float = 0.95
-    rate: float = 1e-3
-    kept: float = 0.99
-    capacity: int = 200_000
-    warm_up: int = 20_000
-    explore_from: float = 1.0
-    explore_to: float = 0.05
-    explore_share: float = 0.3
-    priority: float = 0.0
-    relabelled: float = 0.0
+    gamma: float = 0.95
+    learning_rate: float = 1e-3
+    tau: float = 0.01
+    buffer_size: int = 200_000
+    learning_starts: int = 20_000
+    eps_start: float = 1.0
+    eps_end: float = 0.05
+    exploration_fraction: float = 0.3
+    priority_exponent: float = 0.0
+    her_ratio: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "updates", "n_step", "capacity", "warm_up"):
+        for name in ("train_steps", "batch_size", "gradient_steps", "n_step", "buffer_size", "learning_starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("discount", "kept", "explore_from", "explore_to", "explore_share", "priority", "relabelled"):
+        for name in ("gamma", "tau", "eps_start", "eps_end", "exploration_fraction", "priority_exponent", "her_ratio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
-        if not 0 < self.rate < 1:
-            raise ValueError(f"the rate lies between 0 and 1, not {self.rate}")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate lies between 0 and 1, not {self.learning_rate}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {self.seed}")
 
@@ -200,7 +200,7 @@ class Replay:
             (weights[index] / total[-1]).float(),
         )
 
-    def weigh(self, places: Tensor, weights: Tensor) -> None:
+    def update_priorities(self, places: Tensor, weights: Tensor) -> None:
         """Set the weights of remembered steps."""
         self.weights.view(-1)[places] = weights
         self.most = max(self.most, float(weights.max()))
@@ -226,7 +226,7 @@ class DQN:
     def __init__(
         self,
         envs: VectorEnv[Any, Any, Any],
-        recipe: Recipe,
+        recipe: DQNConfig,
         network: nn.Module | None = None,
         relabel: Relabel | None = None,
         device: torch.device | str = "cpu",
@@ -238,7 +238,7 @@ class DQN:
             raise ValueError(f"observations must be flat boxes, not {space}")
         if not isinstance(actions, gymnasium.spaces.Discrete) or actions.start:
             raise ValueError(f"actions must be numbered from 0 on, not {actions}")
-        if recipe.relabelled and relabel is None:
+        if recipe.her_ratio and relabel is None:
             raise ValueError("this environment cannot give another goal in hindsight")
         self.envs, self.recipe, self.relabel = envs, recipe, relabel
         self.device = torch.device(device)
@@ -248,13 +248,13 @@ class DQN:
             network = network or QNetwork(space.shape[0], self.n_actions)
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), recipe.rate)
-        if recipe.capacity // envs.num_envs <= recipe.n_step:
+        self.optimizer = torch.optim.Adam(self.network.parameters(), recipe.learning_rate)
+        if recipe.buffer_size // envs.num_envs <= recipe.n_step:
             raise ValueError(
-                f"a memory of {recipe.capacity} holds too few steps of {envs.num_envs} environments for segments of "
+                f"a memory of {recipe.buffer_size} holds too few steps of {envs.num_envs} environments for segments of "
                 f"{recipe.n_step}"
             )
-        self.replay = Replay(envs.num_envs, recipe.capacity, space.shape[0], self.device)
+        self.replay = Replay(envs.num_envs, recipe.buffer_size, space.shape[0], self.device)
         self.random = torch.Generator(self.device).manual_seed(recipe.seed)
         self.steps_done = 0
         self._observations: Tensor | None = None
@@ -264,8 +264,8 @@ class DQN:
     def explore(self) -> float:
         """Share of random actions now."""
         recipe = self.recipe
-        done = min(1.0, self.steps_done / max(1.0, recipe.explore_share * recipe.steps))
-        return recipe.explore_from + done * (recipe.explore_to - recipe.explore_from)
+        done = min(1.0, self.steps_done / max(1.0, recipe.exploration_fraction * recipe.train_steps))
+        return recipe.eps_start + done * (recipe.eps_end - recipe.eps_start)
 
     @torch.no_grad()
     def act(self, observations: Tensor, explore: float) -> Tensor:
@@ -295,11 +295,11 @@ class DQN:
         self.steps_done += n_real
         logged = {"reward": float(paid.sum()) / max(n_real, 1), "explore": self.explore}
         held = min(self.steps_done, self.replay.time * self.envs.num_envs)
-        if held >= self.recipe.warm_up and self.replay.time > self.recipe.n_step:
-            share = min(1.0, self.steps_done / self.recipe.steps)
+        if held >= self.recipe.learning_starts and self.replay.time > self.recipe.n_step:
+            share = min(1.0, self.steps_done / self.recipe.train_steps)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.rate * (0.55 + 0.45 * float(np.cos(np.pi * share)))
-            for _ in range(self.recipe.updates):
+                group["lr"] = self.recipe.learning_rate * (0.55 + 0.45 * float(np.cos(np.pi * share)))
+            for _ in range(self.recipe.gradient_steps):
                 logged |= self.update()
         return logged
 
@@ -308,38 +308,38 @@ class DQN:
         recipe = self.recipe
         batch = self.replay.sample(recipe.batch_size, recipe.n_step, self.random)
         observations, rewards = batch.observations, batch.rewards
-        returns, counted = n_step_returns(rewards, batch.ended, recipe.discount)
-        n_relabelled = round(recipe.relabelled * recipe.batch_size)
+        returns, counted = n_step_returns(rewards, batch.ended, recipe.gamma)
+        n_relabelled = round(recipe.her_ratio * recipe.batch_size)
         if n_relabelled and self.relabel is not None:
             seen, paid = self.relabel(observations[:n_relabelled], counted[:n_relabelled], self.random)
             observations = torch.cat([seen, observations[n_relabelled:]])
             rewards = torch.cat([paid, rewards[n_relabelled:]])
-            returns, counted = n_step_returns(rewards, batch.ended, recipe.discount)
+            returns, counted = n_step_returns(rewards, batch.ended, recipe.gamma)
         rows = torch.arange(len(counted), device=self.device)
         last = observations[rows, counted]
         with torch.no_grad():
             value = double_q(self.network(last), self.target(last))
             goes_on = ~batch.terminated[rows, counted - 1]
-            goals = returns + recipe.discount**counted * goes_on * value
+            goals = returns + recipe.gamma**counted * goes_on * value
         chosen = self.network(observations[:, 0]).gather(1, batch.actions[:, None])[:, 0]
         loss = F.smooth_l1_loss(chosen, goals, reduction="none")
-        if recipe.priority:
+        if recipe.priority_exponent:
             # rare draws count for more: half of the way to the gradient of even draws (Schaul's β = ½)
             correction = (batch.chances * self.replay.rewards.numel()).clamp(min=1e-8) ** -0.5
             loss = loss * correction / correction.max()
             distance = (chosen.detach() - goals).abs()
-            self.replay.weigh(batch.places, (distance + 1e-3) ** recipe.priority)
+            self.replay.update_priorities(batch.places, (distance + 1e-3) ** recipe.priority_exponent)
         self.optimizer.zero_grad()
         loss.mean().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.target.parameters()), list(self.network.parameters()), 1 - recipe.kept)
+            torch._foreach_lerp_(list(self.target.parameters()), list(self.network.parameters()), recipe.tau)
         return {"loss": float(loss.detach().mean()), "value": float(chosen.detach().mean())}
 
-    def learn(self, tell: Told | None = None) -> None:
-        """Step until ``recipe.steps`` transitions are collected; ``tell`` hears (transitions so far, numbers)."""
-        while self.steps_done < self.recipe.steps:
+    def learn(self, tell: Callback | None = None) -> None:
+        """Step until ``recipe.train_steps`` transitions are collected; ``tell`` hears (transitions so far, numbers)."""
+        while self.steps_done < self.recipe.train_steps:
             logged = self.step()
             if tell:
                 tell(self.steps_done, logged)

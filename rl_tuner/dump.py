@@ -14,13 +14,13 @@ from rhythmgan.files import make_folder, whole_file, write_whole
 from rhythmgan.kit import Kit
 from rhythmgan.midi import write_midi_files
 from rhythmgan.performance import Performance, Playback
-from rl_tuner.steering import Steered
+from rl_tuner.steering import SteeringResult
 
 _PICTURED = 32
 
 
 def dump_steered(
-    steered: Steered,
+    steered: SteeringResult,
     kit: Kit,
     out: str | os.PathLike[str],
     *,
@@ -71,18 +71,18 @@ def dump_steered(
     for i in range(shown):
         first = ", ".join(f"{value:g}" for value in steered.path[i, 0])
         last = ", ".join(f"{value:g}" for value in steered.values[i])
-        titles += [f"before: {first}", f"after: {last}{'' if steered.reached[i] else ' (not reached)'}"]
+        titles += [f"before: {first}", f"after: {last}{'' if steered.success[i] else ' (not reached)'}"]
     write_png(folder / "steered.png", bars_to_image(pairs, titles=titles, columns=2 if shown < 4 else 4))
     return folder
 
 
-def report(steered: Steered, seed: int) -> dict[str, object]:
+def report(steered: SteeringResult, seed: int) -> dict[str, object]:
     """Targets, results, calls and terms of each walk, and the sentence, as plain values."""
     names = steered.features
     walks = [
         {
             "seed": seed + i,
-            "reached": bool(steered.reached[i]),
+            "reached": bool(steered.success[i]),
             "before": dict(zip(names, steered.path[i, 0].tolist(), strict=True)),
             "after": dict(zip(names, steered.values[i].tolist(), strict=True)),
             "calls": int(steered.calls[i]),
@@ -91,7 +91,7 @@ def report(steered: Steered, seed: int) -> dict[str, object]:
                 # 0 of these two means that the network was not asked
                 name: None if name in ("realism", "likelihood") and not term[i] else round(float(term[i]), 6)
                 for name, term in steered.terms.items()
-                if name != "effort"  # of the last move only
+                if name != "kl"  # of the last move only
             },
         }
         for i in range(len(steered.after))
@@ -99,9 +99,9 @@ def report(steered: Steered, seed: int) -> dict[str, object]:
     targets = {name: float(steered.targets[0, i]) for i, name in enumerate(names) if steered.weights[0, i] > 0}
     return {
         "targets": targets,
-        "within": {name: float(steered.units[i]) for i, name in enumerate(names) if name in targets},
+        "within": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets},
         "calls": steered.path.shape[1],
-        "reached": int(steered.reached.sum()),
+        "reached": int(steered.success.sum()),
         "of": len(steered.after),
         "sentence": steered.sentence(),
         "walks": walks,

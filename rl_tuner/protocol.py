@@ -22,16 +22,18 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, digest
 from rhythmgan.evaluate import feature_matrix
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.models.interfaces import Critic, LatentCritic, Likelihood, SamplingLikelihood, check_compatible
+from rhythmgan.models.interfaces import Critic, LatentCritic, Likelihood, Sampler, SamplingLikelihood, check_compatible
 from rhythmgan.models.weights import fingerprint
 from rl_tuner.agent import Agent
 from rl_tuner.judges import Judges
+from rl_tuner.latent.dynamics import Dynamics, Goals
+from rl_tuner.latent.space import TARGETS, values_of
 from rl_tuner.rivals import (
     Actor,
-    Found,
     Problem,
     Search,
-    agent_walk,
+    SearchResult,
+    agent_search,
     amortised_actor,
     best_of_n,
     edit_search,
@@ -44,9 +46,7 @@ from rl_tuner.rivals import (
     retrieval,
     train_actor,
 )
-from rl_tuner.space import TARGETS, values_of
-from rl_tuner.steering import REALISM, walk
-from rl_tuner.walks import Goals, Guide
+from rl_tuner.steering import REALISM, run_episodes
 
 FEASIBLE = ("pairs", "crossed", "corners")
 INFEASIBLE = "infeasible"
@@ -99,7 +99,7 @@ class Row:
         search: what it does.
         calls: how many calls it may use; None for as many as the curves show.
         selects: see ``Problem``.
-        realism, likelihood, restraint: weights of discriminator, prior and effort, see ``Goals``.
+        realism, likelihood, kl_coef: weights of discriminator, prior and kl, see ``Goals``.
         plans: whether it knows its budget and acts by it: then every mark of its curve is a search of its own.
     """
 
@@ -109,7 +109,7 @@ class Row:
     selects: bool = True
     realism: float = 0.0
     likelihood: float = 0.0
-    restraint: float = 0.0
+    kl_coef: float = 0.0
     plans: bool = False
 
 
@@ -135,7 +135,7 @@ def families(values: Tensor, protocol: Protocol, seed: int) -> dict[str, Tensor]
     }
 
 
-def rows_of(guide: Guide, agent: Agent, corpus: Corpus, protocol: Protocol) -> list[Row]:
+def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, protocol: Protocol) -> list[Row]:
     """Every way of steering of the protocol, the agent's last."""
     distinct = corpus.split("train").distinct()
     bars = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
@@ -143,9 +143,9 @@ def rows_of(guide: Guide, agent: Agent, corpus: Corpus, protocol: Protocol) -> l
 
     @cache
     def actor() -> Actor:
-        return train_actor(guide, values, protocol.actor_seconds)
+        return train_actor(dynamics, values, protocol.actor_seconds)
 
-    restarted, whole = agent_walk(agent, restarts=True), (REALISM, REALISM, REALISM)
+    restarted, whole = agent_search(agent, restarts=True), (REALISM, REALISM, REALISM)
     return [
         Row("best of N", best_of_n, protocol.long),
         Row("best of N by the whole reward", best_of_n, CALLS, True, *whole),
@@ -158,8 +158,8 @@ def rows_of(guide: Guide, agent: Agent, corpus: Corpus, protocol: Protocol) -> l
         Row("retrieval of a training bar", retrieval(bars, values)),
         # it decodes one bar and looks at others: in the same time it sees many more
         Row("edit search", edit_search(generated), 4 * protocol.long),
-        Row("agent", agent_walk(agent), CALLS, False, *whole),
-        Row("agent, never worse", agent_walk(agent), CALLS, True, *whole),
+        Row("agent", agent_search(agent), CALLS, False, *whole),
+        Row("agent, never worse", agent_search(agent), CALLS, True, *whole),
         Row(AGENT, restarted, None, True, *whole, plans=True),
         Row("agent without discriminator", restarted, CALLS, True, 0.0, *whole[1:]),
         Row("agent without prior", restarted, CALLS, True, whole[0], 0.0, whole[2]),
@@ -174,10 +174,10 @@ AGENT = "agent, restarted"
 """The row that the lines are drawn for."""
 
 
-def search(guide: Guide, row: Row, targets: Tensor, calls: int, seed: int) -> Found:
+def search(dynamics: Dynamics, row: Row, targets: Tensor, calls: int, seed: int) -> SearchResult:
     """One row's answers to targets."""
-    goals = Goals.of(targets, calls, realism=row.realism, likelihood=row.likelihood, restraint=row.restraint)
-    problem = Problem(guide, targets, calls, seed, goals, row.selects)
+    goals = Goals.of(targets, calls, realism=row.realism, likelihood=row.likelihood, kl_coef=row.kl_coef)
+    problem = Problem(dynamics, targets, calls, seed, goals, row.selects)
     row.search(problem)
     return problem.found()
 
@@ -212,7 +212,7 @@ def run(
     protocol = protocol or Protocol()
     if agent.config.features != TARGETS:
         raise ValueError("the protocol is one of density and syncopation, which this agent does not steer")
-    guide = agent.guide(gan, prior)
+    dynamics = agent.dynamics(gan, gan, prior)
     test = corpus.split("test").distinct()
     check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
     if not len(test) or not len(corpus.split("train")):
@@ -220,17 +220,17 @@ def run(
     real = words_to_bars(test.words, corpus.kit.n_parts)
     values = values_of(real, TARGETS, corpus.kit)
     known = words_to_bars(corpus.split("train").distinct().words, corpus.kit.n_parts)
-    rows = rows_of(guide, agent, corpus, protocol)
-    court = _Court(guide, judges, real, test.song_id, values, known, protocol)
+    rows = rows_of(dynamics, agent, corpus, protocol)
+    court = _Court(dynamics, judges, real, test.song_id, values, known, protocol)
 
     def measure(row: Row) -> dict[str, Any]:
-        found = _measure(guide, row, values, protocol)
+        found = _measure(dynamics, row, values, protocol)
         kept = [one for family in ("pairs", "crossed") for one in found.pop(family)]
         return (
             {"calls": row.calls or protocol.most_calls}
             | found
             | court.judge(kept)
-            | _diversity(guide, row, values, protocol)
+            | _diversity(dynamics, row, values, protocol)
         )
 
     models = [gan.fingerprint, gan.critic_fingerprint, prior.fingerprint, fingerprint(agent)]
@@ -238,11 +238,11 @@ def run(
     shelf = _Shelf(folder, [*models, digest(corpus.words), asdict(protocol)], tell)
     report: dict[str, Any] = {"protocol": asdict(protocol), "rows": []}
     report["rows"].append(shelf.take("unsteered", None, court.judge_unsteered))
-    report["rows"].append(shelf.take("prior, untuned", None, court.judge_prior))
+    report["rows"].append(shelf.take("prior, untuned", None, partial(court.judge_prior, prior)))
     for row in rows:
-        how = [row.calls, row.selects, row.realism, row.likelihood, row.restraint, row.plans]
+        how = [row.calls, row.selects, row.realism, row.likelihood, row.kl_coef, row.plans]
         report["rows"].append(shelf.take(row.name, how, partial(measure, row)))
-    report["leakage"] = _leakage(guide, agent, values, protocol)
+    report["leakage"] = _leakage(dynamics, agent, values, protocol)
     _equal_time(report)
     report["lines"] = _lines(report)
     return report
@@ -269,28 +269,28 @@ class _Shelf:
         return row
 
 
-def _measure(guide: Guide, row: Row, values: Tensor, protocol: Protocol) -> dict[str, Any]:
+def _measure(dynamics: Dynamics, row: Row, values: Tensor, protocol: Protocol) -> dict[str, Any]:
     """Success by family and calls, precision, time; and the answers themselves at the budget of the lines."""
     most = row.calls or protocol.most_calls
     marks = [calls for calls in MARKS if calls <= most]
     spreads = values.std(0)
     curves: dict[str, list[list[float]]] = {family: [] for family in FEASIBLE}
     exact, errors, ranks, seconds, clean = [], [], [], [], []
-    answers: dict[str, list[Found]] = {"pairs": [], "crossed": []}
+    answers: dict[str, list[SearchResult]] = {"pairs": [], "crossed": []}
     timed = []
     for seed in protocol.seeds:
         for family, targets in families(values, protocol, seed).items():
             calls = most if family in FEASIBLE else CALLS
-            found = search(guide, row, targets, min(calls, CALLS) if row.plans else calls, seed)
-            at_budget = found if calls <= CALLS or row.plans else search(guide, row, targets, CALLS, seed)
+            found = search(dynamics, row, targets, min(calls, CALLS) if row.plans else calls, seed)
+            at_budget = found if calls <= CALLS or row.plans else search(dynamics, row, targets, CALLS, seed)
             if family == INFEASIBLE:
-                clean.append(not found.hit.any() and bool(np.isfinite(found.values).all()))
+                clean.append(not found.success.any() and bool(np.isfinite(found.values).all()))
                 continue
-            budgets = {mark: search(guide, row, targets, mark, seed) for mark in marks} if row.plans else {}
-            curves[family].append([float(budgets.get(mark, found).success(mark).mean()) for mark in marks])
+            budgets = {mark: search(dynamics, row, targets, mark, seed) for mark in marks} if row.plans else {}
+            curves[family].append([float(budgets.get(mark, found).success_within(mark).mean()) for mark in marks])
             if family == "pairs":
                 timed.append(
-                    [(float(spent), float(found.success(k + 1).mean())) for k, spent in enumerate(found.seconds)]
+                    [(float(spent), float(found.success_within(k + 1).mean())) for k, spent in enumerate(found.seconds)]
                 )
             if family in answers:
                 answers[family].append(at_budget)
@@ -333,7 +333,7 @@ class _Court:
 
     def __init__(
         self,
-        guide: Guide,
+        dynamics: Dynamics,
         judges: Judges,
         real: np.ndarray,
         song: np.ndarray,
@@ -341,31 +341,31 @@ class _Court:
         known: np.ndarray,
         protocol: Protocol,
     ) -> None:
-        self.guide, self.judges, self.protocol = guide, judges, protocol
+        self.dynamics, self.judges, self.protocol = dynamics, judges, protocol
         self.real, self.song_id, self.known = real, song, known
         self.values = values.numpy()
         self.n_answers = len(protocol.seeds) * (protocol.pairs + protocol.crossed)
-        self.plain = guide.gan.sample(_POOL, seed=_POOL_SEED)
-        self.plain_values = values_of(self.plain, TARGETS, guide.gan.kit).numpy()
+        self.plain = dynamics.generator.sample(_POOL, seed=_POOL_SEED)
+        self.plain_values = values_of(self.plain, TARGETS, dynamics.generator.kit).numpy()
 
     def judge_unsteered(self) -> dict[str, Any]:
         """Bars of seeds, against real ones of the same density and syncopation."""
         n = self.n_answers
         return self._compare(self.plain[:n], self.plain_values[:n]) | {
-            "norm": [1.0, float(self._norms(self.guide.gan.latents(range(_POOL_SEED, _POOL_SEED + n))).std())]
+            "norm": [1.0, float(self._norms(self.dynamics.generator.latents(range(_POOL_SEED, _POOL_SEED + n))).std())]
         }
 
-    def judge_prior(self) -> dict[str, Any]:
+    def judge_prior(self, prior: Sampler) -> dict[str, Any]:
         """The reward's prior by itself."""
         n = self.n_answers
-        bars = self.guide.prior.sample(n, seed=_POOL_SEED)
-        return self._compare(bars, values_of(bars, TARGETS, self.guide.gan.kit).numpy())
+        bars = prior.sample(n, seed=_POOL_SEED)
+        return self._compare(bars, values_of(bars, TARGETS, self.dynamics.generator.kit).numpy())
 
-    def judge(self, found: Sequence[Found]) -> dict[str, Any]:
+    def judge(self, found: Sequence[SearchResult]) -> dict[str, Any]:
         """The bars that hit, of all seeds."""
-        bars = np.concatenate([one.bars[one.hit] for one in found])
-        values = np.concatenate([one.values[one.hit] for one in found])
-        z = np.concatenate([one.z[one.hit] for one in found])
+        bars = np.concatenate([one.bars[one.success] for one in found])
+        values = np.concatenate([one.values[one.success] for one in found])
+        z = np.concatenate([one.z[one.success] for one in found])
         norms = self._norms(z) if np.isfinite(z).all() and len(z) else None
         report = self._compare(bars, values)
         return report | ({"norm": [float(norms.mean()), float(norms.std())]} if norms is not None else {})
@@ -383,7 +383,7 @@ class _Court:
             return {"judged": len(mine)}
         made, real = bars[mine], self.real[theirs]
         told = metrics.c2st(real, self.song_id[theirs], made, repeats=self.protocol.repeats)
-        kit = self.guide.gan.kit
+        kit = self.dynamics.generator.kit
         reference, features = metrics.standardised(feature_matrix(real, kit), feature_matrix(made, kit))
         # what the networks say depends on density: beside unsteered bars that have the same
         here, there = _matched(values[mine], self.plain_values, rng)
@@ -395,9 +395,9 @@ class _Court:
             "coverage": metrics.prdc(reference, features)["coverage"],
             "copies": metrics.novelty(made, self.known)["copies"],
             "nats": mean_nats(self.judges.prior, steered) - mean_nats(self.judges.prior, plain),
-            "nats_of_the_reward": mean_nats(self.guide.prior, steered) - mean_nats(self.guide.prior, plain),
+            "nats_of_the_reward": mean_nats(self.dynamics.prior, steered) - mean_nats(self.dynamics.prior, plain),
             "logit": mean_logit(self.judges.critic, steered) - mean_logit(self.judges.critic, plain),
-            "logit_of_the_reward": mean_logit(self.guide.gan, steered) - mean_logit(self.guide.gan, plain),
+            "logit_of_the_reward": mean_logit(self.dynamics.critic, steered) - mean_logit(self.dynamics.critic, plain),
         }
 
 
@@ -430,14 +430,14 @@ def _matched(values: np.ndarray, pool: np.ndarray, rng: np.random.Generator) -> 
     return np.array(mine, int), np.array(theirs, int)
 
 
-def _diversity(guide: Guide, row: Row, values: Tensor, protocol: Protocol) -> dict[str, float]:
+def _diversity(dynamics: Dynamics, row: Row, values: Tensor, protocol: Protocol) -> dict[str, float]:
     """Many starts for the same targets: how many of the bars that hit differ, and in how many cells."""
     targets = families(values, protocol, protocol.seeds[0])["pairs"][: protocol.shared_targets]
-    found = search(guide, row, targets.repeat_interleave(protocol.starts, 0), CALLS, protocol.seeds[0])
+    found = search(dynamics, row, targets.repeat_interleave(protocol.starts, 0), CALLS, protocol.seeds[0])
     unique, distances = [], []
     for i in range(len(targets)):
         rows = slice(i * protocol.starts, (i + 1) * protocol.starts)
-        bars = found.bars[rows][found.hit[rows]]
+        bars = found.bars[rows][found.success[rows]]
         if len(bars) > 1:
             cells = bars.reshape(len(bars), -1)
             unique.append(metrics.unique_share(bars))
@@ -448,7 +448,7 @@ def _diversity(guide: Guide, row: Row, values: Tensor, protocol: Protocol) -> di
     return {"unique": float(np.mean(unique)), "hamming": float(np.mean(distances))}
 
 
-def _leakage(guide: Guide, agent: Agent, values: Tensor, protocol: Protocol) -> dict[str, float]:
+def _leakage(dynamics: Dynamics, agent: Agent, values: Tensor, protocol: Protocol) -> dict[str, float]:
     """What becomes of the other feature where only one is steered: its mean change in standard deviations.
 
     Beside the correlation that the two have in real bars stands the one that the steered feature's target has with
@@ -463,10 +463,12 @@ def _leakage(guide: Guide, agent: Agent, values: Tensor, protocol: Protocol) -> 
         weights = torch.zeros_like(targets)
         weights[:, steered] = 1
         goals = Goals.of(targets, CALLS, weights, REALISM, REALISM, REALISM)
-        walked = walk(agent, guide, torch.from_numpy(guide.gan.latents(seeds)), goals, seeds, returns=False)
+        walked = run_episodes(
+            agent, dynamics, torch.from_numpy(dynamics.generator.latents(seeds)), goals, seeds, returns=False
+        )
         moved = np.abs(walked.values[:, other] - walked.path[:, 0, other]).mean() / spreads[other]
         what = f"{TARGETS[steered]} alone"
-        found[f"{what}: reached"] = float(walked.reached.mean())
+        found[f"{what}: reached"] = float(walked.success.mean())
         found[f"{what}: change of {TARGETS[other]}"] = float(moved)
         found[f"{what}: correlation"] = _rank_correlation(targets[:, steered].numpy(), walked.values[:, other])
     return found

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from rhythmgan.models.interfaces import Critic, Likelihood
 
-REACHED = 1.0
+TOLERANCE = 1.0
 """A target is reached where the value is at most this many units from it."""
 
-EFFORT = 0.02
-"""Price of a nat of effort at full restraint."""
+KL_PRICE = 0.02
+"""Price of a nat of KL divergence where ``kl_coef`` is 1."""
 
 _NEAR = 4.0
 """Units of distance over which closeness falls to 1/e."""
@@ -37,14 +37,14 @@ def distance(values: Tensor, targets: Tensor, units: Tensor) -> Tensor:
     return (values - targets).abs() / units
 
 
-def reached(distances: Tensor, weights: Tensor) -> Tensor:
-    """Whether every feature that counts is within ``REACHED`` units of its target: (n,) bool.
+def success(distances: Tensor, weights: Tensor) -> Tensor:
+    """Whether every feature that counts is within ``TOLERANCE`` units of its target: (n,) bool.
 
     Args:
         distances: (n, features), of ``distance``.
         weights: (n, features); 0 where a feature is skipped.
     """
-    return ((distances <= REACHED) | (weights == 0)).all(1)
+    return ((distances <= TOLERANCE) | (weights == 0)).all(1)
 
 
 def match(distances: Tensor, weights: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def match(distances: Tensor, weights: Tensor) -> Tensor:
     Returns:
         (n,) in 0 … 1; 1 is an exact hit.
     """
-    return 0.5 * torch.exp(-torch.where(weights > 0, distances * weights, 0).sum(1) / _NEAR) + 0.5 * reached(
+    return 0.5 * torch.exp(-torch.where(weights > 0, distances * weights, 0).sum(1) / _NEAR) + 0.5 * success(
         distances, weights
     )
 

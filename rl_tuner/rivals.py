@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from rhythmgan.features import density, syncopation
 from rl_tuner import rewards
 from rl_tuner.agent import Agent
-from rl_tuner.space import to_length_of
-from rl_tuner.walks import TERMS, Goals, Guide, Walks
+from rl_tuner.latent.dynamics import TERMS, Dynamics, Goals, State
+from rl_tuner.latent.space import to_length_of
 
 Search = Callable[["Problem"], None]
 
@@ -28,13 +28,13 @@ NEVER = 1 << 30
 
 
 @dataclass
-class Found:
+class SearchResult:
     """What a search has come to.
 
     Attributes:
         bars: (n, steps, parts) bool, the answers: the first that hit, or the nearest.
         values: (n, F), their features.
-        hit: (n,) bool.
+        success: (n,) bool.
         at: (n,) ints, the call that hit; ``NEVER`` where none did.
         seconds: (calls,), time until each call of the batch was over.
         z: (n, z_dim) of the answers; NaN where a search has none.
@@ -42,12 +42,12 @@ class Found:
 
     bars: np.ndarray
     values: np.ndarray
-    hit: np.ndarray
+    success: np.ndarray
     at: np.ndarray
     seconds: np.ndarray
     z: np.ndarray
 
-    def success(self, calls: int) -> np.ndarray:
+    def success_within(self, calls: int) -> np.ndarray:
         """Whether each target was reached within so many calls: (n,) bool."""
         return self.at <= calls
 
@@ -56,7 +56,7 @@ class Problem:
     """Targets to reach, a budget of calls, and the bars looked at so far.
 
     Attributes:
-        guide: generator, judges, latent space.
+        dynamics: generator, judges, latent space.
         targets: (n, F).
         goals: the same as walks want them.
         calls: generator calls for each target.
@@ -64,7 +64,7 @@ class Problem:
         open: (m,) ints, the targets that are not reached yet.
 
     Args:
-        guide: see there.
+        dynamics: see there.
         targets: (n, F).
         calls: see there.
         seed: of everything that the search draws.
@@ -76,7 +76,7 @@ class Problem:
 
     def __init__(
         self,
-        guide: Guide,
+        dynamics: Dynamics,
         targets: Tensor,
         calls: int,
         seed: int,
@@ -84,18 +84,18 @@ class Problem:
         selects: bool = True,
     ) -> None:
         n = len(targets)
-        self.guide, self.targets, self.calls, self.selects = guide, targets, calls, selects
+        self.dynamics, self.targets, self.calls, self.selects = dynamics, targets, calls, selects
         self.goals = goals or Goals.of(targets, calls)
         self.random = torch.Generator().manual_seed(seed)
         self.open = torch.arange(n)
         self.still = torch.ones(n, dtype=torch.bool)
         self.used = 0
-        steps, parts = guide.gan.steps, guide.gan.kit.n_parts
+        steps, parts = dynamics.generator.steps, dynamics.generator.kit.n_parts
         no_bars = torch.zeros(n, steps, parts, dtype=torch.bool)
-        points = torch.full((n, guide.space.z_dim), torch.nan)
+        points = torch.full((n, dynamics.space.latent_dim), torch.nan)
         terms = {name: torch.full((n,), -1.0) for name in TERMS}
         left = torch.zeros(n, dtype=torch.long)
-        self._best = Walks(z=points, bars=no_bars, values=torch.zeros_like(targets), left=left, **terms)
+        self._best = State(z=points, bars=no_bars, values=torch.zeros_like(targets), calls_left=left, **terms)
         self._at = torch.full((n,), NEVER)
         self._seconds: list[float] = []
         self._began = time.perf_counter()
@@ -112,15 +112,15 @@ class Problem:
 
         The targets that are hit leave ``open``: take ``still`` of what belongs to the others.
         """
-        return self.keep(self.guide.begin(z, self.goals.rows(self.open)))
+        return self.keep(self.dynamics.begin(z, self.goals.rows(self.open)))
 
-    def keep(self, walks: Walks) -> Tensor:
+    def keep(self, walks: State) -> Tensor:
         """Count a call for each open target, keep what is better, and give the values (m, F)."""
         rows = self.open
         self.used += 1
         better = (walks.score > self._best.score[rows]) | (not self.selects)
         self._best.put(rows[better], walks.rows(better))
-        hit = walks.hit > 0
+        hit = walks.success > 0
         if self.selects:
             first = rows[hit & (self._at[rows] == NEVER)]
             self._at[first] = self.used
@@ -137,32 +137,34 @@ class Problem:
         """Look no more for some of the open targets, a mask (m,)."""
         self.open = self.open[~those]
 
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """What came of the search."""
         seconds = np.full(self.calls, self._seconds[-1])
         seconds[: len(self._seconds)] = self._seconds[: self.calls]
         best = self._best
-        return Found(
-            best.bars.numpy(), best.values.numpy(), best.hit.numpy() > 0, self._at.numpy(), seconds, best.z.numpy()
+        return SearchResult(
+            best.bars.numpy(), best.values.numpy(), best.success.numpy() > 0, self._at.numpy(), seconds, best.z.numpy()
         )
 
 
 def best_of_n(problem: Problem) -> None:
     """A bar of random z for each call, the nearest kept."""
     while not problem.is_over:
-        problem.look(problem.noise(len(problem.open), problem.guide.space.z_dim))
+        problem.look(problem.noise(len(problem.open), problem.dynamics.space.latent_dim))
 
 
 def random_walk(problem: Problem) -> None:
     """The agent's own actions, drawn evenly, but for the one that stays."""
-    guide = problem.guide
-    walks = guide.begin(problem.noise(len(problem.open), guide.space.z_dim), problem.goals)
+    dynamics = problem.dynamics
+    walks = dynamics.begin(problem.noise(len(problem.open), dynamics.space.latent_dim), problem.goals)
     problem.keep(walks)
     while not problem.is_over:
         walks = walks.rows(problem.still)
         n = len(walks)
-        actions = torch.randint(1, guide.n_actions, (n,), generator=problem.random)
-        walks = guide.step(walks, problem.goals.rows(problem.open), actions, problem.noise(n, guide.space.z_dim))
+        actions = torch.randint(1, dynamics.n_actions, (n,), generator=problem.random)
+        walks = dynamics.step(
+            walks, problem.goals.rows(problem.open), actions, problem.noise(n, dynamics.space.latent_dim)
+        )
         problem.keep(walks)
 
 
@@ -171,9 +173,9 @@ _TRIES = 8
 
 def greedy_look_ahead(problem: Problem) -> None:
     """Eight of the agent's turns along a direction are tried, the best is taken where it is better, and so on."""
-    guide = problem.guide
-    turns = torch.nonzero(guide.table[:, 0] >= 0)[:, 0]
-    here = guide.begin(problem.noise(len(problem.open), guide.space.z_dim), problem.goals)
+    dynamics = problem.dynamics
+    turns = torch.nonzero(dynamics.table[:, 0] >= 0)[:, 0]
+    here = dynamics.begin(problem.noise(len(problem.open), dynamics.space.latent_dim), problem.goals)
     problem.keep(here)
     here = here.rows(problem.still)
     while not problem.is_over:
@@ -182,7 +184,7 @@ def greedy_look_ahead(problem: Problem) -> None:
             if problem.is_over:
                 return
             actions = turns[torch.randint(len(turns), (len(here),), generator=problem.random)]
-            tried = guide.step(here, problem.goals.rows(problem.open), actions, torch.zeros_like(here.z))
+            tried = dynamics.step(here, problem.goals.rows(problem.open), actions, torch.zeros_like(here.z))
             problem.keep(tried)
             better = tried.match > best.match
             best.put(better, tried.rows(better))
@@ -195,8 +197,8 @@ def evolution_strategy(problem: Problem) -> None:
 
     As many as 144 dimensions have more covariances than a budget has calls; the diagonal form learns faster.
     """
-    guide = problem.guide
-    dim = guide.space.z_dim
+    dynamics = problem.dynamics
+    dim = dynamics.space.latent_dim
     n_points, n_parents = 8, 4
     weights = np.log(n_parents + 0.5) - torch.arange(1, n_parents + 1).log()
     weights = weights / weights.sum()
@@ -221,7 +223,7 @@ def evolution_strategy(problem: Problem) -> None:
             step = variance.sqrt() * problem.noise(len(mean), dim)
             values = problem.look(mean + sigma * step)
             still = problem.still
-            cost = rewards.distance(values, targets, guide.space.units).sum(1)
+            cost = rewards.distance(values, targets, dynamics.space.tolerance).sum(1)
             state, targets = [one[still] for one in state], targets[still]
             steps, costs = [one[still] for one in [*steps, step]], [one[still] for one in [*costs, cost]]
         mean, sigma, variance, path_sigma, path = state
@@ -242,14 +244,14 @@ _ASCENT_RATE = 0.2
 
 def gradient_ascent(problem: Problem) -> None:
     """Adam on z through the straight-through generator, towards the targets; z keeps its length."""
-    guide = problem.guide
-    z = problem.noise(len(problem.open), guide.space.z_dim)
+    dynamics = problem.dynamics
+    z = problem.noise(len(problem.open), dynamics.space.latent_dim)
     first, second = torch.zeros_like(z), torch.zeros_like(z)
     targets = problem.targets
     while not problem.is_over:
         asked = z.clone().requires_grad_(True)
-        values = _soft_values(guide, asked)
-        cost = torch.sqrt(1 + ((values - targets) / guide.space.units).square().sum(1)).sum()
+        values = _soft_values(dynamics, asked)
+        cost = torch.sqrt(1 + ((values - targets) / dynamics.space.tolerance).square().sum(1)).sum()
         (slope,) = torch.autograd.grad(cost, asked)
         problem.look(z)  # the same bars: one call, of which the gradient knows too
         still = problem.still
@@ -260,23 +262,23 @@ def gradient_ascent(problem: Problem) -> None:
         z = moved * to_length_of(z, moved)
 
 
-def _soft_values(guide: Guide, z: Tensor) -> Tensor:
+def _soft_values(dynamics: Dynamics, z: Tensor) -> Tensor:
     """Density and syncopation of z's bars, (n, 2), with a gradient that passes the threshold."""
-    cells = guide.gan.decode_with_gradient(z).clamp(0, 1)
-    kit = guide.gan.kit
+    cells = dynamics.generator.decode_with_gradient(z).clamp(0, 1)
+    kit = dynamics.generator.kit
     return torch.stack([density(cells, kit), syncopation(cells, kit)], 1)
 
 
 def linear_directions(problem: Problem) -> None:
     """The way that the regression of the features on z takes from the value to the target, again and again."""
-    guide = problem.guide
-    z = problem.noise(len(problem.open), guide.space.z_dim)
+    dynamics = problem.dynamics
+    z = problem.noise(len(problem.open), dynamics.space.latent_dim)
     targets = problem.targets
     while not problem.is_over:
         values = problem.look(z)
         still = problem.still
         z, targets, values = z[still], targets[still], values[still]
-        moved = z + (targets - values) @ guide.space.push[0]
+        moved = z + (targets - values) @ dynamics.space.pinv_steps[0]
         z = moved * to_length_of(z, moved)
 
 
@@ -287,10 +289,10 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
     """
 
     def search(problem: Problem) -> None:
-        guide = problem.guide
-        z = torch.full((len(problem.open), guide.space.z_dim), torch.nan)
+        dynamics = problem.dynamics
+        z = torch.full((len(problem.open), dynamics.space.latent_dim), torch.nan)
         bars = bars_of(problem)
-        here = guide.look_at(z, bars, problem.goals, problem.goals.calls)
+        here = dynamics.look_at(z, bars, problem.goals, problem.goals.calls)
         problem.keep(here)
         while not problem.is_over:
             here = here.rows(problem.still)
@@ -298,7 +300,7 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
             places = torch.randint(cells.shape[1], (len(cells), 1), generator=problem.random)
             cells.scatter_(1, places, ~cells.gather(1, places))
             goals = problem.goals.rows(problem.open)
-            tried = guide.look_at(here.z, cells.view_as(here.bars), goals, here.left)
+            tried = dynamics.look_at(here.z, cells.view_as(here.bars), goals, here.calls_left)
             problem.keep(tried)
             better = tried.match >= here.match
             here.put(better, tried.rows(better))
@@ -308,20 +310,20 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
 
 def generated(problem: Problem) -> Tensor:
     """Bars of random z, one for each open target."""
-    z = problem.noise(len(problem.open), problem.guide.space.z_dim)
-    return torch.from_numpy(problem.guide.gan.decode(z))
+    z = problem.noise(len(problem.open), problem.dynamics.space.latent_dim)
+    return torch.from_numpy(problem.dynamics.generator.decode(z))
 
 
 def retrieval(bars: Tensor, values: Tensor) -> Search:
     """The nearest of these real bars, any of those that are equally near."""
 
     def search(problem: Problem) -> None:
-        guide = problem.guide
-        distances = torch.cdist(problem.targets / guide.space.units, values / guide.space.units, p=1)
+        dynamics = problem.dynamics
+        distances = torch.cdist(problem.targets / dynamics.space.tolerance, values / dynamics.space.tolerance, p=1)
         luck = torch.rand(distances.shape, generator=problem.random) * 0.5
         nearest = bars[(distances + luck).argmin(1)]
-        z = torch.full((len(nearest), guide.space.z_dim), torch.nan)
-        problem.keep(guide.look_at(z, nearest, problem.goals, problem.goals.calls))
+        z = torch.full((len(nearest), dynamics.space.latent_dim), torch.nan)
+        problem.keep(dynamics.look_at(z, nearest, problem.goals, problem.goals.calls))
 
     return search
 
@@ -341,11 +343,11 @@ class Actor(nn.Module):
         return moved * to_length_of(z, moved)
 
 
-def train_actor(guide: Guide, targets: Tensor, seconds: float, seed: int = 0, nearness: float = 0.1) -> Actor:
+def train_actor(dynamics: Dynamics, targets: Tensor, seconds: float, seed: int = 0, nearness: float = 0.1) -> Actor:
     """An actor that has learnt for so many seconds.
 
     Args:
-        guide: generator and latent space.
+        dynamics: generator and latent space.
         targets: (m, F), real ones; their features are crossed for two of five.
         seconds: of training.
         seed: of weights and draws.
@@ -354,16 +356,16 @@ def train_actor(guide: Guide, targets: Tensor, seconds: float, seed: int = 0, ne
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        actor = Actor(guide.space.z_dim, targets.shape[1])
+        actor = Actor(dynamics.space.latent_dim, targets.shape[1])
     optimizer = torch.optim.Adam(actor.parameters(), 1e-3)
     began = time.perf_counter()
     while (done := (time.perf_counter() - began) / seconds) < 1:
         rows = torch.randint(len(targets), (256, targets.shape[1]), generator=random)
         crossed = torch.rand(256, 1, generator=random) < 0.4
         wanted = targets.gather(0, torch.where(crossed, rows, rows[:, :1]))
-        z = torch.randn(256, guide.space.z_dim, generator=random)
-        moved = actor(z, guide.space.standardised(wanted))
-        gap = (_soft_values(guide, moved) - wanted) / guide.space.units / 2
+        z = torch.randn(256, dynamics.space.latent_dim, generator=random)
+        moved = actor(z, dynamics.space.standardised(wanted))
+        gap = (_soft_values(dynamics, moved) - wanted) / dynamics.space.tolerance / 2
         loss = torch.sqrt(1 + gap.square().sum(1)).mean() + nearness * (moved - z).square().mean()
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * max(1 - done, 0.02)
@@ -378,37 +380,37 @@ def amortised_actor(actor: Actor) -> Search:
     """The actor's answer to new noise for each call."""
 
     def search(problem: Problem) -> None:
-        space = problem.guide.space
+        space = problem.dynamics.space
         while not problem.is_over:
             wanted = space.standardised(problem.targets[problem.open])
             with torch.no_grad():
-                z = actor(problem.noise(len(wanted), space.z_dim), wanted)
+                z = actor(problem.noise(len(wanted), space.latent_dim), wanted)
             problem.look(z)
 
     return search
 
 
-def agent_walk(agent: Agent, restarts: bool = False) -> Search:
+def agent_search(agent: Agent, restarts: bool = False) -> Search:
     """The agent; where it ``restarts``, one that stays without a hit begins anew with the calls that are left."""
 
     def search(problem: Problem) -> None:
-        guide, dim = problem.guide, problem.guide.space.z_dim
-        walks = guide.begin(problem.noise(len(problem.open), dim), problem.goals)
+        dynamics, dim = problem.dynamics, problem.dynamics.space.latent_dim
+        walks = dynamics.begin(problem.noise(len(problem.open), dim), problem.goals)
         problem.keep(walks)
         walks = walks.rows(problem.still)
         while not problem.is_over:
             goals = problem.goals.rows(problem.open)
-            actions = agent.act(guide.observe(walks, goals))
+            actions = agent.act(dynamics.observe(walks, goals))
             goes = actions > 0
             if restarts:
-                goes |= walks.hit == 0
+                goes |= walks.success == 0
             problem.leave(~goes)
             walks, goals, actions = walks.rows(goes), goals.rows(goes), actions[goes]
             if not len(walks):
                 return
             anew = actions == 0
             walks.z[anew] = problem.noise(int(anew.sum()), dim)
-            walks = guide.step(walks, goals, actions, problem.noise(len(walks), dim))
+            walks = dynamics.step(walks, goals, actions, problem.noise(len(walks), dim))
             problem.keep(walks)
             walks = walks.rows(problem.still)
 

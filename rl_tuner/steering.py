@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from rhythmgan.models.catalogue import load_generator, load_likelihood
-from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.reference import Reference, load_reference
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
 from rl_tuner.agent import Agent, load_agent
-from rl_tuner.walks import MAX_CALLS, Goals, Guide
+from rl_tuner.latent.dynamics import MAX_CALLS, Dynamics, Goals
 
 REALISM = 0.25
 """How much it counts that bars stay real, unless told otherwise; chosen on the validation songs."""
@@ -29,19 +29,19 @@ _MAX_LOOKS = 50_000_000
 
 
 @dataclass
-class Steered:
-    """Walks and what they came to.
+class SteeringResult:
+    """State and what they came to.
 
     Attributes:
         features: names of what was steered, F of them.
         targets: (n, F).
         weights: (n, F), 0 where a feature was skipped.
-        units: (F,), how near is reached.
+        tolerance: (F,), how near is near enough.
         before, after: (n, steps, parts) bool, the first bars and the best ones.
-        z_before, z_after: (n, z_dim).
+        z_before, z_after: (n, latent_dim).
         path: (n, calls, F), the features of the bar after each call; NaN once a walk is over.
         values: (n, F), the features of the best bars.
-        terms: their terms by name, each (n,), see ``Walks``.
+        terms: their terms by name, each (n,), see ``State``.
         calls: (n,) ints, the generator calls that each walk used.
         at: (n,) ints, the call that found the best bar, 1 the first.
     """
@@ -49,7 +49,7 @@ class Steered:
     features: tuple[str, ...]
     targets: np.ndarray
     weights: np.ndarray
-    units: np.ndarray
+    tolerance: np.ndarray
     before: np.ndarray
     after: np.ndarray
     z_before: np.ndarray
@@ -66,15 +66,15 @@ class Steered:
         return self.after
 
     @property
-    def reached(self) -> np.ndarray:
+    def success(self) -> np.ndarray:
         """Whether each has its targets, within a unit of each: (n,) bool."""
-        return self.terms["hit"] > 0
+        return self.terms["success"] > 0
 
     def sentence(self) -> str:
         """What came of it, in words."""
-        n, n_reached = len(self.after), int(self.reached.sum())
+        n, n_reached = len(self.after), int(self.success.sum())
         asked = [(i, name) for i, name in enumerate(self.features) if self.weights[0, i] > 0]
-        wanted = " and ".join(f"{name} {self.targets[0, i]:.4g} ± {self.units[i]:.2g}" for i, name in asked)
+        wanted = " and ".join(f"{name} {self.targets[0, i]:.4g} ± {self.tolerance[i]:.2g}" for i, name in asked)
         bars = "bar" if n == 1 else "bars"
         if n_reached == n:
             return f"{n} {bars}: {'it has' if n == 1 else 'all have'} {wanted}"
@@ -95,23 +95,25 @@ def steer(
     weights: Mapping[str, float] | None = None,
     realism: float = REALISM,
     agent: Agent | None = None,
-    gan: LatentCritic | None = None,
-    prior: SamplingLikelihood | None = None,
-) -> Steered:
+    generator: LatentModel | None = None,
+    critic: Critic | None = None,
+    prior: Likelihood | None = None,
+) -> SteeringResult:
     """Walk from n bars to bars with the features asked for.
 
     A walk is a function of its seed, its start and what is asked, in any batch.
 
     Args:
         targets: feature → value, in its own unit; features of the agent that are not named are skipped.
-        n: walks.
+        n: episodes.
         calls: generator calls of each at most, its first bar included.
         seed: of the first walk; the next has the next seed. Its bar is where a walk begins, unless told otherwise.
-        start: (m, z_dim), where to begin instead, each in turn.
+        start: (m, latent_dim), where to begin instead, each in turn.
         weights: feature → how much it counts beside the others, over 0; 1 by default.
         realism: 0 … 1, how much it counts that bars stay real, beside precision: the weight of discriminator and
-            prior among bars that hit, and of the effort of the moves.
-        agent, gan, prior: the bundled ones by default.
+            prior among bars that hit, and of the kl of the moves.
+        agent, generator, prior: the bundled ones by default.
+        critic: the judge of realism; the generator's own by default.
 
     Raises:
         ValueError: a feature that the agent does not steer, a target that is negative or no number, or another
@@ -134,23 +136,28 @@ def steer(
             raise ValueError(f"{name!r} is given a weight but no target")
         if not 0 < weight <= 10:
             raise ValueError(f"a weight lies over 0, up to 10, not at {weight} ({name})")
-    gan = gan or load_generator()
-    guide = agent.guide(gan, prior or load_likelihood())
+    generator = generator or load_generator()
+    if critic is None:
+        if not isinstance(generator, Critic):
+            raise ValueError("this generator has no critic of its own: one must be given")
+        critic = generator
+    dynamics = agent.dynamics(generator, critic, prior or load_likelihood())
     seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
     if start is None:
-        z = gan.latents(seeds)
+        z = generator.latents(seeds)
     else:
         start = np.asarray(start, np.float32)
-        fits = start.ndim == 2 and start.shape[1] == gan.latent_dim and len(start)
+        fits = start.ndim == 2 and start.shape[1] == generator.latent_dim and len(start)
         if not fits or not (np.linalg.norm(start, axis=1) > 0).all() or not (np.abs(start) < _FAR_OUT).all():
             raise ValueError(
-                f"expected points to start at (m, {gan.latent_dim}), finite and not at the origin; got {start.shape}"
+                f"expected points to start at (m, {generator.latent_dim}), finite and not at the origin; "
+                f"got {start.shape}"
             )
         z = start[np.arange(n) % len(start)]
     row = torch.tensor([[wanted.get(name, 0.0) for name in features]])
     counts = torch.tensor([[(weights or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]])
     goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), realism, realism, realism)
-    return walk(agent, guide, torch.from_numpy(z), goals, seeds, returns=start is not None)
+    return run_episodes(agent, dynamics, torch.from_numpy(z), goals, seeds, returns=start is not None)
 
 
 def checked_targets(targets: Mapping[str, float], features: Sequence[str]) -> dict[str, float]:
@@ -183,45 +190,47 @@ def to_values(percentiles: Mapping[str, float], reference: Reference | None = No
     return {name: float(reference.value(name, percentile)) for name, percentile in percentiles.items()}
 
 
-def walk(agent: Agent, guide: Guide, z: Tensor, goals: Goals, seeds: np.ndarray, returns: bool) -> Steered:
-    """Walk from z (n, z_dim) until the agent stays at a hit or the calls are used up; see ``steer``.
+def run_episodes(
+    agent: Agent, dynamics: Dynamics, z: Tensor, goals: Goals, seeds: np.ndarray, returns: bool
+) -> SteeringResult:
+    """Walk from z (n, latent_dim) until the agent stays at a hit or the calls are used up; see ``steer``.
 
     Args:
-        agent: who walks.
-        guide: what moves it.
-        z: (n, z_dim).
+        agent: who state.
+        dynamics: what moves it.
+        z: (n, latent_dim).
         goals: n of them.
         seeds: (n,) uint64, of the noise of each walk.
         returns: whether a walk that stays without a hit begins anew at its start; otherwise at another random z.
     """
     n = len(z)
     calls = int(goals.calls.max())
-    walks = guide.begin(z, goals)
-    best, live = walks.copy(), torch.arange(n)
-    before, used, at = walks, torch.ones(n, dtype=torch.long), torch.ones(n, dtype=torch.long)
+    state = dynamics.begin(z, goals)
+    best, live = state.copy(), torch.arange(n)
+    before, used, at = state, torch.ones(n, dtype=torch.long), torch.ones(n, dtype=torch.long)
     path = torch.full((n, calls, goals.targets.shape[1]), torch.nan)
-    path[:, 0] = walks.values
+    path[:, 0] = state.values
     for call in range(1, calls):
-        actions = agent.act(guide.observe(walks, goals.rows(live)))
-        goes = (walks.left > 0) & ((actions > 0) | (walks.hit == 0))
-        live, walks, actions = live[goes], walks.rows(goes), actions[goes]
+        actions = agent.act(dynamics.observe(state, goals.rows(live)))
+        goes = (state.calls_left > 0) & ((actions > 0) | (state.success == 0))
+        live, state, actions = live[goes], state.rows(goes), actions[goes]
         if not len(live):
             break
         noise = torch.from_numpy(seeds_to_z(seeds[live.numpy()], z.shape[1], RANDOM_STREAMS["steer"][call]))
         # one that stays without a hit begins anew, and other noise takes it elsewhere
         anew = actions == 0
-        walks.z[anew] = z[live[anew]] if returns else noise[anew]
-        walks = guide.step(walks, goals.rows(live), actions, noise)
+        state.z[anew] = z[live[anew]] if returns else noise[anew]
+        state = dynamics.step(state, goals.rows(live), actions, noise)
         used[live] += 1
-        path[live, call] = walks.values
-        better = walks.score > best.score[live]
-        best.put(live[better], walks.rows(better))
+        path[live, call] = state.values
+        better = state.score > best.score[live]
+        best.put(live[better], state.rows(better))
         at[live[better]] = call + 1
-    return Steered(
+    return SteeringResult(
         agent.config.features,
         goals.targets.numpy(),
         goals.weights.numpy(),
-        guide.space.units.numpy(),
+        dynamics.space.tolerance.numpy(),
         before.bars.numpy(),
         best.bars.numpy(),
         before.z.numpy(),

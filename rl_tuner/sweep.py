@@ -15,10 +15,10 @@ from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import AgentConfig, load_agent
+from rl_tuner.latent.space import TARGETS
 from rl_tuner.protocol import mean_logit, plain
-from rl_tuner.rivals import Problem, agent_walk
-from rl_tuner.space import TARGETS
-from rl_tuner.training import BUNDLED, Walking, shortened, targets_of, train_agent
+from rl_tuner.rivals import Problem, agent_search
+from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
 
 CALLS = 32
 STEPS = 400_000
@@ -32,7 +32,7 @@ class Variant:
 
     Attributes:
         name: in the table.
-        recipe, config, walking: other values of ``Recipe``, ``AgentConfig``, ``Walking``.
+        recipe, config, walking: other values of ``DQNConfig``, ``AgentConfig``, ``EnvConfig``.
         one_target: whether there is but one pair of targets, the medians, to learn and to be asked for.
     """
 
@@ -46,19 +46,16 @@ class Variant:
 VARIANTS = (
     Variant("bundled"),
     # Ravula & Cao (2019) kept the share of random moves the same all along
-    *(
-        Variant(f"explore {share}", {"explore_from": share, "explore_to": share})
-        for share in (0.01, 0.05, 0.1, 0.3, 0.5)
-    ),
-    *(Variant(f"discount {discount}", {"discount": discount}) for discount in (0.5, 0.9, 0.99)),
+    *(Variant(f"explore {share}", {"eps_start": share, "eps_end": share}) for share in (0.01, 0.05, 0.1, 0.3, 0.5)),
+    *(Variant(f"discount {discount}", {"gamma": discount}) for discount in (0.5, 0.9, 0.99)),
     *(Variant(f"{n}-step", {"n_step": n}) for n in (1, 3)),
-    Variant("hindsight", {"relabelled": 0.5}),
-    Variant("prioritised", {"priority": 0.6}),
+    Variant("hindsight", {"her_ratio": 0.5}),
+    Variant("prioritised", {"priority_exponent": 0.6}),
     Variant("absolute reward", walking={"reward": "absolute"}),
     Variant("8 calls", walking={"calls": 8}),
     Variant("no weights", walking={"weighted": False}),
     Variant("steps only", config={"gains": ()}),
-    Variant("aims only", config={"steps": ()}),
+    Variant("aims only", config={"step_sizes": ()}),
     Variant("one target", one_target=True),
 )
 
@@ -98,23 +95,23 @@ def sweep(
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
         config = replace(AgentConfig(gan.fingerprint, gan.latent_dim), **variant.config)
-        recipe = shortened(replace(BUNDLED, steps=steps, **variant.recipe))
+        recipe = shortened(replace(BUNDLED, train_steps=steps, **variant.recipe))
         folder = out / variant.name.replace(" ", "-")
-        weights = train_agent(gan, prior, targets, folder, recipe, config, Walking(**variant.walking))
+        weights = train_agent(gan, gan, prior, targets, folder, recipe, config, EnvConfig(**variant.walking))
         agent = load_agent(weights)
         goals = median[None].expand(_JUDGED, -1) if variant.one_target else asked
-        problem = Problem(agent.guide(gan, prior), goals, CALLS, seed=0)
-        agent_walk(agent, restarts=True)(problem)
+        problem = Problem(agent.dynamics(gan, gan, prior), goals, CALLS, seed=0)
+        agent_search(agent, restarts=True)(problem)
         found = problem.found()
         rows.append(
             {
                 "variant": variant.name,
-                "success": {calls: float(found.success(calls).mean()) for calls in (4, 8, 16, CALLS)},
+                "success": {calls: float(found.success_within(calls).mean()) for calls in (4, 8, 16, CALLS)},
                 "calls": float(np.minimum(found.at, CALLS).mean()),
-                "logit": mean_logit(gan, found.bars[found.hit]),
+                "logit": mean_logit(gan, found.bars[found.success]),
             }
         )
-        tell(f"{variant.name}: {found.success(CALLS).mean():.3f}")
+        tell(f"{variant.name}: {found.success_within(CALLS).mean():.3f}")
         write_whole(out / "sweep.json", (json.dumps(plain(rows), indent=1, allow_nan=False) + "\n").encode())
         write_whole(out / "sweep.md", sweep_to_markdown(rows).encode())
     return rows

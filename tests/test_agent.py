@@ -12,8 +12,8 @@ from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.weights import bundled, fingerprint, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 from rl_tuner.agent import FORMAT, Agent, AgentConfig, load_agent, save_agent
-from rl_tuner.space import Moves, find_space
-from rl_tuner.walks import Goals, observation_dim
+from rl_tuner.latent.dynamics import Goals, observation_dim
+from rl_tuner.latent.space import Moves, find_space
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,15 +36,15 @@ def agent(models):
         gan.latent_dim,
         ("syncopation", "density", "off-beat share"),
         n_directions=5,
-        steps=(0.5,),
+        step_sizes=(0.5,),
         gains=(0.25, 0.75, 1.0),
-        noises=(0.3,),
+        noise_angles=(0.3,),
         width=12,
         layers=1,
     )
     torch.manual_seed(2)
     made = Agent(config)
-    made.space = find_space(gan, prior, config.features, 5, n=600)
+    made.space = find_space(gan, gan, prior, config.features, 5, n=600)
     return made.eval().requires_grad_(False)
 
 
@@ -82,23 +82,23 @@ def test_what_is_saved_comes_back(agent, path, models):
     goals = Goals(agent.space.values[:8], torch.ones(8, 3), none, none, none, torch.full((8,), 6))
     ends = []
     for each in (agent, other):
-        guide = each.guide(*models)
-        walks = guide.begin(z, goals)
+        dynamics = each.dynamics(models[0], *models)
+        walks = dynamics.begin(z, goals)
         for _ in range(3):
-            walks = guide.step(walks, goals, each.act(guide.observe(walks, goals)), z.flip(0))
+            walks = dynamics.step(walks, goals, each.act(dynamics.observe(walks, goals)), z.flip(0))
         ends.append(walks.z)
     torch.testing.assert_close(ends[0], ends[1], atol=1e-4, rtol=0)
 
 
 def test_another_generator_is_refused(agent, models):
     gan, prior = models
-    guide = agent.guide(gan, prior)
-    assert guide.n_actions == 27
-    assert guide.observation_dim == observation_dim(144, 3)
+    dynamics = agent.dynamics(gan, gan, prior)
+    assert dynamics.n_actions == 27
+    assert dynamics.observation_dim == observation_dim(144, 3)
     torch.manual_seed(5)
     other = GAN(GANConfig(width=4, discriminator_width=8)).eval()
     with pytest.raises(ValueError, match="another generator"):
-        agent.guide(other, prior)
+        agent.dynamics(other, other, prior)
 
 
 def _refused(path, match):
@@ -163,15 +163,15 @@ def _rewrite(path, *, config=None, version=None, tensors=None):
         {"layers": 9},
         {"n_directions": 4},
         {"n_directions": 500},
-        {"z_dim": 16},
-        {"z_dim": -1},
+        {"latent_dim": 16},
+        {"latent_dim": -1},
         {"features": []},
         {"features": ["density", "loudness"]},
         {"features": ["density", "density", "syncopation"]},
         {"features": 3},
-        {"steps": [0.5, 1.0]},
-        {"steps": None},
-        {"steps": ["far"]},
+        {"step_sizes": [0.5, 1.0]},
+        {"step_sizes": None},
+        {"step_sizes": ["far"]},
         {"gains": [[1]]},
         {"surprise": 1},
     ],
@@ -194,17 +194,17 @@ def test_the_bundled_agent_steers_the_bundled_generator():
     from rhythmgan.models.word_lstm import load_prior
 
     agent = load_agent()
-    guide = agent.guide(load_gan(), load_prior())
-    assert guide.n_actions == len(agent.config.moves.table(agent.config.n_directions))
+    dynamics = agent.dynamics(gan := load_gan(), gan, load_prior())
+    assert dynamics.n_actions == len(agent.config.moves.table(agent.config.n_directions))
     assert torch.isfinite(agent.space.directions).all()
     n = 40
     none = torch.zeros(n)
     goals = Goals(agent.space.values[:n], torch.ones(n, 2), none, none, none, torch.full((n,), 20))
-    walks = guide.begin(torch.randn(n, 144, generator=torch.Generator().manual_seed(6)), goals)
-    ever, plain = walks.hit > 0, walks.hit.mean()
+    walks = dynamics.begin(torch.randn(n, 144, generator=torch.Generator().manual_seed(6)), goals)
+    ever, plain = walks.success > 0, walks.success.mean()
     random = torch.Generator().manual_seed(7)
     for _ in range(19):
         noise = torch.randn(n, 144, generator=random)
-        walks = guide.step(walks, goals, agent.act(guide.observe(walks, goals)), noise)
-        ever |= walks.hit > 0
+        walks = dynamics.step(walks, goals, agent.act(dynamics.observe(walks, goals)), noise)
+        ever |= walks.success > 0
     assert ever.float().mean() > plain + 0.4

@@ -75,8 +75,8 @@ def test_agent_belongs_to_the_generator(weights, one_thread):
     agent = load_agent(weights / "agent.safetensors")
     gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
     assert agent.config.generator == fingerprint(gan.generator)
-    assert agent.config.z_dim == gan.latent_dim
-    agent.guide(gan, prior)
+    assert agent.config.latent_dim == gan.latent_dim
+    agent.dynamics(gan, gan, prior)
 
 
 def test_kit_and_grid_agree(weights, one_thread):

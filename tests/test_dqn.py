@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from rl_tuner.dqn import DQN, QNetwork, Recipe, Replay, double_q, n_step_returns
+from rl_tuner.dqn import DQN, DQNConfig, QNetwork, Replay, double_q, n_step_returns
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +88,16 @@ class Corridor(World):
         return states, rewards, terminated, (self.ages >= 1) & ~terminated
 
 
-SMALL = Recipe(
-    steps=6000, batch_size=128, n_step=1, discount=0.5, rate=5e-3, capacity=5000, warm_up=200, kept=0.95, seed=4
+SMALL = DQNConfig(
+    train_steps=6000,
+    batch_size=128,
+    n_step=1,
+    gamma=0.5,
+    learning_rate=5e-3,
+    buffer_size=5000,
+    learning_starts=200,
+    tau=0.05,
+    seed=4,
 )
 
 
@@ -151,29 +159,29 @@ def test_advantages_are_those_over_the_mean():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("steps", 0),
+        ("train_steps", 0),
         ("batch_size", 0),
-        ("updates", -1),
+        ("gradient_steps", -1),
         ("n_step", 0),
-        ("capacity", 0),
-        ("warm_up", 0),
-        ("discount", 1.01),
-        ("discount", math.nan),
-        ("kept", -0.1),
-        ("explore_from", 2),
-        ("explore_to", -1),
-        ("explore_share", 1.5),
-        ("priority", 1.1),
-        ("relabelled", -0.5),
-        ("rate", 0.0),
-        ("rate", 1.0),
+        ("buffer_size", 0),
+        ("learning_starts", 0),
+        ("gamma", 1.01),
+        ("gamma", math.nan),
+        ("tau", -0.1),
+        ("eps_start", 2),
+        ("eps_end", -1),
+        ("exploration_fraction", 1.5),
+        ("priority_exponent", 1.1),
+        ("her_ratio", -0.5),
+        ("learning_rate", 0.0),
+        ("learning_rate", 1.0),
         ("seed", -1),
         ("seed", 2**63),
     ],
 )
 def test_recipes_out_of_range_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):
-        Recipe(**{name: value})
+        DQNConfig(**{name: value})
 
 
 # memory
@@ -238,7 +246,7 @@ def test_segments_are_drawn_in_proportion_to_their_weights():
     _remember(replay, range(4), 2)
     random = torch.Generator().manual_seed(2)
     assert (replay.sample(100, 1, random).chances == 1 / 6).all()
-    replay.weigh(torch.tensor([0, 3, 4]), torch.tensor([5.0, 0.0, 2.0]))  # (0, 0), (1, 1) and (2, 0)
+    replay.update_priorities(torch.tensor([0, 3, 4]), torch.tensor([5.0, 0.0, 2.0]))  # (0, 0), (1, 1) and (2, 0)
     # the weights are now 5 1, 1 0, 2 1: ten in all; the last time is no whole segment
     batch = replay.sample(20_000, 1, random)
     expected = torch.tensor([5, 1, 1, 0, 2, 1]) / 10
@@ -273,7 +281,7 @@ def _two_by_two(recipe, relabel=None):
     return dqn
 
 
-HAND = Recipe(steps=100, batch_size=4, n_step=2, discount=0.5, kept=0.75, capacity=50, warm_up=50)
+HAND = DQNConfig(train_steps=100, batch_size=4, n_step=2, gamma=0.5, tau=0.25, buffer_size=50, learning_starts=50)
 
 
 def _live(dqn, terminated=(False, False), ended=(False, False)):
@@ -319,7 +327,7 @@ def test_an_update_by_hand(terminated, ended, goal):
 
 
 def test_priorities_are_the_errors():
-    dqn = _two_by_two(replace(HAND, priority=0.5))
+    dqn = _two_by_two(replace(HAND, priority_exponent=0.5))
     _live(dqn)
     dqn.update()
     assert dqn.replay.weights[0].item() == pytest.approx((1.75 + 1e-3) ** 0.5)
@@ -328,9 +336,9 @@ def test_priorities_are_the_errors():
 
 def test_rare_draws_count_for_more():
     """Two segments, drawn 1 : 9; of the frequent one the loss is counted a third."""
-    dqn = _two_by_two(replace(HAND, priority=0.5, n_step=1, batch_size=4000))
+    dqn = _two_by_two(replace(HAND, priority_exponent=0.5, n_step=1, batch_size=4000))
     _live(dqn)
-    dqn.replay.weigh(torch.tensor([0, 1]), torch.tensor([0.1, 0.9]))
+    dqn.replay.update_priorities(torch.tensor([0, 1]), torch.tensor([0.1, 0.9]))
     # (1, 2): .5 against 1 + .5 · 4 → 2.0; (4, 2): action 1, .4 against 2 + .5 · 1 → 1.6
     assert dqn.update()["loss"] == pytest.approx(0.1 * 2.0 + 0.9 * 1.6 / 3, rel=0.05)
 
@@ -342,7 +350,7 @@ def test_a_share_of_the_batch_is_given_another_goal():
         heard.append((tuple(observations.shape), counted.tolist()))
         return torch.zeros_like(observations), torch.zeros(len(counted), observations.shape[1] - 1)
 
-    dqn = _two_by_two(replace(HAND, relabelled=0.25), relabel)
+    dqn = _two_by_two(replace(HAND, her_ratio=0.25), relabel)
     _live(dqn, (False, True), (False, True))
     assert dqn.update()["loss"] == pytest.approx(3 / 4 * 1.0)
     assert heard == [((1, 3, 2), [2])]
@@ -350,14 +358,14 @@ def test_a_share_of_the_batch_is_given_another_goal():
 
 def test_without_a_world_that_can_there_is_no_hindsight():
     with pytest.raises(ValueError, match="hindsight"):
-        DQN(Identity(1), replace(SMALL, relabelled=0.5))
+        DQN(Identity(1), replace(SMALL, her_ratio=0.5))
 
 
 # exploring
 
 
 def test_exploration_falls_along_a_line_and_stays():
-    dqn = DQN(Identity(2), Recipe(steps=1000, explore_from=0.9, explore_to=0.1, explore_share=0.5))
+    dqn = DQN(Identity(2), DQNConfig(train_steps=1000, eps_start=0.9, eps_end=0.1, exploration_fraction=0.5))
     seen = []
     for done in (0, 250, 500, 900, 2000):
         dqn.steps_done = done
@@ -379,20 +387,20 @@ def test_random_actions_are_as_many_as_asked_for():
 
 
 def test_the_rate_falls_to_a_tenth():
-    recipe = replace(SMALL, steps=800, warm_up=20, batch_size=8)
+    recipe = replace(SMALL, train_steps=800, learning_starts=20, batch_size=8)
     dqn = DQN(Identity(8), recipe)
     rates = []
     dqn.learn(lambda done, logged: rates.append((done, dqn.optimizer.param_groups[0]["lr"])))
     done, rate = rates[-1]
     assert 800 <= done < 808
-    assert rate == pytest.approx(recipe.rate / 10, rel=1e-3)
+    assert rate == pytest.approx(recipe.learning_rate / 10, rel=1e-3)
     by_done = dict(rates)
     half = min(by_done, key=lambda done: abs(done - 400))
-    assert by_done[half] == pytest.approx(recipe.rate * (0.55 + 0.45 * math.cos(math.pi * half / 800)))
+    assert by_done[half] == pytest.approx(recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * half / 800)))
 
 
 def test_nothing_is_learnt_before_the_warm_up():
-    dqn = DQN(Identity(4), replace(SMALL, warm_up=40, batch_size=8))
+    dqn = DQN(Identity(4), replace(SMALL, learning_starts=40, batch_size=8))
     before = [weight.clone() for weight in dqn.network.parameters()]
     while dqn.steps_done < 36:
         assert "loss" not in dqn.step()
@@ -403,7 +411,7 @@ def test_nothing_is_learnt_before_the_warm_up():
 
 
 def test_transitions_are_counted_without_those_that_begin_an_episode():
-    dqn = DQN(Identity(3), replace(SMALL, warm_up=10_000))
+    dqn = DQN(Identity(3), replace(SMALL, learning_starts=10_000))
     for _ in range(12):  # five steps, one that begins, five steps, one that begins
         dqn.step()
     assert dqn.steps_done == 3 * 10
@@ -424,25 +432,25 @@ def test_the_identity_is_learnt():
 
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_the_identity_is_learnt_by_priorities(n_step):
-    recipe = replace(SMALL, priority=0.6, n_step=n_step, discount=0.3)
+    recipe = replace(SMALL, priority_exponent=0.6, n_step=n_step, gamma=0.3)
     dqn = DQN(Identity(16), recipe, QNetwork(6, 6, width=32, layers=1))
     dqn.learn()
     assert _share_right(dqn, 6) == 1.0
 
 
 def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
-    """QuantisedBars off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
-    recipe = Recipe(
-        steps=40_000,
+    """Cut off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
+    recipe = DQNConfig(
+        train_steps=40_000,
         batch_size=256,
-        updates=1,
+        gradient_steps=1,
         n_step=1,
-        discount=0.9,
-        rate=0.02,
-        capacity=20_000,
-        warm_up=500,
-        kept=0.9,
-        explore_to=1.0,
+        gamma=0.9,
+        learning_rate=0.02,
+        buffer_size=20_000,
+        learning_starts=500,
+        tau=0.1,
+        eps_end=1.0,
         seed=1,
     )
     network = nn.Linear(8, 2, bias=False)
@@ -457,7 +465,7 @@ def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
 
 def test_it_learns_from_gymnasiums_own_environments():
     envs = gymnasium.make_vec("CartPole-v1", num_envs=3, vectorization_mode="sync")
-    dqn = DQN(envs, replace(SMALL, steps=600, warm_up=100, batch_size=32, n_step=3))
+    dqn = DQN(envs, replace(SMALL, train_steps=600, learning_starts=100, batch_size=32, n_step=3))
     dqn.learn()
     assert 600 <= dqn.steps_done < 603
     assert all(weight.isfinite().all() for weight in dqn.network.parameters())
@@ -465,7 +473,7 @@ def test_it_learns_from_gymnasiums_own_environments():
 
 @pytest.mark.parametrize("priority", [0.0, 0.6])
 def test_same_seed_same_weights(priority):
-    recipe = replace(SMALL, steps=600, batch_size=32, priority=priority)
+    recipe = replace(SMALL, train_steps=600, batch_size=32, priority_exponent=priority)
     finals = []
     for seed in (4, 4, 5):
         dqn = DQN(Identity(8), replace(recipe, seed=seed))
@@ -478,7 +486,7 @@ def test_same_seed_same_weights(priority):
 def test_the_dice_of_others_are_left_alone():
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    DQN(Identity(4), replace(SMALL, steps=300, batch_size=8)).learn()
+    DQN(Identity(4), replace(SMALL, train_steps=300, batch_size=8)).learn()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -495,7 +503,7 @@ class Reusing(Identity):
 def test_what_was_seen_is_remembered_though_the_array_is_used_again():
     memories = []
     for kind in (Identity, Reusing):
-        dqn = DQN(kind(3), replace(SMALL, warm_up=10_000))
+        dqn = DQN(kind(3), replace(SMALL, learning_starts=10_000))
         for _ in range(9):
             dqn.step()
         memories.append(dqn.replay)
@@ -504,7 +512,7 @@ def test_what_was_seen_is_remembered_though_the_array_is_used_again():
 
 
 def test_observations_in_double_precision_are_welcome():
-    dqn = DQN(Identity(3, dtype=np.float64), replace(SMALL, warm_up=10, steps=60, batch_size=8))
+    dqn = DQN(Identity(3, dtype=np.float64), replace(SMALL, learning_starts=10, train_steps=60, batch_size=8))
     dqn.learn()
     assert dqn.steps_done >= 60
 
@@ -512,7 +520,7 @@ def test_observations_in_double_precision_are_welcome():
 @pytest.mark.parametrize("n_envs", [1, 40])
 def test_a_short_warm_up_or_memory_does_not_end_the_learning(n_envs):
     """Segments of three steps, a warm-up of one transition, a memory for two times of forty environments."""
-    recipe = Recipe(steps=200, batch_size=8, n_step=3, warm_up=1, capacity=80)
+    recipe = DQNConfig(train_steps=200, batch_size=8, n_step=3, learning_starts=1, buffer_size=80)
     try:
         dqn = DQN(Identity(n_envs), recipe)
     except ValueError:
@@ -561,7 +569,7 @@ def test_actions_that_do_not_begin_at_0_are_refused_or_given_as_they_are():
 
     envs = _with(Listening(4), single_action_space=spaces.Discrete(6, start=5))
     try:
-        dqn = DQN(envs, replace(SMALL, warm_up=10_000))
+        dqn = DQN(envs, replace(SMALL, learning_starts=10_000))
     except ValueError:
         return
     for _ in range(20):
@@ -575,7 +583,7 @@ def test_actions_that_do_not_begin_at_0_are_refused_or_given_as_they_are():
 @pytest.fixture
 def stopped(tmp_path):
     """A learner that has stopped halfway, and its checkpoint."""
-    dqn = DQN(Identity(8), replace(SMALL, steps=1200, batch_size=16))
+    dqn = DQN(Identity(8), replace(SMALL, train_steps=1200, batch_size=16))
     while dqn.steps_done < 600:
         dqn.step()
     dqn.save(tmp_path / "last.ckpt", {"seconds": 12.5})
@@ -598,7 +606,7 @@ def test_a_run_goes_on_where_it_was_saved(stopped):
     assert set(steps) == {state["step"].item() for state in before.optimizer.state_dict()["state"].values()}
     # the memory is filled again first
     done = dqn.steps_done
-    while dqn.steps_done < done + 0.7 * dqn.recipe.warm_up:
+    while dqn.steps_done < done + 0.7 * dqn.recipe.learning_starts:
         assert "loss" not in dqn.step()
     dqn.learn()
     assert 1200 <= dqn.steps_done < 1208
@@ -608,7 +616,7 @@ def test_a_run_goes_on_where_it_was_saved(stopped):
 def test_another_recipe_is_refused(stopped):
     before, path = stopped
     with pytest.raises(ValueError, match="another recipe"):
-        DQN(Identity(8), replace(before.recipe, rate=1e-4)).load(path)
+        DQN(Identity(8), replace(before.recipe, learning_rate=1e-4)).load(path)
 
 
 def test_another_shape_is_refused(stopped):

@@ -12,12 +12,12 @@ from gymnasium.vector import AutoresetMode
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.weights import bundled
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner.dqn import DQN, Recipe
+from rl_tuner.dqn import DQN, DQNConfig
 from rl_tuner.envs import LATENT
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv, vector_env
-from rl_tuner.rewards import EFFORT
-from rl_tuner.space import find_space
-from rl_tuner.walks import Goals, Guide
+from rl_tuner.latent.dynamics import Dynamics, Goals
+from rl_tuner.latent.space import find_space
+from rl_tuner.rewards import KL_PRICE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,7 +27,7 @@ VALUES, WANTED, WEIGHTS, TERMS = 2 * Z, 2 * Z + 2, 2 * Z + 8, 2 * Z + 10
 
 
 @pytest.fixture(scope="module")
-def guide():
+def dynamics():
     """A tiny generator, of which a cell sounds where z is over .8."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -37,33 +37,33 @@ def guide():
         layer.bias.zero_()
     gan.generator.to_parts.bias.fill_(-0.8)
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
-    return Guide(gan, prior, find_space(gan, prior, n=3000, n_directions=8))
+    return Dynamics(gan, gan, prior, find_space(gan, gan, prior, n=3000, n_directions=8))
 
 
-def envs_of(guide, n, **options):
-    return LatentVectorEnv(guide, guide.space.values, n, **options)
+def envs_of(dynamics, n, **options):
+    return LatentVectorEnv(dynamics, dynamics.space.values, n, **options)
 
 
-def goals_of(guide, n, calls=9, restraint=0.0, share=0.5):
+def goals_of(dynamics, n, calls=9, kl_coef=0.0, share=0.5):
     def each(value, dtype=torch.float32):
         return torch.as_tensor(value, dtype=dtype).expand(n).clone()
 
-    targets = guide.space.values[:n].clone()
-    return Goals(targets, torch.ones(n, 2), each(share), each(share), each(restraint), each(calls, torch.long))
+    targets = dynamics.space.values[:n].clone()
+    return Goals(targets, torch.ones(n, 2), each(share), each(share), each(kl_coef), each(calls, torch.long))
 
 
 def draw(n, seed=0):
     return np.random.default_rng(seed).normal(size=(n, Z)).astype(np.float32)
 
 
-def test_gymnasiums_own_check_finds_nothing(guide):
-    env = gymnasium.make(f"rl_tuner.envs:{LATENT}", guide=guide)
+def test_gymnasiums_own_check_finds_nothing(dynamics):
+    env = gymnasium.make(f"rl_tuner.envs:{LATENT}", dynamics=dynamics)
     check_env(env.unwrapped, skip_render_check=True)
-    check_env(LatentEnv(guide, guide.space.values, render_mode="ansi"), skip_render_check=True)
+    check_env(LatentEnv(dynamics, dynamics.space.values, render_mode="ansi"), skip_render_check=True)
 
 
-def test_gymnasiums_check_of_rendering_finds_nothing(guide):
-    check_env(gymnasium.make(f"rl_tuner.envs:{LATENT}", guide=guide).unwrapped)
+def test_gymnasiums_check_of_rendering_finds_nothing(dynamics):
+    check_env(gymnasium.make(f"rl_tuner.envs:{LATENT}", dynamics=dynamics).unwrapped)
 
 
 @pytest.mark.skipif(not bundled("agent.safetensors").exists(), reason="no agent is bundled yet")
@@ -77,25 +77,25 @@ def test_the_bundled_environments_need_no_arguments():
     assert isinstance(envs.unwrapped, LatentVectorEnv)
 
 
-def test_many_are_made_by_the_same_name(guide):
+def test_many_are_made_by_the_same_name(dynamics):
     envs = gymnasium.make_vec(
-        f"rl_tuner.envs:{LATENT}", num_envs=5, vectorization_mode="vector_entry_point", guide=guide, calls=16
+        f"rl_tuner.envs:{LATENT}", num_envs=5, vectorization_mode="vector_entry_point", dynamics=dynamics, calls=16
     )
     assert envs.num_envs == 5
     assert envs.unwrapped.calls == 16
     assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-    assert vector_env(guide).num_envs == 1
+    assert vector_env(dynamics).num_envs == 1
 
 
-def test_shapes_spaces_and_types(guide):
-    envs = envs_of(guide, 40, reward="absolute")
-    assert envs.single_observation_space.shape == (guide.observation_dim,)
+def test_shapes_spaces_and_types(dynamics):
+    envs = envs_of(dynamics, 40, reward="absolute")
+    assert envs.single_observation_space.shape == (dynamics.observation_dim,)
     assert envs.single_action_space == gymnasium.spaces.Discrete(1 + 20 + 32)
     seen, info = envs.reset(seed=3)
     envs.action_space.seed(4)
     for _ in range(12):
         assert seen in envs.observation_space
-        assert set(info["terms"]) == {"match", "hit", "realism", "likelihood", "score", "effort"}
+        assert set(info["terms"]) == {"match", "success", "realism", "likelihood", "score", "kl"}
         assert all(term.shape == (40,) for term in info["terms"].values())
         seen, rewards, terminated, truncated, info = envs.step(envs.action_space.sample())
         assert rewards.shape == terminated.shape == truncated.shape == (40,)
@@ -104,16 +104,16 @@ def test_shapes_spaces_and_types(guide):
         assert not truncated.any()
 
 
-def test_what_it_pays_sums_up_to_how_much_better_the_bar_became(guide):
+def test_what_it_pays_sums_up_to_how_much_better_the_bar_became(dynamics):
     n = 30
-    envs = envs_of(guide, n)
+    envs = envs_of(dynamics, n)
     calls = torch.arange(n) % 6 + 4
-    _, info = envs.reset(seed=1, options={"goals": goals_of(guide, n, calls), "z": draw(n)})
+    _, info = envs.reset(seed=1, options={"goals": goals_of(dynamics, n, calls), "z": draw(n)})
     first, total, over = info["terms"]["score"].copy(), np.zeros(n), np.zeros(n, bool)
     last, lengths = first.copy(), np.zeros(n, int)
     random = np.random.default_rng(2)
     while not over.all():
-        _, rewards, terminated, _, info = envs.step(random.integers(1, guide.n_actions, n))
+        _, rewards, terminated, _, info = envs.step(random.integers(1, dynamics.n_actions, n))
         total += np.where(over, 0, rewards)
         lengths += ~over
         last = np.where(over, last, info["terms"]["score"])
@@ -125,42 +125,42 @@ def test_what_it_pays_sums_up_to_how_much_better_the_bar_became(guide):
 
 
 @pytest.mark.parametrize("reward", ["delta", "absolute"])
-def test_effort_is_paid_by_the_nat_and_by_restraint(guide, reward):
+def test_effort_is_paid_by_the_nat_and_by_restraint(dynamics, reward):
     n = 20
-    envs = envs_of(guide, n, reward=reward)
-    restraint = torch.linspace(0, 1, n)
-    _, before = envs.reset(seed=1, options={"goals": goals_of(guide, n, restraint=restraint)})
+    envs = envs_of(dynamics, n, reward=reward)
+    kl_coef = torch.linspace(0, 1, n)
+    _, before = envs.reset(seed=1, options={"goals": goals_of(dynamics, n, kl_coef=kl_coef)})
     _, rewards, _, _, after = envs.step(np.arange(n) + 6)
-    assert after["terms"]["effort"].max() > 0.1
+    assert after["terms"]["kl"].max() > 0.1
     gain = after["terms"]["score"] - (before["terms"]["score"] if reward == "delta" else 0)
-    np.testing.assert_allclose(rewards, gain - EFFORT * restraint.numpy() * after["terms"]["effort"], atol=1e-6)
+    np.testing.assert_allclose(rewards, gain - KL_PRICE * kl_coef.numpy() * after["terms"]["kl"], atol=1e-6)
 
 
 @pytest.mark.parametrize("reward", ["delta", "absolute"])
-def test_to_stay_ends_the_walk_and_costs_no_call(guide, reward):
-    envs = envs_of(guide, 3, reward=reward)
-    goals = goals_of(guide, 3, calls=20, restraint=1.0)
+def test_to_stay_ends_the_walk_and_costs_no_call(dynamics, reward):
+    envs = envs_of(dynamics, 3, reward=reward)
+    goals = goals_of(dynamics, 3, calls=20, kl_coef=1.0)
     seen, before = envs.reset(seed=1, options={"goals": goals})
     after, rewards, terminated, _, info = envs.step(np.array([0, 7, 0]))
     assert terminated.tolist() == [True, False, True]
     assert (after[[0, 2]] == seen[[0, 2]]).all()  # as many calls are left as before
     assert after[1, -2] < seen[1, -2]
-    assert info["terms"]["effort"][0] == 0
+    assert info["terms"]["kl"][0] == 0
     assert rewards[0] == (0 if reward == "delta" else before["terms"]["score"][0])
 
 
-def test_walks_begin_anew_with_the_next_step_whatever_its_action(guide):
+def test_walks_begin_anew_with_the_next_step_whatever_its_action(dynamics):
     results = []
     for ignored in (0, 5, 30):
-        envs = envs_of(guide, 4)
-        goals = goals_of(guide, 4, calls=30)
+        envs = envs_of(dynamics, 4)
+        goals = goals_of(dynamics, 4, calls=30)
         old, _ = envs.reset(seed=7, options={"goals": goals})
         envs.step(np.array([0, 3, 0, 3]))
         seen, rewards, terminated, _, info = envs.step(np.array([ignored, 8, ignored, 8]))
         results.append((seen, rewards, info["terms"]["score"]))
         assert rewards[[0, 2]].tolist() == [0, 0]
         assert not terminated.any()
-        assert info["terms"]["effort"][[0, 2]].tolist() == [0, 0]
+        assert info["terms"]["kl"][[0, 2]].tolist() == [0, 0]
         assert (seen[[0, 2], :Z] != old[[0, 2], :Z]).all()
         # the others have gone on: two of 29 calls more are spent
         assert seen[[1, 3], -2] * 64 == pytest.approx([27, 27])
@@ -172,9 +172,9 @@ def test_walks_begin_anew_with_the_next_step_whatever_its_action(guide):
             np.testing.assert_array_equal(one, two)
 
 
-def test_a_walk_that_begins_anew_has_all_its_calls_and_a_fresh_point(guide):
+def test_a_walk_that_begins_anew_has_all_its_calls_and_a_fresh_point(dynamics):
     n = 3000
-    envs = envs_of(guide, n, calls=64)
+    envs = envs_of(dynamics, n, calls=64)
     envs.reset(seed=5)
     envs.step(np.zeros(n, int))
     seen, *_ = envs.step(np.full(n, 9))
@@ -187,10 +187,10 @@ def test_a_walk_that_begins_anew_has_all_its_calls_and_a_fresh_point(guide):
     assert np.median(calls) == pytest.approx(16, abs=1.1)
 
 
-def test_the_start_is_as_its_sheet_says(guide):
+def test_the_start_is_as_its_sheet_says(dynamics):
     n = 6000
     targets = torch.tensor([[10.0, 1.0], [20.0, 2.0], [30.0, 3.0], [40.0, 4.0]])
-    envs = LatentVectorEnv(guide, targets, n, crossed=0.4, skipped=0.2)
+    envs = LatentVectorEnv(dynamics, targets, n, crossed=0.4, skipped=0.2)
     seen, _ = envs.reset(seed=5)
     weights = seen[:, WEIGHTS : WEIGHTS + 2]
     assert set(weights.flatten().tolist()) == {0, 1}
@@ -198,8 +198,8 @@ def test_the_start_is_as_its_sheet_says(guide):
     assert (weights[:, 0] == 0).mean() == pytest.approx(0.1, abs=0.015)
     assert (weights.sum(1) > 0).all()
     whole = weights.all(1)
-    space = guide.space
-    wanted = seen[whole, WANTED : WANTED + 2] * space.spreads.numpy() + space.means.numpy()
+    space = dynamics.space
+    wanted = seen[whole, WANTED : WANTED + 2] * space.stds.numpy() + space.means.numpy()
     rows, others = np.clip(wanted[:, 0].round() / 10, 1, 4), np.clip(wanted[:, 1].round(), 1, 4)
     np.testing.assert_allclose(wanted, np.stack([10 * rows, others], 1), atol=1e-2)
     # of crossed ones a quarter meets its own row
@@ -212,27 +212,27 @@ def test_the_start_is_as_its_sheet_says(guide):
         assert share.max() <= 1
 
 
-def test_without_weights_the_networks_do_not_count(guide):
-    envs = envs_of(guide, 300, weighted=False)
+def test_without_weights_the_networks_do_not_count(dynamics):
+    envs = envs_of(dynamics, 300, weighted=False)
     seen, info = envs.reset(seed=5)
     assert not seen[:, TERMS + 4 : TERMS + 6].any()
     assert not info["terms"]["realism"].any()
     np.testing.assert_array_equal(info["terms"]["score"], info["terms"]["match"])
 
 
-def test_without_weights_there_is_no_restraint_either(guide):
-    seen, _ = envs_of(guide, 300, weighted=False).reset(seed=5)
+def test_without_weights_there_is_no_restraint_either(dynamics):
+    seen, _ = envs_of(dynamics, 300, weighted=False).reset(seed=5)
     assert not seen[:, TERMS + 4 : TERMS + 7].any()
 
 
-def test_same_seed_same_walks(guide):
+def test_same_seed_same_walks(dynamics):
     runs = []
     for seed in (3, 3, 4):
-        envs = envs_of(guide, 6, calls=8)
+        envs = envs_of(dynamics, 6, calls=8)
         seen = [envs.reset(seed=seed)[0]]
         random = np.random.default_rng(1)
         for _ in range(25):
-            seen.append(envs.step(random.integers(guide.n_actions, size=6))[0])
+            seen.append(envs.step(random.integers(dynamics.n_actions, size=6))[0])
         seen.append(envs.reset()[0])
         runs.append(np.stack(seen))
     np.testing.assert_array_equal(runs[0], runs[1])
@@ -241,22 +241,22 @@ def test_same_seed_same_walks(guide):
     assert (runs[0][-1] != runs[0][0]).any()
 
 
-def test_a_reset_may_set_z_and_goals(guide):
-    envs = envs_of(guide, 4)
-    z, goals = draw(4, 6), goals_of(guide, 4, calls=torch.tensor([4, 5, 6, 33]))
+def test_a_reset_may_set_z_and_goals(dynamics):
+    envs = envs_of(dynamics, 4)
+    z, goals = draw(4, 6), goals_of(dynamics, 4, calls=torch.tensor([4, 5, 6, 33]))
     for _ in range(2):
         seen, info = envs.reset(seed=1, options={"z": z, "goals": goals})
         np.testing.assert_allclose(seen[:, :Z], z / 5, rtol=1e-6)
         assert (seen[:, -2] * 64).tolist() == [3, 4, 5, 32]
-        walks = guide.begin(torch.from_numpy(z), goals)
-        np.testing.assert_array_equal(seen, guide.observe(walks, goals).numpy())
+        walks = dynamics.begin(torch.from_numpy(z), goals)
+        np.testing.assert_array_equal(seen, dynamics.observe(walks, goals).numpy())
         np.testing.assert_array_equal(info["terms"]["score"], walks.score.numpy())
     seen, _ = envs.reset(seed=1)
     assert (seen[:, :Z] != z / 5).all()
 
 
-def test_what_a_reset_was_given_is_left_as_it_was(guide):
-    envs = envs_of(guide, 4)
+def test_what_a_reset_was_given_is_left_as_it_was(dynamics):
+    envs = envs_of(dynamics, 4)
     z = draw(4, 6)
     kept = z.copy()
     envs.reset(seed=1, options={"z": z})
@@ -265,9 +265,9 @@ def test_what_a_reset_was_given_is_left_as_it_was(guide):
     np.testing.assert_array_equal(z, kept)
 
 
-def test_goals_that_a_reset_was_given_are_left_as_they_were(guide):
-    envs = envs_of(guide, 4)
-    goals = goals_of(guide, 4)
+def test_goals_that_a_reset_was_given_are_left_as_they_were(dynamics):
+    envs = envs_of(dynamics, 4)
+    goals = goals_of(dynamics, 4)
     kept = copy.deepcopy(goals)
     envs.reset(seed=1, options={"goals": goals})
     for _ in range(5):
@@ -276,8 +276,8 @@ def test_goals_that_a_reset_was_given_are_left_as_they_were(guide):
     assert torch.equal(goals.calls, kept.calls)
 
 
-def test_one_walk_is_a_batch_of_one(guide):
-    env, envs = LatentEnv(guide, calls=10), envs_of(guide, 1, calls=10)
+def test_one_walk_is_a_batch_of_one(dynamics):
+    env, envs = LatentEnv(dynamics, calls=10), envs_of(dynamics, 1, calls=10)
     one, _ = env.reset(seed=9)
     many, _ = envs.reset(seed=9)
     np.testing.assert_array_equal(one, many[0])
@@ -291,7 +291,7 @@ def test_one_walk_is_a_batch_of_one(guide):
     assert terminated
 
 
-def test_bars_are_drawn_as_text(guide):
+def test_bars_are_drawn_as_text(dynamics):
     z = np.full((1, Z), -1.0, np.float32)
     cells = z.reshape(16, 9)
     cells[[0, 10], 0] = 1  # kick
@@ -300,7 +300,7 @@ def test_bars_are_drawn_as_text(guide):
     cells[15, 6] = 1  # high tom
     cells[0, 8] = 1  # crash
     cells[3, 3] = 0.7  # not over .8
-    env = LatentEnv(guide, render_mode="ansi")
+    env = LatentEnv(dynamics, render_mode="ansi")
     assert env.render() is None
     env.reset(seed=0, options={"z": z})
     assert env.render().splitlines() == [
@@ -314,33 +314,33 @@ def test_bars_are_drawn_as_text(guide):
         "ride       ................",
         "crash      o...............",
     ]
-    envs = envs_of(guide, 2, render_mode="ansi")
+    envs = envs_of(dynamics, 2, render_mode="ansi")
     envs.reset(options={"z": np.concatenate([-z, z])})
     assert len(envs.render()) == 2
     assert envs.render()[1] == env.render()
-    silent = LatentEnv(guide)
+    silent = LatentEnv(dynamics)
     silent.reset(seed=0)
     assert silent.render() is None
 
 
-def test_what_cannot_be_is_refused_in_a_line(guide):
+def test_what_cannot_be_is_refused_in_a_line(dynamics):
     with pytest.raises(ValueError, match=r"expected targets \(m, 2\); got \(5, 3\)"):
-        LatentVectorEnv(guide, np.zeros((5, 3)))
+        LatentVectorEnv(dynamics, np.zeros((5, 3)))
     with pytest.raises(ValueError, match=r"got \(0, 2\)"):
-        LatentVectorEnv(guide, np.zeros((0, 2)))
+        LatentVectorEnv(dynamics, np.zeros((0, 2)))
     with pytest.raises(ValueError, match="not 3"):
-        envs_of(guide, 2, calls=3)
+        envs_of(dynamics, 2, calls=3)
     with pytest.raises(ValueError, match="not 5000"):
-        envs_of(guide, 2, calls=5000)
+        envs_of(dynamics, 2, calls=5000)
     with pytest.raises(ValueError, match="delta or absolute, not 'sparse'"):
-        envs_of(guide, 2, reward="sparse")
+        envs_of(dynamics, 2, reward="sparse")
     with pytest.raises(gymnasium.error.ResetNeeded):
-        envs_of(guide, 2).step(np.zeros(2, int))
+        envs_of(dynamics, 2).step(np.zeros(2, int))
 
 
-def test_one_learner_serves_it_with_hindsight(guide):
-    envs = envs_of(guide, 16, calls=8)
-    recipe = Recipe(steps=600, batch_size=64, warm_up=200, capacity=2000, relabelled=0.25, seed=1)
+def test_one_learner_serves_it_with_hindsight(dynamics):
+    envs = envs_of(dynamics, 16, calls=8)
+    recipe = DQNConfig(train_steps=600, batch_size=64, learning_starts=200, buffer_size=2000, her_ratio=0.25, seed=1)
     dqn = DQN(envs, recipe, relabel=envs.relabel)
     logged = []
     dqn.learn(lambda done, numbers: logged.append(numbers))
@@ -349,9 +349,9 @@ def test_one_learner_serves_it_with_hindsight(guide):
     assert all(weight.isfinite().all() for weight in dqn.network.parameters())
 
 
-def test_other_peoples_agent_trains_on_it(guide):
+def test_other_peoples_agent_trains_on_it(dynamics):
     theirs = pytest.importorskip("stable_baselines3")
-    env = LatentEnv(guide, calls=8)
+    env = LatentEnv(dynamics, calls=8)
     model = theirs.DQN(
         "MlpPolicy",
         env,

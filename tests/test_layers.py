@@ -40,10 +40,10 @@ LAYERS = (
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
     {"rl_tuner.dqn", "rl_tuner.rewards"},
-    {"rl_tuner.space"},
-    {"rl_tuner.walks"},
+    {"rl_tuner.latent", "rl_tuner.latent.space"},
+    {"rl_tuner.latent.dynamics"},
     {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.latent"},
-    {"rl_tuner.steering", "rl_tuner.rivals", "rl_tuner.training", "rl_tuner.judges"},
+    {"rl_tuner.steering", "rl_tuner.rivals", "rl_tuner.tune", "rl_tuner.tune.latent", "rl_tuner.judges"},
     {"rl_tuner.dump", "rl_tuner.protocol"},
     {"rl_tuner.sweep"},
     {"rl_tuner"},  # the names of the package itself
@@ -105,7 +105,7 @@ import numpy as np, os.path
 from typing import TYPE_CHECKING
 from rhythmgan import lpd, __version__
 if TYPE_CHECKING:
-    from rhythmgan.train import Recipe
+    from rhythmgan.train import DQNConfig
 def late():
     from . import bars
     from .models.gan import GAN

@@ -904,7 +904,7 @@ def test_steering_says_in_words_what_was_reached(gan):
         }
         start = gan.encode(gan.sample(3, seed=40))
         found = steer_bars(targets, 3, calls=32, start=start, realism=REALISM)
-        reached[density] = found.reached
+        reached[density] = found.success
         (said,) = (line.value for line in app.markdown if "density" in line.value)
         assert found.sentence()[1:] in said
         assert (_cells(app, "steered")[0::2] == found.before).all()

@@ -24,9 +24,9 @@ from rhythmgan.training.critic import train_critic
 from rl_tuner import protocol
 from rl_tuner.agent import Agent, AgentConfig, load_agent
 from rl_tuner.judges import Judges, make_judges
+from rl_tuner.latent.space import TARGETS, values_of
 from rl_tuner.protocol import AGENT, FEASIBLE, INFEASIBLE, Protocol, Row, families, lines_to_markdown, to_markdown
-from rl_tuner.rivals import NEVER, Actor, Found, best_of_n
-from rl_tuner.space import TARGETS, values_of
+from rl_tuner.rivals import NEVER, Actor, SearchResult, best_of_n
 
 TINY = Protocol((0, 1), 6, 5, 6, 4, 32, 40, 4, 3, 0.2, 1)
 
@@ -275,9 +275,9 @@ def test_a_report_without_judged_bars_is_json_still(tmp_path):
 
 def test_a_row_is_measured_at_its_marks(models, values):
     gan, prior, agent = models
-    guide = agent.guide(gan, prior)
+    dynamics = agent.dynamics(gan, gan, prior)
     how = replace(TINY, pairs=15, crossed=15, corners=4)
-    found = protocol._measure(guide, Row("best of N", best_of_n, 40), values, how)
+    found = protocol._measure(dynamics, Row("best of N", best_of_n, 40), values, how)
     assert found["marks"] == [1, 2, 4, 8, 16, 32]
     for family in FEASIBLE:
         curve = found["success"][family]
@@ -292,7 +292,7 @@ def test_a_row_is_measured_at_its_marks(models, values):
     for seed in how.seeds:
         for family in ("pairs", "crossed"):
             targets = families(values, how, seed)[family]
-            answer = protocol.search(guide, Row("", best_of_n), targets, 32, seed)
+            answer = protocol.search(dynamics, Row("", best_of_n), targets, 32, seed)
             gaps = np.abs(answer.values - targets.numpy())
             errors.append((gaps / values.std(0).numpy()).mean(0))
             exact.append((gaps == 0).all(1).mean())
@@ -308,16 +308,16 @@ def test_a_row_is_measured_at_its_marks(models, values):
 def test_the_agents_row_answers_better_than_a_first_draw(models, values):
     gan, prior, agent = models
     targets = families(values, replace(TINY, pairs=40), 0)["pairs"]
-    row = Row(AGENT, protocol.agent_walk(agent, restarts=True), 32, True, 0.5, 0.5, 0.5)
-    found = protocol.search(agent.guide(gan, prior), row, targets, 32, 0)
-    assert found.success(32).mean() > found.success(1).mean() + 0.3
+    row = Row(AGENT, protocol.agent_search(agent, restarts=True), 32, True, 0.5, 0.5, 0.5)
+    found = protocol.search(agent.dynamics(gan, gan, prior), row, targets, 32, 0)
+    assert found.success_within(32).mean() > found.success_within(1).mean() + 0.3
     gaps = np.abs(found.values - targets.numpy())
-    assert (found.hit == (gaps <= 1).all(1)).all()
+    assert (found.success == (gaps <= 1).all(1)).all()
 
 
 def test_every_row_of_the_protocol_is_there_once(models, corpus):
     gan, prior, agent = models
-    rows = protocol.rows_of(agent.guide(gan, prior), agent, corpus, TINY)
+    rows = protocol.rows_of(agent.dynamics(gan, gan, prior), agent, corpus, TINY)
     names = [row.name for row in rows]
     assert len(set(names)) == len(names)
     assert AGENT in names
@@ -337,19 +337,19 @@ def test_diversity_is_that_of_the_bars_that_hit(models, values, monkeypatch):
     hit = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0], bool)  # three of the first target, one of the next, none
     asked = {}
 
-    def answer(guide, row, targets, calls, seed):
+    def answer(dynamics, row, targets, calls, seed):
         asked["targets"] = targets
         nothing = np.zeros(12)
-        return Found(bars, np.zeros((12, 2)), hit, np.where(hit, 1, NEVER), nothing, nothing)
+        return SearchResult(bars, np.zeros((12, 2)), hit, np.where(hit, 1, NEVER), nothing, nothing)
 
     monkeypatch.setattr(protocol, "search", answer)
-    found = protocol._diversity(agent.guide(gan, prior), Row("", best_of_n), values, TINY)
+    found = protocol._diversity(agent.dynamics(gan, gan, prior), Row("", best_of_n), values, TINY)
     expected = families(values, TINY, 0)["pairs"][:3]
     assert torch.equal(asked["targets"], expected[[0] * 4 + [1] * 4 + [2] * 4])
     assert found["unique"] == pytest.approx(2 / 3)
     assert found["hamming"] == pytest.approx(2 * (bars[0] != bars[2]).sum() / 3)  # of the pairs 01, 02, 12
     hit[:] = False
-    assert protocol._diversity(agent.guide(gan, prior), Row("", best_of_n), values, TINY) == {}
+    assert protocol._diversity(agent.dynamics(gan, gan, prior), Row("", best_of_n), values, TINY) == {}
 
 
 def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, corpus, values, monkeypatch):
@@ -358,7 +358,9 @@ def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, c
     monkeypatch.setattr(protocol, "_LEAST", 100)
     real = words_to_bars(corpus.words, 9)
     how = replace(TINY, pairs=100, crossed=100)
-    court = protocol._Court(agent.guide(gan, prior), Judges(gan, prior), real, corpus.song_id, values, real[:40], how)
+    court = protocol._Court(
+        agent.dynamics(gan, gan, prior), Judges(gan, prior), real, corpus.song_id, values, real[:40], how
+    )
     unsteered = court.judge_unsteered()
     assert unsteered["norm"][1] == pytest.approx(0.06, abs=0.03)  # 1 / sqrt(2 · 144)
     assert unsteered["judged"] >= 100
@@ -370,12 +372,12 @@ def test_the_court_tells_real_bars_from_noise_and_plain_bars_from_none(models, c
     for bars in (real, noise):
         mine = torch.stack([density(bars, GM9), syncopation(bars, GM9)], 1).numpy()
         z = np.full((480, 144), np.nan)
-        found.append(Found(bars, mine, np.arange(480) < 400, np.ones(480, int), np.zeros(1), z))
+        found.append(SearchResult(bars, mine, np.arange(480) < 400, np.ones(480, int), np.zeros(1), z))
     judged = court.judge([found[0]])
     assert judged["judged"] == 400
     assert "norm" not in judged
     assert judged["copies"] > 0
-    few = court.judge([replace(found[1], hit=np.arange(480) < 3)])
+    few = court.judge([replace(found[1], success=np.arange(480) < 3)])
     assert few == {"judged": few["judged"]}
     assert few["judged"] <= 3
     noisy = court.judge([found[1]])
@@ -395,9 +397,9 @@ def reports(models, corpus):
     gan, prior, agent = models
     told = []
 
-    def actor(guide, values, seconds, *arguments, **options):
+    def actor(dynamics, values, seconds, *arguments, **options):
         torch.manual_seed(0)
-        return Actor(guide.space.z_dim, 2, width=8).eval().requires_grad_(False)
+        return Actor(dynamics.space.latent_dim, 2, width=8).eval().requires_grad_(False)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(protocol, "_POOL", 300)

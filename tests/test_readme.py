@@ -36,7 +36,7 @@ def test_python_example_varies_and_strings_together():
 
 def test_python_example_steers():
     _, _, _, code = re.findall(r"```python\n(.*?)```", README, re.S)
-    code += "\nassert found.bars.shape == (8, 16, 9) and found.reached.sum() >= 6\n"
+    code += "\nassert found.bars.shape == (8, 16, 9) and found.success.sum() >= 6\n"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 

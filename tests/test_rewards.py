@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_tuner.rewards import EFFORT, REACHED, distance, likelihood, match, reached, realism, score
+from rl_tuner.rewards import KL_PRICE, TOLERANCE, distance, likelihood, match, realism, score, success
 
 
 def test_distance_is_counted_in_units():
@@ -18,15 +18,15 @@ def test_distance_is_counted_in_units():
 
 
 def test_one_unit_away_is_reached_and_a_hair_more_is_not():
-    assert REACHED == 1.0
+    assert TOLERANCE == 1.0
     distances = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.001, 0.0], [0.0, 7.0], [0.5, 0.9]])
-    assert reached(distances, torch.ones(5, 2)).tolist() == [True, True, False, False, True]
+    assert success(distances, torch.ones(5, 2)).tolist() == [True, True, False, False, True]
 
 
 def test_a_feature_that_is_skipped_need_not_be_reached():
     distances = torch.tensor([[0.0, 7.0], [0.0, 7.0], [7.0, 0.0], [7.0, 9.0]])
     weights = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.3], [0.0, 0.0]])
-    assert reached(distances, weights).tolist() == [True, False, True, True]
+    assert success(distances, weights).tolist() == [True, False, True, True]
 
 
 def test_match_by_hand():
@@ -97,7 +97,7 @@ def test_score_is_the_weighted_sum_of_the_terms_that_there_are():
 
 
 def test_effort_is_cheap_beside_a_hit():
-    assert 0 < EFFORT < 0.5
+    assert 0 < KL_PRICE < 0.5
 
 
 def test_a_missing_weight_is_no_silent_zero():

@@ -14,9 +14,9 @@ from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rl_tuner import rewards, rivals
 from rl_tuner.agent import load_agent
+from rl_tuner.latent.dynamics import Goals, State
+from rl_tuner.latent.space import TARGETS, values_of
 from rl_tuner.rivals import NEVER, Actor, Problem
-from rl_tuner.space import TARGETS, values_of
-from rl_tuner.walks import Goals, Walks
 
 CALLS = 12
 
@@ -27,8 +27,8 @@ def agent(one_thread):
 
 
 @pytest.fixture(scope="module")
-def guide(agent):
-    return agent.guide(load_gan(), load_prior())
+def dynamics(agent):
+    return agent.dynamics(gan := load_gan(), gan, load_prior())
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ WANTED = torch.tensor([[16.0, 6.0], [20.0, 8.0], [12.0, 2.0], [24.0, 4.0], [15.0
 
 
 @pytest.fixture
-def searches(agent, guide, real):
+def searches(agent, dynamics, real):
     torch.manual_seed(0)
-    actor = Actor(guide.space.z_dim, 2, width=16).eval().requires_grad_(False)
+    actor = Actor(dynamics.space.latent_dim, 2, width=16).eval().requires_grad_(False)
     return {
         "best of n": rivals.best_of_n,
         "random walk": rivals.random_walk,
@@ -55,8 +55,8 @@ def searches(agent, guide, real):
         "edit": rivals.edit_search(rivals.generated),
         "retrieval": rivals.retrieval(*real),
         "actor": rivals.amortised_actor(actor),
-        "agent": rivals.agent_walk(agent),
-        "restarted": rivals.agent_walk(agent, restarts=True),
+        "agent": rivals.agent_search(agent),
+        "restarted": rivals.agent_search(agent, restarts=True),
     }
 
 
@@ -91,8 +91,8 @@ class _Logged(Problem):
         return super().keep(walks)
 
 
-def _solve(search, guide, seed=1, calls=CALLS, targets=WANTED, **options):
-    problem = _Logged(guide, targets, calls, seed, **options)
+def _solve(search, dynamics, seed=1, calls=CALLS, targets=WANTED, **options):
+    problem = _Logged(dynamics, targets, calls, seed, **options)
     search(problem)
     return problem, problem.found()
 
@@ -114,8 +114,8 @@ def _worth(values, target):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_answer_is_the_best_bar_that_was_looked_at(name, searches, guide):
-    problem, found = _solve(searches[name], guide)
+def test_the_answer_is_the_best_bar_that_was_looked_at(name, searches, dynamics):
+    problem, found = _solve(searches[name], dynamics)
     assert found.bars.shape == (6, 16, 9)
     assert found.bars.dtype == bool
     for i, target in enumerate(WANTED.numpy()):
@@ -124,24 +124,24 @@ def test_the_answer_is_the_best_bar_that_was_looked_at(name, searches, guide):
         hits = (np.abs(values - target) <= 1).all(1)
         assert (found.bars[i] == problem.shown[i][worth.argmax()].numpy()).all()
         np.testing.assert_array_equal(found.values[i], values[worth.argmax()])
-        assert found.hit[i] == hits.any()
+        assert found.success[i] == hits.any()
         assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
         assert len(hits) <= CALLS
         if hits.any():
             assert len(hits) == found.at[i]  # a hit is the end
         elif name not in ("retrieval", "agent"):
             assert len(hits) == CALLS  # nothing else is
-    assert not found.hit[5]
+    assert not found.success[5]
     assert found.seconds.shape == (CALLS,)
     assert (np.diff(found.seconds) >= 0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_calls_are_the_rows_that_the_generator_decodes(name, searches, guide, monkeypatch):
+def test_calls_are_the_rows_that_the_generator_decodes(name, searches, dynamics, monkeypatch):
     decoded = []
-    decode = guide.gan.decode
-    monkeypatch.setattr(guide.gan, "decode", lambda z: decoded.append(len(z)) or decode(z))
-    problem, _ = _solve(searches[name], guide)
+    decode = dynamics.generator.decode
+    monkeypatch.setattr(dynamics.generator, "decode", lambda z: decoded.append(len(z)) or decode(z))
+    problem, _ = _solve(searches[name], dynamics)
     looked = sum(map(len, problem.shown))
     assert problem.used == max(map(len, problem.shown))
     # edits are looked at without a generator, and real bars need none at all
@@ -150,51 +150,51 @@ def test_calls_are_the_rows_that_the_generator_decodes(name, searches, guide, mo
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_seed_gives_the_same_search_and_another_one_does_not(name, searches, guide):
-    _, first = _solve(searches[name], guide, seed=4)
-    _, again = _solve(searches[name], guide, seed=4)
-    for field in ("bars", "values", "hit", "at", "z"):
+def test_a_seed_gives_the_same_search_and_another_one_does_not(name, searches, dynamics):
+    _, first = _solve(searches[name], dynamics, seed=4)
+    _, again = _solve(searches[name], dynamics, seed=4)
+    for field in ("bars", "values", "success", "at", "z"):
         np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
-    _, other = _solve(searches[name], guide, seed=5)
+    _, other = _solve(searches[name], dynamics, seed=5)
     if name != "retrieval":
         assert (other.bars != first.bars).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_more_calls_never_have_less_success(name, searches, guide):
-    _, found = _solve(searches[name], guide)
-    curve = [found.success(calls).mean() for calls in range(CALLS + 1)]
+def test_more_calls_never_have_less_success(name, searches, dynamics):
+    _, found = _solve(searches[name], dynamics)
+    curve = [found.success_within(calls).mean() for calls in range(CALLS + 1)]
     assert curve[0] == 0
     assert (np.diff(curve) >= 0).all()
-    assert curve[-1] == found.hit.mean()
-    assert (found.success(CALLS) == found.hit).all()
+    assert curve[-1] == found.success.mean()
+    assert (found.success_within(CALLS) == found.success).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_have_the_points_that_decode_to_them(name, searches, guide):
-    _, found = _solve(searches[name], guide)
+def test_answers_have_the_points_that_decode_to_them(name, searches, dynamics):
+    _, found = _solve(searches[name], dynamics)
     if name in ("edit", "retrieval"):
         assert np.isnan(found.z).all()
     else:
-        assert (guide.gan.decode(found.z) == found.bars).all()
+        assert (dynamics.generator.decode(found.z) == found.bars).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_call_is_one_bar(name, searches, guide):
-    problem, found = _solve(searches[name], guide, calls=1)
+def test_one_call_is_one_bar(name, searches, dynamics):
+    problem, found = _solve(searches[name], dynamics, calls=1)
     assert [len(shown) for shown in problem.shown] == [1] * 6
     assert np.isin(found.at, [1, NEVER]).all()
     assert found.seconds.shape == (1,)
 
 
-def test_with_a_say_of_the_networks_a_hit_is_not_the_end(guide):
-    problem, found = _solve(rivals.best_of_n, guide, calls=40, goals=_goals(0.5, 40))
+def test_with_a_say_of_the_networks_a_hit_is_not_the_end(dynamics):
+    problem, found = _solve(rivals.best_of_n, dynamics, calls=40, goals=_goals(0.5, 40))
     assert all(len(shown) == 40 for shown in problem.shown)
     later = 0
     for i, target in enumerate(WANTED.numpy()):
         bars = torch.stack(problem.shown[i])
         goals = _goals(0.5, 40).rows(torch.full((40,), i))
-        scores = guide.look_at(torch.zeros(40, guide.space.z_dim), bars, goals, goals.calls).score
+        scores = dynamics.look_at(torch.zeros(40, dynamics.space.latent_dim), bars, goals, goals.calls).score
         assert (found.bars[i] == bars[scores.argmax()].numpy()).all()
         hits = (np.abs(_values(bars) - target) <= 1).all(1)
         assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
@@ -202,10 +202,10 @@ def test_with_a_say_of_the_networks_a_hit_is_not_the_end(guide):
     assert later
 
 
-def test_problem_counts_a_call_for_each_open_target(guide):
-    problem = Problem(guide, WANTED, 3, seed=0)
+def test_problem_counts_a_call_for_each_open_target(dynamics):
+    problem = Problem(dynamics, WANTED, 3, seed=0)
     assert not problem.is_over
-    values = problem.look(problem.noise(6, guide.space.z_dim))
+    values = problem.look(problem.noise(6, dynamics.space.latent_dim))
     assert values.shape == (6, 2)
     assert problem.used == 1
     assert problem.still.tolist() == [i in problem.open.tolist() for i in range(6)]
@@ -213,24 +213,24 @@ def test_problem_counts_a_call_for_each_open_target(guide):
     problem.leave(torch.arange(left) == 0)
     assert len(problem.open) == left - 1
     for _ in range(2):
-        problem.look(problem.noise(len(problem.open), guide.space.z_dim))
+        problem.look(problem.noise(len(problem.open), dynamics.space.latent_dim))
     assert problem.is_over
     assert problem.used == 3
 
 
-def test_all_reached_is_the_end(guide, real):
+def test_all_reached_is_the_end(dynamics, real):
     bars, values = real
-    problem, found = _solve(rivals.retrieval(bars, values), guide, targets=values[:5])
+    problem, found = _solve(rivals.retrieval(bars, values), dynamics, targets=values[:5])
     assert problem.is_over
     assert problem.used == 1
-    assert found.hit.all()
+    assert found.success.all()
     assert (found.at == 1).all()
 
 
-def test_retrieval_gives_a_real_bar_that_is_nearest(guide, real):
+def test_retrieval_gives_a_real_bar_that_is_nearest(dynamics, real):
     bars, values = real
     wanted = torch.tensor([[float(d), float(s)] for d in (0, 9, 14, 23, 60) for s in (0, 5, 11, 30)])
-    _, found = _solve(rivals.retrieval(bars, values), guide, targets=wanted)
+    _, found = _solve(rivals.retrieval(bars, values), dynamics, targets=wanted)
     known = {bar.numpy().tobytes() for bar in bars}
     for i in range(len(wanted)):
         assert found.bars[i].tobytes() in known
@@ -238,19 +238,21 @@ def test_retrieval_gives_a_real_bar_that_is_nearest(guide, real):
         assert np.abs(found.values[i] - wanted[i].numpy()).sum() == nearest
 
 
-def test_retrieval_gives_any_of_those_that_are_equally_near(guide):
+def test_retrieval_gives_any_of_those_that_are_equally_near(dynamics):
     bars = torch.zeros(4, 16, 9, dtype=torch.bool)
     for i in range(4):
         bars[i, 0, i] = True  # four bars of one onset each
     _, found = _solve(
-        rivals.retrieval(bars, values_of(bars, TARGETS, GM9)), guide, targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1)
+        rivals.retrieval(bars, values_of(bars, TARGETS, GM9)),
+        dynamics,
+        targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1),
     )
     assert len(np.unique(found.bars.reshape(40, -1), axis=0)) == 4
 
 
-def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(guide):
+def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(dynamics):
     targets = torch.tensor([[40.0, 30.0], [2.0, 9.0], [200.0, 0.0]])
-    problem, found = _solve(rivals.edit_search(rivals.generated), guide, calls=60, targets=targets)
+    problem, found = _solve(rivals.edit_search(rivals.generated), dynamics, calls=60, targets=targets)
     for i, target in enumerate(targets.numpy()):
         here, *tried = problem.shown[i]
         rejected = 0
@@ -267,34 +269,34 @@ def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(guide):
     assert (np.abs(found.values - targets.numpy()).sum(1) < np.abs(start - targets.numpy()).sum(1)).all()
 
 
-def test_random_walks_take_every_action_but_the_one_that_stays(guide, monkeypatch):
+def test_random_walks_take_every_action_but_the_one_that_stays(dynamics, monkeypatch):
     taken = []
-    step = guide.step
-    monkeypatch.setattr(guide, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
-    _solve(rivals.random_walk, guide, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
+    step = dynamics.step
+    monkeypatch.setattr(dynamics, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
+    _solve(rivals.random_walk, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
     assert len(taken) == 24
-    assert set(torch.cat(taken).tolist()) == set(range(1, guide.n_actions))
+    assert set(torch.cat(taken).tolist()) == set(range(1, dynamics.n_actions))
 
 
-def _greedy_starts(guide, monkeypatch):
+def _greedy_starts(dynamics, monkeypatch):
     """Where greedy look-ahead tries from, at each of 25 calls, and what it found there."""
     begun = []
-    step = guide.step
+    step = dynamics.step
     monkeypatch.setattr(
-        guide, "step", lambda w, g, a, noise: begun.append((w.z[0].clone(), a[0])) or step(w, g, a, noise)
+        dynamics, "step", lambda w, g, a, noise: begun.append((w.z[0].clone(), a[0])) or step(w, g, a, noise)
     )
-    problem, _ = _solve(rivals.greedy_look_ahead, guide, calls=25, targets=torch.tensor([[200.0, 60.0]]))
+    problem, _ = _solve(rivals.greedy_look_ahead, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]))
     return begun, problem
 
 
-def test_greedy_tries_steps_along_directions(guide, monkeypatch):
-    begun, _ = _greedy_starts(guide, monkeypatch)
+def test_greedy_tries_steps_along_directions(dynamics, monkeypatch):
+    begun, _ = _greedy_starts(dynamics, monkeypatch)
     assert len(begun) == 24
-    assert all(guide.table[action, 0] >= 0 for _, action in begun)
+    assert all(dynamics.table[action, 0] >= 0 for _, action in begun)
 
 
-def test_greedy_tries_eight_from_one_place_and_takes_the_best(guide, monkeypatch):
-    begun, problem = _greedy_starts(guide, monkeypatch)
+def test_greedy_tries_eight_from_one_place_and_takes_the_best(dynamics, monkeypatch):
+    begun, problem = _greedy_starts(dynamics, monkeypatch)
     points, worth = problem.points[0], _worth(_values(problem.shown[0]), [200, 60])
     here = 0
     for block in range(3):
@@ -305,40 +307,40 @@ def test_greedy_tries_eight_from_one_place_and_takes_the_best(guide, monkeypatch
         here = best if worth[best] > worth[here] else here
 
 
-def test_the_gradients_values_are_those_of_the_decoded_bars(guide):
-    z = torch.from_numpy(guide.gan.latents(range(64))).requires_grad_(True)
-    values = rivals._soft_values(guide, z)
-    np.testing.assert_array_equal(values.detach().numpy(), _values(guide.gan.decode(z.detach())))
+def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
+    z = torch.from_numpy(dynamics.generator.latents(range(64))).requires_grad_(True)
+    values = rivals._soft_values(dynamics, z)
+    np.testing.assert_array_equal(values.detach().numpy(), _values(dynamics.generator.decode(z.detach())))
     (slope,) = torch.autograd.grad(values.sum(), z)
     assert slope.isfinite().all()
     assert (slope != 0).any(1).all()
 
 
 @pytest.mark.parametrize("search", [rivals.gradient_ascent, rivals.linear_directions])
-def test_points_keep_their_lengths(search, guide):
-    problem, _ = _solve(search, guide, calls=20)
+def test_points_keep_their_lengths(search, dynamics):
+    problem, _ = _solve(search, dynamics, calls=20)
     for points in problem.points:
         lengths = torch.stack(points).norm(dim=1)
         np.testing.assert_allclose(lengths, lengths[0].expand_as(lengths), rtol=1e-4)
 
 
 class _Line:
-    """A toy in place of a guide: features are linear in z, and there are no bars."""
+    """A toy in place of a dynamics: features are linear in z, and there are no bars."""
 
     def __init__(self, dim=24):
         random = torch.Generator().manual_seed(0)
         self.ways = torch.linalg.qr(torch.randn(dim, 2, generator=random))[0]
         push = torch.linalg.pinv(self.ways)[None].repeat(4, 1, 1)
-        self.space = SimpleNamespace(z_dim=dim, units=torch.ones(2) * 0.01, push=push)
-        self.gan = SimpleNamespace(steps=1, kit=SimpleNamespace(n_parts=1))
+        self.space = SimpleNamespace(latent_dim=dim, tolerance=torch.ones(2) * 0.01, pinv_steps=push)
+        self.generator = SimpleNamespace(steps=1, kit=SimpleNamespace(n_parts=1))
 
     def begin(self, z, goals):
         values = z @ self.ways
-        distances = rewards.distance(values, goals.targets, self.space.units)
+        distances = rewards.distance(values, goals.targets, self.space.tolerance)
         match = rewards.match(distances / 1000, goals.weights) - distances.sum(1) / 1e4
-        hit = rewards.reached(distances, goals.weights).float()
+        hit = rewards.success(distances, goals.weights).float()
         nothing, bars = torch.zeros(len(z)), torch.zeros(len(z), 1, 1, dtype=torch.bool)
-        return Walks(z, bars, values, match, hit, nothing, nothing, match + hit, nothing, goals.calls)
+        return State(z, bars, values, match, hit, nothing, nothing, match + hit, nothing, goals.calls)
 
 
 def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
@@ -372,56 +374,60 @@ def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
             np.testing.assert_allclose(point, z, atol=1e-5)
             moved = z + (target - z @ toy.ways) @ toy.ways.T
             z = moved * z.norm() / moved.norm()
-    assert found.hit.all()
+    assert found.success.all()
     assert (found.at > 1).all()
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_a_selector_makes_the_agent_never_worse(agent, guide, weight):
+def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
     """The same walks, as with a say of the networks a hit ends none: the best bar against the last."""
     targets = WANTED.repeat(4, 1)
     goals = _goals(weight, targets=targets)
     scores = []
     for selects in (True, False):
         problem, found = _solve(
-            rivals.agent_walk(agent), guide, targets=targets, goals=_goals(weight, targets=targets), selects=selects
+            rivals.agent_search(agent),
+            dynamics,
+            targets=targets,
+            goals=_goals(weight, targets=targets),
+            selects=selects,
         )
-        looked = guide.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
+        looked = dynamics.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
         scores.append(looked.score)
         if not selects:
             for i, shown in enumerate(problem.shown):
                 assert (found.bars[i] == shown[-1].numpy()).all()
-                assert found.hit[i] == (found.at[i] == len(shown))
-                assert found.hit[i] or found.at[i] == NEVER
+                assert found.success[i] == (found.at[i] == len(shown))
+                assert found.success[i] or found.at[i] == NEVER
     assert (scores[0] >= scores[1]).all()
     assert (scores[0] > scores[1]).any()
 
 
-def test_restarts_go_on_where_the_agent_would_stay(guide):
+def test_restarts_go_on_where_the_agent_would_stay(dynamics):
     """An agent that only stays: without restarts it leaves, with them it draws anew with every call."""
 
     class Stays:
         def act(self, observations):
             return torch.zeros(len(observations), dtype=torch.long)
 
-    problem, _ = _solve(rivals.agent_walk(Stays()), guide)
+    problem, _ = _solve(rivals.agent_search(Stays()), dynamics)
     assert [len(shown) for shown in problem.shown] == [1] * 6
-    problem, found = _solve(rivals.agent_walk(Stays(), restarts=True), guide)
+    problem, found = _solve(rivals.agent_search(Stays(), restarts=True), dynamics)
     assert [len(shown) for shown in problem.shown] == [int(min(at, CALLS)) for at in found.at]
     points = torch.stack(problem.points[5])
     assert len(points) == CALLS
     assert (torch.cdist(points, points) + 100 * torch.eye(CALLS)).min() > 5  # each a random point of its own
 
 
-def test_the_actor_keeps_lengths_and_is_learnt_in_its_time(guide, real):
+def test_the_actor_keeps_lengths_and_is_learnt_in_its_time(dynamics, real):
     targets = real[1]
-    actor = rivals.train_actor(guide, targets, seconds=0.3)
+    actor = rivals.train_actor(dynamics, targets, seconds=0.3)
     assert not any(weight.requires_grad for weight in actor.parameters())
-    z = torch.randn(20, guide.space.z_dim, generator=torch.Generator().manual_seed(0))
-    moved = actor(z, guide.space.standardised(targets[:20]))
+    z = torch.randn(20, dynamics.space.latent_dim, generator=torch.Generator().manual_seed(0))
+    moved = actor(z, dynamics.space.standardised(targets[:20]))
     np.testing.assert_allclose(moved.norm(dim=1), z.norm(dim=1), rtol=1e-4)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = Actor(guide.space.z_dim, 2)
+        fresh = Actor(dynamics.space.latent_dim, 2)
     changed = [(a - b).abs().max() for a, b in zip(actor.parameters(), fresh.parameters(), strict=True)]
     assert max(changed) > 1e-4

@@ -275,8 +275,9 @@ def test_bars_points_and_fillings_draw_from_their_own_streams(models, drawn):
 
 
 def test_an_episode_of_every_call_draws_from_its_own_streams(drawn):
-    from rl_tuner.steering import steer
     from rl_tuner.walks import MAX_CALLS
+
+    from rl_tuner.steering import steer
 
     assert len(RANDOM_STREAMS["steer"]) == MAX_CALLS
     steer({"density": 144}, 1, calls=40, seed=3)

@@ -14,8 +14,8 @@ from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 from rl_tuner import rewards
-from rl_tuner.space import TARGETS, LatentSpace, Moves, aim, find_space, move, values_of
-from rl_tuner.walks import BOUND, Goals, Guide, observation_dim
+from rl_tuner.latent.dynamics import BOUND, Dynamics, Goals, observation_dim
+from rl_tuner.latent.space import TARGETS, LatentSpace, Moves, aim, find_space, move, values_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def small_prior():
 def plain():
     """The plain generator and the space of its density: all of it is known beforehand."""
     gan = plain_gan()
-    return gan, find_space(gan, small_prior(), ("density",), 4, n=30_000)
+    return gan, space_of(gan, small_prior(), ("density",), 4, n=30_000)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,18 @@ def real():
     """The bundled generator and prior and a space of theirs, quickly found."""
     torch.set_num_threads(1)
     gan, prior = load_gan(), load_prior()
-    return gan, prior, find_space(gan, prior, n=3000, n_directions=8)
+    return gan, prior, space_of(gan, prior, n=3000, n_directions=8)
 
 
 @pytest.fixture(scope="module")
-def guide(real):
+def dynamics(real):
     gan, prior, space = real
-    return Guide(gan, prior, space)
+    return Dynamics(gan, gan, prior, space)
+
+
+def space_of(gan, *arguments, **options):
+    """What is found of a generator that is its own critic."""
+    return find_space(gan, gan, *arguments, **options)
 
 
 def draw(n, seed=0, dim=144):
@@ -65,7 +70,7 @@ def draw(n, seed=0, dim=144):
 
 
 def test_the_table_of_moves_by_hand():
-    table = Moves(steps=(0.25, 2.0), gains=(0.5,), noises=(0.125, 0.75)).table(2)
+    table = Moves(step_sizes=(0.25, 2.0), gains=(0.5,), noise_angles=(0.125, 0.75)).table(2)
     half_pi = float(np.float32(math.pi / 2))
     aimed = [
         row
@@ -86,19 +91,19 @@ def blank_space(dim=8, n_directions=2):
     """Directions along the first and the second axis; features of mean 0 and deviation 1; no way leads anywhere."""
     space = LatentSpace(("density", "syncopation"), dim, n_directions)
     space.directions[:] = torch.eye(dim)[:n_directions]
-    space.spreads[:] = 1
+    space.stds[:] = 1
     return space
 
 
 def wild_space(dim, seed=0):
     """A blank one whose aims lead anywhere."""
     space = blank_space(dim)
-    for buffer in (space.pull, space.push):
+    for buffer in (space.regression_map, space.pinv_steps):
         buffer[:] = torch.randn(buffer.shape, generator=torch.Generator().manual_seed(seed)) * 0.2
     return space
 
 
-TABLE = Moves(steps=(0.3, 1.0), gains=(0.5,), noises=(0.4,)).table(2)  # 1 + 4 · 2 + 8 rows
+TABLE = Moves(step_sizes=(0.3, 1.0), gains=(0.5,), noise_angles=(0.4,)).table(2)  # 1 + 4 · 2 + 8 rows
 AIM = {beat: 1 + 2 * beat for beat in range(4)}
 REDRAW = {beat: 2 + 2 * beat for beat in range(4)}
 STEP = {(0, 0.3): 9, (0, -0.3): 10, (0, 1): 11, (0, -1): 12, (1, 0.3): 13, (1, -1): 16}
@@ -115,19 +120,19 @@ def _move(z, action, noise=None, space=None, gap=(1.0, -2.0)):
 
 def test_to_stay_changes_no_bit_and_costs_nothing():
     z = draw(50, 1)
-    after, effort = _move(z, 0, draw(50, 3), wild_space(144))
+    after, kl = _move(z, 0, draw(50, 3), wild_space(144))
     assert torch.equal(after, z)
-    assert not effort.any()
+    assert not kl.any()
 
 
 def test_a_step_by_hand():
     # (0, 2, 0 …) along the first axis by 1: (1, 2, 0 …), put back on the circle of radius 2
-    after, effort = _move([[0.0, 2, 0, 0, 0, 0, 0, 0]], STEP[0, 1])
+    after, kl = _move([[0.0, 2, 0, 0, 0, 0, 0, 0]], STEP[0, 1])
     torch.testing.assert_close(after[0, :3], torch.tensor([2 / 5**0.5, 4 / 5**0.5, 0]))
-    assert effort.item() == pytest.approx(0.5 / math.sin(0.4) ** 2)
-    after, effort = _move([[0.0, 2, 0, 3, 0, 0, 0, 0]], STEP[1, -1])
+    assert kl.item() == pytest.approx(0.5 / math.sin(0.4) ** 2)
+    after, kl = _move([[0.0, 2, 0, 3, 0, 0, 0, 0]], STEP[1, -1])
     torch.testing.assert_close(after[0, :4], torch.tensor([0, 1.0, 0, 3]) * (13 / 10) ** 0.5)
-    assert effort.item() == pytest.approx(0.5 / math.sin(0.4) ** 2)
+    assert kl.item() == pytest.approx(0.5 / math.sin(0.4) ** 2)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +149,8 @@ def test_a_step_by_hand():
 )
 def test_steps_lead_no_farther_than_two_deviations(here, key, length):
     z = [[here, 2.0, 1, -1, 0.5, 0, 3, 1]]
-    after, effort = _move(z, STEP[key])
-    assert effort.item() == pytest.approx(length**2 / 2 / math.sin(0.4) ** 2, abs=1e-5)
+    after, kl = _move(z, STEP[key])
+    assert kl.item() == pytest.approx(length**2 / 2 / math.sin(0.4) ** 2, abs=1e-5)
     there = here + math.copysign(length, key[1])
     rest = 4 + 1 + 1 + 0.25 + 9 + 1
     assert after[0, 0].item() == pytest.approx(there * ((rest + here**2) / (rest + there**2)) ** 0.5, rel=1e-5)
@@ -154,9 +159,9 @@ def test_steps_lead_no_farther_than_two_deviations(here, key, length):
 @given(st.integers(0, 10_000), st.integers(0, 16))
 def test_every_move_keeps_the_length_and_steps_stay_near(seed, action):
     z, noise = draw(6, seed, 8) * 1.3, draw(6, seed + 1, 8)
-    after, effort = _move(z, action, noise, wild_space(8, seed + 2))
+    after, kl = _move(z, action, noise, wild_space(8, seed + 2))
     torch.testing.assert_close(after.norm(dim=1), z.norm(dim=1), rtol=1e-5, atol=1e-6)
-    assert (effort >= 0).all()
+    assert (kl >= 0).all()
     if action in STEP.values():
         axis = (action - 9) // 4
         assert (after[:, axis].abs() <= z[:, axis].abs().clamp(min=2) + 1e-5).all()
@@ -177,15 +182,15 @@ def test_an_aim_by_hand():
     z = torch.tensor([[9.0, 8, 7, 6, 3, 4, 0, 0]])
     noise = torch.tensor([[1.0, 1, 1, 1, 0, 0, 5, 0]])
     space = blank_space()
-    space.push[2, 0] = torch.tensor([5.0, 5, 5, 5, 3, 0, 0, 1.25])  # .4 of it is gone
-    space.push[1] = 100
-    after, effort = _move(z, AIM[2], noise, space, gap=(1.0, 0.0))
+    space.pinv_steps[2, 0] = torch.tensor([5.0, 5, 5, 5, 3, 0, 0, 1.25])  # .4 of it is gone
+    space.pinv_steps[1] = 100
+    after, kl = _move(z, AIM[2], noise, space, gap=(1.0, 0.0))
     c, s = math.cos(0.4), math.sin(0.4)
     tail = torch.tensor([3 * c + 0.6, 4 * c, 5 * s, 0.25])
     torch.testing.assert_close(after[0, 4:], tail * 5 / tail.norm())
     assert after[0, :4].tolist() == [9, 8, 7, 6]
     # ½ |½ (1.2, 0, 0, .5)|² / sin² .4: what leads before the beat is not gone and not paid
-    assert effort.item() == pytest.approx(0.5 * (0.36 + 0.0625) / s**2)
+    assert kl.item() == pytest.approx(0.5 * (0.36 + 0.0625) / s**2)
 
 
 def test_what_is_drawn_anew_knows_nothing_of_before():
@@ -193,10 +198,10 @@ def test_what_is_drawn_anew_knows_nothing_of_before():
     noise[1] = noise[0]
     z = draw(2, 5, 144)
     z[1, 72:] = z[1, 72:] * z[0, 72:].norm() / z[1, 72:].norm()
-    after, effort = _move(z, REDRAW[2], noise, wild_space(144))
+    after, kl = _move(z, REDRAW[2], noise, wild_space(144))
     torch.testing.assert_close(after[0, 72:], after[1, 72:], atol=1e-5, rtol=0)
     torch.testing.assert_close(after[0, 72:], noise[0, 72:] * z[0, 72:].norm() / noise[0, 72:].norm())
-    assert not effort.any()
+    assert not kl.any()
 
 
 def test_moves_of_a_batch_are_those_of_its_rows():
@@ -206,9 +211,9 @@ def test_moves_of_a_batch_are_those_of_its_rows():
     together, efforts = move(space, TABLE, z, order, values, targets, noise)
     for row, action in enumerate(order):
         of = slice(row, row + 1)
-        after, effort = move(space, TABLE, z[of], action[None], values[of], targets[of], noise[of])
+        after, kl = move(space, TABLE, z[of], action[None], values[of], targets[of], noise[of])
         torch.testing.assert_close(after, together[of])
-        torch.testing.assert_close(effort, efforts[of])
+        torch.testing.assert_close(kl, efforts[of])
     assert ((together - z).norm(dim=1) > 0.05).sum() == 16
 
 
@@ -234,8 +239,8 @@ def test_of_the_plain_generator_all_is_known_beforehand(plain):
     """144 coins: density has mean 72 and deviation 6, and each number of z moves it by φ(0) = .3989 on average."""
     _, space = plain
     assert space.means.item() == pytest.approx(72, abs=0.15)
-    assert space.spreads.item() == pytest.approx(6, abs=0.1)
-    assert space.units.tolist() == [1]
+    assert space.stds.item() == pytest.approx(6, abs=0.1)
+    assert space.tolerance.tolist() == [1]
     assert space.values.shape == (2048, 1)
     assert space.values.std().item() == pytest.approx(6, abs=0.4)
     torch.testing.assert_close(space.directions @ space.directions.T, torch.eye(4), atol=1e-5, rtol=0)
@@ -243,8 +248,8 @@ def test_of_the_plain_generator_all_is_known_beforehand(plain):
     assert abs(space.directions[0].sum().item()) > 11.9
     slope = 1 / (2 * math.pi) ** 0.5
     for beat in range(4):
-        assert not space.push[beat, 0, : 36 * beat].any()
-        tail = space.push[beat, 0, 36 * beat :]
+        assert not space.pinv_steps[beat, 0, : 36 * beat].any()
+        tail = space.pinv_steps[beat, 0, 36 * beat :]
         assert tail.mean().item() == pytest.approx(1 / slope / (144 - 36 * beat), rel=0.02)
         assert tail.std() < 0.2 * tail.mean()
 
@@ -268,20 +273,20 @@ def test_towards_turns_draws_given_values_into_draws_given_targets(plain):
 def test_targets_are_not_pulled_beyond_three_deviations(plain):
     _, space = plain
     values = torch.tensor([[72.0]])
-    far = space.towards(values, space.means + 3 * space.spreads + torch.zeros(1, 1))
+    far = space.towards(values, space.means + 3 * space.stds + torch.zeros(1, 1))
     farthest = space.towards(values, torch.tensor([[144.0]]))
     torch.testing.assert_close(farthest, far, rtol=1e-5, atol=1e-7)
-    assert torch.equal(farthest, space.towards(values, space.means + 4 * space.spreads + torch.zeros(1, 1)))
+    assert torch.equal(farthest, space.towards(values, space.means + 4 * space.stds + torch.zeros(1, 1)))
 
 
 def test_aims_by_hand():
     space = blank_space()
-    space.means[:], space.spreads[:] = torch.tensor([10.0, 5.0]), torch.tensor([2.0, 1.0])
-    space.push[1, 0, 2], space.push[1, 1, 3] = 0.5, 0.25
-    space.push[3, 0, 6] = 4.0
-    space.pull[0, 7] = 0.5  # the first power of the first feature
-    space.pull[3, 1] = 1.0  # the product of both
-    assert space.pull.shape == (7, 8)  # two first powers, three products, two third powers
+    space.means[:], space.stds[:] = torch.tensor([10.0, 5.0]), torch.tensor([2.0, 1.0])
+    space.pinv_steps[1, 0, 2], space.pinv_steps[1, 1, 3] = 0.5, 0.25
+    space.pinv_steps[3, 0, 6] = 4.0
+    space.regression_map[0, 7] = 0.5  # the first power of the first feature
+    space.regression_map[3, 1] = 1.0  # the product of both
+    assert space.regression_map.shape == (7, 8)  # two first powers, three products, two third powers
     values, targets = torch.tensor([[10.0, 5.0]]), torch.tensor([[12.0, 4.0]])
     ways = [aim(space, values, targets, beat)[0] for beat in range(4)]
     assert [len(way) for way in ways] == [8, 6, 4, 2]
@@ -299,30 +304,30 @@ def test_the_space_of_the_bundled_generator(real):
     assert space.directions.shape == (8, 144)
     torch.testing.assert_close(space.directions @ space.directions.T, torch.eye(8), atol=1e-5, rtol=0)
     assert not any(parameter.requires_grad for parameter in space.parameters())
-    slopes = torch.linalg.pinv(space.push[0])  # (z_dim, F), as the least change is its pseudo-inverse
+    slopes = torch.linalg.pinv(space.pinv_steps[0])  # (latent_dim, F), as the least change is its pseudo-inverse
     # the first two directions are those of the features
     outside = slopes - space.directions[:2].T @ (space.directions[:2] @ slopes)
     assert outside.norm() < 1e-3 * slopes.norm()
     for beat in range(4):
-        push = space.push[beat]
+        push = space.pinv_steps[beat]
         assert not (push[:, : 36 * beat].abs() > 1e-6).any()
         # each changes its own feature by one and the other by nothing
         torch.testing.assert_close(push @ slopes, torch.eye(2), atol=1e-3, rtol=0)
-    assert (space.push[3].norm(dim=1) > space.push[0].norm(dim=1)).all()
+    assert (space.pinv_steps[3].norm(dim=1) > space.pinv_steps[0].norm(dim=1)).all()
     values = values_of(gan.sample(4000, seed=50), TARGETS, gan.kit)
     assert ((space.means - values.mean(0)).abs() < 0.12 * values.std(0)).all()
-    torch.testing.assert_close(space.spreads, values.std(0), rtol=0.1, atol=0)
+    torch.testing.assert_close(space.stds, values.std(0), rtol=0.1, atol=0)
 
 
 def test_a_push_changes_what_it_says():
     gan = plain_gan(-1.0)
-    space = find_space(gan, small_prior(), n_directions=4, n=20_000)
+    space = space_of(gan, small_prior(), n_directions=4, n=20_000)
     z = draw(6000, 9)
     for beat in (0, 2):
         for feature in range(2):
             # from both sides, so that a bend evens out
             up, down = (
-                values_of(gan.decode(z + sign * space.push[beat, feature]), TARGETS, gan.kit) for sign in (1, -1)
+                values_of(gan.decode(z + sign * space.pinv_steps[beat, feature]), TARGETS, gan.kit) for sign in (1, -1)
             )
             expected = torch.eye(2)[feature]
             torch.testing.assert_close((up - down).mean(0) / 2, expected, atol=0.15, rtol=0)
@@ -330,7 +335,7 @@ def test_a_push_changes_what_it_says():
 
 def test_the_same_seed_finds_the_same_space_and_another_one_another():
     gan, prior = plain_gan(-1.0), small_prior()
-    one, other, third = (find_space(gan, prior, n_directions=6, n=500, seed=seed) for seed in (3, 3, 4))
+    one, other, third = (space_of(gan, prior, n_directions=6, n=500, seed=seed) for seed in (3, 3, 4))
     for name, buffer in one.state_dict().items():
         # the solvers round differently from one call to the next
         torch.testing.assert_close(buffer, other.state_dict()[name], atol=1e-3, rtol=1e-3)
@@ -339,18 +344,18 @@ def test_the_same_seed_finds_the_same_space_and_another_one_another():
 
 
 def test_units_of_counts_are_1_and_of_others_a_share_of_their_spread():
-    space = find_space(plain_gan(-1.0), small_prior(), ("off-beat share", "density"), 2, n=400)
-    assert space.units[1] == 1
-    assert space.units[0].item() == pytest.approx(0.15 * space.spreads[0].item())
+    space = space_of(plain_gan(-1.0), small_prior(), ("off-beat share", "density"), 2, n=400)
+    assert space.tolerance[1] == 1
+    assert space.tolerance[0].item() == pytest.approx(0.15 * space.stds[0].item())
     assert space.directions.shape == (2, 144)
 
 
 def test_features_that_cannot_be_steered_are_refused():
     prior = small_prior()
     with pytest.raises(ValueError, match="no feature is called 'loudness'"):
-        find_space(plain_gan(), prior, ("density", "loudness"), 4, n=200)
+        space_of(plain_gan(), prior, ("density", "loudness"), 4, n=200)
     with pytest.raises(ValueError, match="density is the same for all bars"):
-        find_space(plain_gan(-100.0), prior, ("density",), 4, n=200)
+        space_of(plain_gan(-100.0), prior, ("density",), 4, n=200)
     with pytest.raises(ValueError, match="different"):
         LatentSpace(("density", "density"), 144, 4)
     with pytest.raises(ValueError, match="one feature"):
@@ -374,7 +379,7 @@ def test_values_are_the_features_in_their_order(real):
 # walks
 
 
-def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, restraint=0.0, calls=9):
+def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, kl_coef=0.0, calls=9):
     targets = torch.as_tensor(targets, dtype=torch.float32)
     n = len(targets)
     weights = torch.ones_like(targets) if weights is None else torch.as_tensor(weights).float()
@@ -382,40 +387,40 @@ def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, restraint=0.0, 
     def each(value, dtype=torch.float32):
         return torch.as_tensor(value, dtype=dtype).expand(n).clone()
 
-    return Goals(targets, weights, each(realism), each(likelihood), each(restraint), each(calls, torch.long))
+    return Goals(targets, weights, each(realism), each(likelihood), each(kl_coef), each(calls, torch.long))
 
 
-def test_a_guide_and_its_space_fit(real, guide):
+def test_a_guide_and_its_space_fit(real, dynamics):
     gan, prior, _ = real
-    assert guide.n_actions == 1 + 20 + 32
-    assert guide.observation_dim == observation_dim(144, 2) == 2 * 144 + 5 * 2 + 9
+    assert dynamics.n_actions == 1 + 20 + 32
+    assert dynamics.observation_dim == observation_dim(144, 2) == 2 * 144 + 5 * 2 + 9
     with pytest.raises(ValueError, match="64 dimensions, the generator 144"):
-        Guide(gan, prior, LatentSpace(TARGETS, 64, 4))
+        Dynamics(gan, gan, prior, LatentSpace(TARGETS, 64, 4))
 
 
-def test_walks_begin_with_a_call_and_spend_one_a_step(real, guide):
+def test_walks_begin_with_a_call_and_spend_one_a_step(real, dynamics):
     gan, _, space = real
     z = draw(30, 3)
     calls = torch.arange(30) + 4
     goals = goals_of(space.values[:30], calls=calls)
-    walks = guide.begin(z, goals)
+    walks = dynamics.begin(z, goals)
     assert torch.equal(walks.z, z)
-    assert (walks.left == calls - 1).all()
-    assert not walks.effort.any()
+    assert (walks.calls_left == calls - 1).all()
+    assert not walks.kl.any()
     actions = torch.arange(30)
-    after = guide.step(walks, goals, actions, draw(30, 4))
-    assert (after.left == calls - 2).all()
+    after = dynamics.step(walks, goals, actions, draw(30, 4))
+    assert (after.calls_left == calls - 2).all()
     for each in (walks, after):
         assert (each.bars.numpy() == gan.decode(each.z)).all()
         assert torch.equal(each.values, values_of(each.bars, TARGETS, gan.kit))
-    z, effort = move(space, guide.table, walks.z, actions, walks.values, goals.targets, draw(30, 4))
+    z, kl = move(space, dynamics.table, walks.z, actions, walks.values, goals.targets, draw(30, 4))
     torch.testing.assert_close(after.z, z)
-    torch.testing.assert_close(after.effort, effort)
-    assert after.effort[0] == 0
-    assert (after.effort[1:5] > 0).sum() >= 3  # a bar that is on target already has no way to go
+    torch.testing.assert_close(after.kl, kl)
+    assert after.kl[0] == 0
+    assert (after.kl[1:5] > 0).sum() >= 3  # a bar that is on target already has no way to go
 
 
-def test_terms_by_hand(real, guide):
+def test_terms_by_hand(real, dynamics):
     """Bar 0 hits, 1 is a unit off, 2 is two off, 3 hits what counts; the networks look at hits with a weight only."""
     gan, prior, space = real
     z = draw(6, 8)
@@ -427,21 +432,21 @@ def test_terms_by_hand(real, guide):
     weights[1, 0] = 2
     share = torch.tensor([0.5, 1.0, 1.0, 0.25, 0.0, 0.75])
     goals = goals_of(values + offsets, weights, share, share.flip(0))
-    walks = guide.begin(z, goals)
-    assert walks.hit.tolist() == [1, 1, 0, 1, 1, 1]
+    walks = dynamics.begin(z, goals)
+    assert walks.success.tolist() == [1, 1, 0, 1, 1, 1]
     near = [1, 0.5 * math.exp(-0.5) + 0.5, 0.5 * math.exp(-0.5), 1, 1, 1]
     torch.testing.assert_close(walks.match, torch.tensor(near))
-    real_ones = rewards.realism(gan, bars, float(space.typical[0]))
+    real_ones = rewards.realism(gan, bars, float(space.calibration[0]))
     seen = torch.tensor([True, True, False, True, False, True])
     torch.testing.assert_close(walks.realism, torch.where(seen, real_ones, 0))
-    likely = rewards.likelihood(prior, bars, *space.typical[1:].tolist())
+    likely = rewards.likelihood(prior, bars, *space.calibration[1:].tolist())
     seen = torch.tensor([True, False, False, True, True, True])
     torch.testing.assert_close(walks.likelihood, torch.where(seen, likely, 0))
     torch.testing.assert_close(walks.score, walks.match + share * walks.realism + share.flip(0) * walks.likelihood)
-    assert list(walks.terms()) == ["match", "hit", "realism", "likelihood", "score", "effort"]
+    assert list(walks.terms()) == ["match", "success", "realism", "likelihood", "score", "kl"]
 
 
-def test_the_observation_has_everything_in_its_place(real, guide):
+def test_the_observation_has_everything_in_its_place(real, dynamics):
     _, _, space = real
     z = draw(5, 12)
     goals = goals_of(
@@ -452,25 +457,30 @@ def test_the_observation_has_everything_in_its_place(real, guide):
         [0.5, 0.25, 0.0, 1.0, 0.0],
         [4, 64, 65, 1000, 10],
     )
-    walks = guide.begin(z, goals)
-    seen = guide.observe(walks, goals)
+    walks = dynamics.begin(z, goals)
+    seen = dynamics.observe(walks, goals)
     assert seen.shape == (5, 307)
     assert seen.dtype == torch.float32
     for row in range(5):
         value, target = walks.values[row], goals.targets[row].clone()
         target[goals.weights[row] == 0] = value[goals.weights[row] == 0]  # what is skipped is wanted as it is
-        gap = (target - value) / space.units
+        gap = (target - value) / space.tolerance
         left = goals.calls[row].item() - 1
         expected = [
             *(z[row] / 5).tolist(),
             *[0.2 if cell else -0.2 for cell in walks.bars[row].flatten().tolist()],
-            *((value - space.means) / space.spreads).tolist(),
-            *((target - space.means) / space.spreads).tolist(),
+            *((value - space.means) / space.stds).tolist(),
+            *((target - space.means) / space.stds).tolist(),
             *[math.tanh(one / 3) for one in gap.tolist()],
             *(gap / 10).tolist(),
             *goals.weights[row].tolist(),
-            *(walks.match[row].item(), walks.hit[row].item(), walks.realism[row].item(), walks.likelihood[row].item()),
-            *(goals.realism[row].item(), goals.likelihood[row].item(), goals.restraint[row].item()),
+            *(
+                walks.match[row].item(),
+                walks.success[row].item(),
+                walks.realism[row].item(),
+                walks.likelihood[row].item(),
+            ),
+            *(goals.realism[row].item(), goals.likelihood[row].item(), goals.kl_coef[row].item()),
             *(min(left / 64, 1), math.log2(left + 1) / 6),
         ]
         torch.testing.assert_close(seen[row], torch.tensor(expected).clamp(-10, 10), atol=1e-4, rtol=1e-4)
@@ -478,28 +488,28 @@ def test_the_observation_has_everything_in_its_place(real, guide):
     assert seen[1, -1].item() == pytest.approx(1)
 
 
-def test_no_number_of_an_observation_is_larger_than_the_bound(guide):
+def test_no_number_of_an_observation_is_larger_than_the_bound(dynamics):
     z = draw(4, 13) * 1000
     goals = goals_of([[9e9, 1e9], [-5e5, 3], [1e30, 1e30], [0, 0]], weights=[[1e6, 1]] * 4, calls=4096)
-    seen = guide.observe(guide.begin(z, goals), goals)
+    seen = dynamics.observe(dynamics.begin(z, goals), goals)
     assert BOUND == 10
     assert seen.isfinite().all()
     assert seen.abs().max() == 10
 
 
-def test_a_redraw_leads_elsewhere_with_the_noise_given(real, guide):
+def test_a_redraw_leads_elsewhere_with_the_noise_given(real, dynamics):
     _, _, space = real
     z, noise = draw(8, 1), draw(8, 2)
     goals = goals_of(space.values[:8])
-    after = guide.step(guide.begin(z, goals), goals, torch.full((8,), 5), noise)  # of the whole bar
+    after = dynamics.step(dynamics.begin(z, goals), goals, torch.full((8,), 5), noise)  # of the whole bar
     torch.testing.assert_close(after.z, noise * (z.norm(dim=1) / noise.norm(dim=1))[:, None], atol=1e-4, rtol=1e-4)
-    assert not after.effort.any()
+    assert not after.kl.any()
 
 
-def test_rows_are_taken_and_put(guide, real):
+def test_rows_are_taken_and_put(dynamics, real):
     _, _, space = real
     goals = goals_of(space.values[:6], calls=torch.arange(6) + 5)
-    walks = guide.begin(draw(6, 1), goals)
+    walks = dynamics.begin(draw(6, 1), goals)
     assert len(walks) == len(goals) == 6
     some = walks.rows(torch.tensor([4, 1]))
     assert len(some) == 2
@@ -513,36 +523,36 @@ def test_rows_are_taken_and_put(guide, real):
 
 @pytest.mark.parametrize("features", [TARGETS, ("off-beat share", "density")])
 def test_relabelled_segments_are_those_that_would_have_been_seen(features):
-    """Walks with skipped features and networks, told again as walks to where they came, give or take a unit."""
+    """State with skipped features and networks, told again as walks to where they came, give or take a unit."""
     gan, prior = plain_gan(-1.2), small_prior()
-    guide = Guide(gan, prior, find_space(gan, prior, features, 6, n=600))
-    space, n, k = guide.space, 12, 3
+    dynamics = Dynamics(gan, gan, prior, space_of(gan, prior, features, 6, n=600))
+    space, n, k = dynamics.space, 12, 3
     weights = torch.ones(n, 2)
     weights[::3, 1] = 0
     goals = goals_of(space.values[:n], weights, 0.5, 0.25, 0.5, calls=torch.arange(n) + 8)
-    walks = [guide.begin(draw(n, 1), goals)]
+    walks = [dynamics.begin(draw(n, 1), goals)]
     for time in range(k):
-        actions = torch.randint(guide.n_actions, (n,), generator=torch.Generator().manual_seed(time))
-        walks.append(guide.step(walks[-1], goals, actions, draw(n, 20 + time)))
-    seen = torch.stack([guide.observe(each, goals) for each in walks], 1)
+        actions = torch.randint(dynamics.n_actions, (n,), generator=torch.Generator().manual_seed(time))
+        walks.append(dynamics.step(walks[-1], goals, actions, draw(n, 20 + time)))
+    seen = torch.stack([dynamics.observe(each, goals) for each in walks], 1)
     counted = torch.arange(n) % k + 1
-    told, paid = guide.relabel(seen, counted, torch.Generator().manual_seed(5))
+    told, paid = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
     assert told.shape == seen.shape
     assert paid.shape == (n, k)
     # what was drawn for the targets shows where they are taken from
-    first = 2 * space.z_dim
-    targets = told[:, 0, first + 2 : first + 4] * space.spreads + space.means
+    first = 2 * space.latent_dim
+    targets = told[:, 0, first + 2 : first + 4] * space.stds + space.means
     assert (told[:, :, first + 2 : first + 4] == told[:, :1, first + 2 : first + 4]).all()
     came_to = torch.stack([each.values for each in walks], 1)[torch.arange(n), counted]
-    moved = (targets - came_to) / space.units
+    moved = (targets - came_to) / space.tolerance
     torch.testing.assert_close(moved, moved.round(), atol=1e-3, rtol=0)
     assert set(moved.round().flatten().int().tolist()) == {-1, 0, 1}
-    other = goals_of(came_to + moved.round() * space.units, calls=goals.calls)
+    other = goals_of(came_to + moved.round() * space.tolerance, calls=goals.calls)
     # on the boundary of a unit that is no whole number rounding decides: a hair towards the middle
-    other.targets -= 1e-4 * moved.round() * space.units * (space.units != 1)
-    again = [guide.look_at(each.z, each.bars, other, each.left) for each in walks]
-    assert all(each.hit[row] for row, time in enumerate(counted.tolist()) for each in [again[time]])
-    expected = torch.stack([guide.observe(each, other) for each in again], 1)
+    other.targets -= 1e-4 * moved.round() * space.tolerance * (space.tolerance != 1)
+    again = [dynamics.look_at(each.z, each.bars, other, each.calls_left) for each in walks]
+    assert all(each.success[row] for row, time in enumerate(counted.tolist()) for each in [again[time]])
+    expected = torch.stack([dynamics.observe(each, other) for each in again], 1)
     torch.testing.assert_close(told, expected, atol=2e-3, rtol=1e-3)
     scores = torch.stack([each.score for each in again], 1)
     torch.testing.assert_close(paid, scores.diff(dim=1), atol=2e-3, rtol=0)
@@ -554,7 +564,7 @@ def test_a_grid_of_duplets_and_triplets_has_a_space(steps):
     torch.manual_seed(3)
     gan = GAN(GANConfig(width=4, discriminator_width=4, steps=steps)).eval().requires_grad_(False)
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, steps=steps)).eval()
-    space = find_space(gan, prior, n=600)
+    space = space_of(gan, prior, n=600)
     bars = gan.decode(seeds_to_z(range(600), steps * 9, RANDOM_STREAMS["space"][0]))
     found = torch.stack(list(measure(bars, names=TARGETS).values()), 1)
     torch.testing.assert_close(space.means, found.float().mean(0))

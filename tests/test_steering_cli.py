@@ -128,10 +128,10 @@ def test_the_report_agrees_with_the_bars(steered):
         for when, bar in (("before", starts[i : i + 1]), ("after", bars[i : i + 1])):
             assert walk[when] == {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
         gaps = abs(walk["after"]["density"] - 24), abs(walk["after"]["syncopation"] - 5)
-        assert walk["reached"] == (max(gaps) <= 1) == (walk["terms"]["hit"] == 1)
+        assert walk["reached"] == (max(gaps) <= 1) == (walk["terms"]["success"] == 1)
         match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * walk["reached"]
         assert walk["terms"]["match"] == pytest.approx(match, abs=1e-5)
-        assert set(walk["terms"]) == {"match", "hit", "realism", "likelihood", "score"}
+        assert set(walk["terms"]) == {"match", "success", "realism", "likelihood", "score"}
         assert 1 <= walk["found_at_call"] <= walk["calls"] <= 4
         path = arrays["path"][i]
         assert np.isnan(path).any(1).tolist() == [call >= walk["calls"] for call in range(4)]
@@ -351,7 +351,8 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
     from dataclasses import replace
 
     from rhythmgan.training import critic
-    from rl_tuner import sweep, training
+    from rl_tuner import sweep
+    from rl_tuner.tune import latent as tuning
 
     class Began(Exception):
         pass
@@ -359,7 +360,7 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
     def begin(*arguments, **options):
         raise Began
 
-    monkeypatch.setattr(training, "find_space", begin)
+    monkeypatch.setattr(tuning, "find_space", begin)
     monkeypatch.setattr(sweep, "train_agent", begin)
     monkeypatch.setattr(critic, "train_critic", begin)
     patterns = load_patterns()

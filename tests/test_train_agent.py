@@ -17,15 +17,15 @@ from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import fingerprint, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 from rl_tuner import sweep as sweeping
-from rl_tuner import training
 from rl_tuner.agent import AgentConfig, load_agent
-from rl_tuner.dqn import Recipe
-from rl_tuner.space import TARGETS, find_space, values_of
+from rl_tuner.dqn import DQNConfig
+from rl_tuner.latent.space import TARGETS, find_space, values_of
 from rl_tuner.steering import steer
-from rl_tuner.training import CHECKPOINT, RECIPE, WEIGHTS, Walking, targets_of, train_agent
+from rl_tuner.tune import latent as tuning
+from rl_tuner.tune.latent import CHECKPOINT, RECIPE, WEIGHTS, EnvConfig, targets_of, train_agent
 
-SMALL = Recipe(steps=1280, batch_size=32, warm_up=200, capacity=2000, n_step=2)
-WALKING = Walking(walks=64, calls=8)
+SMALL = DQNConfig(train_steps=1280, batch_size=32, learning_starts=200, buffer_size=2000, n_step=2)
+ENV = EnvConfig(num_envs=64, calls=8)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def targets():
 @pytest.fixture(autouse=True)
 def _few_bars(monkeypatch):
     """A space of few bars is found at once."""
-    monkeypatch.setattr(training, "find_space", functools.partial(find_space, n=600))
+    monkeypatch.setattr(tuning, "find_space", functools.partial(find_space, n=600))
 
 
-def _train(models, targets, out, recipe=SMALL, walking=WALKING, progress=None, **shape):
+def _train(models, targets, out, recipe=SMALL, env=ENV, progress=None, **shape):
     gan, prior = models
     config = AgentConfig(fingerprint(gan.generator), gan.latent_dim, **{"width": 16, "layers": 1, **shape})
-    return train_agent(gan, prior, targets, out, recipe, config, walking, progress=progress)
+    return train_agent(gan, gan, prior, targets, out, recipe, config, env, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def whole(models, targets, tmp_path_factory):
     """A run that was never stopped, and what it told."""
     told = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "find_space", functools.partial(find_space, n=600))
+        patch.setattr(tuning, "find_space", functools.partial(find_space, n=600))
         out = tmp_path_factory.mktemp("runs") / "new" / "run"
         weights = _train(models, targets, out, progress=lambda *row: told.append(row))
     return weights, told
@@ -74,17 +74,17 @@ def test_a_run_leaves_weights_checkpoint_recipe_and_events(whole):
     assert facts["trained_targets"] == "72"
     assert facts["trained_seed"] == "0"
     recipe = json.loads((folder / RECIPE).read_text())
-    assert recipe["recipe"]["steps"] == 1280
-    assert recipe["walking"] == {"walks": 64, "calls": 8, "reward": "delta", "weighted": True}
+    assert recipe["recipe"]["train_steps"] == 1280
+    assert recipe["env"] == {"num_envs": 64, "calls": 8, "reward": "delta", "weighted": True}
     assert recipe["config"]["width"] == 16
-    assert {row[2] for row in told} == {"walking"}
+    assert {row[2] for row in told} == {"training"}
     done = [row[0] for row in told]
     assert done == sorted(done)
     assert done[-1] == 1280
 
 
 def test_a_long_run_is_logged(models, targets, tmp_path):
-    _train(models, targets, tmp_path, replace(SMALL, steps=480), Walking(walks=8, calls=4))
+    _train(models, targets, tmp_path, replace(SMALL, train_steps=480), EnvConfig(num_envs=8, calls=4))
     board = EventAccumulator(str(tmp_path)).Reload()
     assert {"agent/reward", "agent/explore", "agent/loss", "agent/value"} <= set(board.Tags()["scalars"])
     explored = board.Scalars("agent/explore")
@@ -94,9 +94,9 @@ def test_a_long_run_is_logged(models, targets, tmp_path):
 def test_what_was_learnt_steers(models, whole):
     gan, prior = models
     agent = load_agent(whole[0])
-    found = steer({"density": 16}, 8, calls=6, agent=agent, gan=gan, prior=prior)
-    assert found.reached.any()
-    assert agent.space.spreads.min() > 0
+    found = steer({"density": 16}, 8, calls=6, agent=agent, generator=gan, prior=prior)
+    assert found.success.any()
+    assert agent.space.stds.min() > 0
     assert all(torch.isfinite(weights).all() for weights in agent.state_dict().values())
 
 
@@ -121,7 +121,7 @@ def _stop_at(step):
 def stopped(models, targets, tmp_path, monkeypatch):
     """The folder of a run that was stopped half way, kept after each step."""
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_SECONDS_BETWEEN", 0.0)
+        patch.setattr(tuning, "_SECONDS_BETWEEN", 0.0)
         with pytest.raises(KeyboardInterrupt):
             _train(models, targets, tmp_path / "run", progress=_stop_at(600))
     return tmp_path / "run"
@@ -137,9 +137,9 @@ def test_a_stopped_run_goes_on_from_where_it_was(models, targets, stopped):
     network = load_file(stopped / WEIGHTS)
     told = []
     weights = _train(models, targets, stopped, progress=lambda *row: told.append(row))
-    walked = [row[0] for row in told if row[2] == "walking"]
-    assert before < walked[0] <= before + 64
-    assert walked[-1] == 1280
+    trained = [row[0] for row in told if row[2] == "training"]
+    assert before < trained[0] <= before + 64
+    assert trained[-1] == 1280
     assert 1280 <= _steps(weights) < 1280 + 64
     after = load_file(weights)
     assert not all(torch.equal(after[name], network[name]) for name in after)
@@ -165,11 +165,11 @@ def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
         assert "\n" not in str(refusal.value)
 
     def changes_of(arguments):
-        return arguments.get("recipe", SMALL), arguments.get("walking", WALKING)
+        return arguments.get("recipe", SMALL), arguments.get("env", ENV)
 
-    refused(r"steps \(1280, not 2000\)", ("recipe", replace(SMALL, steps=2000)))
+    refused(r"train steps \(1280, not 2000\)", ("recipe", replace(SMALL, train_steps=2000)))
     refused(r"seed \(0, not 1\)", ("recipe", replace(SMALL, seed=1)))
-    refused(r"reward \(delta, not absolute\)", ("walking", replace(WALKING, reward="absolute")))
+    refused(r"reward \(delta, not absolute\)", ("env", replace(ENV, reward="absolute")))
     refused(r"width \(16, not 24\)", width=24)
     refused("set of targets", (1, targets[:-1]))
     refused("set of targets", (1, targets + 1))
@@ -186,7 +186,7 @@ def test_targets_of_the_same_sum_are_other_targets(models, targets, stopped):
 
 def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
     with pytest.raises(ValueError, match="another generator"):
-        train_agent(*models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144))
+        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144))
     assert not (tmp_path / "run").exists()
 
 
@@ -249,7 +249,7 @@ def test_targets_are_each_songs_distinct_bars():
 @pytest.fixture
 def small_sweep(monkeypatch):
     monkeypatch.setattr(sweeping, "BUNDLED", replace(SMALL, batch_size=16))
-    monkeypatch.setattr(sweeping, "Walking", functools.partial(Walking, walks=64))
+    monkeypatch.setattr(sweeping, "EnvConfig", functools.partial(EnvConfig, num_envs=64))
     monkeypatch.setattr(sweeping, "_JUDGED", 12)
 
 
@@ -279,7 +279,7 @@ def test_variants_change_what_they_are_called_after():
     known = {variant.name: variant for variant in sweeping.VARIANTS}
     assert len(known) == len(sweeping.VARIANTS)
     assert known["bundled"].recipe == known["bundled"].config == known["bundled"].walking == {}
-    assert known["explore 0.1"].recipe == {"explore_from": 0.1, "explore_to": 0.1}
+    assert known["explore 0.1"].recipe == {"eps_start": 0.1, "eps_end": 0.1}
     assert known["absolute reward"].walking == {"reward": "absolute"}
     assert known["steps only"].config == {"gains": ()}
     for variant in sweeping.VARIANTS:
@@ -289,9 +289,9 @@ def test_variants_change_what_they_are_called_after():
 
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
-    replace(training.BUNDLED, **{"steps": 1000, **variant.recipe})
+    replace(tuning.BUNDLED, **{"train_steps": 1000, **variant.recipe})
     AgentConfig("0" * 16, 144, **variant.config)
-    Walking(**variant.walking)
+    EnvConfig(**variant.walking)
 
 
 def test_an_unknown_variant_is_refused_before_anything_is_made(models, tmp_path):

@@ -13,9 +13,9 @@ import torch
 from page import cards, models, options, session, songs, votes
 from page.bar import KIT, Bar
 from page.steer import agent
-from rl_tuner.space import values_of
-from rl_tuner.steering import REALISM, walk
-from rl_tuner.walks import Goals
+from rl_tuner.latent.dynamics import Goals
+from rl_tuner.latent.space import values_of
+from rl_tuner.steering import REALISM, run_episodes
 
 _POOL = 200
 """Bars of each kind."""
@@ -65,12 +65,12 @@ def _pools() -> dict[str, list[np.ndarray]]:
     # steered to what other bars of the model have: targets that can be reached
     wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, KIT)
     goals = Goals.of(wanted, _CALLS, None, REALISM, REALISM, REALISM)
-    guide = agent().guide(gan, models.prior())
+    dynamics = agent().dynamics(gan, gan, models.prior())
     seeds = np.arange(_POOL, dtype=np.uint64)
     pools = {
         "GAN": gan.decode(z),
         "prior": models.prior().sample(_POOL, seed=_SEED),
-        "steered": walk(agent(), guide, z, goals, seeds, returns=False).after,
+        "steered": run_episodes(agent(), dynamics, z, goals, seeds, returns=False).after,
         "textbook" if songs.are_textbook() else "real": np.random.default_rng(0).permutation(songs.held_out())[:_POOL],
     }
     return {kind: [bar for bar in bars if bar.any()] for kind, bars in pools.items()}

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from rhythmgan.draw import histogram_edges
-from rl_tuner.steering import Steered
+from rl_tuner.steering import SteeringResult
 
 _UNITS = {"density": "density, onsets"}
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8a8a"
 
 
-def paths(steered: Steered) -> list[alt.LayerChart]:
+def paths(steered: SteeringResult) -> list[alt.LayerChart]:
     """For each feature its value in every walk over the calls, and the band in which the target is reached."""
     return [_one_path(steered, i, name) for i, name in enumerate(steered.features)]
 
 
-def _one_path(steered: Steered, i: int, name: str) -> alt.LayerChart:
+def _one_path(steered: SteeringResult, i: int, name: str) -> alt.LayerChart:
     n, calls = steered.path.shape[:2]
     lines = pd.DataFrame(
         {
@@ -30,7 +30,7 @@ def _one_path(steered: Steered, i: int, name: str) -> alt.LayerChart:
         }
     ).dropna()
     found = pd.DataFrame({"bar": np.arange(1, n + 1), "call": steered.at, "value": steered.values[:, i]})
-    target, unit = float(steered.targets[0, i]), float(steered.units[i])
+    target, unit = float(steered.targets[0, i]), float(steered.tolerance[i])
     band = pd.DataFrame({"low": [target - unit], "high": [target + unit]})
     x = alt.X("call:Q", title="call", axis=alt.Axis(format="d", tickMinStep=1))
     y = alt.Y("value:Q", title=_UNITS.get(name, name), scale=alt.Scale(zero=False))

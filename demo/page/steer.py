@@ -13,7 +13,7 @@ from page import cards, charts, models, session, takeaway
 from page.bar import KIT, STEPS, Bar, stacked
 from rhythmgan.load import load_loop
 from rl_tuner.agent import Agent, load_agent
-from rl_tuner.steering import REALISM, Steered, steer
+from rl_tuner.steering import REALISM, SteeringResult, steer
 
 MAX_BARS = 16
 _QUICK = 1024  # bars to look at, in less than a second
@@ -119,7 +119,7 @@ def agent() -> Agent:
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
-def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, calls: int) -> Steered:
+def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, calls: int) -> SteeringResult:
     cells = stacked([Bar(code, "") for code in codes])
     return steer(
         targets,
@@ -128,7 +128,7 @@ def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, 
         start=models.generator().encode(cells),
         realism=realism,
         agent=agent(),
-        gan=models.generator(),
+        generator=models.generator(),
         prior=models.prior(),
     )
 
@@ -138,7 +138,7 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
     takes_long = len(before) * calls > _QUICK
     with st.spinner("Steering") if takes_long else nullcontext():
         steered = _steered(tuple(bar.code for bar in before), targets, realism, calls)
-    reached = bool(steered.reached.all())
+    reached = bool(steered.success.all())
     st.markdown(f"{':material/check_circle:' if reached else ':material/adjust:'} {_capital(steered.sentence())}.")
     after = [bar.with_cells(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
     if len({bar.code for bar in before}) == 1:

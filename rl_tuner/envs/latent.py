@@ -1,4 +1,4 @@
-"""The latent space of a LatentCritic as a reinforcement-learning environment: one walk, or thousands at once."""
+"""The latent space of a generator as a reinforcement-learning environment: one walk, or thousands at once."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from rhythmgan.draw import bar_to_text
 from rhythmgan.models.catalogue import load_generator, load_likelihood
-from rl_tuner.rewards import EFFORT
-from rl_tuner.space import find_space
-from rl_tuner.walks import BOUND, MAX_CALLS, Goals, Guide, Walks
+from rl_tuner.latent.dynamics import BOUND, MAX_CALLS, Dynamics, Goals, State
+from rl_tuner.latent.space import find_space
+from rl_tuner.rewards import KL_PRICE
 
 Reward = Literal["delta", "absolute"]
 
 
 class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """Walks through latent space to bars with the features asked for, all moved by one call of the generator.
+    """State through latent space to bars with the features asked for, all moved by one call of the generator.
 
     ## Observation space
     ``Box(-10, 10, (observation_dim,), float32)``: z, cells, features, targets, gaps, weights, terms of the score, and
-    the calls left; see ``Guide.observe``.
+    the calls left; see ``Dynamics.observe``.
 
     ## Action space
     ``Discrete(n_actions)``: 0 stays and ends the walk; the others turn z along a direction or aim at the targets, see
@@ -35,14 +35,14 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     ## Starting state
     z ~ N(0, I), or ``options["z"]``. Targets are rows of ``targets``, a share of them crossed (each feature
-    from a row of its own); a share of the walks skips a feature; the weights of discriminator, prior and restraint
+    from a row of its own); a share of the walks skips a feature; the weights of discriminator, prior and kl_coef
     are each 0 for half of the walks and even over 0 … 1 for the others; calls are drawn evenly from the logarithm
     of 4 … ``calls``.
     ``options["goals"]``, a ``Goals``, sets them instead, for this reset only.
 
     ## Rewards
     How much the score of the bar has grown (``delta``), which sums up to how much better the walk made it, or the
-    score itself (``absolute``), less the price of the effort, ``EFFORT`` · restraint · nats. The terms are in
+    score itself (``absolute``), less the price of the kl, ``KL_PRICE`` · kl_coef · nats. The terms are in
     ``info["terms"]``.
 
     ## Episode end
@@ -51,21 +51,21 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     (``AutoresetMode.NEXT_STEP``), whose action is ignored.
 
     Args:
-        guide: generator, judges and latent space.
+        dynamics: generator, judges and latent space.
         targets: (m, F), the features of bars to aim at.
         num_envs: walks at once.
         calls: generator calls of a walk at most, 4 or more.
         crossed: share of targets whose features come from different rows.
         skipped: share of walks that skip one of their features (where there are several).
         reward: ``"delta"`` or ``"absolute"``.
-        weighted: whether discriminator, prior and restraint are given weights; they are 0 otherwise.
+        weighted: whether discriminator, prior and kl_coef are given weights; they are 0 otherwise.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
 
     def __init__(
         self,
-        guide: Guide,
+        dynamics: Dynamics,
         targets: Tensor | np.ndarray,
         num_envs: int = 512,
         calls: int = 64,
@@ -75,13 +75,13 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         weighted: bool = True,
         render_mode: str | None = None,
     ) -> None:
-        self.guide = guide
+        self.dynamics = dynamics
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.device = guide.space.directions.device
+        self.device = dynamics.space.directions.device
         self.targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
-        if self.targets.ndim != 2 or self.targets.shape[1] != len(guide.space.features) or not len(self.targets):
-            raise ValueError(f"expected targets (m, {len(guide.space.features)}); got {tuple(self.targets.shape)}")
+        if self.targets.ndim != 2 or self.targets.shape[1] != len(dynamics.space.features) or not len(self.targets):
+            raise ValueError(f"expected targets (m, {len(dynamics.space.features)}); got {tuple(self.targets.shape)}")
         if not torch.isfinite(self.targets).all():
             raise ValueError("targets must be finite")
         if not 4 <= calls <= MAX_CALLS:
@@ -90,19 +90,19 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"the reward is delta or absolute, not {reward!r}")
         self.calls, self.crossed, self.skipped = calls, crossed, skipped
         self.reward, self.weighted = reward, weighted
-        self.single_observation_space = spaces.Box(-BOUND, BOUND, (guide.observation_dim,), np.float32)
-        self.single_action_space = spaces.Discrete(guide.n_actions)
+        self.single_observation_space = spaces.Box(-BOUND, BOUND, (dynamics.observation_dim,), np.float32)
+        self.single_action_space = spaces.Discrete(dynamics.n_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.random = torch.Generator(self.device)
         self._ended = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._goals: Goals | None = None
-        self._walks: Walks | None = None
+        self._walks: State | None = None
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin all walks; ``options`` may hold ``z`` (num_envs, z_dim) and ``goals``, a ``Goals`` of num_envs."""
+        """Begin all walks; ``options`` may hold ``z`` (num_envs, latent_dim) and ``goals``, a ``Goals`` of num_envs."""
         super().reset(seed=seed)
         if seed is not None or self._walks is None:
             self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
@@ -113,7 +113,7 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if goals is not None and (len(goals) != self.num_envs or int(goals.calls.min()) < 2):
             raise ValueError(f"expected goals of {self.num_envs} walks, of 2 calls at least")
         self._goals = self._draw_goals(self.num_envs) if goals is None else goals.copy()
-        self._walks = self.guide.begin(z, self._goals)
+        self._walks = self.dynamics.begin(z, self._goals)
         self._ended = torch.zeros_like(self._ended)
         return self._observe(), self._info()
 
@@ -121,8 +121,11 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self._walks is None or self._goals is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
         chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long, device=self.device)
-        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < self.guide.n_actions:
-            raise ValueError(f"expected {self.num_envs} actions from 0 to {self.guide.n_actions - 1}")
+        if (
+            chosen.shape != (self.num_envs,)
+            or not 0 <= int(chosen.min()) <= int(chosen.max()) < self.dynamics.n_actions
+        ):
+            raise ValueError(f"expected {self.num_envs} actions from 0 to {self.dynamics.n_actions - 1}")
         begins, before = self._ended, self._walks.score
         noise = self._noise(self.num_envs)
         walks, goals = self._walks, self._goals
@@ -130,15 +133,15 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if begins.any():
             goals.put(begins, self._draw_goals(int(begins.sum())))
             walks.z[begins] = noise[begins]
-            walks.left[begins] = goals.calls[begins]
+            walks.calls_left[begins] = goals.calls[begins]
             chosen = torch.where(begins, 0, chosen)
-        after = self.guide.step(walks, goals, chosen, noise)
+        after = self.dynamics.step(walks, goals, chosen, noise)
         stays = (chosen == 0) & ~begins
-        after.left[stays] += 1  # to stay costs no call
+        after.calls_left[stays] += 1  # to stay costs no call
         self._walks = after
-        self._ended = (stays | (after.left <= 0)) & ~begins
+        self._ended = (stays | (after.calls_left <= 0)) & ~begins
         paid = after.score - before if self.reward == "delta" else after.score
-        paid = torch.where(begins, 0.0, paid - EFFORT * goals.restraint * after.effort)
+        paid = torch.where(begins, 0.0, paid - KL_PRICE * goals.kl_coef * after.kl)
         none = np.zeros(self.num_envs, bool)
         return self._observe(), paid.cpu().numpy(), self._ended.cpu().numpy(), none, self._info()
 
@@ -146,18 +149,18 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Each walk's bar in text: a line for each part, ``x`` strokes of drums, ``o`` of cymbals."""
         if self._walks is None or self.render_mode != "ansi":
             return None
-        return tuple(bar_to_text(bar, self.guide.gan.kit) for bar in self._walks.bars.cpu().numpy())
+        return tuple(bar_to_text(bar, self.dynamics.generator.kit) for bar in self._walks.bars.cpu().numpy())
 
     def relabel(self, observations: Tensor, counted: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Segments as they would have been, had the targets been near what they came to; ``dqn.Relabel``."""
-        return self.guide.relabel(observations, counted, random)
+        return self.dynamics.relabel(observations, counted, random)
 
     def _noise(self, n: int) -> Tensor:
-        shape = (n, self.guide.space.z_dim)
+        shape = (n, self.dynamics.space.latent_dim)
         return torch.randn(shape, generator=self.random, device=self.device)
 
     def _draw_goals(self, n: int) -> Goals:
-        features = len(self.guide.space.features)
+        features = len(self.dynamics.space.features)
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(shape, generator=self.random, device=self.device)
@@ -172,13 +175,13 @@ class LatentVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             weights[torch.arange(n, device=self.device)[skips], which[skips]] = 0
         shares = uniform(n, 3) * (uniform(n, 3) < 0.5) * self.weighted
         spans = 4 * (self.calls / 4) ** uniform(n)
-        realism, likelihood, restraint = shares.unbind(1)
-        return Goals(targets, weights, realism, likelihood, restraint, spans.round().long())
+        realism, likelihood, kl_coef = shares.unbind(1)
+        return Goals(targets, weights, realism, likelihood, kl_coef, spans.round().long())
 
     def _observe(self) -> np.ndarray:
         assert self._walks is not None
         assert self._goals is not None
-        return self.guide.observe(self._walks, self._goals).cpu().numpy()
+        return self.dynamics.observe(self._walks, self._goals).cpu().numpy()
 
     def _info(self) -> dict[str, Any]:
         assert self._walks is not None
@@ -191,19 +194,19 @@ class LatentEnv(gymnasium.Env[np.ndarray, np.int64]):
     ``info`` holds the terms as plain floats. ``options`` of ``reset`` are those of the vector, with arrays of one row.
 
     Args:
-        guide, targets, calls, crossed, skipped, reward, weighted: as ``LatentVectorEnv``.
+        dynamics, targets, calls, crossed, skipped, reward, weighted: as ``LatentVectorEnv``.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012 (as its base)
 
     def __init__(
         self,
-        guide: Guide | None = None,
+        dynamics: Dynamics | None = None,
         targets: Tensor | np.ndarray | None = None,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
-        self.batch = vector_env(guide, targets, num_envs=1, render_mode=render_mode, **options)
+        self.batch = vector_env(dynamics, targets, num_envs=1, render_mode=render_mode, **options)
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
         self.render_mode = render_mode
@@ -234,10 +237,10 @@ def _first(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vector_env(
-    guide: Guide | None = None, targets: Tensor | np.ndarray | None = None, num_envs: int = 1, **options: Any
+    dynamics: Dynamics | None = None, targets: Tensor | np.ndarray | None = None, num_envs: int = 1, **options: Any
 ) -> LatentVectorEnv:
-    """A ``LatentVectorEnv``; by default of the bundled LatentCritic and prior, with targets from unsteered bars."""
-    if guide is None:
-        gan, prior = load_generator(), load_likelihood()
-        guide = Guide(gan, prior, find_space(gan, prior, n=_LOOKED_AT))
-    return LatentVectorEnv(guide, guide.space.values if targets is None else targets, num_envs, **options)
+    """A ``LatentVectorEnv``; by default of the bundled generator and prior, with targets from unsteered bars."""
+    if dynamics is None:
+        generator, prior = load_generator(), load_likelihood()
+        dynamics = Dynamics(generator, generator, prior, find_space(generator, generator, prior, n=_LOOKED_AT))
+    return LatentVectorEnv(dynamics, dynamics.space.values if targets is None else targets, num_envs, **options)

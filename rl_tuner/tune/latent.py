@@ -16,11 +16,11 @@ from torch import Tensor
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
-from rl_tuner.dqn import DQN, Recipe
+from rl_tuner.dqn import DQN, DQNConfig
 from rl_tuner.envs.latent import LatentVectorEnv, Reward
-from rl_tuner.space import find_space, values_of
+from rl_tuner.latent.space import find_space, values_of
 
 WEIGHTS = "agent.safetensors"
 CHECKPOINT = "last.ckpt"
@@ -31,17 +31,17 @@ _SECONDS_BETWEEN = 30.0
 
 
 @dataclass(frozen=True)
-class Walking:
+class EnvConfig:
     """What an agent learns on.
 
     Attributes:
-        walks: walks at once.
+        num_envs: environments at once.
         calls: generator calls of a walk at most.
         reward: how it is paid, see ``LatentVectorEnv``.
-        weighted: whether walks give discriminator, prior and restraint a weight.
+        weighted: whether walks give discriminator, prior and kl_coef a weight.
     """
 
-    walks: int = 512
+    num_envs: int = 512
     calls: int = 64
     reward: Reward = "delta"
     weighted: bool = True
@@ -60,13 +60,14 @@ def targets_of(corpus: Corpus, features: tuple[str, ...]) -> Tensor:
 
 
 def train_agent(
-    gan: LatentCritic,
-    prior: SamplingLikelihood,
+    generator: LatentModel,
+    critic: Critic,
+    prior: Likelihood,
     targets: Tensor,
     out: str | Path,
-    recipe: Recipe | None = None,
+    recipe: DQNConfig | None = None,
     config: AgentConfig | None = None,
-    walking: Walking | None = None,
+    env: EnvConfig | None = None,
     *,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
@@ -76,13 +77,14 @@ def train_agent(
     The memory of the walks is not kept: a resumed run fills it again before it learns on.
 
     Args:
-        gan: the generator to steer, and the discriminator that it is rewarded by.
+        generator: what it steers.
+        critic: the judge of realism that it is rewarded by.
         prior: the prior that it is rewarded by.
         targets: (m, F), features of real bars, see ``targets_of``.
         out: a folder; made where missing.
         recipe: how to learn.
         config: the shape of the agent; its generator must be this one.
-        walking: what it learns on.
+        env: what it learns on.
         progress: called with (transitions so far, in all, phase).
 
     Returns:
@@ -95,9 +97,9 @@ def train_agent(
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    recipe, walking = recipe or BUNDLED, walking or Walking()
-    config = config or AgentConfig(gan.fingerprint, gan.latent_dim)
-    if config.generator != gan.fingerprint:
+    recipe, env = recipe or BUNDLED, env or EnvConfig()
+    config = config or AgentConfig(generator.fingerprint, generator.latent_dim)
+    if config.generator != generator.fingerprint:
         raise ValueError("the agent's config is that of another generator")
     agent = Agent(config)
     described = {
@@ -105,7 +107,8 @@ def train_agent(
         "prior": prior.fingerprint,
         "targets": hashlib.sha256(targets.float().numpy().tobytes()).hexdigest()[:16],
         "config": asdict(config),
-        "walking": asdict(walking),
+        "critic": critic.critic_fingerprint,
+        "env": asdict(env),
         "recipe": asdict(recipe),
     }
     described = json.loads(json.dumps(described))
@@ -115,9 +118,14 @@ def train_agent(
     if resumes:  # in the very space that it began in: least squares differ in their last digits
         agent.space = load_agent(out / WEIGHTS).space
     else:
-        agent.space = find_space(gan, prior, config.features, config.n_directions, seed=recipe.seed)
+        agent.space = find_space(generator, critic, prior, config.features, config.n_directions, seed=recipe.seed)
     envs = LatentVectorEnv(
-        agent.guide(gan, prior), targets, walking.walks, walking.calls, reward=walking.reward, weighted=walking.weighted
+        agent.dynamics(generator, critic, prior),
+        targets,
+        env.num_envs,
+        env.calls,
+        reward=env.reward,
+        weighted=env.weighted,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -153,7 +161,7 @@ def train_agent(
             keep()
             kept = time.perf_counter()
         if progress:
-            progress(min(done, recipe.steps), recipe.steps, "walking")
+            progress(min(done, recipe.train_steps), recipe.train_steps, "training")
 
     try:
         dqn.learn(tell)
@@ -164,13 +172,21 @@ def train_agent(
     return out / WEIGHTS
 
 
-BUNDLED = Recipe(steps=3_000_000, updates=2, n_step=5, discount=0.97, kept=0.997, explore_share=0.3, capacity=200_000)
+BUNDLED = DQNConfig(
+    train_steps=3_000_000,
+    gradient_steps=2,
+    n_step=5,
+    gamma=0.97,
+    tau=0.003,
+    exploration_fraction=0.3,
+    buffer_size=200_000,
+)
 """What the agent that ships was trained with."""
 
 
-def shortened(recipe: Recipe) -> Recipe:
+def shortened(recipe: DQNConfig) -> DQNConfig:
     """The recipe with a warm-up of a tenth of its steps at most: a short run must learn as well."""
-    return replace(recipe, warm_up=max(1, min(recipe.warm_up, recipe.steps // 10)))
+    return replace(recipe, learning_starts=max(1, min(recipe.learning_starts, recipe.train_steps // 10)))
 
 
 def _check_same_run(out: Path, described: dict[str, object]) -> bool:
