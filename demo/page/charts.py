@@ -16,7 +16,7 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8a8a"
 
 
 def paths(steered: SteeringResult) -> list[alt.LayerChart]:
-    """For each feature its value in every walk over the calls, and the band in which the target is reached."""
+    """For each feature its value in every episode over the calls, and the band in which the target is reached."""
     return [_one_path(steered, i, name) for i, name in enumerate(steered.features)]
 
 

@@ -181,6 +181,6 @@ def _numbers(desk: Desk) -> None:
     st.caption(
         f"Under the prior it is likelier than {now.percentile['likelihood']:.0f} % of the model's own bars; the "
         f"discriminator takes it for more real than {now.percentile['realism']:.0f} % of them. "
-        "Neither has heard bars unlike any drummer's: of a grid that is nearly full they mean little. "
+        "Neither was trained on bars that no drummer plays: on a nearly full grid their numbers mean little. "
         "The small numbers say what changed since you opened the bar."
     )

@@ -109,7 +109,7 @@ def _show_pad(n: int) -> None:
 
 
 def _choices() -> dict[str, Bar]:
-    """Bars to put at the corners, by name: the one in hand, favourites, some seeds, and whatever was offered before."""
+    """Bars to put at the corners, by name: the one in hand, favourites, some seeds, and all that was offered before."""
     visitor = session.visitor()
     seeds = [models.sampled(seed, 1, 1.0)[0] for seed in (17, 5, 40, 3, 8, 23)]
     names = [_offer(visitor.offered, bar) for bar in (visitor.hand, *visitor.favourites, *seeds)]

@@ -45,7 +45,7 @@ def show() -> None:
                 [4, 8, 16, 32, 64, 128, 256],
                 32,
                 key="calls",
-                help="How many bars each walk may look at.",
+                help="How many bars the agent may try for each answer.",
             )
     with answered:
         if before is None and st.session_state.loop is None:
@@ -66,7 +66,7 @@ def _target(name: str, default: int) -> float:
 
 
 def _before(start: str) -> list[Bar] | None:
-    """The bars that walks begin at; None where a file is still to come."""
+    """The bars that episodes begin at; None where a file is still to come."""
     if start == _UPLOAD:
         return _uploaded()
     n = st.slider("Bars", 1, MAX_BARS, 3, key="n-steered")
@@ -150,7 +150,7 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
     cards.show(shown, "steered", columns=4, notes=notes)
     takeaway.all_of(after, "steered bars", "zip-steered", "The steered bars as ZIP")
     for column, name, chart in zip(st.columns(2), steered.features, charts.paths(steered), strict=True):
-        column.altair_chart(chart, alt=f"{name} of every bar's walk over the calls, and the band of its target")
+        column.altair_chart(chart, alt=f"{name} of every bar over the calls, and the band of its target")
     standing = {when: models.standing(stacked(bars)) for when, bars in (("before", before), ("after", after))}
     st.caption(
         "The bar of every call, the target's band, and the bar that was taken. "
