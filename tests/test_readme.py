@@ -54,8 +54,8 @@ def test_demo_morphs_there_and_back(tmp_path):
         "README.md",
         "data/README.md",
         "docs/method.md",
-        "docs/gan.md",
-        "docs/agent.md",
+        "docs/experiments/gan.md",
+        "docs/experiments/agent.md",
         "rhythmgan/weights/MODEL_CARD.md",
     ],
 )
