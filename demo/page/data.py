@@ -78,7 +78,7 @@ def _show_features() -> None:
     for i, name in enumerate(names):
         sets = {"real bars": _real(name), "the GAN's": _generated()[name]}
         columns[i % 2].altair_chart(charts.histograms(sets, name), alt=f"{name} of real and of generated bars")
-    source = "those that the models were trained on" if songs.are_textbook() else "of songs that no model was trained on"
+    source = "the training bars" if songs.are_textbook() else "of songs that no model was trained on"
     st.caption(f"{_GENERATED:,} bars of the GAN beside real ones, {source}; each song's distinct bars count.")
 
 
