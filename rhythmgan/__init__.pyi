@@ -1,6 +1,7 @@
 from .data import load_corpus
 from .features import density, syncopation
 from .generate.phrases import phrases
+from .interop import from_pretty_midi, from_pypianoroll, to_pretty_midi, to_pypianoroll
 from .kit import GM9, JAKI5, RYTHMGAN7
 from .latent import interpolate
 from .midi import write_midi
@@ -21,6 +22,8 @@ __all__ = [
     "Performance",
     "Playback",
     "density",
+    "from_pretty_midi",
+    "from_pypianoroll",
     "interpolate",
     "load_corpus",
     "load_gan",
@@ -31,6 +34,8 @@ __all__ = [
     "read_midi",
     "render",
     "syncopation",
+    "to_pretty_midi",
+    "to_pypianoroll",
     "write_midi",
     "write_wav",
 ]

@@ -110,7 +110,7 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
         beat=ticks[order] / ticks_per_beat,
         pitch=pitches[order].astype(np.uint8),
         velocity=np.clip(velocities[order], 1, 127).astype(np.uint8),
-        time_signatures=_time_signatures(np.flatnonzero(downbeat), ticks_per_beat),
+        time_signatures=downbeats_to_time_signatures(np.flatnonzero(downbeat), ticks_per_beat),
     )
 
 
@@ -170,7 +170,7 @@ def _track_hits(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np
     return ticks[~follows], pitches[~follows], velocities[~follows]
 
 
-def _time_signatures(downbeats: np.ndarray, ticks_per_beat: int) -> tuple[TimeSignature, ...]:
+def downbeats_to_time_signatures(downbeats: np.ndarray, ticks_per_beat: int) -> tuple[TimeSignature, ...]:
     """The time signatures that the distances of downbeats tell: 4/4 where they are four beats."""
     if len(downbeats) and downbeats[0]:
         downbeats = np.append(0, downbeats)  # an upbeat is a bar of its own length

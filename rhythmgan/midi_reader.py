@@ -71,7 +71,7 @@ def read_midi(path: str | os.PathLike[str]) -> Onsets:
         beat=drums.tick[order] / song.ticks_per_beat,
         pitch=drums.pitch[order].astype(np.uint8),
         velocity=np.maximum(drums.velocity[order], 1).astype(np.uint8),
-        time_signatures=_time_signatures(song.time_signatures, song.ticks_per_beat),
+        time_signatures=ticks_to_time_signatures(song.time_signatures, song.ticks_per_beat),
         bpm=_first_bpm(song.tempi),
     )
 
@@ -137,7 +137,9 @@ def _drums(stem: str, tracks: Sequence[_Track]) -> _Track:
     raise NoBars("no drums", "nothing on channel 10, no track or file named like drums")
 
 
-def _time_signatures(signatures: Sequence[tuple[int, int, int]], ticks_per_beat: int) -> tuple[TimeSignature, ...]:
+def ticks_to_time_signatures(
+    signatures: Sequence[tuple[int, int, int]], ticks_per_beat: int
+) -> tuple[TimeSignature, ...]:
     """Time signatures in beats, the last of several at one place, 4/4 before the first."""
     by_tick = {0: (4, 4)}
     for tick, numerator, denominator in signatures:

@@ -288,7 +288,7 @@ class Events(NamedTuple):
 
     Attributes:
         loop: the loop each belongs to, 0 where there is one.
-        bar: its bar.
+        bar, step: its cell.
         beat: float64, quarter notes from the line of that bar; below 0 where it is early on the one. Not from the
             start of the loop: the ways out round bar lines and what is within a bar apart, so that a bar is the same
             wherever it stands.
@@ -300,6 +300,7 @@ class Events(NamedTuple):
 
     loop: np.ndarray
     bar: np.ndarray
+    step: np.ndarray
     beat: np.ndarray
     since: np.ndarray
     until: np.ndarray
@@ -335,15 +336,8 @@ def events(performance: Performance, playback: Playback = PLAIN) -> Events:
     before, after = lengths[step - 1], lengths[step]
     beat = beats[step] + offset * np.where(offset < 0, before, after)
     beat[bar == 0] = np.maximum(beat[bar == 0], 0)
-    found = Events(
-        loop,
-        bar,
-        beat,
-        beats[step] - before / 2,
-        beats[step] + after / 2,
-        part,
-        performance.velocities[performance.bars],
-    )
+    since, until = beats[step] - before / 2, beats[step] + after / 2
+    found = Events(loop, bar, step, beat, since, until, part, performance.velocities[performance.bars])
     if offset.any():
         order = np.lexsort((bar * BEATS + beat, loop))
         return Events(*(column[order] for column in found))
