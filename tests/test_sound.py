@@ -21,6 +21,7 @@ from rhythmgan.bars import GRIDS, words_to_bars
 from rhythmgan.data import load_patterns
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7, Kit, Part
+from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.performance import Performance, Playback
 from rhythmgan.sound import render, velocity_to_gain, wav_bytes, write_wav, write_wav_files
@@ -245,6 +246,27 @@ def test_onsets_counted_by_hand(steps, swing, cells, seconds):
     bar = _bar(*((cell, CLOSED) for cell in cells), steps=steps)
     found = _onsets(_render(bar, bpm=60, swing=swing, velocities=np.array(100), loop=False))
     np.testing.assert_allclose(found, seconds, rtol=0, atol=3e-4)
+
+
+def test_offsets_counted_by_hand():
+    """A sixteenth of .25 s: a fifth of one late is .05 s; what would begin before the loop begins with it."""
+    bars = np.stack([_bar((0, CLOSED), (4, CLOSED), (9, CLOSED)), _bar((0, CLOSED), (15, CLOSED))])
+    offsets = np.zeros((2, 16, 9))
+    offsets[0, [0, 4, 9], CLOSED], offsets[1, [0, 15], CLOSED] = (-0.3, 0.2, -0.5), (-0.4, 0.5)
+    for loop in (True, False):
+        found = _onsets(_render(bars, bpm=60, velocities=np.array(100), offsets=offsets, loop=loop))
+        expected = [0, 1.05, 2.125, 3.9, 7.875]
+        np.testing.assert_allclose(found[: len(expected)], expected, rtol=0, atol=3e-4)
+
+
+def test_the_sound_is_where_the_midi_file_has_it(tmp_path):
+    random = np.random.default_rng(3)
+    bars = random.random((2, 16, 9)) < 0.1
+    bars[:, :, :CLOSED] = bars[:, :, CLOSED + 1 :] = False
+    played = Performance.of(bars, GM9, np.array(100), random.uniform(-0.2, 0.2, bars.shape))
+    write_midi(tmp_path / "loop.mid", played, bpm=60, swing=0.6)
+    found = _onsets(render(played, Playback(60, 0.6), loop=False))
+    np.testing.assert_allclose(found, read_midi(tmp_path / "loop.mid").beat, atol=1.5e-3)  # a tick is a millisecond
 
 
 def test_the_second_bar_begins_where_the_first_ends():
