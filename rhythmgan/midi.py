@@ -62,17 +62,21 @@ def midi_files(performances: Performance, playback: Playback = PLAIN) -> Iterato
     heard = events(performances, playback)
     ticks_per_bar = BEATS * TICKS_PER_BEAT
     end = n_bars * ticks_per_bar
-    tick = heard.ticks(TICKS_PER_BEAT).astype(np.int32)
-    order = np.lexsort((heard.part, tick, heard.loop))  # one file for one performance, also where ticks coincide
-    heard, tick = Events(*(column[order] for column in heard)), tick[order]
-    duration = _durations(heard, tick, ticks_per_bar // steps // 2, end)
+    tick = heard.ticks(TICKS_PER_BEAT)
+    duration = np.minimum(ticks_per_bar // steps // 2, end - tick)
+    if performances.offsets.any():
+        order = np.lexsort((heard.part, tick, heard.loop))  # one file for one performance, also where ticks coincide
+        heard, tick = Events(*(column[order] for column in heard)), tick[order]
+        duration = _until_struck_again(heard, tick, duration[order])
+    bounds = np.searchsorted(heard.loop, np.arange(n_files + 1))
+    sounding = np.flatnonzero(np.diff(bounds))
+    last_event = np.zeros(n_files, np.int64)
+    last_event[sounding] = np.maximum.reduceat(tick + duration, bounds[sounding])
+    tick, duration = tick.astype(np.int32), duration.astype(np.int32)
     pitch = performances.kit.pitches[heard.part].astype(np.int8)
     level = heard.velocity.astype(np.int8)
-    last_event = np.zeros(n_files, np.int64)
-    np.maximum.at(last_event, heard.loop, tick + duration)
     tempo, time_signature = symusic.Tempo(0, playback.bpm), symusic.TimeSignature(0, 4, 4)
-    bounds = np.searchsorted(heard.loop, np.arange(n_files + 1)).tolist()
-    for (first, last), silence in zip(itertools.pairwise(bounds), (end - last_event).tolist(), strict=True):
+    for (first, last), silence in zip(itertools.pairwise(bounds.tolist()), (end - last_event).tolist(), strict=True):
         score = symusic.Score(TICKS_PER_BEAT)
         score.tempos.append(tempo)
         score.time_signatures.append(time_signature)
@@ -84,15 +88,14 @@ def midi_files(performances: Performance, playback: Playback = PLAIN) -> Iterato
         yield _end_after(score.dumps_midi(), silence)
 
 
-def _durations(heard: Events, tick: np.ndarray, longest: int, end: int) -> np.ndarray:
-    """(onsets,) int32 ticks that each note lasts: ``longest``, or until its part sounds again or the loop ends."""
-    duration = np.minimum(longest, end - tick)
+def _until_struck_again(heard: Events, tick: np.ndarray, duration: np.ndarray) -> np.ndarray:
+    """(onsets,) ticks that notes last which end where their part sounds again."""
     order = np.lexsort((tick, heard.part, heard.loop))
     before, after = order[:-1], order[1:]
     same = (heard.part[before] == heard.part[after]) & (heard.loop[before] == heard.loop[after])
     before, after = before[same], after[same]
     duration[before] = np.minimum(duration[before], tick[after] - tick[before])
-    return duration.astype(np.int32)
+    return duration
 
 
 _END_OF_TRACK = b"\x01\xff\x2f\x00"

@@ -72,10 +72,11 @@ class Performance:
             raise ValueError(f"velocities lie in 1 … 127; found {self.velocities.max()}")
         if ((self.velocities > 0) != self.bars).any():
             raise ValueError("a cell has a velocity over 0 where it sounds, and 0 where it does not")
-        if not (np.abs(self.offsets) <= 0.5).all():
-            raise ValueError("offsets lie in -0.5 … 0.5 of a step")
-        if self.offsets[~self.bars].any():
-            raise ValueError("a cell that does not sound has no offset")
+        if self.offsets.any():
+            if not (np.abs(self.offsets) <= 0.5).all():
+                raise ValueError("offsets lie in -0.5 … 0.5 of a step")
+            if self.offsets[~self.bars].any():
+                raise ValueError("a cell that does not sound has no offset")
 
     @staticmethod
     def of(
@@ -100,15 +101,18 @@ class Performance:
         if bars.ndim not in (3, 4):
             raise ValueError(f"expected a bar (steps, parts) or a loop (n, steps, parts); got {bars.shape}")
         _check_shape(bars.shape, kit)
-        levels = accents(bars.shape[-2])[:, None] if velocities is None else np.asarray(velocities)
-        levels = np.broadcast_to(levels, bars.shape)
-        sounding = levels[bars]
-        if sounding.size and not (sounding.min() >= 1 and sounding.max() <= 127):
-            raise ValueError(f"velocities lie in 1 … 127; found {sounding.min()} … {sounding.max()}")
-        late = np.broadcast_to(np.float32(0) if offsets is None else np.asarray(offsets), bars.shape)
-        return Performance(
-            bars, np.where(bars, levels, 0).astype(np.uint8), np.where(bars, late, 0).astype(np.float32), kit
-        )
+        if velocities is None:
+            levels = bars * accents(bars.shape[-2])[:, None]
+        else:
+            wide = np.broadcast_to(np.asarray(velocities), bars.shape)
+            sounding = wide[bars]
+            if sounding.size and not (sounding.min() >= 1 and sounding.max() <= 127):
+                raise ValueError(f"velocities lie in 1 … 127; found {sounding.min()} … {sounding.max()}")
+            levels = np.where(bars, wide, 0).astype(np.uint8)
+        late = np.zeros(bars.shape, np.float32)
+        if offsets is not None:
+            late[bars] = np.broadcast_to(np.asarray(offsets), bars.shape)[bars]
+        return Performance(bars, levels, late, kit)
 
     @staticmethod
     def joined(performances: list[Performance]) -> Performance:
@@ -330,18 +334,19 @@ def events(performance: Performance, playback: Playback = PLAIN) -> Events:
     """
     shape = performance.bars.shape
     loop, bar, step, part = np.nonzero(performance.bars.reshape(-1, *shape[-3:]))
+    velocity = performance.velocities[performance.bars]
     beats = playback.step_beats(shape[-2])
     lengths = np.diff(beats)
+    before, after = np.roll(lengths, 1), lengths
+    beat, since, until = beats[step], (beats[:-1] - before / 2)[step], (beats[:-1] + after / 2)[step]
+    found = Events(loop, bar, step, beat, since, until, part, velocity)
+    if not performance.offsets.any():
+        return found
     offset = performance.offsets[performance.bars].astype(float)
-    before, after = lengths[step - 1], lengths[step]
-    beat = beats[step] + offset * np.where(offset < 0, before, after)
+    beat = beat + offset * np.where(offset < 0, before[step], after[step])
     beat[bar == 0] = np.maximum(beat[bar == 0], 0)
-    since, until = beats[step] - before / 2, beats[step] + after / 2
-    found = Events(loop, bar, step, beat, since, until, part, performance.velocities[performance.bars])
-    if offset.any():
-        order = np.lexsort((bar * BEATS + beat, loop))
-        return Events(*(column[order] for column in found))
-    return found
+    order = np.lexsort((bar * BEATS + beat, loop))
+    return Events(*(column[order] for column in found._replace(beat=beat)))
 
 
 def onsets_to_performance(onsets: Onsets, kit: Kit, steps: int = 16) -> tuple[Performance, Playback]:
