@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rhythmgan
-from rhythmgan.bars import STEPS
+from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, quantise
 from rhythmgan.interop import from_pretty_midi, from_pypianoroll, to_pretty_midi, to_pypianoroll
 from rhythmgan.kit import GM9, JAKI5, KITS
@@ -19,7 +19,7 @@ from rhythmgan.performance import Performance, Playback, accents, onsets_to_perf
 from rhythmgan.songs import prepare
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
-every_grid = pytest.mark.parametrize("steps", STEPS)
+every_grid = pytest.mark.parametrize("steps", GRIDS)
 
 
 def _bars(n, steps, kit, density=0.3):
