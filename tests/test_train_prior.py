@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.cli import main
 from rhythmgan.data import Corpus, load_patterns, save_corpus
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
@@ -217,38 +218,43 @@ def test_another_run_is_not_gone_on_with(tmp_path):
         train_prior(training, validation, tmp_path, options, network=replace(network, width=9))
 
 
-def _run(*options):
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80"}
-    return subprocess.run(
-        [sys.executable, "-m", "rhythmgan", *map(str, options)],
-        env=environment,
+def test_the_command_prints_what_the_prior_has_to_beat(tmp_path, capsys):
+    save_corpus(tmp_path / "bars.npz", load_patterns())
+    options = ("--train-steps", "5", "--width", "16", "--threads", "1", "--batch-size", "8")
+    data, run = str(tmp_path / "bars.npz"), str(tmp_path / "run")
+    assert main(["train", "prior", "--data", data, "--out", run, *options]) == 0
+    printed, errors = capsys.readouterr()
+    rows = [line.split(" | ")[0].strip("| ") for line in printed.splitlines() if line.startswith("| ")]
+    assert "5 steps (all that were asked for); the best weights are those of step 5" in printed
+    assert rows[2:] == ["uniform", "unigram", "per-position unigram", "order-1 Markov", "prior"]
+    assert "| uniform | 6.238 |" in printed
+    assert "Warning" not in errors
+    assert "eval mode" not in errors
+    assert main(["info", str(tmp_path / "run" / WEIGHTS)]) == 0
+    info = capsys.readouterr().out
+    assert "holds: weights of a prior" in info
+    assert "validation_nll_per_step" in info
+
+
+def test_two_processes_train_one_prior(tmp_path):
+    options = ("--devices", 2, "--accelerator", "cpu", "--train-steps", 3, "--batch-size", 8, "--width", 16)
+    done = subprocess.run(
+        [sys.executable, "-m", "rhythmgan", "train", "prior", "--out", tmp_path / "2", *map(str, options)],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         cwd=ROOT,
     )
-
-
-def test_the_command_prints_what_the_prior_has_to_beat(tmp_path):
-    save_corpus(tmp_path / "bars.npz", load_patterns())
-    options = ("--out", tmp_path / "run", "--train-steps", 5, "--width", 16, "--threads", 1, "--batch-size", 8)
-    done = _run("train", "prior", "--data", tmp_path / "bars.npz", *options)
     assert done.returncode == 0, done.stderr
-    rows = [line.split(" | ")[0].strip("| ") for line in done.stdout.splitlines() if line.startswith("| ")]
-    assert "5 steps (all that were asked for); the best weights are those of step 5" in done.stdout
-    assert rows[2:] == ["uniform", "unigram", "per-position unigram", "order-1 Markov", "prior"]
-    assert "| uniform | 6.238 |" in done.stdout
-    assert "Warning" not in done.stderr
-    assert "eval mode" not in done.stderr
-    info = _run("info", tmp_path / "run" / WEIGHTS)
-    assert "holds: weights of a prior" in info.stdout
-    assert "validation_nll_per_step" in info.stdout
-
-
-def test_two_processes_train_one_prior(tmp_path):
-    options = ("--train-steps", 6, "--batch-size", 8, "--width", 16, "--threads", 1, "--accelerator", "cpu")
-    for devices in (1, 2):
-        done = _run("train", "prior", "--out", tmp_path / str(devices), "--devices", devices, *options)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("weights:") == 1
-    one, two = (load_file(tmp_path / name / WEIGHTS) for name in "12")
+    assert done.stdout.count("weights:") == 1
+    patterns = load_patterns()
+    one = train_prior(
+        patterns.split("train"),
+        patterns.split("valid"),
+        tmp_path / "1",
+        PriorTrainingConfig(train_steps=3, batch_size=8),
+        network=WordLSTMConfig(width=16),
+        accelerator="cpu",
+    )
+    one, two = load_file(one), load_file(tmp_path / "2" / WEIGHTS)
     assert not torch.equal(one["to_words.weight"], two["to_words.weight"])
