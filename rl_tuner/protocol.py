@@ -28,24 +28,16 @@ from rl_tuner.agent import Agent
 from rl_tuner.judges import Judges
 from rl_tuner.latent.dynamics import Dynamics, Goals
 from rl_tuner.latent.space import TARGETS, values_of
-from rl_tuner.rivals import (
-    Actor,
-    Problem,
-    Search,
-    SearchResult,
-    agent_search,
-    amortised_actor,
-    best_of_n,
-    edit_search,
-    evolution_strategy,
-    generated,
-    gradient_ascent,
-    greedy_look_ahead,
-    linear_directions,
-    random_walk,
-    retrieval,
-    train_actor,
-)
+from rl_tuner.search.actor import Actor, amortised_actor, train_actor
+from rl_tuner.search.agent import agent_search
+from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.edit import edit_search, generated
+from rl_tuner.search.evolution import evolution_strategy
+from rl_tuner.search.gradient import gradient_ascent
+from rl_tuner.search.linear import linear_directions
+from rl_tuner.search.problem import Problem, Search, SearchResult
+from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
+from rl_tuner.search.retrieval import retrieval
 from rl_tuner.steering import REALISM, run_episodes
 
 FEASIBLE = ("pairs", "crossed", "corners")
@@ -179,7 +171,7 @@ def search(dynamics: Dynamics, row: Row, targets: Tensor, calls: int, seed: int)
     goals = Goals.of(targets, calls, realism=row.realism, likelihood=row.likelihood, kl_coef=row.kl_coef)
     problem = Problem(dynamics, targets, calls, seed, goals, row.selects)
     row.search(problem)
-    return problem.found()
+    return problem.result()
 
 
 def run(

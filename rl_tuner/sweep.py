@@ -17,7 +17,8 @@ from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.latent.space import TARGETS
 from rl_tuner.protocol import mean_logit, plain
-from rl_tuner.rivals import Problem, agent_search
+from rl_tuner.search.agent import agent_search
+from rl_tuner.search.problem import Problem
 from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
 
 CALLS = 32
@@ -102,7 +103,7 @@ def sweep(
         goals = median[None].expand(_JUDGED, -1) if variant.one_target else asked
         problem = Problem(agent.dynamics(gan, gan, prior), goals, CALLS, seed=0)
         agent_search(agent, restarts=True)(problem)
-        found = problem.found()
+        found = problem.result()
         rows.append(
             {
                 "variant": variant.name,

@@ -43,7 +43,10 @@ LAYERS = (
     {"rl_tuner.latent", "rl_tuner.latent.space"},
     {"rl_tuner.latent.dynamics"},
     {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.latent"},
-    {"rl_tuner.steering", "rl_tuner.rivals", "rl_tuner.tune", "rl_tuner.tune.latent", "rl_tuner.judges"},
+    {"rl_tuner.search.problem"},
+    {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
+    {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "agent")},
+    {"rl_tuner.steering", "rl_tuner.search", "rl_tuner.tune", "rl_tuner.tune.latent", "rl_tuner.judges"},
     {"rl_tuner.dump", "rl_tuner.protocol"},
     {"rl_tuner.sweep"},
     {"rl_tuner"},  # the names of the package itself

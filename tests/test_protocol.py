@@ -26,7 +26,9 @@ from rl_tuner.agent import Agent, AgentConfig, load_agent
 from rl_tuner.judges import Judges, make_judges
 from rl_tuner.latent.space import TARGETS, values_of
 from rl_tuner.protocol import AGENT, FEASIBLE, INFEASIBLE, Protocol, Row, families, lines_to_markdown, to_markdown
-from rl_tuner.rivals import NEVER, Actor, SearchResult, best_of_n
+from rl_tuner.search.actor import Actor
+from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.problem import NEVER, SearchResult
 
 TINY = Protocol((0, 1), 6, 5, 6, 4, 32, 40, 4, 3, 0.2, 1)
 

@@ -12,11 +12,20 @@ from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
-from rl_tuner import rewards, rivals
+from rl_tuner import rewards
 from rl_tuner.agent import load_agent
 from rl_tuner.latent.dynamics import Goals, State
 from rl_tuner.latent.space import TARGETS, values_of
-from rl_tuner.rivals import NEVER, Actor, Problem
+from rl_tuner.search.actor import Actor, amortised_actor, train_actor
+from rl_tuner.search.agent import agent_search
+from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.edit import edit_search, generated
+from rl_tuner.search.evolution import evolution_strategy
+from rl_tuner.search.gradient import gradient_ascent, soft_values
+from rl_tuner.search.linear import linear_directions
+from rl_tuner.search.problem import NEVER, Problem
+from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
+from rl_tuner.search.retrieval import retrieval
 
 CALLS = 12
 
@@ -46,17 +55,17 @@ def searches(agent, dynamics, real):
     torch.manual_seed(0)
     actor = Actor(dynamics.space.latent_dim, 2, width=16).eval().requires_grad_(False)
     return {
-        "best of n": rivals.best_of_n,
-        "random walk": rivals.random_walk,
-        "greedy": rivals.greedy_look_ahead,
-        "cma-es": rivals.evolution_strategy,
-        "gradient": rivals.gradient_ascent,
-        "linear": rivals.linear_directions,
-        "edit": rivals.edit_search(rivals.generated),
-        "retrieval": rivals.retrieval(*real),
-        "actor": rivals.amortised_actor(actor),
-        "agent": rivals.agent_search(agent),
-        "restarted": rivals.agent_search(agent, restarts=True),
+        "best of n": best_of_n,
+        "random walk": random_walk,
+        "greedy": greedy_look_ahead,
+        "cma-es": evolution_strategy,
+        "gradient": gradient_ascent,
+        "linear": linear_directions,
+        "edit": edit_search(generated),
+        "retrieval": retrieval(*real),
+        "actor": amortised_actor(actor),
+        "agent": agent_search(agent),
+        "restarted": agent_search(agent, restarts=True),
     }
 
 
@@ -83,18 +92,18 @@ class _Logged(Problem):
         self.shown = [[] for _ in self.targets]
         self.points = [[] for _ in self.targets]
 
-    def keep(self, walks):
-        assert len(walks) == len(self.open)
+    def record(self, state):
+        assert len(state) == len(self.open)
         for i, row in enumerate(self.open.tolist()):
-            self.shown[row].append(walks.bars[i].clone())
-            self.points[row].append(walks.z[i].clone())
-        return super().keep(walks)
+            self.shown[row].append(state.bars[i].clone())
+            self.points[row].append(state.z[i].clone())
+        return super().record(state)
 
 
 def _solve(search, dynamics, seed=1, calls=CALLS, targets=WANTED, **options):
     problem = _Logged(dynamics, targets, calls, seed, **options)
     search(problem)
-    return problem, problem.found()
+    return problem, problem.result()
 
 
 def _values(bars):
@@ -143,10 +152,10 @@ def test_calls_are_the_rows_that_the_generator_decodes(name, searches, dynamics,
     monkeypatch.setattr(dynamics.generator, "decode", lambda z: decoded.append(len(z)) or decode(z))
     problem, _ = _solve(searches[name], dynamics)
     looked = sum(map(len, problem.shown))
-    assert problem.used == max(map(len, problem.shown))
+    assert problem.calls_used == max(map(len, problem.shown))
     # edits are looked at without a generator, and real bars need none at all
     assert sum(decoded) == {"edit": 6, "retrieval": 0}.get(name, looked)
-    assert len(decoded) == {"edit": 1, "retrieval": 0}.get(name, problem.used)
+    assert len(decoded) == {"edit": 1, "retrieval": 0}.get(name, problem.calls_used)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -188,7 +197,7 @@ def test_one_call_is_one_bar(name, searches, dynamics):
 
 
 def test_with_a_say_of_the_networks_a_hit_is_not_the_end(dynamics):
-    problem, found = _solve(rivals.best_of_n, dynamics, calls=40, goals=_goals(0.5, 40))
+    problem, found = _solve(best_of_n, dynamics, calls=40, goals=_goals(0.5, 40))
     assert all(len(shown) == 40 for shown in problem.shown)
     later = 0
     for i, target in enumerate(WANTED.numpy()):
@@ -205,24 +214,24 @@ def test_with_a_say_of_the_networks_a_hit_is_not_the_end(dynamics):
 def test_problem_counts_a_call_for_each_open_target(dynamics):
     problem = Problem(dynamics, WANTED, 3, seed=0)
     assert not problem.is_over
-    values = problem.look(problem.noise(6, dynamics.space.latent_dim))
+    values = problem.evaluate(problem.noise(6, dynamics.space.latent_dim))
     assert values.shape == (6, 2)
-    assert problem.used == 1
-    assert problem.still.tolist() == [i in problem.open.tolist() for i in range(6)]
+    assert problem.calls_used == 1
+    assert problem.still_open.tolist() == [i in problem.open.tolist() for i in range(6)]
     left = len(problem.open)
-    problem.leave(torch.arange(left) == 0)
+    problem.close(torch.arange(left) == 0)
     assert len(problem.open) == left - 1
     for _ in range(2):
-        problem.look(problem.noise(len(problem.open), dynamics.space.latent_dim))
+        problem.evaluate(problem.noise(len(problem.open), dynamics.space.latent_dim))
     assert problem.is_over
-    assert problem.used == 3
+    assert problem.calls_used == 3
 
 
 def test_all_reached_is_the_end(dynamics, real):
     bars, values = real
-    problem, found = _solve(rivals.retrieval(bars, values), dynamics, targets=values[:5])
+    problem, found = _solve(retrieval(bars, values), dynamics, targets=values[:5])
     assert problem.is_over
-    assert problem.used == 1
+    assert problem.calls_used == 1
     assert found.success.all()
     assert (found.at == 1).all()
 
@@ -230,7 +239,7 @@ def test_all_reached_is_the_end(dynamics, real):
 def test_retrieval_gives_a_real_bar_that_is_nearest(dynamics, real):
     bars, values = real
     wanted = torch.tensor([[float(d), float(s)] for d in (0, 9, 14, 23, 60) for s in (0, 5, 11, 30)])
-    _, found = _solve(rivals.retrieval(bars, values), dynamics, targets=wanted)
+    _, found = _solve(retrieval(bars, values), dynamics, targets=wanted)
     known = {bar.numpy().tobytes() for bar in bars}
     for i in range(len(wanted)):
         assert found.bars[i].tobytes() in known
@@ -243,16 +252,14 @@ def test_retrieval_gives_any_of_those_that_are_equally_near(dynamics):
     for i in range(4):
         bars[i, 0, i] = True  # four bars of one onset each
     _, found = _solve(
-        rivals.retrieval(bars, values_of(bars, TARGETS, GM9)),
-        dynamics,
-        targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1),
+        retrieval(bars, values_of(bars, TARGETS, GM9)), dynamics, targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1)
     )
     assert len(np.unique(found.bars.reshape(40, -1), axis=0)) == 4
 
 
 def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(dynamics):
     targets = torch.tensor([[40.0, 30.0], [2.0, 9.0], [200.0, 0.0]])
-    problem, found = _solve(rivals.edit_search(rivals.generated), dynamics, calls=60, targets=targets)
+    problem, found = _solve(edit_search(generated), dynamics, calls=60, targets=targets)
     for i, target in enumerate(targets.numpy()):
         here, *tried = problem.shown[i]
         rejected = 0
@@ -273,7 +280,7 @@ def test_random_walks_take_every_action_but_the_one_that_stays(dynamics, monkeyp
     taken = []
     step = dynamics.step
     monkeypatch.setattr(dynamics, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
-    _solve(rivals.random_walk, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
+    _solve(random_walk, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
     assert len(taken) == 24
     assert set(torch.cat(taken).tolist()) == set(range(1, dynamics.n_actions))
 
@@ -285,7 +292,7 @@ def _greedy_starts(dynamics, monkeypatch):
     monkeypatch.setattr(
         dynamics, "step", lambda w, g, a, noise: begun.append((w.z[0].clone(), a[0])) or step(w, g, a, noise)
     )
-    problem, _ = _solve(rivals.greedy_look_ahead, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]))
+    problem, _ = _solve(greedy_look_ahead, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]))
     return begun, problem
 
 
@@ -309,14 +316,14 @@ def test_greedy_tries_eight_from_one_place_and_takes_the_best(dynamics, monkeypa
 
 def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
     z = torch.from_numpy(dynamics.generator.latents(range(64))).requires_grad_(True)
-    values = rivals._soft_values(dynamics, z)
+    values = soft_values(dynamics, z)
     np.testing.assert_array_equal(values.detach().numpy(), _values(dynamics.generator.decode(z.detach())))
     (slope,) = torch.autograd.grad(values.sum(), z)
     assert slope.isfinite().all()
     assert (slope != 0).any(1).all()
 
 
-@pytest.mark.parametrize("search", [rivals.gradient_ascent, rivals.linear_directions])
+@pytest.mark.parametrize("search", [gradient_ascent, linear_directions])
 def test_points_keep_their_lengths(search, dynamics):
     problem, _ = _solve(search, dynamics, calls=20)
     for points in problem.points:
@@ -346,18 +353,18 @@ class _Line:
 def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
     toy, targets = _Line(), torch.tensor([[3.0, -3.0], [-4.0, 2.5], [3.5, 3.5]]).repeat(4, 1)
     gaps = {}
-    for search in (rivals.best_of_n, rivals.evolution_strategy):
+    for search in (best_of_n, evolution_strategy):
         problem = Problem(toy, targets, 300, seed=2)
         search(problem)
-        gaps[search] = np.abs(problem.found().values - targets.numpy()).sum(1)
-    assert (gaps[rivals.evolution_strategy] < 0.5 * gaps[rivals.best_of_n]).all()
+        gaps[search] = np.abs(problem.result().values - targets.numpy()).sum(1)
+    assert (gaps[evolution_strategy] < 0.5 * gaps[best_of_n]).all()
 
 
 def test_evolution_learns_by_generations_of_eight(one_thread):
     """Within one the mean stays; of the next the values are nearer on average, and so on."""
     toy, targets = _Line(), torch.tensor([[4.0, 4.0]]).repeat(30, 1)
     problem = _Logged(toy, targets, 160, seed=0)
-    rivals.evolution_strategy(problem)
+    evolution_strategy(problem)
     gaps = [torch.stack([p @ toy.ways for p in points[:160]]) - targets[0] for points in problem.points]
     means = [np.mean([gap[8 * i : 8 * i + 8].norm(dim=1).mean() for gap in gaps if len(gap) == 160]) for i in range(20)]
     assert means[19] < means[4] < means[0]
@@ -366,8 +373,8 @@ def test_evolution_learns_by_generations_of_eight(one_thread):
 def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
     toy, targets = _Line(), torch.tensor([[1.0, -0.5], [-1.5, 1.0], [0.4, 1.3]])
     problem = _Logged(toy, targets, 12, seed=3)
-    rivals.linear_directions(problem)
-    found = problem.found()
+    linear_directions(problem)
+    found = problem.result()
     for i in range(3):
         z, target = problem.points[i][0], targets[i]
         for point in problem.points[i]:
@@ -386,11 +393,7 @@ def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
     scores = []
     for selects in (True, False):
         problem, found = _solve(
-            rivals.agent_search(agent),
-            dynamics,
-            targets=targets,
-            goals=_goals(weight, targets=targets),
-            selects=selects,
+            agent_search(agent), dynamics, targets=targets, goals=_goals(weight, targets=targets), keep_best=selects
         )
         looked = dynamics.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
         scores.append(looked.score)
@@ -410,9 +413,9 @@ def test_restarts_go_on_where_the_agent_would_stay(dynamics):
         def act(self, observations):
             return torch.zeros(len(observations), dtype=torch.long)
 
-    problem, _ = _solve(rivals.agent_search(Stays()), dynamics)
+    problem, _ = _solve(agent_search(Stays()), dynamics)
     assert [len(shown) for shown in problem.shown] == [1] * 6
-    problem, found = _solve(rivals.agent_search(Stays(), restarts=True), dynamics)
+    problem, found = _solve(agent_search(Stays(), restarts=True), dynamics)
     assert [len(shown) for shown in problem.shown] == [int(min(at, CALLS)) for at in found.at]
     points = torch.stack(problem.points[5])
     assert len(points) == CALLS
@@ -421,7 +424,7 @@ def test_restarts_go_on_where_the_agent_would_stay(dynamics):
 
 def test_the_actor_keeps_lengths_and_is_learnt_in_its_time(dynamics, real):
     targets = real[1]
-    actor = rivals.train_actor(dynamics, targets, seconds=0.3)
+    actor = train_actor(dynamics, targets, seconds=0.3)
     assert not any(weight.requires_grad for weight in actor.parameters())
     z = torch.randn(20, dynamics.space.latent_dim, generator=torch.Generator().manual_seed(0))
     moved = actor(z, dynamics.space.standardised(targets[:20]))

@@ -1,0 +1,155 @@
+"""What every search is given: targets, a budget of calls, and a count of both.
+
+A search asks a ``Problem`` for bars. The problem counts the calls, keeps the best bar of each target, notes the call
+that first reached it, and says which targets are still open. A search is done with a target once it is reached, so
+that time is compared fairly; with coefficients for realism or likelihood it goes on to the end of its budget, as a
+later bar may score higher.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_tuner.latent.dynamics import TERMS, Dynamics, Goals, State
+
+Search = Callable[["Problem"], None]
+"""A search: it evaluates bars of the problem until that is over, or until it gives up."""
+
+NEVER = 1 << 30
+"""The call of the first success where there was none."""
+
+
+@dataclass
+class SearchResult:
+    """What a search has found.
+
+    Attributes:
+        bars: (n, steps, parts) bool, the answers: the best bar of each target, or the last where the best is not kept.
+        values: (n, F), their features.
+        success: (n,) bool, whether the answers have their targets.
+        at: (n,) ints, the call that first reached the target; ``NEVER`` where none did.
+        seconds: (calls,), time until each call of the batch was over.
+        z: (n, latent_dim) of the answers; NaN where a search has none.
+    """
+
+    bars: np.ndarray
+    values: np.ndarray
+    success: np.ndarray
+    at: np.ndarray
+    seconds: np.ndarray
+    z: np.ndarray
+
+    def success_within(self, calls: int) -> np.ndarray:
+        """Whether each target was reached within so many calls: (n,) bool."""
+        return self.at <= calls
+
+
+class Problem:
+    """Targets to reach, a budget of calls, and the best bars so far.
+
+    Attributes:
+        dynamics: generator, reward networks and latent space.
+        targets: (n, F).
+        goals: the targets and the coefficients of the other terms.
+        calls: the budget: bars that may be evaluated for each target.
+        calls_used: calls so far.
+        keeps_best: see ``keep_best``.
+        random: what a search draws from.
+        open: (m,) ints, the targets that are searched for still.
+        still_open: mask over the targets that were open before the last call: those that stayed open.
+
+    Args:
+        dynamics: see there.
+        targets: (n, F).
+        calls: see there.
+        seed: of everything that the search draws.
+        goals: targets with coefficients; without coefficients by default. Where realism or likelihood have one, a
+            target stays open when it is reached: the best score is searched for, with all calls.
+        keep_best: whether the best bar is the answer and reaching the target ends its search. Otherwise the answer
+            is the last bar evaluated, and the search says itself when it closes a target.
+    """
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        targets: Tensor,
+        calls: int,
+        seed: int,
+        goals: Goals | None = None,
+        keep_best: bool = True,
+    ) -> None:
+        n = len(targets)
+        self.dynamics, self.targets, self.calls, self.keeps_best = dynamics, targets, calls, keep_best
+        self.goals = goals or Goals.of(targets, calls)
+        self.random = torch.Generator().manual_seed(seed)
+        self.open = torch.arange(n)
+        self.still_open = torch.ones(n, dtype=torch.bool)
+        self.calls_used = 0
+        steps, parts = dynamics.generator.steps, dynamics.generator.kit.n_parts
+        no_bars = torch.zeros(n, steps, parts, dtype=torch.bool)
+        points = torch.full((n, dynamics.space.latent_dim), torch.nan)
+        terms = {name: torch.full((n,), -1.0) for name in TERMS}
+        left = torch.zeros(n, dtype=torch.long)
+        self._best = State(z=points, bars=no_bars, values=torch.zeros_like(targets), calls_left=left, **terms)
+        self._at = torch.full((n,), NEVER)
+        self._seconds: list[float] = []
+        self._began = time.perf_counter()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no target is open or no call is left."""
+        return not len(self.open) or self.calls_used >= self.calls
+
+    def noise(self, *shape: int) -> Tensor:
+        """N(0, 1) of this shape, drawn from the problem's seed."""
+        return torch.randn(shape, generator=self.random)
+
+    def evaluate(self, z: Tensor) -> Tensor:
+        """Spend one call on each open target.
+
+        Args:
+            z: (m, latent_dim), a point for each open target, in the order of ``open``.
+
+        Returns:
+            (m, F), the features of their bars. Targets may have closed since: ``still_open`` masks what belongs to
+            the others.
+        """
+        return self.record(self.dynamics.begin(z, self.goals.rows(self.open)))
+
+    def record(self, state: State) -> Tensor:
+        """Count a call for each open target, keep what scores higher, and return the features (m, F)."""
+        rows = self.open
+        self.calls_used += 1
+        better = (state.score > self._best.score[rows]) | (not self.keeps_best)
+        self._best.put(rows[better], state.rows(better))
+        success = state.success > 0
+        if self.keeps_best:
+            first = rows[success & (self._at[rows] == NEVER)]
+            self._at[first] = self.calls_used
+            goals = self.goals.rows(rows)
+            self.still_open = ~success | (goals.realism + goals.likelihood > 0)
+        else:
+            self._at[rows] = torch.where(success, self.calls_used, NEVER)
+            self.still_open = torch.ones_like(success)
+        self.open = rows[self.still_open]
+        self._seconds.append(time.perf_counter() - self._began)
+        return state.values
+
+    def close(self, those: Tensor) -> None:
+        """Search no longer for some of the open targets, a mask (m,)."""
+        self.open = self.open[~those]
+
+    def result(self) -> SearchResult:
+        """What the search has found so far, after one call at least."""
+        seconds = np.full(self.calls, self._seconds[-1])
+        seconds[: len(self._seconds)] = self._seconds[: self.calls]
+        best = self._best
+        return SearchResult(
+            best.bars.numpy(), best.values.numpy(), best.success.numpy() > 0, self._at.numpy(), seconds, best.z.numpy()
+        )
