@@ -323,6 +323,24 @@ def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
     assert (slope != 0).any(1).all()
 
 
+def test_gradient_ascent_is_adam_on_z(dynamics):
+    """Kingma & Ba (2015), algorithm 1, written out: rate .2, betas .9 and .99; then z is as long as it was."""
+    targets = torch.tensor([[200.0, 6.0], [16.0, 6.0], [3.0, 40.0], [20.0, 8.0]])
+    problem, found = _solve(gradient_ascent, dynamics, calls=15, targets=targets)
+    assert min(found.at) < 15  # a target that is closed does not disturb the others
+    for i, target in enumerate(targets):
+        z = problem.points[i][0].double()
+        m, v = torch.zeros_like(z), torch.zeros_like(z)
+        for t, point in enumerate(problem.points[i], 1):
+            np.testing.assert_allclose(point, z, atol=2e-4)
+            asked = point[None].clone().requires_grad_(True)
+            cost = (1 + ((soft_values(dynamics, asked) - target) / dynamics.space.tolerance).square().sum()).sqrt()
+            g = torch.autograd.grad(cost, asked)[0][0].double()
+            m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+            moved = z - 0.2 * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
+            z = moved * z.norm() / moved.norm()
+
+
 @pytest.mark.parametrize("search", [gradient_ascent, linear_directions])
 def test_points_keep_their_lengths(search, dynamics):
     problem, _ = _solve(search, dynamics, calls=20)
