@@ -1,10 +1,12 @@
 """The other ways to bars: calls are counted to the last one, and every answer is a bar that was looked at."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from cmaes import SepCMA
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns
@@ -20,7 +22,7 @@ from rl_tuner.search.actor import Actor, amortised_actor, train_actor
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.edit import edit_search, generated
-from rl_tuner.search.evolution import evolution_strategy
+from rl_tuner.search.evolution import Distribution, Parameters, evolution_strategy
 from rl_tuner.search.gradient import gradient_ascent, soft_values
 from rl_tuner.search.linear import linear_directions
 from rl_tuner.search.problem import NEVER, Problem
@@ -376,6 +378,91 @@ def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
         search(problem)
         gaps[search] = np.abs(problem.result().values - targets.numpy()).sum(1)
     assert (gaps[evolution_strategy] < 0.5 * gaps[best_of_n]).all()
+
+
+def test_evolution_parameters_by_hand():
+    """Hansen (2016), table 1, for eight and forty points; of a diagonal covariance both its rates are (dim + 2)/3 times
+    as high."""
+    small, large, flat = Parameters.of(24), Parameters.of(144), Parameters.of(2, 40)
+    # ln 4.5, ln 2.25, ln 1.5, ln 1.125 and their sum 2.838229; then 1 over the sum of squares
+    np.testing.assert_allclose(small.weights, [0.529930, 0.285714, 0.142857, 0.041498], atol=1e-6)
+    assert small.mu_eff == large.mu_eff == pytest.approx(2.600179)
+    assert small.c_sigma == pytest.approx(4.600179 / 31.600179)
+    assert large.c_sigma == pytest.approx(4.600179 / 151.600179)
+    assert small.d_sigma == pytest.approx(1.145574)
+    assert large.d_sigma == pytest.approx(1.030344)
+    assert small.c_path == pytest.approx((4 + 0.1083408) / (28 + 0.2166816))
+    assert large.c_path == pytest.approx((4 + 0.0180568) / (148 + 0.0361136))
+    assert small.c_one == pytest.approx(26 / 3 * 2 / (25.3**2 + 2.600179))
+    assert large.c_one == pytest.approx(146 / 3 * 2 / (145.3**2 + 2.600179))
+    assert small.c_mu == pytest.approx(26 / 3 * 2 * 0.984768 / (26**2 + 2.600179), rel=1e-5)
+    assert large.c_mu == pytest.approx(146 / 3 * 2 * 0.984768 / (146**2 + 2.600179), rel=1e-5)
+    # as many parents as this: the damping's root counts, and the rank-μ rate is cut so that both add up to 1
+    assert flat.mu_eff == pytest.approx(11.3, abs=0.1)
+    assert flat.d_sigma == pytest.approx(1 + flat.c_sigma + 2 * (((flat.mu_eff - 1) / 3) ** 0.5 - 1))
+    assert Parameters.of(2, 400).c_one + Parameters.of(2, 400).c_mu == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dim", [8, 24, 144])
+def test_evolution_expects_the_norm_of_normal_vectors(dim):
+    """√2 Γ((dim + 1)/2) / Γ(dim/2), which the formula approximates."""
+    exact = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
+    assert Parameters.of(dim).expected_norm == pytest.approx(exact, rel=3e-4)
+
+
+def test_evolution_updates_as_another_implementation_does():
+    """Five searches at once beside SepCMA's one by one, with SepCMA's own rates, on the same samples.
+
+    SepCMA has h_sigma, which ours has not: the optima are near, so that no step size grows fast enough for it.
+    """
+    random = np.random.default_rng(0)
+    dim, population, n = 12, 8, 5
+    starts, scales = random.normal(size=(n, dim)), random.uniform(0.5, 2, dim)
+    optima = starts + 0.3 * random.normal(size=(n, dim))
+    theirs = [SepCMA(start.copy(), 0.5, population_size=population) for start in starts]
+    one = theirs[0]
+    rates = (one._mu_eff, one._c_sigma, one._d_sigma, one._cc, one._c1, one._cmu, one._chi_n)
+    how = Parameters(torch.from_numpy(one._weights), *map(float, rates))
+    ours = Distribution.around(torch.from_numpy(starts), 0.5)
+    for _ in range(12):
+        steps = ours.variance.sqrt()[:, None] * torch.from_numpy(random.normal(size=(n, population, dim)))
+        points = (ours.mean[:, None] + ours.sigma[:, None] * steps).numpy()
+        costs = (scales * (points - optima[:, None]) ** 2).sum(2)
+        ours = ours.update(steps, torch.from_numpy(costs), how)
+        for i, their in enumerate(theirs):
+            their.tell(list(zip(points[i], costs[i], strict=True)))
+            np.testing.assert_allclose(ours.mean[i], their._mean, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(ours.sigma[i, 0], their._sigma, rtol=1e-9)
+            np.testing.assert_allclose(ours.variance[i], their._C, rtol=1e-9)
+            np.testing.assert_allclose(ours.path_sigma[i], their._p_sigma, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(ours.path[i], their._pc, rtol=1e-9, atol=1e-12)
+    assert (ours.variance.amax(1) > 1.1 * ours.variance.amin(1)).all()
+
+
+def test_evolution_draws_what_another_implementation_would(one_thread):
+    """The points of a whole search beside SepCMA with our rates, of the same noise: eight generations of eight.
+
+    Of a seed whose step size does not grow fast enough for h_sigma.
+    """
+    toy, target = _Line(), torch.tensor([[3.0, -2.0]])
+    problem = _Logged(toy, target, 64, seed=11)
+    evolution_strategy(problem)
+    noise = torch.Generator().manual_seed(11)
+    how = Parameters.of(24)
+    their = SepCMA(torch.randn(1, 24, generator=noise)[0].double().numpy(), 0.5, population_size=8)
+    their._weights, their._mu_eff = how.weights.double().numpy(), how.mu_eff
+    their._c_sigma, their._d_sigma, their._chi_n = how.c_sigma, how.d_sigma, how.expected_norm
+    their._cc, their._c1, their._cmu = how.c_path, how.c_one, how.c_mu
+    points = torch.stack(problem.points[0]).double().numpy()
+    assert len(points) == 64
+    for generation in range(8):
+        solutions = []
+        for point in points[8 * generation : 8 * generation + 8]:
+            drawn = torch.randn(1, 24, generator=noise)[0].double().numpy()
+            np.testing.assert_allclose(point, their._mean + their._sigma * np.sqrt(their._C) * drawn, atol=1e-5)
+            gaps = point @ toy.ways.double().numpy() - target.double().numpy()[0]
+            solutions.append((point, np.abs(gaps).sum()))
+        their.tell(solutions)
 
 
 def test_evolution_learns_by_generations_of_eight(one_thread):
