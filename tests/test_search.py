@@ -1,4 +1,4 @@
-"""The other ways to bars: calls are counted to the last one, and every answer is a bar that was looked at."""
+"""Searches: every call is counted, every answer is a bar that was evaluated, and each does what its method says."""
 
 import math
 from types import SimpleNamespace
@@ -87,7 +87,7 @@ NAMES = (
 
 
 class _Logged(Problem):
-    """A problem that notes which bar each target was shown at each call."""
+    """A problem that notes the bar and the point of each target at each call."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -125,23 +125,23 @@ def _worth(values, target):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_answer_is_the_best_bar_that_was_looked_at(name, searches, dynamics):
+def test_the_answer_is_the_best_bar_evaluated(name, searches, dynamics):
     problem, found = _solve(searches[name], dynamics)
     assert found.bars.shape == (6, 16, 9)
     assert found.bars.dtype == bool
     for i, target in enumerate(WANTED.numpy()):
         values = _values(problem.shown[i])
         worth = _worth(values, target)
-        hits = (np.abs(values - target) <= 1).all(1)
+        successes = (np.abs(values - target) <= 1).all(1)
         assert (found.bars[i] == problem.shown[i][worth.argmax()].numpy()).all()
         np.testing.assert_array_equal(found.values[i], values[worth.argmax()])
-        assert found.success[i] == hits.any()
-        assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
-        assert len(hits) <= CALLS
-        if hits.any():
-            assert len(hits) == found.at[i]  # a hit is the end
+        assert found.success[i] == successes.any()
+        assert found.at[i] == (successes.argmax() + 1 if successes.any() else NEVER)
+        assert len(successes) <= CALLS
+        if successes.any():
+            assert len(successes) == found.at[i]  # a success is the end
         elif name not in ("retrieval", "agent"):
-            assert len(hits) == CALLS  # nothing else is
+            assert len(successes) == CALLS  # nothing else is
     assert not found.success[5]
     assert found.seconds.shape == (CALLS,)
     assert (np.diff(found.seconds) >= 0).all()
@@ -198,7 +198,7 @@ def test_one_call_is_one_bar(name, searches, dynamics):
     assert found.seconds.shape == (1,)
 
 
-def test_with_a_say_of_the_networks_a_hit_is_not_the_end(dynamics):
+def test_a_success_is_not_the_end_while_the_networks_count(dynamics):
     problem, found = _solve(best_of_n, dynamics, calls=40, goals=_goals(0.5, 40))
     assert all(len(shown) == 40 for shown in problem.shown)
     later = 0
@@ -207,9 +207,9 @@ def test_with_a_say_of_the_networks_a_hit_is_not_the_end(dynamics):
         goals = _goals(0.5, 40).rows(torch.full((40,), i))
         scores = dynamics.look_at(torch.zeros(40, dynamics.space.latent_dim), bars, goals, goals.calls).score
         assert (found.bars[i] == bars[scores.argmax()].numpy()).all()
-        hits = (np.abs(_values(bars) - target) <= 1).all(1)
-        assert found.at[i] == (hits.argmax() + 1 if hits.any() else NEVER)
-        later += int(hits.any() and int(scores.argmax()) != hits.argmax())
+        successes = (np.abs(_values(bars) - target) <= 1).all(1)
+        assert found.at[i] == (successes.argmax() + 1 if successes.any() else NEVER)
+        later += int(successes.any() and int(scores.argmax()) != successes.argmax())
     assert later
 
 
@@ -229,7 +229,7 @@ def test_problem_counts_a_call_for_each_open_target(dynamics):
     assert problem.calls_used == 3
 
 
-def test_all_reached_is_the_end(dynamics, real):
+def test_success_with_every_target_is_the_end(dynamics, real):
     bars, values = real
     problem, found = _solve(retrieval(bars, values), dynamics, targets=values[:5])
     assert problem.is_over
@@ -278,7 +278,7 @@ def test_edits_change_one_cell_at_a_time_and_are_kept_where_not_worse(dynamics):
     assert (np.abs(found.values - targets.numpy()).sum(1) < np.abs(start - targets.numpy()).sum(1)).all()
 
 
-def test_random_walks_take_every_action_but_the_one_that_stays(dynamics, monkeypatch):
+def test_random_walk_takes_every_action_but_the_one_that_stays(dynamics, monkeypatch):
     taken = []
     step = dynamics.step
     monkeypatch.setattr(dynamics, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
@@ -352,7 +352,7 @@ def test_points_keep_their_lengths(search, dynamics):
 
 
 class _Line:
-    """A toy in place of a dynamics: features are linear in z, and there are no bars."""
+    """Linear dynamics: features are linear in z, and there are no bars."""
 
     def __init__(self, dim=24):
         random = torch.Generator().manual_seed(0)
@@ -365,9 +365,9 @@ class _Line:
         values = z @ self.ways
         distances = rewards.distance(values, goals.targets, self.space.tolerance)
         match = rewards.match(distances / 1000, goals.weights) - distances.sum(1) / 1e4
-        hit = rewards.success(distances, goals.weights).float()
+        success = rewards.success(distances, goals.weights).float()
         nothing, bars = torch.zeros(len(z)), torch.zeros(len(z), 1, 1, dtype=torch.bool)
-        return State(z, bars, values, match, hit, nothing, nothing, match + hit, nothing, goals.calls)
+        return State(z, bars, values, match, success, nothing, nothing, match + success, nothing, goals.calls)
 
 
 def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
@@ -381,8 +381,7 @@ def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
 
 
 def test_evolution_parameters_by_hand():
-    """Hansen (2016), table 1, for eight and forty points; of a diagonal covariance both its rates are (dim + 2)/3 times
-    as high."""
+    """Hansen (2016), table 1, with both rates of the covariance (dim + 2)/3 times as high."""
     small, large, flat = Parameters.of(24), Parameters.of(144), Parameters.of(2, 40)
     # ln 4.5, ln 2.25, ln 1.5, ln 1.125 and their sum 2.838229; then 1 over the sum of squares
     np.testing.assert_allclose(small.weights, [0.529930, 0.285714, 0.142857, 0.041498], atol=1e-6)
@@ -492,7 +491,7 @@ def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])
 def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
-    """The same walks, as with a say of the networks a hit ends none: the best bar against the last."""
+    """The same episodes, as none ends with a success while the networks count: the best bar against the last."""
     targets = WANTED.repeat(4, 1)
     goals = _goals(weight, targets=targets)
     scores = []
@@ -511,7 +510,7 @@ def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
     assert (scores[0] > scores[1]).any()
 
 
-def test_restarts_go_on_where_the_agent_would_stay(dynamics):
+def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
     """An agent that only stays: without restarts it leaves, with them it draws anew with every call."""
 
     class Stays:
@@ -527,7 +526,7 @@ def test_restarts_go_on_where_the_agent_would_stay(dynamics):
     assert (torch.cdist(points, points) + 100 * torch.eye(CALLS)).min() > 5  # each a random point of its own
 
 
-def test_the_actor_keeps_lengths_and_is_learnt_in_its_time(dynamics, real):
+def test_the_actor_keeps_lengths_and_is_trained(dynamics, real):
     targets = real[1]
     actor = train_actor(dynamics, targets, seconds=0.3)
     assert not any(weight.requires_grad for weight in actor.parameters())
