@@ -285,6 +285,21 @@ def test_every_option_of_training_is_explained_with_its_default(config):
     }
 
 
+@pytest.mark.parametrize(
+    ("command", "heading"),
+    [
+        ("rhythmgan train gan", "Train the GAN"),
+        ("rhythmgan train prior", "Train the prior"),
+        ("rl-tuner train", "Train the agent"),
+        ("rhythmgan prepare", "Prepare your songs"),
+    ],
+)
+def test_every_option_of_a_command_is_explained(command, heading):
+    section = _sections(_text(RESEARCHER))[heading]
+    options = _options(PARSERS[command]) - {"-h", "--help"}
+    assert sorted(option for option in options if not re.search(rf"`{option}\b", section)) == []
+
+
 def test_every_option_of_the_agents_training_is_explained_with_its_defaults():
     section = _sections(_text(RESEARCHER))["Train the agent"]
     rows = re.findall(r"^\| `(\w+)` \| ([\d.,]+) \| ([\d.,]+) \|", section, re.M)
