@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pypianoroll
 
 TICKS_PER_BEAT = 24
-"""Of the pianorolls that we make, as of LPD; every grid of ``bars.STEPS`` divides a bar of them."""
+"""Of the pianorolls that we make, as of LPD; every grid of ``bars.GRIDS`` divides a bar of them."""
 
 
 def to_pretty_midi(
