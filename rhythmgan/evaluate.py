@@ -328,7 +328,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 
 def nll_table(nll: Mapping[str, float], songs: str) -> str:
     """``nll_per_step`` as a Markdown table."""
-    lines = [rf"| distinct bars of {songs}, by \| NLL, nats per step |", "| --- | ---: |"]
+    lines = [f"| distinct bars of {songs}, by | NLL, nats per step |", "| --- | ---: |"]
     return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in nll.items()])
 
 
