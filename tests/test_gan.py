@@ -237,8 +237,8 @@ def test_low_temperature_is_more_ordinary(bundled):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "at least one bar"),
-        ({"n": -3}, "at least one bar"),
+        ({"n": 0}, "n is at least 1, not 0"),
+        ({"n": -3}, "n is at least 1, not -3"),
         ({"n": 1, "seed": -1}, "from 0 to"),
         ({"n": 1, "seed": 1.5}, "from 0 to"),
         ({"n": 2, "seed": 2**63 - 1}, "from 0 to"),

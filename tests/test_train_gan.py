@@ -275,8 +275,8 @@ def test_both_networks_are_told_the_augmentation_of_every_bar(pretrain_steps):
     steps = _Steps(pretrain_steps, 5, 64, discriminator_warmup=0)
     generator, discriminator = steps.module.gan.generator, steps.module.gan.discriminator
     told = []
-    begin = generator._begin
-    generator._begin = lambda n, augmentation: told.append(augmentation) or begin(n, augmentation)
+    begin = generator.begin
+    generator.begin = lambda n, augmentation: told.append(augmentation) or begin(n, augmentation)
     discriminator.register_forward_hook(lambda _, inputs, __: told.append(inputs[1]))
     steps.step()
     assert len(told) == (1 if pretrain_steps else 5)

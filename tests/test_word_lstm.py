@@ -161,7 +161,7 @@ def test_drawing_listens_to_the_bar_before(small):
         (lambda prior: prior.log_prob(_bars(2, steps=16)), r"\(n, 12, 5\); got \(2, 16, 5\)"),
         (lambda prior: prior.log_prob(_bars(2)[0]), r"got \(12, 5\)"),
         (lambda prior: prior.log_prob(_bars(4), _bars(3)), "one before each of 4; got 3"),
-        (lambda prior: prior.sample(-1), "from 0 on, not -1"),
+        (lambda prior: prior.sample(-1), "n is at least 0, not -1"),
         (lambda prior: prior.sample(1, seed=-1), "seeds are whole numbers"),
         (lambda prior: prior.sample(1, temperature=0), "temperature is a number over 0"),
         (lambda prior: prior.sample(1, temperature=float("nan")), "temperature is a number over 0"),
