@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.cli import own_loop
 from rhythmgan.console import positive, progress_bar, run_command
+from rl_tuner.benchmark.config import QUICK, SWEEP_TRAIN_STEPS, Protocol
 
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
@@ -73,16 +74,16 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser(
         "evaluate",
-        help="measure the agent against every rival",
-        description="Measure the agent against every rival, at equal calls and at equal time, with judges of its own.",
+        help="measure the agent against every baseline",
+        description="Measure the agent against every baseline, at equal calls and at equal time, by held-out networks.",
     )
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
-    evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON, plot and the judges")
+    evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and held-out networks")
     evaluate.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
     evaluate.add_argument("--quick", action="store_true", help="two seeds and few targets: a first look")
-    evaluate.add_argument("--seeds", type=positive, help="seeds to measure with (5)")
-    evaluate.add_argument("--calls", type=positive, help="calls up to which the curves go (256)")
+    evaluate.add_argument("--seeds", type=positive, help=f"seeds to measure with ({len(Protocol.seeds)})")
+    evaluate.add_argument("--calls", type=positive, help=f"calls up to which the curves go ({Protocol.max_calls})")
     _add_models(evaluate)
     _add_threads(evaluate)
 
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.set_defaults(run=_sweep)
     sweep.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
     sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
-    sweep.add_argument("--train-steps", type=positive, help="moves that each learns from (400000)")
+    sweep.add_argument("--train-steps", type=positive, help=f"transitions of each ({SWEEP_TRAIN_STEPS})")
     sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
     _add_models(sweep)
     _add_threads(sweep)
@@ -214,25 +215,23 @@ def _evaluate(options: argparse.Namespace) -> None:
     corpus = load_corpus(options.data)
     gan, prior = _models(options, corpus)
 
-    from rl_tuner import protocol
     from rl_tuner.agent import load_agent
-    from rl_tuner.judges import make_judges
+    from rl_tuner.benchmark.evaluators import make_evaluators
+    from rl_tuner.benchmark.protocol import run
+    from rl_tuner.benchmark.report import criteria_to_markdown, to_markdown, write_report
 
-    agent = load_agent(options.agent)
-    how = protocol.QUICK if options.quick else protocol.Protocol()
+    agent, out = load_agent(options.agent), Path(options.out)
     changes: dict[str, Any] = {}
     if options.seeds:
         changes["seeds"] = tuple(range(options.seeds))
     if options.calls:
-        if options.calls < protocol.CALLS:
-            raise ValueError(f"the lines are drawn at {protocol.CALLS} calls: the curves go to there at least")
-        changes["most_calls"] = options.calls
-    how = replace(how, **changes)
-    judges = make_judges(corpus, gan, Path(options.out) / "judges", tell=_tell)
-    report = protocol.run(gan, prior, agent, corpus, judges, how, Path(options.out) / "rows", tell=_tell)
-    paths = protocol.write_report(report, options.out)
-    print(protocol.to_markdown(report))
-    print(protocol.lines_to_markdown(report))
+        changes["max_calls"] = options.calls
+    protocol = replace(QUICK if options.quick else Protocol(), **changes)
+    evaluators = make_evaluators(corpus, gan, out / "evaluators", log=_log)
+    report = run(gan, prior, agent, corpus, evaluators, protocol, out / "rows", log=_log)
+    paths = write_report(report, out)
+    print(to_markdown(report))
+    print(criteria_to_markdown(report))
     print(", ".join(map(str, paths)))
 
 
@@ -242,13 +241,13 @@ def _sweep(options: argparse.Namespace) -> None:
     corpus = load_corpus(options.data)
     gan, prior = _models(options, corpus)
 
-    from rl_tuner.sweep import sweep, sweep_to_markdown
+    from rl_tuner.benchmark.sweep import sweep, sweep_to_markdown
 
     names = [name.strip() for name in options.only.split(",")] if options.only else None
-    given = {"steps": options.train_steps} if options.train_steps else {}
-    report = sweep(gan, prior, corpus, options.out, names, tell=_tell, **given)
+    given = {"train_steps": options.train_steps} if options.train_steps else {}
+    report = sweep(gan, prior, corpus, options.out, names, log=_log, **given)
     print(sweep_to_markdown(report))
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

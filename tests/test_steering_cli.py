@@ -351,7 +351,7 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
     from dataclasses import replace
 
     from rhythmgan.training import critic
-    from rl_tuner import sweep
+    from rl_tuner.benchmark import sweep
     from rl_tuner.tune import latent as tuning
 
     class Began(Exception):

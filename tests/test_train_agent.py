@@ -16,8 +16,8 @@ from rhythmgan.kit import GM9
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import fingerprint, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner import sweep as sweeping
 from rl_tuner.agent import AgentConfig, load_agent
+from rl_tuner.benchmark import sweep as sweeping
 from rl_tuner.dqn import DQNConfig
 from rl_tuner.latent.space import TARGETS, find_space, values_of
 from rl_tuner.steering import steer
@@ -250,7 +250,7 @@ def test_targets_are_each_songs_distinct_bars():
 def small_sweep(monkeypatch):
     monkeypatch.setattr(sweeping, "BUNDLED", replace(SMALL, batch_size=16))
     monkeypatch.setattr(sweeping, "EnvConfig", functools.partial(EnvConfig, num_envs=64))
-    monkeypatch.setattr(sweeping, "_JUDGED", 12)
+    monkeypatch.setattr(sweeping, "_ASKED", 12)
 
 
 @pytest.mark.usefixtures("small_sweep")
@@ -278,20 +278,20 @@ def test_variants_are_trained_and_compared(models, tmp_path):
 def test_variants_change_what_they_are_called_after():
     known = {variant.name: variant for variant in sweeping.VARIANTS}
     assert len(known) == len(sweeping.VARIANTS)
-    assert known["bundled"].recipe == known["bundled"].config == known["bundled"].walking == {}
-    assert known["explore 0.1"].recipe == {"eps_start": 0.1, "eps_end": 0.1}
-    assert known["absolute reward"].walking == {"reward": "absolute"}
-    assert known["steps only"].config == {"gains": ()}
+    assert known["bundled"].dqn == known["bundled"].agent == known["bundled"].env == {}
+    assert known["explore 0.1"].dqn == {"eps_start": 0.1, "eps_end": 0.1}
+    assert known["absolute reward"].env == {"reward": "absolute"}
+    assert known["steps only"].agent == {"gains": ()}
     for variant in sweeping.VARIANTS:
-        changed = variant.recipe or variant.config or variant.walking or variant.one_target
+        changed = variant.dqn or variant.agent or variant.env or variant.one_target
         assert bool(changed) == (variant.name != "bundled")
 
 
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
-    replace(tuning.BUNDLED, **{"train_steps": 1000, **variant.recipe})
-    AgentConfig("0" * 16, 144, **variant.config)
-    EnvConfig(**variant.walking)
+    replace(tuning.BUNDLED, **{"train_steps": 1000, **variant.dqn})
+    AgentConfig("0" * 16, 144, **variant.agent)
+    EnvConfig(**variant.env)
 
 
 def test_an_unknown_variant_is_refused_before_anything_is_made(models, tmp_path):

@@ -15,16 +15,17 @@ from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import AgentConfig, load_agent
+from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
+from rl_tuner.benchmark.realism import mean_logit
+from rl_tuner.benchmark.report import to_plain
 from rl_tuner.latent.space import TARGETS
-from rl_tuner.protocol import mean_logit, plain
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.problem import Problem
 from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
 
 CALLS = 32
-STEPS = 400_000
 
-_JUDGED = 1000
+_ASKED = 1000
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Variant:
 
     Attributes:
         name: in the table.
-        recipe, config, walking: other values of ``DQNConfig``, ``AgentConfig``, ``EnvConfig``.
-        one_target: whether there is but one pair of targets, the medians, to learn and to be asked for.
+        dqn, agent, env: other values of ``DQNConfig``, ``AgentConfig``, ``EnvConfig``.
+        one_target: whether the medians of density and syncopation are the only targets, in training and after it.
     """
 
     name: str
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-    walking: Mapping[str, Any] = field(default_factory=dict)
+    dqn: Mapping[str, Any] = field(default_factory=dict)
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, Any] = field(default_factory=dict)
     one_target: bool = False
 
 
@@ -52,33 +53,33 @@ VARIANTS = (
     *(Variant(f"{n}-step", {"n_step": n}) for n in (1, 3)),
     Variant("hindsight", {"her_ratio": 0.5}),
     Variant("prioritised", {"priority_exponent": 0.6}),
-    Variant("absolute reward", walking={"reward": "absolute"}),
-    Variant("8 calls", walking={"calls": 8}),
-    Variant("no weights", walking={"weighted": False}),
-    Variant("steps only", config={"gains": ()}),
-    Variant("aims only", config={"step_sizes": ()}),
+    Variant("absolute reward", env={"reward": "absolute"}),
+    Variant("8 calls", env={"calls": 8}),
+    Variant("no weights", env={"weighted": False}),
+    Variant("steps only", agent={"gains": ()}),
+    Variant("aims only", agent={"step_sizes": ()}),
     Variant("one target", one_target=True),
 )
 
 
 def sweep(
-    gan: LatentCritic,
+    generator: LatentCritic,
     prior: SamplingLikelihood,
     corpus: Corpus,
     out: str | Path,
     names: Sequence[str] | None = None,
-    steps: int = STEPS,
-    tell: Callable[[str], None] = print,
+    train_steps: int = SWEEP_TRAIN_STEPS,
+    log: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
     """Train each variant with the train songs' targets and see how often it succeeds with the valid songs'.
 
     Args:
-        gan, prior: what the agents steer and are rewarded by.
+        generator, prior: what the agents steer and are rewarded by.
         corpus: bars of songs.
         out: folder of the runs, the table and the JSON; a run that is finished is not made again.
         names: some of ``VARIANTS``; all by default.
-        steps: moves that each learns from.
-        tell: hears what is being done.
+        train_steps: transitions that each learns from.
+        log: called with a line after each variant.
 
     Raises:
         ValueError: an unknown variant, or no bars.
@@ -90,18 +91,18 @@ def sweep(
     out = make_folder(out)
     learnt = targets_of(corpus.split("train"), TARGETS)
     asked = targets_of(corpus.split("valid"), TARGETS)
-    asked = asked[torch.randperm(len(asked), generator=torch.Generator().manual_seed(0))[:_JUDGED]]
+    asked = asked[torch.randperm(len(asked), generator=torch.Generator().manual_seed(0))[:_ASKED]]
     median = learnt.median(0).values
     rows: list[dict[str, Any]] = []
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
-        config = replace(AgentConfig(gan.fingerprint, gan.latent_dim), **variant.config)
-        recipe = shortened(replace(BUNDLED, train_steps=steps, **variant.recipe))
+        config = replace(AgentConfig(generator.fingerprint, generator.latent_dim), **variant.agent)
+        recipe = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
         folder = out / variant.name.replace(" ", "-")
-        weights = train_agent(gan, gan, prior, targets, folder, recipe, config, EnvConfig(**variant.walking))
+        weights = train_agent(generator, generator, prior, targets, folder, recipe, config, EnvConfig(**variant.env))
         agent = load_agent(weights)
-        goals = median[None].expand(_JUDGED, -1) if variant.one_target else asked
-        problem = Problem(agent.dynamics(gan, gan, prior), goals, CALLS, seed=0)
+        goals = median[None].expand(_ASKED, -1) if variant.one_target else asked
+        problem = Problem(agent.dynamics(generator, generator, prior), goals, CALLS, seed=0)
         agent_search(agent, restarts=True)(problem)
         found = problem.result()
         rows.append(
@@ -109,11 +110,11 @@ def sweep(
                 "variant": variant.name,
                 "success": {calls: float(found.success_within(calls).mean()) for calls in (4, 8, 16, CALLS)},
                 "calls": float(np.minimum(found.at, CALLS).mean()),
-                "logit": mean_logit(gan, found.bars[found.success]),
+                "logit": mean_logit(generator, found.bars[found.success]),
             }
         )
-        tell(f"{variant.name}: {found.success_within(CALLS).mean():.3f}")
-        write_whole(out / "sweep.json", (json.dumps(plain(rows), indent=1, allow_nan=False) + "\n").encode())
+        log(f"{variant.name}: {found.success_within(CALLS).mean():.3f}")
+        write_whole(out / "sweep.json", (json.dumps(to_plain(rows), indent=1, allow_nan=False) + "\n").encode())
         write_whole(out / "sweep.md", sweep_to_markdown(rows).encode())
     return rows
 

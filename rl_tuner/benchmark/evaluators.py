@@ -1,4 +1,4 @@
-"""The judges of the protocol: a discriminator and a prior that no agent was rewarded by."""
+"""Held-out evaluators: a discriminator and a prior that no search was rewarded by."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, check_c
 
 
 @dataclass(frozen=True)
-class Judges:
-    """Other networks than those that an agent is rewarded by.
+class Evaluators:
+    """Other networks than those of the reward: what raises the reward's logits but not theirs exploits the reward.
 
     Attributes:
         critic: another discriminator of the same generator's bars: of another width and another seed.
@@ -28,17 +28,17 @@ class Judges:
     prior: Likelihood
 
 
-def make_judges(
-    corpus: Corpus, gan: LatentModel, out: Path, seed: int = 1, tell: Callable[[str], None] = print
-) -> Judges:
-    """The judges of a folder; they are trained where it has none for this generator and these songs.
+def make_evaluators(
+    corpus: Corpus, generator: LatentModel, out: Path, seed: int = 1, log: Callable[[str], None] = print
+) -> Evaluators:
+    """The evaluators of a folder; they are trained where it has none for this generator and these songs.
 
     Args:
         corpus: bars of songs; the discriminator learns from the train songs, the prior from the valid ones.
-        gan: the generator.
+        generator: whose bars the discriminator tells from real ones.
         out: a folder; made where missing.
         seed: of both trainings.
-        tell: hears what is being done.
+        log: called with a line before each training.
 
     Raises:
         ValueError: no bars to train on.
@@ -48,22 +48,22 @@ def make_judges(
     from rhythmgan.training.critic import train_critic
     from rhythmgan.training.prior import train_prior
 
-    check_compatible(gan, corpus.kit, corpus.steps, "the GAN")
+    check_compatible(generator, corpus.kit, corpus.steps, "the GAN")
     valid, train = corpus.split("valid"), corpus.split("train")
     if not len(train) or not len(valid):
-        raise ValueError("judges need bars of train and of valid songs")
+        raise ValueError("the held-out evaluators need bars of train and of valid songs")
     out = make_folder(out)
-    # other songs, other judges: these may have learnt from what is to be judged
+    # evaluators of another corpus may have learnt from the songs that are held out here
     songs = digest(corpus.words)[:8]
-    path = out / f"discriminator-{songs}-{gan.fingerprint}-{seed}.safetensors"
+    path = out / f"discriminator-{songs}-{generator.fingerprint}-{seed}.safetensors"
     if not path.exists():
-        tell("training the judges' discriminator")
-        train_critic(train, gan, path, seed)
+        log("training the held-out discriminator")
+        train_critic(train, generator, path, seed)
     folder = out / f"prior-{songs}-{seed}"
     if not (folder / "done").exists():
-        tell("training the judges' prior")
+        log("training the held-out prior")
         few = train.only(np.isin(train.song_id, np.unique(train.song_id)[::10]))
         config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
         train_prior(valid, few, folder, PriorTrainingConfig(train_steps=1000, seed=seed), network=config)
         (folder / "done").touch()
-    return Judges(load_generator(path), load_likelihood(folder / "prior.safetensors"))
+    return Evaluators(load_generator(path), load_likelihood(folder / "prior.safetensors"))

@@ -1,0 +1,82 @@
+"""How much a benchmark measures: what help texts read their defaults from, so nothing slow is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SWEEP_TRAIN_STEPS = 400_000
+"""Transitions that each variant of a sweep learns from."""
+
+
+@dataclass(frozen=True)
+class RealismConfig:
+    """How realism is measured.
+
+    Attributes:
+        unsteered: bars of random z, among which those with the features of a steered bar are looked up.
+        most_bars: bars of a row that are measured at most.
+        fewest_bars: with fewer matched bars than this nothing is said.
+        repeats: halves of the songs in a C2ST.
+    """
+
+    unsteered: int = 60_000
+    most_bars: int = 3000
+    fewest_bars: int = 200
+    repeats: int = 4
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How much is measured.
+
+    Attributes:
+        seeds: every row is measured with each of these.
+        pairs, crossed, corners, infeasible: how many targets of each family.
+        calls: the budget at which rows are compared.
+        max_calls: calls up to which the curves go.
+        long_calls: calls of best of N, a quarter of edit search's.
+        starts: starts for each target where diversity is measured.
+        shared_targets: targets of which diversity is measured.
+        actor_seconds: training time of the amortised actor.
+        realism: see there.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    pairs: int = 500
+    crossed: int = 500
+    corners: int = 200
+    infeasible: int = 100
+    calls: int = 32
+    max_calls: int = 256
+    long_calls: int = 1024
+    starts: int = 32
+    shared_targets: int = 50
+    actor_seconds: float = 120.0
+    realism: RealismConfig = field(default_factory=RealismConfig)
+
+    def __post_init__(self) -> None:
+        if self.max_calls < self.calls:
+            raise ValueError(
+                f"rows are compared at {self.calls} calls: the curves go up to these at least, not to {self.max_calls}"
+            )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Family → how many targets."""
+        return {name: getattr(self, name) for name in ("pairs", "crossed", "corners", "infeasible")}
+
+
+QUICK = Protocol(
+    seeds=(0, 1),
+    pairs=100,
+    crossed=100,
+    corners=40,
+    infeasible=20,
+    max_calls=64,
+    long_calls=256,
+    starts=8,
+    shared_targets=10,
+    actor_seconds=10.0,
+    realism=RealismConfig(repeats=2),
+)
+"""For a first look."""
