@@ -17,7 +17,7 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9, JAKI5
-from rhythmgan.models.gan import load_gan
+from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
 from rhythmgan.training import critic
@@ -73,6 +73,28 @@ def models(one_thread):
 def dynamics(models):
     gan, prior, agent = models
     return agent.dynamics(gan, gan, prior)
+
+
+class _Quick(GAN):
+    """A generator whose bars cost nothing: a cell sounds where its z is over 1.2."""
+
+    def decode(self, z):
+        return (np.asarray(z) > 1.2).reshape(-1, 16, 9)
+
+
+@pytest.fixture(scope="module")
+def quick(models):
+    """A quick generator that the agent takes for the bundled one."""
+    gan = models[0]
+    generator = _Quick(gan.config).eval().requires_grad_(False)
+    generator.load_state_dict(gan.state_dict())
+    return generator
+
+
+@pytest.fixture(scope="module")
+def quick_dynamics(quick, models):
+    _, prior, agent = models
+    return agent.dynamics(quick, quick, prior)
 
 
 @pytest.fixture(scope="module")
@@ -342,9 +364,9 @@ def test_what_is_no_number_is_null_in_json(tmp_path, monkeypatch):
 # the pieces of a run ------------------------------------------------------------------------------------------
 
 
-def test_a_row_is_measured_at_its_marks(dynamics, values):
+def test_a_row_is_measured_at_its_marks(quick_dynamics, values):
     how = replace(TINY, pairs=60, crossed=60, corners=4, calls=8)
-    found, answers = measure(dynamics, Row("best-of-n", "baseline", "", best_of_n, 10), values, how)
+    found, answers = measure(quick_dynamics, Row("best-of-n", "baseline", "", best_of_n, 10), values, how)
     assert found["marks"] == [1, 2, 4, 8]
     for family in FEASIBLE:
         curve = found["success"][family]
@@ -359,7 +381,7 @@ def test_a_row_is_measured_at_its_marks(dynamics, values):
     for family in ("pairs", "crossed"):
         for seed in how.seeds:
             targets = families(values, how.sizes, seed)[family]
-            answer = Row("", "baseline", "", best_of_n).solve(dynamics, targets, 8, seed)
+            answer = Row("", "baseline", "", best_of_n).solve(quick_dynamics, targets, 8, seed)
             gaps = np.abs(answer.values - targets.numpy())
             errors.append((gaps / values.std(0).numpy()).mean(0))
             exact.append((gaps == 0).all(1).mean())
@@ -373,24 +395,24 @@ def test_a_row_is_measured_at_its_marks(dynamics, values):
     assert 0 < found["rank"][0] <= 1
 
 
-def test_a_row_that_plans_is_searched_anew_for_each_mark(dynamics, values):
+def test_a_row_that_plans_is_searched_anew_for_each_mark(quick_dynamics, values):
     """A search that succeeds only if it may use four calls: within four of a longer budget it would not have."""
     budgets = []
 
     def search(problem):
         budgets.append(problem.calls)
-        state = dynamics.begin(problem.noise(len(problem.open), 144), problem.goals)
+        state = quick_dynamics.begin(problem.noise(len(problem.open), 144), problem.goals)
         state.success[:] = float(problem.calls == 4)
         problem.record(state)
 
     how = replace(TINY, seeds=(0,), calls=8, max_calls=8)
     for plans, expected in ((True, [0, 0, 1, 0]), (False, [0, 0, 0, 0])):
-        found, _ = measure(dynamics, Row("", "agent", "", search, plans=plans), values, how)
+        found, _ = measure(quick_dynamics, Row("", "agent", "", search, plans=plans), values, how)
         assert found["success"]["pairs"] == expected
     assert set(budgets) == {1, 2, 4, 8}
 
 
-def test_a_row_has_the_coefficients_that_it_says(dynamics):
+def test_a_row_has_the_coefficients_that_it_says(quick_dynamics):
     asked = []
 
     def search(problem):
@@ -398,8 +420,8 @@ def test_a_row_has_the_coefficients_that_it_says(dynamics):
         best_of_n(problem)
 
     targets = torch.tensor([[16.0, 6.0], [20.0, 8.0]])
-    Row("", "agent", "", search, coefs={"realism": 0.25, "kl_coef": 0.5}).solve(dynamics, targets, 2, 0)
-    Row("", "agent", "", search, keep_best=False).solve(dynamics, targets, 2, 0)
+    Row("", "agent", "", search, coefs={"realism": 0.25, "kl_coef": 0.5}).solve(quick_dynamics, targets, 2, 0)
+    Row("", "agent", "", search, keep_best=False).solve(quick_dynamics, targets, 2, 0)
     some, none = asked
     assert (some.goals.realism.tolist(), some.goals.likelihood.tolist()) == ([0.25, 0.25], [0, 0])
     assert some.goals.kl_coef.tolist() == [0.5, 0.5]
@@ -418,8 +440,8 @@ def test_the_agents_row_answers_better_than_a_first_draw(dynamics, models, value
     assert (found.success == (gaps <= 1).all(1)).all()
 
 
-def test_every_row_of_the_protocol_is_there_once(dynamics, models, corpus):
-    rows = rows_of(dynamics, models[2], corpus, TINY)
+def test_every_row_of_the_protocol_is_there_once(quick_dynamics, models, corpus):
+    rows = rows_of(quick_dynamics, models[2], corpus, TINY)
     kinds = {row.id: row.kind for row in rows}
     assert len(kinds) == len({row.title for row in rows}) == len(rows) == 19
     assert Counter(kinds.values()) == {"baseline": 10, "agent": 2, "ablation": 7}
@@ -436,7 +458,7 @@ def test_every_row_of_the_protocol_is_there_once(dynamics, models, corpus):
     assert all(not row.coefs for row in rows if row.kind == "baseline" and row.id != "best-of-n-whole-reward")
 
 
-def test_diversity_asks_for_the_same_targets_from_many_starts(dynamics, values):
+def test_diversity_asks_for_the_same_targets_from_many_starts(quick_dynamics, values):
     asked = []
 
     def search(problem):
@@ -444,7 +466,7 @@ def test_diversity_asks_for_the_same_targets_from_many_starts(dynamics, values):
         best_of_n(problem)
 
     how = replace(TINY, calls=2)
-    measure_diversity(dynamics, Row("", "baseline", "", search), values, how)
+    measure_diversity(quick_dynamics, Row("", "baseline", "", search), values, how)
     ((targets, calls),) = asked
     assert torch.equal(targets, families(values, how.sizes, 0)["pairs"][[0] * 4 + [1] * 4 + [2] * 4])
     assert calls == 2
@@ -462,7 +484,7 @@ def test_diversity_is_that_of_the_successes(models):
     assert diversity(replace(result, success=np.zeros(12, bool)), starts=4) == {}
 
 
-def test_leakage_is_the_change_of_what_was_not_asked_for(dynamics, models, monkeypatch):
+def test_leakage_is_the_change_of_what_was_not_asked_for(quick_dynamics, models, monkeypatch):
     """Two targets; the answers move density by 1 and 3 and syncopation by 2 and 4, from bars of (10, 5)."""
     weights = []
 
@@ -474,7 +496,7 @@ def test_leakage_is_the_change_of_what_was_not_asked_for(dynamics, models, monke
 
     monkeypatch.setattr(realism, "run_episodes", episodes)
     values = torch.tensor([[1.0, 7.0], [3.0, 1.0], [5.0, 3.0]])  # of standard deviations 2 and 3.055
-    found = leakage(dynamics, models[2], torch.tensor([[8.0, 2.0], [9.0, 1.0]]), values, 3)
+    found = leakage(quick_dynamics, models[2], torch.tensor([[8.0, 2.0], [9.0, 1.0]]), values, 3)
     assert weights == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
     assert found["correlation of real bars"] == pytest.approx(-0.5)
     assert found["density alone: success"] == found["syncopation alone: success"] == 0.5
@@ -583,9 +605,9 @@ SMALLEST = Protocol(
 
 
 @pytest.fixture(scope="module")
-def whole(models, corpus, tmp_path_factory):
+def whole(quick, models, corpus, tmp_path_factory):
     """A run of every row in a folder: a function that begins it again, its report, and what was logged."""
-    gan, prior, agent = models
+    _, prior, agent = models
 
     def untrained(dynamics, values, seconds):
         torch.manual_seed(0)
@@ -596,14 +618,14 @@ def whole(models, corpus, tmp_path_factory):
         patch.setattr(protocols, "train_actor", untrained)  # what is trained for a time differs each time
 
         def begin(held_out=prior, log=print, **options):
-            return run(gan, prior, agent, corpus, Evaluators(gan, held_out), SMALLEST, log=log, **options)
+            return run(quick, prior, agent, corpus, Evaluators(quick, held_out), SMALLEST, log=log, **options)
 
         yield begin, begin(folder=folder, log=logged.append), folder, logged
 
 
-def test_a_run_measures_every_row(whole, dynamics, models, corpus, tmp_path):
+def test_a_run_measures_every_row(whole, quick_dynamics, models, corpus, tmp_path):
     _, report, _, logged = whole
-    rows = rows_of(dynamics, models[2], corpus, SMALLEST)
+    rows = rows_of(quick_dynamics, models[2], corpus, SMALLEST)
     expected = [("unsteered", "reference"), ("prior", "reference"), *((row.id, row.kind) for row in rows)]
     assert [(row["id"], row["kind"]) for row in report["rows"]] == expected
     assert [text.rpartition(": ")[0] for text in logged] == [row["title"] for row in report["rows"]]
