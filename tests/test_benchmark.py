@@ -536,23 +536,31 @@ def _four_on_the_floor(parts):
 
 
 def test_realism_asks_the_held_out_networks_and_in_brackets_those_of_the_reward():
-    """Of 40 bars 20, 10, 6 and 4 play the parts 0 to 3; of as many unsteered ones ten play each."""
-    bars, unsteered = _four_on_the_floor([0] * 20 + [1] * 10 + [2] * 6 + [3] * 4), _four_on_the_floor([0, 1, 2, 3] * 10)
-    real = RealBars(unsteered, np.arange(40) % 8, torch.tensor([[4.0, 0.0]]).repeat(40, 1), unsteered[:2])
+    """Of 40 bars 20, 10, 6 and 4 play the parts 0 to 3, of as many unsteered ones ten each.
+
+    Eight more bars of three onsets have a real one like them but no unsteered one: the networks are not asked.
+    """
+    unsteered = _four_on_the_floor([0, 1, 2, 3] * 10)
+    three = _four_on_the_floor([0] * 8)
+    three[:, 12] = False
+    bars = np.concatenate([three, _four_on_the_floor([0] * 20 + [1] * 10 + [2] * 6 + [3] * 4)])
+    values = torch.tensor([[3.0, 0.0]] * 8 + [[4.0, 0.0]] * 40)
+    real = RealBars(np.concatenate([three, unsteered]), np.arange(48) % 8, values, unsteered[:2])
     generator = SimpleNamespace(kit=GM9, sample=lambda n, seed: unsteered[:n])
     rewarding = SimpleNamespace(generator=generator, prior=_Counting(2), critic=_Counting(3))
     evaluators = Evaluators(critic=_Counting(1), prior=_Counting(0))
-    how = RealismConfig(unsteered=40, fewest_bars=40, repeats=1)
-    found = Realism(rewarding, evaluators, real, how).of_bars(bars, real.values.numpy())
-    assert found["matched"] == 40
+    how = RealismConfig(unsteered=40, fewest_bars=48, repeats=1)
+    found = Realism(rewarding, evaluators, real, how).of_bars(bars, values.numpy())
+    assert found["matched"] == 48
     assert found["log_p"] == pytest.approx(4 * (20 - 10) / 40)
     assert found["logit"] == pytest.approx(0)  # ten of either play part 1
     assert found["log_p_of_the_reward"] == pytest.approx(4 * (6 - 10) / 40)
     assert found["logit_of_the_reward"] == pytest.approx(4 * (4 - 10) / 40)
-    assert found["copies"] == pytest.approx(30 / 40)  # the known bars play the parts 0 and 1
-    assert Realism(rewarding, evaluators, real, replace(how, fewest_bars=41)).of_bars(bars, real.values.numpy()) == {
-        "matched": 40
-    }
+    assert found["copies"] == pytest.approx(30 / 48)  # the known bars play the parts 0 and 1
+    for most, fewest in ((3000, 49), (30, 31)):
+        limited = replace(how, most_bars=most, fewest_bars=fewest)
+        few = Realism(rewarding, evaluators, real, limited).of_bars(bars, values.numpy())
+        assert few == {"matched": min(most, 48)}
 
 
 def test_realism_tells_real_bars_from_noise_and_unsteered_bars_from_none(dynamics, models, corpus, values):

@@ -327,9 +327,9 @@ def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
 
 def test_gradient_ascent_is_adam_on_z(dynamics):
     """Kingma & Ba (2015), algorithm 1, written out: rate .2, betas .9 and .99; then z is as long as it was."""
-    targets = torch.tensor([[200.0, 6.0], [16.0, 6.0], [3.0, 40.0], [20.0, 8.0]])
+    targets = torch.tensor([[16.0, 6.0], [200.0, 6.0], [20.0, 8.0], [3.0, 40.0]])
     problem, found = _solve(gradient_ascent, dynamics, calls=15, targets=targets)
-    assert min(found.at) < 15  # a target that is closed does not disturb the others
+    assert found.at[0] < 15  # a target that is closed does not disturb the others
     for i, target in enumerate(targets):
         z = problem.points[i][0].double()
         m, v = torch.zeros_like(z), torch.zeros_like(z)
