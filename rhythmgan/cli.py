@@ -11,13 +11,20 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhythmgan.console import positive, progress_bar, run_command
+from rhythmgan.console import (
+    add_output_options,
+    file_names,
+    formats_given,
+    given,
+    output_given,
+    positive,
+    progress_bar,
+    run_command,
+)
+from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from rhythmgan.models.interfaces import LatentModel
-    from rhythmgan.performance import Performance, Playback
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
@@ -91,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="of the first bar; the next has the next seed (%(default)s)"
     )
     sample.add_argument("--out", default="samples", metavar="DIR", help="(%(default)s)")
-    sample.add_argument("--format", default="midi", help="some of midi,wav,npz,text,png (%(default)s)")
     sample.add_argument(
         "--bars", type=int, default=1, help="bars in a phrase: the seed's, and what may follow it (%(default)s)"
     )
@@ -99,14 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prior", metavar="FILE", help="weights of the prior that picks a phrase's bars (the bundled one)"
     )
     sample.add_argument("--temperature", type=float, default=1.0, help="over 0; less is more ordinary (%(default)s)")
-    sample.add_argument(
-        "--swing",
-        type=float,
-        default=0.5,
-        help="of the MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is straight, "
-        ".667 a shuffle (%(default)s)",
-    )
-    _add_output_options(sample, "MIDI and WAV files")
+    add_output_options(sample, SampleConfig.formats)
 
     path = commands.add_parser(
         "interpolate", help="the bars between seeds", description="Walk through latent space from seed to seed."
@@ -121,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     path.add_argument("--even", action="store_true", help="frames where the bar moves on by little, not at even angles")
     path.add_argument("--mode", choices=("slerp", "lerp"), default="slerp", help="(%(default)s)")
     path.add_argument("--out", default="path", metavar="DIR", help="(%(default)s)")
-    _add_output_options(path)
+    add_output_options(path, PathConfig.formats)
 
     vary = commands.add_parser(
         "vary", help="variations of a loop of your own", description="Vary a loop: bars near it in latent space."
@@ -134,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     vary.add_argument("--seed", type=int, default=0, help="of the first variation (%(default)s)")
     vary.add_argument("--out", default="variations", metavar="DIR", help="(%(default)s)")
-    _add_output_options(vary, bpm=None)
+    add_output_options(vary, VariationConfig.formats, bpm="that of the loop")
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -194,15 +193,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_output_options(parser: argparse.ArgumentParser, timed: str = "MIDI files", bpm: float | None = 120.0) -> None:
-    default = "that of the loop" if bpm is None else "%(default)s"
-    parser.add_argument("--bpm", type=float, default=bpm, help=f"tempo of the {timed} ({default})")
-    parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
-    parser.add_argument(
-        "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
-    )
-
-
 def _add_field(parser: argparse.ArgumentParser, config: type, name: str, what: str) -> None:
     """An option for a field of a dataclass: its type and its default are read there. Not given, it is None."""
     default = getattr(config, name)
@@ -260,8 +250,8 @@ def _train_gan(options: argparse.Namespace) -> None:
     from rhythmgan.training.gan import GRID, train_gan
 
     names = ("pretrain_steps", "train_steps", "batch_size", "seed", "r1_gamma", "r2_gamma")
-    training = GANTrainingConfig(**_given(options, *names))
-    network = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width"))
+    training = GANTrainingConfig(**given(options, *names))
+    network = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width"))
     with progress_bar("step") if is_first else nullcontext() as progress:
         weights = train_gan(corpus, options.out, training, network=network, progress=progress, **machine)
     if not is_first:
@@ -289,8 +279,8 @@ def _train_prior(options: argparse.Namespace) -> None:
     from rhythmgan.training.config import PriorTrainingConfig
     from rhythmgan.training.prior import train_prior
 
-    training = PriorTrainingConfig(**_given(options, "train_steps", "batch_size", "seed"))
-    network = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **_given(options, "width", "layers", "dropout"))
+    training = PriorTrainingConfig(**given(options, "train_steps", "batch_size", "seed"))
+    network = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width", "layers", "dropout"))
     with progress_bar("step") if is_first else nullcontext() as progress:
         weights = train_prior(train, validation, options.out, training, network=network, progress=progress, **machine)
     if not is_first:
@@ -319,45 +309,33 @@ def _machine(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("devices", "accelerator", "precision")}
 
 
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options that were given; the others keep the default of the function they belong to."""
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-
-
 def _sample(options: argparse.Namespace) -> None:
-    from rhythmgan.bars import bar_to_lines, fold_bars
-    from rhythmgan.dump import Samples, dump_samples
-    from rhythmgan.kit import kit_named
+    from rhythmgan.bars import bar_to_lines
+    from rhythmgan.folders import export_samples
     from rhythmgan.models.catalogue import load_generator, load_likelihood
 
-    if options.prior and options.bars == 1:
+    config = SampleConfig(**given(options, "n", "seed", "bars", "temperature"), **formats_given(options))
+    if options.prior and config.bars == 1:
         raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
     model = load_generator(options.weights or "gan")
-    samples = Samples(
-        seed=options.seed,
-        bars=options.bars,
-        temperature=options.temperature,
-        bpm=options.bpm,
-        kit=kit_named(options.kit) if options.kit else model.kit,
-        prior=load_likelihood(options.prior or "prior") if options.bars > 1 else None,
-        swing=options.swing,
-    )
-    with progress_bar("bar") as tell:
-        paths = dump_samples(model, options.n, samples, options.out, options.format.split(","), tell)
-    first = range(options.seed, options.seed + min(options.n, 4))
-    for seed, bar in zip(first, model.decode(model.latents(first, options.temperature)), strict=True):
-        print(f"seed {seed}\n{bar_to_lines(fold_bars(bar, model.kit, samples.kit), samples.kit)}\n")
-    what = f"{options.n:,} bars" if options.bars == 1 else f"{options.n:,} phrases of {options.bars} bars"
-    print(f"{what} in {Path(options.out).resolve()}: {', '.join(path.name for path in paths)}")
+    prior = load_likelihood(options.prior or "prior") if config.bars > 1 else None
+    output = output_given(options, model.kit)
+    n_first = min(config.n, 4)
+    with progress_bar("bar") as progress:
+        done = export_samples(model, config, options.out, prior=prior, n_first=n_first, progress=progress, **output)
+    for seed, bars in enumerate(done.bars, config.seed):
+        print(f"seed {seed}\n{bar_to_lines(bars[0], output['kit'])}\n")
+    what = f"{config.n:,} bars" if config.bars == 1 else f"{config.n:,} phrases of {config.bars} bars"
+    print(f"{what} in {Path(options.out).resolve()}: {', '.join(names[0] for names in done.files.values())}")
 
 
 def _interpolate(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from rhythmgan.dump import dump_path
-    from rhythmgan.kit import kit_named
+    from rhythmgan.folders import export_path
     from rhythmgan.models.catalogue import load_generator
 
+    config = PathConfig(**given(options, "frames", "mode", "even"), **formats_given(options))
     model = load_generator(options.weights or "gan")
     if options.seeds is not None:
         parts = options.seeds.split("-")
@@ -366,63 +344,23 @@ def _interpolate(options: argparse.Namespace) -> None:
         waypoints = model.latents([int(part) for part in parts])
     else:
         waypoints = _read_z(options.z, model.latent_dim)
-    kit = kit_named(options.kit) if options.kit else model.kit
-    bars = dump_path(
-        model,
-        waypoints,
-        options.out,
-        frames=options.frames,
-        mode=options.mode,
-        even=options.even,
-        bpm=options.bpm,
-        kit=kit,
-    )
-    jumps = np.logical_xor(bars[1:], bars[:-1]).sum((1, 2))
-    print(f"{len(bars)} bars in {Path(options.out).resolve()}: path.mid, frame-000.mid …, path.npz, path.png")
-    print(f"cells that change from bar to bar: {' '.join(map(str, jumps))}")
+    done = export_path(model, waypoints, options.out, config, **output_given(options, model.kit))
+    changed = np.logical_xor(done.bars[1:], done.bars[:-1]).sum((1, 2))
+    print(f"{len(done.bars)} bars in {Path(options.out).resolve()}: {file_names(done.files)}")
+    print(f"cells that change from bar to bar: {' '.join(map(str, changed))}")
 
 
 def _vary(options: argparse.Namespace) -> None:
-    from rhythmgan.dump import dump_variations
-    from rhythmgan.kit import kit_named
+    from rhythmgan.folders import export_variations, read_loop
     from rhythmgan.models.catalogue import load_generator
 
+    config = VariationConfig(**given(options, "n", "amount", "seed"), **formats_given(options))
     model = load_generator(options.weights or "gan")
-    loop, playback = own_loop(options.loop, model, options.out)
-    bars = dump_variations(
-        model,
-        loop,
-        options.n,
-        options.out,
-        amount=options.amount,
-        seed=options.seed,
-        bpm=playback.bpm if options.bpm is None else options.bpm,
-        kit=kit_named(options.kit) if options.kit else model.kit,
-    )
-    changed = (bars[1:] ^ bars[:1]).sum((1, 2, 3))
-    print(f"{options.n} variations in {Path(options.out).resolve()}: loop.mid, variation-001.mid …, variations.png")
+    loop, playback = read_loop(options.loop, model, options.out)
+    done = export_variations(model, loop, options.out, config, **output_given(options, model.kit, playback))
+    changed = (done.bars[1:] ^ done.bars[:1]).sum((1, 2, 3))
+    print(f"{config.n} variations in {Path(options.out).resolve()}: {file_names(done.files)}")
     print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
-
-
-def own_loop(path: str, model: LatentModel, out: str) -> tuple[Performance, Playback]:
-    """A user's loop as it is played, whose bars are to be the model's, and stay out of harm's way.
-
-    Raises:
-        ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
-        OSError: it cannot be opened.
-    """
-    from rhythmgan.load import load_loop
-
-    if Path(path).resolve().parent == Path(out).resolve():
-        raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
-    loop, playback = load_loop(path, model.kit, model.steps)
-    _, steps, n_parts = loop.bars.shape
-    if (steps, n_parts) != (model.steps, model.kit.n_parts):
-        raise ValueError(
-            f"{path}: its bars have {steps} steps and {n_parts} parts, "
-            f"those of the weights {model.steps} and {model.kit.n_parts}"
-        )
-    return loop, playback
 
 
 def _read_z(path: str, latent_dim: int) -> np.ndarray:

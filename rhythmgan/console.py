@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rhythmgan.export import FORMATS
+from rhythmgan.playback import Playback
+
+if TYPE_CHECKING:
+    from rhythmgan.kit import Kit
 
 
 def run_command(name: str, command: Callable[[], None], resumes: bool) -> int:
@@ -45,6 +53,60 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
+
+
+def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str], bpm: str = f"{Playback.bpm:g}") -> None:
+    """What every command that writes bars takes: their formats, how they are played, and their kit and weights."""
+    parser.add_argument(
+        "--format", metavar="NAMES", help=f"some of {','.join(FORMATS)}, with commas ({','.join(formats)})"
+    )
+    parser.add_argument("--bpm", type=float, metavar="X", help=f"tempo of MIDI and WAV files ({bpm})")
+    parser.add_argument(
+        "--swing",
+        type=float,
+        metavar="X",
+        help="of MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is straight, .667 a "
+        f"shuffle ({Playback.swing:g})",
+    )
+    parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
+    )
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options that were given; the others keep the default of the function that they belong to."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def formats_given(options: argparse.Namespace) -> dict[str, Any]:
+    """``formats`` where ``--format`` was given."""
+    return {"formats": tuple(options.format.split(","))} if options.format is not None else {}
+
+
+def output_given(options: argparse.Namespace, kit: Kit, loop: Playback | None = None) -> dict[str, Any]:
+    """How bars are played and what they are folded into, as the arguments ``playback`` and ``kit``.
+
+    Args:
+        options: of ``add_output_options``.
+        kit: of the bars, which is kept unless another one is given.
+        loop: how the loop is played back that was read, which is kept unless something else is given.
+    """
+    from dataclasses import replace
+
+    from rhythmgan.kit import kit_named
+
+    playback = replace(loop or Playback(), **given(options, "bpm", "swing"))
+    return {"playback": playback, "kit": kit_named(options.kit) if options.kit else kit}
+
+
+def file_names(files: Mapping[str, Sequence[str]]) -> str:
+    """Names of files by format in a line; of files that are numbered the first: ``loop.mid, variation-001.mid …``."""
+    shown: dict[str, str] = {}
+    for name in (name for names in files.values() for name in names):
+        family = re.sub(r"\d+", "", name)
+        shown[family] = f"{shown[family].removesuffix(' …')} …" if family in shown else name
+    return ", ".join(shown.values())
 
 
 @contextmanager

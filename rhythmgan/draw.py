@@ -144,8 +144,13 @@ def histograms_to_image(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], firs
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Write an image (height, width, 3) uint8 as a PNG file."""
+def png_bytes(image: np.ndarray) -> bytes:
+    """An image (height, width, 3) uint8 as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", optimize=True)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write an image (height, width, 3) uint8 as a PNG file."""
+    write_whole(path, png_bytes(image))

@@ -19,6 +19,9 @@ from rhythmgan.performance import PLAIN, Performance, Playback, onsets_to_perfor
 from rhythmgan.songs import prepare
 from rhythmgan.sources import suffix_of
 
+SAMPLE_OPTIONS = "sample.json"
+"""In every folder of samples: the options that made its files."""
+
 
 def load_bars(
     path: str | os.PathLike[str],

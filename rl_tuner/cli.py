@@ -8,8 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhythmgan.cli import own_loop
-from rhythmgan.console import positive, progress_bar, run_command
+from rhythmgan.console import (
+    add_output_options,
+    file_names,
+    formats_given,
+    output_given,
+    positive,
+    progress_bar,
+    run_command,
+)
+from rhythmgan.export import DEFAULT_FORMATS
+from rhythmgan.playback import Playback
 from rl_tuner.benchmark.config import QUICK, SWEEP_TRAIN_STEPS, Protocol
 
 if TYPE_CHECKING:
@@ -68,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin all walks at the bar of this seed")
     starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop, each in turn")
     steer.add_argument("--out", required=True, metavar="DIR", help="folder for MIDI before and after, and the report")
-    steer.add_argument("--bpm", type=float, help="tempo of the MIDI files (that of the loop, or 120)")
+    add_output_options(steer, DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
+    steer.add_argument("--prior", metavar="FILE", help="the prior's weights (the bundled ones)")
     steer.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
-    _add_models(steer)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -153,8 +162,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _steer(options: argparse.Namespace) -> None:
+    from rhythmgan.folders import read_loop
     from rhythmgan.performance import PLAIN
-    from rl_tuner.dump import dump_steered
+    from rl_tuner.export import REPORT, export_steered
     from rl_tuner.steering import steer, to_values
 
     wanted = {name: getattr(options, name) for name in ("density", "syncopation")}
@@ -172,7 +182,7 @@ def _steer(options: argparse.Namespace) -> None:
 
     played, start, playback = None, None, PLAIN
     if options.from_midi is not None:
-        played, playback = own_loop(options.from_midi, gan, options.out)
+        played, playback = read_loop(options.from_midi, gan, options.out)
         start = gan.encode(played.bars, seed=options.seed)
     elif options.from_seed is not None:
         start = gan.latents([options.from_seed])
@@ -187,10 +197,17 @@ def _steer(options: argparse.Namespace) -> None:
         prior=prior,
         **({} if options.realism is None else {"realism": options.realism}),
     )
-    bpm = playback.bpm if options.bpm is None else options.bpm
-    folder = dump_steered(steered, gan.kit, options.out, bpm=bpm, seed=options.seed, played=played)
+    files = export_steered(
+        steered,
+        gan.kit,
+        options.out,
+        seed=options.seed,
+        played=played,
+        **formats_given(options),
+        **output_given(options, gan.kit, playback),
+    )
     print(steered.sentence())
-    print(f"{folder}: before-*.mid, after-*.mid, bars.npz, report.json, steered.png")
+    print(f"{options.out}: {file_names(files)}, {REPORT}")
 
 
 def _targets(pairs: Sequence[str]) -> dict[str, float]:

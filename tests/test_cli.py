@@ -175,7 +175,8 @@ def own_loop():
 
 
 def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path):
-    from rhythmgan.dump import dump_variations
+    from rhythmgan.folders import export_variations
+    from rhythmgan.generate.config import VariationConfig
     from rhythmgan.models.gan import load_gan
 
     write_midi(tmp_path / "own.mid", own_loop, bpm=97)
@@ -184,7 +185,8 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "v" / "variations.npz") as saved:
         bars = saved["bars"]
-    assert (bars == dump_variations(load_gan(), own_loop, 3, tmp_path / "same", amount=0.2, seed=5)).all()
+    config = VariationConfig(3, amount=0.2, seed=5)
+    assert (bars == export_variations(load_gan(), own_loop, tmp_path / "same", config).bars).all()
     assert (bars[0] == own_loop).all()
     assert (quantise(read_midi(tmp_path / "v" / "loop.mid"), GM9).bars == own_loop).all()
     assert len(list((tmp_path / "v").glob("variation-*.mid"))) == 3
@@ -293,7 +295,7 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--seed=-1"), "whole numbers from 0"),
         (("sample", "--temperature", "nan"), "temperature"),
         (("sample", "--bpm", 0), "tempo"),
-        (("sample", "--format", "mp3"), "midi, wav, npz, text, png"),
+        (("sample", "--format", "mp3"), "midi, wav, npz, text, png, csv, json"),
         (("sample", "--kit", "tr808"), "gm9, rythmgan7, jaki5"),
         (("sample", "--weights", "missing.safetensors"), "missing.safetensors: No such file"),
         (("sample", "--bars", 2, "--prior", "missing.safetensors"), "missing.safetensors: No such file"),

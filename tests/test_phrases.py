@@ -209,7 +209,7 @@ def test_bad_requests(gan, prior, changes, message):
 
 def test_the_name_is_the_function_whatever_was_imported_before():
     """``rhythmgan.phrases`` is promised as a function: no module may take its place."""
-    for before in ("import rhythmgan.dump", "rhythmgan.phrases", "import rhythmgan.generate.phrases"):
+    for before in ("import rhythmgan.folders", "rhythmgan.phrases", "import rhythmgan.generate.phrases"):
         code = f"import rhythmgan; {before}; from rhythmgan import phrases; assert callable(phrases), phrases"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr.splitlines()[-1]

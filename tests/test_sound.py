@@ -665,11 +665,12 @@ def test_memory_does_not_grow_with_n(tmp_path):
     """400 files of sound, 35 MB in all, take no more memory than 40 do."""
     script = (
         "import resource, sys, torch; torch.set_num_threads(1); torch.manual_seed(0)\n"
-        "from rhythmgan.dump import *; from rhythmgan.models.gan import *; from rhythmgan.kit import GM9\n"
+        "from rhythmgan.folders import *; from rhythmgan.models.gan import *\n"
         "gan = GAN(GANConfig(width=8, discriminator_width=8)).eval()\n"
         "def peak():\n    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "dump_samples(gan, 40, Samples(0, 1, 1.0, 480.0, GM9), sys.argv[1], ['wav'])\n"
-        "before = peak(); dump_samples(gan, 440, Samples(0, 1, 1.0, 480.0, GM9), sys.argv[1], ['wav'])\n"
+        "def sample(n):\n"
+        "    export_samples(gan, SampleConfig(n, formats=('wav',)), sys.argv[1], playback=Playback(480))\n"
+        "sample(40); before = peak(); sample(440)\n"
         "print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)

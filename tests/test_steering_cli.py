@@ -11,6 +11,7 @@ import pretty_midi
 import pytest
 from PIL import Image
 
+from rhythmgan import draw
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import load_patterns, save_corpus
 from rhythmgan.features import density, syncopation
@@ -21,7 +22,6 @@ from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
-from rl_tuner import dump
 from rl_tuner.cli import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -156,7 +156,7 @@ def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
     reference = load_reference()
     targets = json.loads((tmp_path / "report.json").read_text())["targets"]
     assert targets == {"density": reference.value("density", 80), "syncopation": reference.value("syncopation", 20)}
-    assert f"{tmp_path}: before-*.mid, after-*.mid" in capsys.readouterr().out
+    assert f"{tmp_path}: before-001.mid …, after-001.mid …, bars.npz, steered.png" in capsys.readouterr().out
 
 
 def test_one_feature_alone_and_its_tempo(tmp_path):
@@ -397,8 +397,8 @@ def test_no_command_is_told():
 
 def test_only_the_first_walks_are_pictured(tmp_path, monkeypatch):
     shown = []
-    draw = dump.bars_to_image
-    monkeypatch.setattr(dump, "bars_to_image", lambda bars, *a, **k: shown.append((bars, k)) or draw(bars, *a, **k))
+    real = draw.bars_to_image
+    monkeypatch.setattr(draw, "bars_to_image", lambda bars, *a, **k: shown.append((bars, k)) or real(bars, *a, **k))
     _steer(tmp_path, "--density", 60, "--n", 40, "--calls", 1)
     ((bars, options),) = shown
     assert len(bars) == len(options["titles"]) == 64

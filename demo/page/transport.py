@@ -11,7 +11,8 @@ import streamlit as st
 from page import session
 from page.bar import KIT, STEPS
 from page.component import component
-from rhythmgan.performance import MAX_SWING, Playback, accents
+from rhythmgan.performance import accents
+from rhythmgan.playback import MAX_SWING, Playback
 from rhythmgan.sound import CHOKE, KNEE, velocity_to_gain
 from rhythmgan.synth import RATE, one_shots
 

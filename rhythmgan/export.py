@@ -1,0 +1,380 @@
+"""Loops to files, in any number of formats at once: one table of formats, for the commands and for the page.
+
+A new format is one row of ``FORMATS``. It is a file for each loop (``FilePerLoop``) or one file for all (``OneFile``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rhythmgan.performance import Performance, Playback
+
+# the help of the commands reads this table: what is slow to import is imported by the function that needs it
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loops that are exported: all of a call, or the next ones of many.
+
+    Attributes:
+        names: n names; the files of a loop's own are called so.
+        performances: how they are played, (n, bars, steps, parts).
+        key: what tells one loop from another: ``seed``, ``frame`` or ``name``. The same for all loops of a call.
+        labels: n values of it.
+        titles: n short lines for people, above the pictures and before the lines of a text.
+        arrays: what an .npz file holds, by name; of the next ones of many their rows of it.
+        columns: bars in a row of the picture; about as many as make a square by default.
+    """
+
+    names: Sequence[str]
+    performances: Performance
+    key: str
+    labels: Sequence[int | str]
+    titles: Sequence[str]
+    arrays: dict[str, np.ndarray]
+    columns: int | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that loops are exported in.
+
+    Attributes:
+        name: on the command line.
+        suffix: of its files, without a dot.
+        mime: its media type, for browsers.
+    """
+
+    name: str
+    suffix: str
+    mime: str
+
+
+@dataclass(frozen=True)
+class FilePerLoop(Format):
+    """A format in which every loop is a file of its own.
+
+    Attributes:
+        encode: n loops (n, bars, steps, parts) and how they are played back → the n files.
+    """
+
+    encode: Callable[[Performance, Playback], Iterator[bytes]]
+
+
+@dataclass(frozen=True)
+class OneFile(Format):
+    """A format in which all loops are one file.
+
+    Attributes:
+        encode: an open file and the playback → a context that gives the function to add loops with, any number of
+            times; at its end the file is complete.
+        most_bars: how many bars it holds; further ones are left out. None where there is no limit.
+    """
+
+    encode: Callable[[BinaryIO, Playback], AbstractContextManager[Callable[[Loops], None]]]
+    most_bars: int | None = None
+
+
+def is_played(performance: Performance) -> bool:
+    """Whether velocities or offsets say more than the bars do: they are not accents on the grid."""
+    from rhythmgan.performance import Performance
+
+    bare = Performance.of(performance.bars, performance.kit)
+    return bool((performance.velocities != bare.velocities).any() or performance.offsets.any())
+
+
+# --- Encoders: a file for each loop ------------------------------------------------------------------
+
+
+def _midi(performances: Performance, playback: Playback) -> Iterator[bytes]:
+    from rhythmgan.midi import midi_files
+
+    return midi_files(performances, playback)
+
+
+def _wav(performances: Performance, playback: Playback) -> Iterator[bytes]:
+    """Sound that can be repeated without a seam."""
+    from rhythmgan.sound import render, wav_bytes
+
+    for loop in range(len(performances)):
+        yield wav_bytes(render(performances[loop], playback))
+
+
+# --- Encoders: one file for all ----------------------------------------------------------------------
+
+
+@contextmanager
+def _npz(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """The arrays, whose rows wait on the disk until all are there: none is ever held whole."""
+    import shutil
+    import tempfile
+    import zipfile
+
+    import numpy as np
+
+    folder = Path(file.name).parent
+    with ExitStack() as open_files:
+        waiting: dict[str, IO[bytes]] = {}
+        kinds: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        n_rows: dict[str, int] = {}
+
+        def add(loops: Loops) -> None:
+            for name, rows in loops.arrays.items():
+                if name not in waiting:
+                    waiting[name] = open_files.enter_context(tempfile.TemporaryFile(dir=folder))
+                    kinds[name], n_rows[name] = (rows.dtype, rows.shape[1:]), 0
+                waiting[name].write(np.ascontiguousarray(rows).data)
+                n_rows[name] += len(rows)
+
+        yield add
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, content in waiting.items():
+                kind, shape = kinds[name]
+                descr = np.lib.format.dtype_to_descr(kind)
+                header = {"descr": descr, "fortran_order": False, "shape": (n_rows[name], *shape)}
+                content.seek(0)
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array_header_1_0(member, header)
+                    shutil.copyfileobj(content, member)
+
+
+@contextmanager
+def _text(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """The text view of the bars, see ``bars``."""
+    from rhythmgan.bars import bars_to_words, words_to_text
+
+    def add(loops: Loops) -> None:
+        for title, bars in zip(loops.titles, loops.performances.bars, strict=True):
+            file.write(f"# {title}\n{words_to_text(bars_to_words(bars), bars.shape[-1])}".encode())
+
+    yield add
+
+
+_PICTURED = 64
+
+
+@contextmanager
+def _png(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """A picture of the first bars, as many as one can look at."""
+    from rhythmgan.draw import bars_to_image, png_bytes
+    from rhythmgan.performance import Performance
+
+    shown: list[Performance] = []
+    titles: list[str] = []
+    columns = None
+
+    def add(loops: Loops) -> None:
+        nonlocal columns
+        columns = loops.columns
+        for place, title in enumerate(loops.titles):
+            if len(titles) >= _PICTURED:
+                break
+            shown.append(loops.performances[place][: _PICTURED - len(titles)])
+            titles.extend([title] * len(shown[-1]))
+
+    yield add
+    file.write(png_bytes(bars_to_image(Performance.joined(shown), titles=titles, columns=columns)))
+
+
+@contextmanager
+def _csv(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """A row for each onset: which loop, bar, step and part, its velocity, and its offset in parts of a step."""
+    key = None
+
+    def add(loops: Loops) -> None:
+        nonlocal key
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        if key is None:
+            key = loops.key
+            table.writerow([key, "bar", "step", "part", "velocity", "offset"])
+        for label, onsets in zip(loops.labels, _onsets(loops.performances), strict=True):
+            table.writerows([label, *onset] for onset in onsets)
+        file.write(text.getvalue().encode())
+
+    yield add
+
+
+@contextmanager
+def _json(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """One object: what is common to all, and ``loops``, a line each, with the words of its bars and its notes."""
+    from rhythmgan.bars import bars_to_words
+
+    is_first = True
+
+    def add(loops: Loops) -> None:
+        nonlocal is_first
+        performances = loops.performances
+        if is_first:
+            kit, steps = performances.kit, performances.bars.shape[-2]
+            common = {"kit": kit.name, "parts": kit.names, "steps": steps, "bpm": playback.bpm, "swing": playback.swing}
+            file.write(f'{json.dumps(common)[:-1]}, "loops": ['.encode())
+        words = bars_to_words(performances.bars).tolist()
+        rows = zip(loops.names, loops.labels, words, _onsets(performances), strict=True)
+        for name, label, bars, onsets in rows:
+            notes = [dict(zip(_ONSET, onset, strict=True)) for onset in onsets]
+            loop = json.dumps({"name": name, loops.key: label, "words": bars, "notes": notes})
+            file.write(f"{'' if is_first else ','}\n{loop}".encode())
+            is_first = False
+
+    yield add
+    file.write(b"\n]}\n")
+
+
+_ONSET = ("bar", "step", "part", "velocity", "offset")
+
+
+def _onsets(performances: Performance) -> Iterator[Iterator[tuple[int, int, str, int, float]]]:
+    """Of each loop its onsets in their order, with the names of ``_ONSET``; bars and steps are counted from 0."""
+    import numpy as np
+
+    for loop in range(len(performances)):
+        one = performances[loop]
+        bar, step, part = np.nonzero(one.bars)
+        names = (one.kit.names[index] for index in part.tolist())
+        late = (round(offset, 6) for offset in one.offsets[one.bars].tolist())
+        yield zip(bar.tolist(), step.tolist(), names, one.velocities[one.bars].tolist(), late, strict=True)
+
+
+# --- The table ---------------------------------------------------------------------------------------
+
+FORMATS: dict[str, Format] = {
+    row.name: row
+    for row in (
+        FilePerLoop("midi", "mid", "audio/midi", _midi),
+        FilePerLoop("wav", "wav", "audio/wav", _wav),
+        OneFile("npz", "npz", "application/zip", _npz),
+        OneFile("text", "txt", "text/plain", _text),
+        OneFile("png", "png", "image/png", _png, most_bars=_PICTURED),
+        OneFile("csv", "csv", "text/csv", _csv),
+        OneFile("json", "json", "application/json", _json),
+    )
+}
+"""Every format by its name. The commands' ``--format`` and the page read this table."""
+
+DEFAULT_FORMATS = ("midi", "npz", "png")
+"""What commands write that make a few loops."""
+
+
+def formats_named(names: Iterable[str]) -> list[Format]:
+    """The formats of these names, each once.
+
+    Raises:
+        ValueError: a name that is none, or no name; the message lists all.
+    """
+    names = list(dict.fromkeys(name.strip() for name in names))
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise ValueError(f"unknown format {', '.join(unknown)!r}; there are {', '.join(FORMATS)}")
+    return [FORMATS[name] for name in names]
+
+
+# --- Files -------------------------------------------------------------------------------------------
+
+
+def export(
+    batches: Iterable[Loops],
+    out: str | os.PathLike[str],
+    formats: Iterable[Format],
+    playback: Playback,
+    *,
+    stem: str,
+    stems: Mapping[str, str] | None = None,
+    kept: Collection[str] = (),
+    replaced: Iterable[str] = (),
+    notes: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write loops into a folder, in all formats at once.
+
+    Every file is whole or not there. What does not fit is said before a file is touched: it does not fit the first
+    batch.
+
+    Args:
+        batches: the loops, some at a time; each batch is written before the next is asked for.
+        out: the folder; made where missing.
+        formats: rows of ``FORMATS``.
+        playback: tempo and swing of MIDI and WAV files.
+        stem: what one file for all is called, without a suffix.
+        stems: name of a format → what its file is called instead.
+        kept: names of files for a loop of its own that are there, and stay as they are.
+        replaced: names whose numbered files of an earlier call are removed: ``frame`` for ``frame-012.mid``. Other
+            files of an earlier call are replaced, or stay where their format is not asked for.
+        notes: name → content of other files, written first.
+
+    Raises:
+        ValueError: the playback does not fit the grid, or a part has no sound.
+        OSError: the folder cannot be written, or the disk is full; it names the file.
+    """
+    from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
+
+    formats = list(formats)
+    per_loop = [form for form in formats if isinstance(form, FilePerLoop)]
+    one_file = [form for form in formats if isinstance(form, OneFile)]
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        return
+    for form in per_loop:
+        next(form.encode(first.performances[0][:1].as_several(), playback))
+    folder = make_folder(out)
+    sweep_parts(folder)
+    for name in replaced:
+        _remove_numbered(folder, name)
+    for name, content in (notes or {}).items():
+        write_whole(folder / name, content)
+    with ExitStack() as files:
+        adding: list[tuple[Path, Callable[[Loops], None]]] = []
+        for row in reversed(one_file):  # the first is completed first
+            path = folder / f"{(stems or {}).get(row.name, stem)}.{row.suffix}"
+            file = files.enter_context(whole_file(path))
+            adding.append((path, files.enter_context(row.encode(file, playback))))
+        for loops in itertools.chain([first], batches):
+            for form in per_loop:
+                _write_missing(folder, form, loops, playback, kept)
+            for path, add in reversed(adding):
+                with _blamed_on(path):
+                    add(loops)
+
+
+def _write_missing(folder: Path, form: FilePerLoop, loops: Loops, playback: Playback, kept: Collection[str]) -> None:
+    """A file for each loop that has none yet."""
+    import numpy as np
+
+    from rhythmgan.files import write_whole
+
+    names = [f"{name}.{form.suffix}" for name in loops.names]
+    missing = np.array([place for place, name in enumerate(names) if name not in kept], int)
+    if len(missing):
+        for place, data in zip(missing, form.encode(loops.performances[missing], playback), strict=True):
+            write_whole(os.path.join(folder, names[place]), data)
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """An error of the system that names no file is that of this one: several are open."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _remove_numbered(folder: Path, name: str) -> None:
+    """Remove the numbered files of an earlier call, a file for each loop: they would look like this one's."""
+    suffixes = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
+    for path in folder.glob(f"{name}-*"):
+        if re.fullmatch(rf"{name}-\d{{3,}}\.({suffixes})", path.name):
+            path.unlink()
