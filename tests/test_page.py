@@ -25,6 +25,7 @@ from page.bar import Bar, stacked
 from page.votes import results
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, save_corpus, split_of
+from rhythmgan.export import FORMATS, FilePerLoop
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.midi import midi_bytes
@@ -290,6 +291,16 @@ def test_a_zip_holds_every_bar_as_midi_and_as_sound(gan, groove, tmp_path):
     assert (quantise(read_midi(tmp_path / "straight.mid"), GM9).bars == groove).all()
 
 
+def test_a_format_of_the_table_is_downloaded(groove, monkeypatch):
+    """One row, and the page has it too."""
+    row = FilePerLoop("tally", "tally", "text/plain", lambda loops, _: (b"%d" % bars.sum() for bars in loops.bars))
+    monkeypatch.setitem(FORMATS, "tally", row)
+    bar = Bar.of(groove, "x")
+    with zipfile.ZipFile(io.BytesIO(takeaway._zipped([bar], session.Visitor(bar, [])))) as archive:
+        assert archive.namelist() == ["01-x.mid", "01-x.wav", "01-x.tally"]
+        assert int(archive.read("01-x.tally")) == groove.sum()
+
+
 # -- uploads -------------------------------------------------------------------------------------
 
 
@@ -319,7 +330,7 @@ def test_an_upload_keeps_how_it_is_played(two_bars, tmp_path):
     with zipfile.ZipFile(io.BytesIO(takeaway._zipped([bar.named("a") for bar in found], mine))) as archive:
         for i, name in enumerate(("01-a.mid", "02-a.mid")):
             assert archive.read(name) == midi_bytes(played[i : i + 1])
-    assert takeaway._WRITERS["mid"](found, mine) == midi_bytes(played)
+    assert takeaway._encoded(FORMATS["midi"], found, mine) == midi_bytes(played)
     other = bars[0].copy()
     other[0, 8], other[np.nonzero(bars[0])[0][0], np.nonzero(bars[0])[1][0]] = True, False
     desk = edit.Desk(found[0], found[0])

@@ -5,28 +5,27 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import streamlit as st
 
 from page.bar import Bar
 from page.session import Visitor, visitor
-from rhythmgan.midi import midi_bytes
+from rhythmgan.export import FORMATS, FilePerLoop
 from rhythmgan.performance import Performance, Playback
-from rhythmgan.sound import render, wav_bytes
 
 
-def _played(bars: Sequence[Bar]) -> Performance:
-    return Performance.joined([bar.performance for bar in bars])
+def _formats() -> Iterator[FilePerLoop]:
+    """The formats that a visitor may download a loop in: those in which it is a file of its own."""
+    return (form for form in FORMATS.values() if isinstance(form, FilePerLoop))
 
 
-_WRITERS: dict[str, Callable[[Sequence[Bar], Visitor], bytes]] = {
-    "mid": lambda bars, mine: midi_bytes(_played(bars), Playback(mine.bpm, mine.swing)),
-    "wav": lambda bars, mine: wav_bytes(render(_played(bars), Playback(mine.bpm, mine.swing))),
-}
-_LABELS = {"mid": "MIDI", "wav": "WAV"}
-_MIME = {"mid": "audio/midi", "wav": "audio/wav"}
+def _encoded(form: FilePerLoop, bars: Sequence[Bar], mine: Visitor) -> bytes:
+    """The file of a loop of bars, at the visitor's tempo and swing."""
+    loop = Performance.joined([bar.performance for bar in bars])
+    (data,) = form.encode(loop.as_several(), Playback(mine.bpm, mine.swing))
+    return data
 
 
 def file_name(name: str) -> str:
@@ -35,24 +34,24 @@ def file_name(name: str) -> str:
 
 
 def one(bars: Sequence[Bar], name: str, key: str) -> None:
-    """Two buttons that download a loop of bars as MIDI and as sound, at the tempo of that moment."""
+    """Buttons that download a loop of bars, one for each format, at the tempo of that moment."""
     mine = visitor()  # downloads are made outside of the session
     with st.container(horizontal=True, gap="small"):
-        for suffix, write in _WRITERS.items():
+        for form in _formats():
             st.download_button(
-                _LABELS[suffix],
-                partial(write, bars, mine),
-                f"{file_name(name)}.{suffix}",
-                _MIME[suffix],
-                key=f"{key}-{suffix}",
+                form.name.upper(),
+                partial(_encoded, form, bars, mine),
+                f"{file_name(name)}.{form.suffix}",
+                form.mime,
+                key=f"{key}-{form.suffix}",
                 icon=":material/download:",
                 on_click="ignore",
-                help=f"Download as .{suffix}, at the tempo and swing that are set above",
+                help=f"Download as .{form.suffix}, at the tempo and swing that are set above",
             )
 
 
 def all_of(bars: Sequence[Bar], name: str, key: str, label: str = "All as ZIP") -> None:
-    """A button that downloads every bar as MIDI and as sound."""
+    """A button that downloads every bar in every format."""
     st.download_button(
         label,
         partial(_zipped, bars, visitor()),
@@ -69,6 +68,7 @@ def _zipped(bars: Sequence[Bar], mine: Visitor) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, bar in enumerate(bars, 1):
-            for suffix, write in _WRITERS.items():
-                archive.writestr(f"{number:02d}-{file_name(bar.name)}.{suffix}", write([bar], mine))
+            for form in _formats():
+                name = f"{number:02d}-{file_name(bar.name)}.{form.suffix}"
+                archive.writestr(name, _encoded(form, [bar], mine))
     return buffer.getvalue()
