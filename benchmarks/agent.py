@@ -1,4 +1,4 @@
-"""How fast walks are: the environment with a toy generator, our DQN beside Stable-Baselines3's, and a steer.
+"""How fast steering is: the environment with a toy generator, our DQN beside Stable-Baselines3's, and a steer.
 
     python benchmarks/agent.py [threads]
 
@@ -20,7 +20,8 @@ from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rl_tuner.agent import load_agent
-from rl_tuner.dqn import DQN, DQNConfig, QNetwork
+from rl_tuner.config import DQNConfig
+from rl_tuner.dqn import DQN, QNetwork
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
@@ -36,30 +37,30 @@ class Toy(GAN):
         return (np.asarray(z) > 1).reshape(-1, self.config.steps, self.kit.n_parts)
 
 
-def env_rate(dynamics: Dynamics, walks: int, steps: int) -> float:
+def env_rate(dynamics: Dynamics, num_envs: int, steps: int) -> float:
     """Environment steps a second, with random actions."""
-    env = LatentVectorEnv(dynamics, dynamics.space.values, walks, weighted=False)
+    env = LatentVectorEnv(dynamics, dynamics.space.values, num_envs, weighted=False)
     env.reset(seed=0)
-    actions = np.random.default_rng(0).integers(0, dynamics.n_actions, (steps, walks))
+    actions = np.random.default_rng(0).integers(0, dynamics.n_actions, (steps, num_envs))
     started = time.perf_counter()
     for each in actions:
         env.step(each)
-    return walks * steps / (time.perf_counter() - started)
+    return num_envs * steps / (time.perf_counter() - started)
 
 
-def our_rate(dynamics: Dynamics, walks: int, replayed: int, steps: int) -> float:
+def our_rate(dynamics: Dynamics, num_envs: int, replayed: int, steps: int) -> float:
     """Transitions a second while our DQN learns, from ``replayed`` remembered ones for each."""
-    env = LatentVectorEnv(dynamics, dynamics.space.values, walks, weighted=False)
+    env = LatentVectorEnv(dynamics, dynamics.space.values, num_envs, weighted=False)
     batch = 4096
-    recipe = DQNConfig(
+    config = DQNConfig(
         train_steps=10**9,
         batch_size=batch,
-        gradient_steps=max(1, walks * replayed // batch),
+        gradient_steps=max(1, num_envs * replayed // batch),
         learning_starts=2 * batch,
         n_step=1,
     )
-    dqn = DQN(env, recipe, QNetwork(dynamics.observation_dim, dynamics.n_actions, 64))
-    for _ in range(2 * batch // walks + 3):
+    dqn = DQN(env, config, QNetwork(dynamics.layout.width, dynamics.n_actions, 64))
+    for _ in range(2 * batch // num_envs + 3):
         dqn.step()
     before, started = dqn.steps_done, time.perf_counter()
     for _ in range(steps):
@@ -94,7 +95,7 @@ def main() -> None:
     dynamics = Dynamics(toy, toy, prior, find_space(toy, toy, prior, n=4000, n_directions=8))
 
     alone = [env_rate(dynamics, 4096, 20) for _ in range(REPEATS)]
-    print(f"environment, toy generator, 4,096 walks: {np.median(alone):,.0f} steps/s")
+    print(f"environment, toy generator, 4,096 episodes: {np.median(alone):,.0f} steps/s")
     for replayed in (1, 8):
         # in turn, so that a busy moment of the machine meets both
         pairs = [(our_rate(dynamics, 4096, replayed, 10), their_rate(dynamics, replayed, 1000)) for _ in range(REPEATS)]
@@ -107,13 +108,13 @@ def main() -> None:
     agent = load_agent()
     own = agent.dynamics(gan, gan, prior)
     real = [env_rate(own, 1024, 4) for _ in range(REPEATS)]
-    print(f"environment, bundled generator, 1,024 walks: {np.median(real):,.0f} steps/s")
+    print(f"environment, bundled generator, 1,024 episodes: {np.median(real):,.0f} steps/s")
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         found = steer({"density": 20, "syncopation": 6}, 100, calls=32, agent=agent, generator=gan, prior=prior)
         seconds.append(time.perf_counter() - started)
-    print(f"steer, 100 bars, up to 32 calls: {np.median(seconds):.2f} s, {found.success.mean():.0%} reached")
+    print(f"steer, 100 bars, up to 32 calls: {np.median(seconds):.2f} s, {found.success.mean():.0%} success")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
-from rl_tuner.latent.dynamics import Dynamics, observation_dim
-from rl_tuner.latent.space import TARGETS, LatentSpace, Moves
+from rl_tuner.latent.dynamics import Dynamics, latent_layout
+from rl_tuner.latent.moves import Moves
+from rl_tuner.latent.space import LatentSpace
+from rl_tuner.rewards import TERMS
+from rl_tuner.scale import TARGETS
 
 FORMAT = WeightsFormat("rl_tuner.agent", 2, "an agent")
 
@@ -24,9 +28,11 @@ class AgentConfig:
 
     Attributes:
         generator: fingerprint of the generator that it steers.
-        latent_dim: dimensions of that one's z.
+        latent_dim: numbers of that one's z.
+        n_cells: steps · parts of its bars.
         features: what it steers.
-        n_directions: ways in latent space that it may turn along.
+        terms: names of the terms that goals may give a coefficient.
+        n_directions: directions in latent space that it may step along.
         step_sizes, gains, noise_angles: see ``Moves``.
         width: units of each layer of the Q-network.
         layers: its layers.
@@ -34,7 +40,9 @@ class AgentConfig:
 
     generator: str
     latent_dim: int
+    n_cells: int
     features: tuple[str, ...] = TARGETS
+    terms: tuple[str, ...] = TERMS
     n_directions: int = 8
     step_sizes: tuple[float, ...] = Moves.step_sizes
     gains: tuple[float, ...] = Moves.gains
@@ -43,10 +51,16 @@ class AgentConfig:
     layers: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("features", "step_sizes", "gains", "noise_angles"):
+        for name in ("features", "terms", "step_sizes", "gains", "noise_angles"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
+
+    @staticmethod
+    def of(generator: LatentModel, **changes: Any) -> AgentConfig:
+        """The config of an agent for a generator."""
+        n_cells = generator.steps * generator.kit.n_parts
+        return AgentConfig(generator.fingerprint, generator.latent_dim, n_cells, **changes)
 
     @property
     def moves(self) -> Moves:
@@ -67,18 +81,18 @@ class Agent(nn.Module):
         self.config = config
         self.space = LatentSpace(config.features, config.latent_dim, config.n_directions)
         n_actions = len(config.moves.table(config.n_directions))
-        n_inputs = observation_dim(config.latent_dim, len(config.features))
+        n_inputs = latent_layout(config.latent_dim, config.n_cells, len(config.features), config.terms).width
         self.network = QNetwork(n_inputs, n_actions, config.width, config.layers)
 
     def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> Dynamics:
-        """What moves its walks.
+        """What moves its episodes.
 
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
         if generator.fingerprint != self.config.generator:
             raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
-        return Dynamics(generator, critic, prior, self.space, self.config.moves)
+        return Dynamics(generator, critic, prior, self.space, self.config.moves, self.config.terms)
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from rhythmgan.console import (
 )
 from rhythmgan.export import DEFAULT_FORMATS
 from rhythmgan.playback import Playback
-from rl_tuner.benchmark.config import QUICK, SWEEP_TRAIN_STEPS, Protocol
+from rl_tuner.benchmark.config import QUICK, SWEEP_TRAIN_STEPS, BenchmarkConfig
 
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
@@ -91,8 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and held-out networks")
     evaluate.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
     evaluate.add_argument("--quick", action="store_true", help="two seeds and few targets: a first look")
-    evaluate.add_argument("--seeds", type=positive, help=f"seeds to measure with ({len(Protocol.seeds)})")
-    evaluate.add_argument("--calls", type=positive, help=f"calls up to which the curves go ({Protocol.max_calls})")
+    evaluate.add_argument("--seeds", type=positive, help=f"seeds to measure with ({len(BenchmarkConfig.seeds)})")
+    evaluate.add_argument(
+        "--calls", type=positive, help=f"most calls of the curves ({BenchmarkConfig.max_calls})"
+    )
     _add_models(evaluate)
     _add_threads(evaluate)
 
@@ -145,12 +147,13 @@ def _train(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from rl_tuner.agent import AgentConfig
-    from rl_tuner.latent.space import TARGETS
-    from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
+    from rl_tuner.config import BUNDLED, EnvConfig, shortened
+    from rl_tuner.scale import TARGETS
+    from rl_tuner.tune.latent import targets_of, train_agent
 
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
     n_directions = max(AgentConfig.n_directions, len(features))
-    config = AgentConfig(gan.fingerprint, gan.latent_dim, features, n_directions)
+    config = AgentConfig.of(gan, features=features, n_directions=n_directions)
     given = {name: getattr(options, name) for name in ("train_steps", "seed") if getattr(options, name) is not None}
     recipe = shortened(replace(BUNDLED, **given))
     env = EnvConfig(num_envs=options.num_envs) if options.num_envs else EnvConfig()
@@ -243,9 +246,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         changes["seeds"] = tuple(range(options.seeds))
     if options.calls:
         changes["max_calls"] = options.calls
-    protocol = replace(QUICK if options.quick else Protocol(), **changes)
+    config = replace(QUICK if options.quick else BenchmarkConfig(), **changes)
     evaluators = make_evaluators(corpus, gan, out / "evaluators", log=_log)
-    report = run(gan, prior, agent, corpus, evaluators, protocol, out / "rows", log=_log)
+    report = run(gan, prior, agent, corpus, evaluators, config, out / "rows", log=_log)
     paths = write_report(report, out)
     print(to_markdown(report))
     print(criteria_to_markdown(report))

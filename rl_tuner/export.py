@@ -144,7 +144,7 @@ def report(steered: SteeringResult, seed: int) -> dict[str, Any]:
         }
         for i in range(len(steered.after))
     ]
-    targets = {name: float(steered.targets[0, i]) for i, name in enumerate(names) if steered.weights[0, i] > 0}
+    targets = {name: float(steered.targets[0, i]) for i, name in enumerate(names) if steered.importance[0, i] > 0}
     return {
         "targets": targets,
         "within": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets},

@@ -1,12 +1,14 @@
-"""What a bar is worth to who asked for it: how near it is to the targets, how real, how likely.
+"""What a bar is worth under goals: how near it is to the targets, how real it is, how likely it is.
 
-Every term is a free function of a batch; ``score`` is their weighted sum, and an agent's reward is how much the score
-of the bar grew. All are tensors (n,) between 0 and 1, so that weights compare.
+Every term is a function of a batch and lies in 0 … 1, so that coefficients compare. ``BAR_TERMS`` and ``MOVE_COSTS``
+name the terms that goals may give a coefficient; a new term is one row of a table. ``score`` is the weighted sum of the
+terms of a bar; an agent's reward is how much the score has grown, less the costs of its move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,58 +16,57 @@ from torch import Tensor
 from rhythmgan.models.interfaces import Critic, Likelihood
 
 TOLERANCE = 1.0
-"""A target is reached where the value is at most this many units from it."""
+"""A target is reached where the value is at most this many tolerances of its feature from it."""
 
 KL_PRICE = 0.02
-"""Price of a nat of KL divergence where ``kl_coef`` is 1."""
+"""Price of a nat of KL divergence where the coefficient of ``kl`` is 1."""
 
 _NEAR = 4.0
-"""Units of distance over which closeness falls to 1/e."""
+"""Tolerances of distance over which closeness falls to 1/e."""
 
 
-def distance(values: Tensor, targets: Tensor, units: Tensor) -> Tensor:
-    """How far values are from their targets, in units of each feature.
+def distance(values: Tensor, targets: Tensor, tolerance: Tensor) -> Tensor:
+    """How far values are from their targets, in tolerances of each feature.
 
     Args:
         values: (n, features).
         targets: (n, features).
-        units: (features,), what counts as one step of each feature: an onset, a unit of syncopation.
+        tolerance: (features,), what counts as one step of each feature: an onset, a unit of syncopation.
 
     Returns:
         (n, features), 0 or more.
     """
-    return (values - targets).abs() / units
+    return (values - targets).abs() / tolerance
 
 
-def success(distances: Tensor, weights: Tensor) -> Tensor:
-    """Whether every feature that counts is within ``TOLERANCE`` units of its target: (n,) bool.
+def success(distances: Tensor, importance: Tensor) -> Tensor:
+    """Whether every feature that counts is within ``TOLERANCE`` of its target: (n,) bool.
 
     Args:
         distances: (n, features), of ``distance``.
-        weights: (n, features); 0 where a feature is skipped.
+        importance: (n, features); 0 where a feature is skipped.
     """
-    return ((distances <= TOLERANCE) | (weights == 0)).all(1)
+    return ((distances <= TOLERANCE) | (importance == 0)).all(1)
 
 
-def match(distances: Tensor, weights: Tensor) -> Tensor:
-    """How near bars are to their targets: ½ e^(−d/4), d the weighted sum of distances, and ½ if all are reached.
+def match(distances: Tensor, importance: Tensor) -> Tensor:
+    """How near bars are to their targets: ½ e^(−d/4), d the weighted sum of distances, and ½ more on success.
 
     Args:
         distances: (n, features), of ``distance``.
-        weights: (n, features), 0 or more; 0 where a feature is skipped.
+        importance: (n, features), 0 or more, how much each feature counts; 0 where it is skipped.
 
     Returns:
-        (n,) in 0 … 1; 1 is an exact hit.
+        (n,) in 0 … 1; 1 where every feature has exactly its target.
     """
-    return 0.5 * torch.exp(-torch.where(weights > 0, distances * weights, 0).sum(1) / _NEAR) + 0.5 * success(
-        distances, weights
-    )
+    closeness = torch.exp(-torch.where(importance > 0, distances * importance, 0).sum(1) / _NEAR)
+    return 0.5 * closeness + 0.5 * success(distances, importance)
 
 
 def realism(critic: Critic, bars: Tensor, typical: float) -> Tensor:
-    """Whether the discriminator takes bars for more real than a typical one of the generator's: σ(D − typical).
+    """Whether the critic takes bars for more real than a typical one of the generator: σ(D − typical), (n,).
 
-    The discriminator learnt to tell pairs apart (a relativistic game), so that only differences of its logits mean
+    The critic learnt to tell pairs apart (a relativistic loss), so that only differences of its logits mean
     something.
 
     Args:
@@ -76,21 +77,57 @@ def realism(critic: Critic, bars: Tensor, typical: float) -> Tensor:
     return torch.sigmoid(critic.logits(bars) - typical)
 
 
-def likelihood(prior: Likelihood, bars: Tensor, typical: float, spread: float) -> Tensor:
-    """How likely bars are under the prior: σ of the mean log p of a step, standardised, and never over ½.
+def likelihood(prior: Likelihood, bars: Tensor, typical: float, std: float) -> Tensor:
+    """How likely bars are under the prior: σ of the mean log p of a step, standardised, and never over ½, (n,).
 
-    Over the typical there is nothing to gain: the likeliest bars of all are the emptiest and the dullest ones.
+    There is nothing to gain beyond a typical bar: the likeliest bars of all are the emptiest and the dullest ones.
 
     Args:
-        prior: the LSTM.
+        prior: what says how likely bars are.
         bars: (n, steps, parts) bool.
         typical: median of the mean log p of unsteered bars, nats a step.
-        spread: its standard deviation.
+        std: its standard deviation.
     """
-    nats = prior.log_prob(bars) / bars.shape[1]
-    return torch.sigmoid(((nats - typical) / spread).clamp(max=0))
+    log_prob = prior.log_prob(bars) / bars.shape[1]
+    return torch.sigmoid(((log_prob - typical) / std).clamp(max=0))
 
 
-def score(terms: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
-    """The weighted sum Σ weight · term over the terms that there are: (n,)."""
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum(0)
+@dataclass(frozen=True)
+class RewardModels:
+    """The networks that terms ask, and what they say of unsteered bars.
+
+    Attributes:
+        critic: what tells real bars from generated ones.
+        prior: what says how likely bars are.
+        calibration: (3,), of unsteered bars: the critic's mean logit; median and standard deviation of the prior's
+            mean log p, nats a step.
+    """
+
+    critic: Critic
+    prior: Likelihood
+    calibration: Tensor
+
+
+BAR_TERMS: Mapping[str, Callable[[RewardModels, Tensor], Tensor]] = {
+    "realism": lambda models, bars: realism(models.critic, bars, float(models.calibration[0])),
+    "likelihood": lambda models, bars: likelihood(models.prior, bars, *models.calibration[1:].tolist()),
+}
+"""Terms of a bar beside its match, by name: models and bars (n, steps, parts) bool → (n,) in 0 … 1."""
+
+MOVE_COSTS: Mapping[str, float] = {"kl": KL_PRICE}
+"""What a move may cost, by name: the price of one unit where the coefficient is 1. See ``BarDynamics.move``."""
+
+TERMS = (*BAR_TERMS, *MOVE_COSTS)
+"""The names that goals may give a coefficient."""
+
+
+def score(terms: Mapping[str, Tensor], coefs: Mapping[str, Tensor]) -> Tensor:
+    """The weighted sum Σ coefficient · term over the terms that there are: (n,)."""
+    return torch.stack([coefs[name] * term for name, term in terms.items()]).sum(0)
+
+
+def less_costs(gain: Tensor, costs: Mapping[str, Tensor], coefs: Mapping[str, Tensor]) -> Tensor:
+    """What is left of a gain (n,) when moves are paid for: gain − Σ price · coefficient · cost, (n,)."""
+    for name, cost in costs.items():
+        gain = gain - MOVE_COSTS[name] * coefs[name] * cost
+    return gain

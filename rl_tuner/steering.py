@@ -1,4 +1,4 @@
-"""From targets to bars: walks of an agent, the best bar of each kept."""
+"""From targets to bars: episodes of an agent, the best bar of each kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.reference import Reference, load_reference
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
 from rl_tuner.agent import Agent, load_agent
-from rl_tuner.latent.dynamics import MAX_CALLS, Dynamics, Goals
-
-REALISM = 0.25
-"""How much it counts that bars stay real, unless told otherwise; chosen on the validation songs."""
+from rl_tuner.config import CALLS, REALISM
+from rl_tuner.dynamics import MAX_CALLS, Best, advance
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics
 
 MAX_TARGET = 1e6
 """No feature of a bar is larger."""
@@ -30,25 +30,25 @@ _MAX_LOOKS = 50_000_000
 
 @dataclass
 class SteeringResult:
-    """State and what they came to.
+    """Episodes and what they came to.
 
     Attributes:
         features: names of what was steered, F of them.
         targets: (n, F).
-        weights: (n, F), 0 where a feature was skipped.
+        importance: (n, F), 0 where a feature was skipped.
         tolerance: (F,), how near is near enough.
         before, after: (n, steps, parts) bool, the first bars and the best ones.
         z_before, z_after: (n, latent_dim).
-        path: (n, calls, F), the features of the bar after each call; NaN once a walk is over.
+        path: (n, calls, F), the features of the bar after each call; NaN once an episode is over.
         values: (n, F), the features of the best bars.
-        terms: their terms by name, each (n,), see ``State``.
-        calls: (n,) ints, the generator calls that each walk used.
+        terms: the terms of those by name, each (n,), see ``State``.
+        calls: (n,) ints, the generator calls that each episode used.
         at: (n,) ints, the call that found the best bar, 1 the first.
     """
 
     features: tuple[str, ...]
     targets: np.ndarray
-    weights: np.ndarray
+    importance: np.ndarray
     tolerance: np.ndarray
     before: np.ndarray
     after: np.ndarray
@@ -73,7 +73,7 @@ class SteeringResult:
     def sentence(self) -> str:
         """What came of it, in words."""
         n, n_reached = len(self.after), int(self.success.sum())
-        asked = [(i, name) for i, name in enumerate(self.features) if self.weights[0, i] > 0]
+        asked = [(i, name) for i, name in enumerate(self.features) if self.importance[0, i] > 0]
         wanted = " and ".join(f"{name} {self.targets[0, i]:.4g} ± {self.tolerance[i]:.2g}" for i, name in asked)
         bars = "bar" if n == 1 else "bars"
         if n_reached == n:
@@ -89,29 +89,30 @@ def steer(
     targets: Mapping[str, float],
     n: int = 1,
     *,
-    calls: int = 32,
+    calls: int = CALLS,
     seed: int = 0,
     start: np.ndarray | None = None,
-    weights: Mapping[str, float] | None = None,
+    importance: Mapping[str, float] | None = None,
     realism: float = REALISM,
     agent: Agent | None = None,
     generator: LatentModel | None = None,
     critic: Critic | None = None,
     prior: Likelihood | None = None,
 ) -> SteeringResult:
-    """Walk from n bars to bars with the features asked for.
+    """Steer n bars to the features asked for.
 
-    A walk is a function of its seed, its start and what is asked, in any batch.
+    An episode is a function of its seed, its start and what is asked, in any batch.
 
     Args:
         targets: feature → value, in its own unit; features of the agent that are not named are skipped.
         n: episodes.
         calls: generator calls of each at most, its first bar included.
-        seed: of the first walk; the next has the next seed. Its bar is where a walk begins, unless told otherwise.
+        seed: of the first episode; the next has the next seed. An episode begins at the bar of its seed, unless
+            ``start`` is given.
         start: (m, latent_dim), where to begin instead, each in turn.
-        weights: feature → how much it counts beside the others, over 0; 1 by default.
-        realism: 0 … 1, how much it counts that bars stay real, beside precision: the weight of discriminator and
-            prior among bars that hit, and of the kl of the moves.
+        importance: feature → how much it counts beside the others, over 0; 1 by default.
+        realism: 0 … 1, how much it counts that bars stay real, beside precision: the coefficient of every term of
+            ``rewards.TERMS``.
         agent, generator, prior: the bundled ones by default.
         critic: the judge of realism; the generator's own by default.
 
@@ -131,11 +132,11 @@ def steer(
     check_seed(seed + n - 1)
     if not 0 <= realism <= 1:
         raise ValueError(f"realism lies in 0 … 1, not at {realism}")
-    for name, weight in (weights or {}).items():
+    for name, value in (importance or {}).items():
         if name not in wanted:
-            raise ValueError(f"{name!r} is given a weight but no target")
-        if not 0 < weight <= 10:
-            raise ValueError(f"a weight lies over 0, up to 10, not at {weight} ({name})")
+            raise ValueError(f"{name!r} is given an importance but no target")
+        if not 0 < value <= 10:
+            raise ValueError(f"an importance lies over 0, up to 10, not at {value} ({name})")
     generator = generator or load_generator()
     if critic is None:
         if not isinstance(generator, Critic):
@@ -155,8 +156,8 @@ def steer(
             )
         z = start[np.arange(n) % len(start)]
     row = torch.tensor([[wanted.get(name, 0.0) for name in features]])
-    counts = torch.tensor([[(weights or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]])
-    goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), realism, realism, realism)
+    counts = torch.tensor([[(importance or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]])
+    goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), **dict.fromkeys(dynamics.terms, realism))
     return run_episodes(agent, dynamics, torch.from_numpy(z), goals, seeds, returns=start is not None)
 
 
@@ -193,51 +194,48 @@ def to_values(percentiles: Mapping[str, float], reference: Reference | None = No
 def run_episodes(
     agent: Agent, dynamics: Dynamics, z: Tensor, goals: Goals, seeds: np.ndarray, returns: bool
 ) -> SteeringResult:
-    """Walk from z (n, latent_dim) until the agent stays at a hit or the calls are used up; see ``steer``.
+    """Let an agent act from z (n, latent_dim) until it stays at a success or the calls are used up; see ``steer``.
 
     Args:
-        agent: who state.
-        dynamics: what moves it.
+        agent: who acts.
+        dynamics: what moves the episodes.
         z: (n, latent_dim).
         goals: n of them.
-        seeds: (n,) uint64, of the noise of each walk.
-        returns: whether a walk that stays without a hit begins anew at its start; otherwise at another random z.
+        seeds: (n,) uint64, of the noise of each episode.
+        returns: whether an episode that stays without success begins anew at its start; otherwise at another random z.
     """
-    n = len(z)
+    n, dim = z.shape
     calls = int(goals.calls.max())
-    state = dynamics.begin(z, goals)
-    best, live = state.copy(), torch.arange(n)
-    before, used, at = state, torch.ones(n, dtype=torch.long), torch.ones(n, dtype=torch.long)
+    first = state = dynamics.begin(z, goals)
+    best, live = Best(first), torch.arange(n)
     path = torch.full((n, calls, goals.targets.shape[1]), torch.nan)
-    path[:, 0] = state.values
+    path[:, 0] = first.values
     for call in range(1, calls):
-        actions = agent.act(dynamics.observe(state, goals.rows(live)))
-        goes = (state.calls_left > 0) & ((actions > 0) | (state.success == 0))
-        live, state, actions = live[goes], state.rows(goes), actions[goes]
+
+        def draw(goes: Tensor, anew: Tensor, live: Tensor = live, call: int = call) -> tuple[Tensor, Tensor]:
+            rows = live[goes]
+            noise = torch.from_numpy(seeds_to_z(seeds[rows.numpy()], dim, RANDOM_STREAMS["steer"][call]))
+            # from the same start other noise leads elsewhere
+            return z[rows[anew]] if returns else noise[anew], noise
+
+        goes, state = advance(agent.act, dynamics, state, goals.rows(live), draw)
+        live = live[goes]
         if not len(live):
             break
-        noise = torch.from_numpy(seeds_to_z(seeds[live.numpy()], z.shape[1], RANDOM_STREAMS["steer"][call]))
-        # one that stays without a hit begins anew, and other noise takes it elsewhere
-        anew = actions == 0
-        state.z[anew] = z[live[anew]] if returns else noise[anew]
-        state = dynamics.step(state, goals.rows(live), actions, noise)
-        used[live] += 1
         path[live, call] = state.values
-        better = state.score > best.score[live]
-        best.put(live[better], state.rows(better))
-        at[live[better]] = call + 1
+        best.keep(live, state)
     return SteeringResult(
         agent.config.features,
         goals.targets.numpy(),
-        goals.weights.numpy(),
-        dynamics.space.tolerance.numpy(),
-        before.bars.numpy(),
-        best.bars.numpy(),
-        before.z.numpy(),
-        best.z.numpy(),
+        goals.importance.numpy(),
+        dynamics.scale.tolerance.numpy(),
+        first.bars.numpy(),
+        best.state.bars.numpy(),
+        first.z.numpy(),
+        best.state.z.numpy(),
         path.numpy(),
-        best.values.numpy(),
-        {name: term.numpy() for name, term in best.terms().items()},
-        used.numpy(),
-        at.numpy(),
+        best.state.values.numpy(),
+        {name: term.numpy() for name, term in best.state.terms.items()},
+        best.calls.numpy(),
+        best.at.numpy(),
     )

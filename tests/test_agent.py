@@ -12,8 +12,10 @@ from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.weights import bundled, fingerprint, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 from rl_tuner.agent import FORMAT, Agent, AgentConfig, load_agent, save_agent
-from rl_tuner.latent.dynamics import Goals, observation_dim
-from rl_tuner.latent.space import Moves, find_space
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import latent_layout
+from rl_tuner.latent.moves import Moves
+from rl_tuner.latent.space import find_space
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,6 +36,7 @@ def agent(models):
     config = AgentConfig(
         fingerprint(gan.generator),
         gan.latent_dim,
+        144,
         ("syncopation", "density", "off-beat share"),
         n_directions=5,
         step_sizes=(0.5,),
@@ -56,7 +59,7 @@ def path(agent, tmp_path):
 
 def test_an_agent_has_as_many_values_as_moves(agent):
     assert agent.config.moves == Moves((0.5,), (0.25, 0.75, 1.0), (0.3,))
-    seen = torch.randn(9, observation_dim(144, 3))
+    seen = torch.randn(9, latent_layout(144, 144, 3).width)
     values = agent.network(seen)
     assert values.shape == (9, 1 + 4 * (3 * 1 + 1) + 5 * 2)
     assert torch.equal(agent.act(seen), values.argmax(1))
@@ -73,20 +76,19 @@ def test_what_is_saved_comes_back(agent, path, models):
         assert torch.equal(other.state_dict()[name], tensor), name
     assert read_metadata(path)["format"] == FORMAT.name
     assert json.loads(read_metadata(path)["provenance"]) == {"trained_steps": "12"}
-    seen = torch.randn(200, observation_dim(144, 3), generator=torch.Generator().manual_seed(3))
+    seen = torch.randn(200, latent_layout(144, 144, 3).width, generator=torch.Generator().manual_seed(3))
     assert torch.equal(other.act(seen), agent.act(seen))
     assert len(agent.act(seen).unique()) > 1
-    # and it walks as before
+    # and it state as before
     z = torch.randn(8, 144, generator=torch.Generator().manual_seed(4))
-    none = torch.zeros(8)
-    goals = Goals(agent.space.values[:8], torch.ones(8, 3), none, none, none, torch.full((8,), 6))
+    goals = Goals.of(agent.space.values[:8], 6)
     ends = []
     for each in (agent, other):
         dynamics = each.dynamics(models[0], *models)
-        walks = dynamics.begin(z, goals)
+        state = dynamics.begin(z, goals)
         for _ in range(3):
-            walks = dynamics.step(walks, goals, each.act(dynamics.observe(walks, goals)), z.flip(0))
-        ends.append(walks.z)
+            state = dynamics.step(state, goals, each.act(dynamics.observe(state, goals)), z.flip(0))
+        ends.append(state.z)
     torch.testing.assert_close(ends[0], ends[1], atol=1e-4, rtol=0)
 
 
@@ -94,7 +96,7 @@ def test_another_generator_is_refused(agent, models):
     gan, prior = models
     dynamics = agent.dynamics(gan, gan, prior)
     assert dynamics.n_actions == 27
-    assert dynamics.observation_dim == observation_dim(144, 3)
+    assert dynamics.layout.width == latent_layout(144, 144, 3).width
     torch.manual_seed(5)
     other = GAN(GANConfig(width=4, discriminator_width=8)).eval()
     with pytest.raises(ValueError, match="another generator"):
@@ -165,6 +167,9 @@ def _rewrite(path, *, config=None, version=None, tensors=None):
         {"n_directions": 500},
         {"latent_dim": 16},
         {"latent_dim": -1},
+        {"n_cells": 16},
+        {"terms": ["kl"]},
+        {"terms": ["swing"]},
         {"features": []},
         {"features": ["density", "loudness"]},
         {"features": ["density", "density", "syncopation"]},
@@ -198,13 +203,12 @@ def test_the_bundled_agent_steers_the_bundled_generator():
     assert dynamics.n_actions == len(agent.config.moves.table(agent.config.n_directions))
     assert torch.isfinite(agent.space.directions).all()
     n = 40
-    none = torch.zeros(n)
-    goals = Goals(agent.space.values[:n], torch.ones(n, 2), none, none, none, torch.full((n,), 20))
-    walks = dynamics.begin(torch.randn(n, 144, generator=torch.Generator().manual_seed(6)), goals)
-    ever, plain = walks.success > 0, walks.success.mean()
+    goals = Goals.of(agent.space.values[:n], 20)
+    state = dynamics.begin(torch.randn(n, 144, generator=torch.Generator().manual_seed(6)), goals)
+    ever, plain = state.success > 0, state.success.mean()
     random = torch.Generator().manual_seed(7)
     for _ in range(19):
         noise = torch.randn(n, 144, generator=random)
-        walks = dynamics.step(walks, goals, agent.act(dynamics.observe(walks, goals)), noise)
-        ever |= walks.success > 0
+        state = dynamics.step(state, goals, agent.act(dynamics.observe(state, goals)), noise)
+        ever |= state.success > 0
     assert ever.float().mean() > plain + 0.4

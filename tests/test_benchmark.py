@@ -27,7 +27,7 @@ from rl_tuner.agent import Agent, AgentConfig, load_agent
 from rl_tuner.benchmark import protocol as protocols
 from rl_tuner.benchmark import realism
 from rl_tuner.benchmark import report as reports
-from rl_tuner.benchmark.config import QUICK, Protocol, RealismConfig
+from rl_tuner.benchmark.config import QUICK, BenchmarkConfig, RealismConfig
 from rl_tuner.benchmark.evaluators import Evaluators, make_evaluators
 from rl_tuner.benchmark.protocol import Row, interval, measure, measure_diversity, rows_of, run
 from rl_tuner.benchmark.realism import RealBars, Realism, diversity, leakage, matched, mean_log_p, rank_correlation
@@ -42,13 +42,13 @@ from rl_tuner.benchmark.report import (
     write_report,
 )
 from rl_tuner.benchmark.targets import FEASIBLE, INFEASIBLE, families
-from rl_tuner.latent.space import TARGETS, values_of
+from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.problem import NEVER, SearchResult
 
-TINY = Protocol(
+TINY = BenchmarkConfig(
     seeds=(0, 1),
     pairs=6,
     crossed=5,
@@ -167,7 +167,7 @@ def test_no_bar_can_have_what_is_infeasible(values):
         for d in range(49)
     ]
     assert three[4] == 15  # by hand: two kicks off the beat with 7, and a snare and a hat with 4 each
-    targets = families(values, Protocol().sizes, 0)[INFEASIBLE]
+    targets = families(values, BenchmarkConfig().sizes, 0)[INFEASIBLE]
     assert len(targets) == 100
     for wanted, syncopated in targets.tolist():
         most = three[min(int(wanted) + 1, 48)]
@@ -262,7 +262,7 @@ def _by_hand():
         row("agent", "agent", [0.1, 0.9], [[0.5, 0.7], [9.0, 0.9]]),
         row("agent-changed", "ablation", [0.1, 0.9], [[0.5, 0.6], [9.0, 0.9]]),
     ]
-    report = {"protocol": asdict(Protocol()), "rows": rows}
+    report = {"config": asdict(BenchmarkConfig()), "rows": rows}
     add_equal_time(report)
     return report
 
@@ -281,7 +281,7 @@ def test_equal_time_is_the_agents_at_32_calls():
 
 def test_equal_time_is_that_of_the_protocols_budget():
     report = _by_hand()
-    report["protocol"]["calls"] = 10  # the agent's time is 1 s then
+    report["config"]["calls"] = 10  # the agent's time is 1 s then
     add_equal_time(report)
     assert [row.get("success_at_equal_time") for row in report["rows"]] == [None, 0.3, 0.0, 0.2, 0.7, 0.6]
 
@@ -420,19 +420,19 @@ def test_a_row_has_the_coefficients_that_it_says(quick_dynamics):
         best_of_n(problem)
 
     targets = torch.tensor([[16.0, 6.0], [20.0, 8.0]])
-    Row("", "agent", "", search, coefs={"realism": 0.25, "kl_coef": 0.5}).solve(quick_dynamics, targets, 2, 0)
+    Row("", "agent", "", search, coefs={"realism": 0.25, "kl": 0.5}).solve(quick_dynamics, targets, 2, 0)
     Row("", "agent", "", search, keep_best=False).solve(quick_dynamics, targets, 2, 0)
     some, none = asked
-    assert (some.goals.realism.tolist(), some.goals.likelihood.tolist()) == ([0.25, 0.25], [0, 0])
-    assert some.goals.kl_coef.tolist() == [0.5, 0.5]
+    coefs = {name: coef.tolist() for name, coef in some.goals.coefs.items()}
+    assert coefs == {"realism": [0.25, 0.25], "kl": [0.5, 0.5]}
     assert some.keeps_best
     assert not none.keeps_best
-    assert none.goals.realism.tolist() == none.goals.kl_coef.tolist() == [0, 0]
+    assert none.goals.coefs == {}
 
 
 def test_the_agents_row_answers_better_than_a_first_draw(dynamics, models, values):
     targets = families(values, SIZES | {"pairs": 40}, 0)["pairs"]
-    coefs = {"realism": 0.5, "likelihood": 0.5, "kl_coef": 0.5}
+    coefs = {"realism": 0.5, "likelihood": 0.5, "kl": 0.5}
     row = Row(AGENT, "agent", "", agent_search(models[2], restarts=True), coefs=coefs)
     found = row.solve(dynamics, targets, 32, 0)
     assert found.success_within(32).mean() > found.success_within(1).mean() + 0.3
@@ -449,7 +449,7 @@ def test_every_row_of_the_protocol_is_there_once(quick_dynamics, models, corpus)
     by_id = {row.id: row for row in rows}
     assert [row.id for row in rows if not row.keep_best] == ["agent"]
     assert [row.id for row in rows if row.plans] == [AGENT]
-    whole = {"realism": 0.25, "likelihood": 0.25, "kl_coef": 0.25}
+    whole = {"realism": 0.25, "likelihood": 0.25, "kl": 0.25}
     assert by_id[AGENT].coefs == by_id["agent"].coefs == by_id["best-of-n-whole-reward"].coefs == whole
     assert by_id["agent-no-critic"].coefs == whole | {"realism": 0}
     assert by_id["agent-no-prior"].coefs == whole | {"likelihood": 0}
@@ -486,10 +486,10 @@ def test_diversity_is_that_of_the_successes(models):
 
 def test_leakage_is_the_change_of_what_was_not_asked_for(quick_dynamics, models, monkeypatch):
     """Two targets; the answers move density by 1 and 3 and syncopation by 2 and 4, from bars of (10, 5)."""
-    weights = []
+    importance = []
 
     def episodes(agent, dynamics, start, goals, seeds, returns):
-        weights.append(goals.weights.tolist())
+        importance.append(goals.importance.tolist())
         path = np.full((2, 3, 2), np.nan)
         path[:, 0] = 10, 5
         return SimpleNamespace(values=np.array([[11, 3], [13, 9]]), path=path, success=np.array([True, False]))
@@ -497,7 +497,7 @@ def test_leakage_is_the_change_of_what_was_not_asked_for(quick_dynamics, models,
     monkeypatch.setattr(realism, "run_episodes", episodes)
     values = torch.tensor([[1.0, 7.0], [3.0, 1.0], [5.0, 3.0]])  # of standard deviations 2 and 3.055
     found = leakage(quick_dynamics, models[2], torch.tensor([[8.0, 2.0], [9.0, 1.0]]), values, 3)
-    assert weights == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
+    assert importance == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
     assert found["correlation of real bars"] == pytest.approx(-0.5)
     assert found["density alone: success"] == found["syncopation alone: success"] == 0.5
     assert found["density alone: change of syncopation"] == pytest.approx(3 / 3.055, abs=1e-3)
@@ -597,7 +597,7 @@ def test_realism_tells_real_bars_from_noise_and_unsteered_bars_from_none(dynamic
 
 # a whole run --------------------------------------------------------------------------------------------------
 
-SMALLEST = Protocol(
+SMALLEST = BenchmarkConfig(
     seeds=(3,),
     pairs=3,
     crossed=3,
@@ -637,7 +637,7 @@ def test_a_run_measures_every_row(whole, quick_dynamics, models, corpus, tmp_pat
     expected = [("unsteered", "reference"), ("prior", "reference"), *((row.id, row.kind) for row in rows)]
     assert [(row["id"], row["kind"]) for row in report["rows"]] == expected
     assert [text.rpartition(": ")[0] for text in logged] == [row["title"] for row in report["rows"]]
-    assert report["protocol"] == asdict(SMALLEST)
+    assert report["config"] == asdict(SMALLEST)
     for row in report["rows"][2:]:
         assert row["ends_cleanly"], row["id"]
         assert row["marks"][-1] <= row["calls"]
@@ -687,10 +687,10 @@ def test_runs_that_cannot_be_are_refused(models, corpus):
     for part in ("train", "test"):
         with pytest.raises(ValueError, match="of train and of test songs"):
             run(gan, prior, agent, corpus.split(part), evaluators, TINY)
-    other = Agent(AgentConfig(gan.fingerprint, 144, ("density",)))
+    other = Agent(AgentConfig.of(gan, features=("density",)))
     with pytest.raises(ValueError, match="density and syncopation"):
         run(gan, prior, other, corpus, evaluators, TINY)
-    foreign = Agent(AgentConfig("0" * 16, 144))
+    foreign = Agent(AgentConfig("0" * 16, 144, 144))
     with pytest.raises(ValueError, match="another generator"):
         run(gan, prior, foreign, corpus, evaluators, TINY)
     with pytest.raises(ValueError, match="'cma'; there are unsteered, prior, best-of-n, "):

@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from rl_tuner.dqn import DQN, DQNConfig, QNetwork, Replay, double_q, n_step_returns
+from rl_tuner.config import DQNConfig
+from rl_tuner.dqn import DQN, QNetwork, double_q, n_step_returns
+from rl_tuner.replay import Replay
 
 
 @pytest.fixture(autouse=True)
@@ -245,38 +247,38 @@ def test_segments_are_drawn_in_proportion_to_their_weights():
     replay = Replay(2, 8, 2, torch.device("cpu"))
     _remember(replay, range(4), 2)
     random = torch.Generator().manual_seed(2)
-    assert (replay.sample(100, 1, random).chances == 1 / 6).all()
+    assert (replay.sample(100, 1, random).probabilities == 1 / 6).all()
     replay.update_priorities(torch.tensor([0, 3, 4]), torch.tensor([5.0, 0.0, 2.0]))  # (0, 0), (1, 1) and (2, 0)
     # the weights are now 5 1, 1 0, 2 1: ten in all; the last time is no whole segment
     batch = replay.sample(20_000, 1, random)
     expected = torch.tensor([5, 1, 1, 0, 2, 1]) / 10
-    shares = torch.bincount(batch.places, minlength=6) / 20_000
+    shares = torch.bincount(batch.indices, minlength=6) / 20_000
     assert (shares - expected).abs().max() < 0.02
     assert shares[3] == 0
-    torch.testing.assert_close(batch.chances, expected[batch.places])
+    torch.testing.assert_close(batch.probabilities, expected[batch.indices])
     # what is new is drawn as often as what weighs most
     _remember(replay, [4, 5], 2)
-    assert replay.weights[4 % 4].tolist() == [5.0, 5.0]
+    assert replay.priorities[4 % 4].tolist() == [5.0, 5.0]
 
 
 def test_places_are_those_of_the_first_steps_round_the_ring():
     replay = Replay(3, 12, 2, torch.device("cpu"))
     _remember(replay, range(10), 3)
     batch = replay.sample(500, 2, torch.Generator().manual_seed(3))
-    assert (replay.rewards.view(-1)[batch.places] == batch.rewards[:, 0]).all()
+    assert (replay.rewards.view(-1)[batch.indices] == batch.rewards[:, 0]).all()
 
 
 # one update
 
 
-def _two_by_two(recipe, relabel=None):
+def _two_by_two(config, relabel=None):
     """A learner of one environment with linear networks that disagree, and three remembered times."""
     network = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[0.1, 0.2], [0.3, -0.4]]))
-    dqn = DQN(Identity(1, 2), recipe, network, relabel)
+    dqn = DQN(Identity(1, 2), config, network, relabel)
     with torch.no_grad():
-        dqn.target.weight.copy_(torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
+        dqn.target_network.weight.copy_(torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     dqn.optimizer = torch.optim.SGD(dqn.network.parameters(), 0.1)
     return dqn
 
@@ -318,20 +320,20 @@ def test_an_update_by_hand(terminated, ended, goal):
     error = 0.5 - goal
     loss = 0.5 * error**2 if abs(error) < 1 else abs(error) - 0.5
     assert logged["loss"] == pytest.approx(loss)
-    assert logged["value"] == pytest.approx(0.5)
+    assert logged["q"] == pytest.approx(0.5)
     slope = max(-1, error)
     weight = torch.tensor([[0.1, 0.2], [0.3, -0.4]])
     weight[0] -= 0.1 * slope * torch.tensor([1.0, 2.0])
     torch.testing.assert_close(dqn.network.weight.detach(), weight)
-    torch.testing.assert_close(dqn.target.weight, 0.75 * torch.tensor([[1.0, 0.0], [0.5, 0.5]]) + 0.25 * weight)
+    torch.testing.assert_close(dqn.target_network.weight, 0.75 * torch.tensor([[1.0, 0.0], [0.5, 0.5]]) + 0.25 * weight)
 
 
 def test_priorities_are_the_errors():
     dqn = _two_by_two(replace(HAND, priority_exponent=0.5))
     _live(dqn)
     dqn.update()
-    assert dqn.replay.weights[0].item() == pytest.approx((1.75 + 1e-3) ** 0.5)
-    assert dqn.replay.weights[1].item() == 1.0
+    assert dqn.replay.priorities[0].item() == pytest.approx((1.75 + 1e-3) ** 0.5)
+    assert dqn.replay.priorities[1].item() == 1.0
 
 
 def test_rare_draws_count_for_more():
@@ -369,7 +371,7 @@ def test_exploration_falls_along_a_line_and_stays():
     seen = []
     for done in (0, 250, 500, 900, 2000):
         dqn.steps_done = done
-        seen.append(dqn.explore)
+        seen.append(dqn.epsilon)
     assert seen == pytest.approx([0.9, 0.5, 0.1, 0.1, 0.1])
 
 
@@ -387,16 +389,16 @@ def test_random_actions_are_as_many_as_asked_for():
 
 
 def test_the_rate_falls_to_a_tenth():
-    recipe = replace(SMALL, train_steps=800, learning_starts=20, batch_size=8)
-    dqn = DQN(Identity(8), recipe)
+    config = replace(SMALL, train_steps=800, learning_starts=20, batch_size=8)
+    dqn = DQN(Identity(8), config)
     rates = []
     dqn.learn(lambda done, logged: rates.append((done, dqn.optimizer.param_groups[0]["lr"])))
     done, rate = rates[-1]
     assert 800 <= done < 808
-    assert rate == pytest.approx(recipe.learning_rate / 10, rel=1e-3)
+    assert rate == pytest.approx(config.learning_rate / 10, rel=1e-3)
     by_done = dict(rates)
     half = min(by_done, key=lambda done: abs(done - 400))
-    assert by_done[half] == pytest.approx(recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * half / 800)))
+    assert by_done[half] == pytest.approx(config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * half / 800)))
 
 
 def test_nothing_is_learnt_before_the_warm_up():
@@ -415,7 +417,7 @@ def test_transitions_are_counted_without_those_that_begin_an_episode():
     for _ in range(12):  # five steps, one that begins, five steps, one that begins
         dqn.step()
     assert dqn.steps_done == 3 * 10
-    assert (dqn.replay.weights[:12].sum(1) == torch.tensor([3, 3, 3, 3, 3, 0] * 2)).all()
+    assert (dqn.replay.priorities[:12].sum(1) == torch.tensor([3, 3, 3, 3, 3, 0] * 2)).all()
 
 
 # worlds
@@ -432,15 +434,15 @@ def test_the_identity_is_learnt():
 
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_the_identity_is_learnt_by_priorities(n_step):
-    recipe = replace(SMALL, priority_exponent=0.6, n_step=n_step, gamma=0.3)
-    dqn = DQN(Identity(16), recipe, QNetwork(6, 6, width=32, layers=1))
+    config = replace(SMALL, priority_exponent=0.6, n_step=n_step, gamma=0.3)
+    dqn = DQN(Identity(16), config, QNetwork(6, 6, width=32, layers=1))
     dqn.learn()
     assert _share_right(dqn, 6) == 1.0
 
 
 def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
     """Cut off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
-    recipe = DQNConfig(
+    config = DQNConfig(
         train_steps=40_000,
         batch_size=256,
         gradient_steps=1,
@@ -454,7 +456,7 @@ def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
         seed=1,
     )
     network = nn.Linear(8, 2, bias=False)
-    dqn = DQN(Corridor(32), recipe, network)
+    dqn = DQN(Corridor(32), config, network)
     dqn.learn()
     values = dqn.network.weight.detach().T[1:7]  # (cells, actions)
     right = torch.tensor([0.9**5, 0.9**4, 0.9**3, 0.9**2, 0.9, 1.0])
@@ -473,10 +475,10 @@ def test_it_learns_from_gymnasiums_own_environments():
 
 @pytest.mark.parametrize("priority", [0.0, 0.6])
 def test_same_seed_same_weights(priority):
-    recipe = replace(SMALL, train_steps=600, batch_size=32, priority_exponent=priority)
+    config = replace(SMALL, train_steps=600, batch_size=32, priority_exponent=priority)
     finals = []
     for seed in (4, 4, 5):
-        dqn = DQN(Identity(8), replace(recipe, seed=seed))
+        dqn = DQN(Identity(8), replace(config, seed=seed))
         dqn.learn()
         finals.append(torch.cat([weight.detach().flatten() for weight in dqn.network.parameters()]))
     assert torch.equal(finals[0], finals[1])
@@ -520,9 +522,9 @@ def test_observations_in_double_precision_are_welcome():
 @pytest.mark.parametrize("n_envs", [1, 40])
 def test_a_short_warm_up_or_memory_does_not_end_the_learning(n_envs):
     """Segments of three steps, a warm-up of one transition, a memory for two times of forty environments."""
-    recipe = DQNConfig(train_steps=200, batch_size=8, n_step=3, learning_starts=1, buffer_size=80)
+    config = DQNConfig(train_steps=200, batch_size=8, n_step=3, learning_starts=1, buffer_size=80)
     try:
-        dqn = DQN(Identity(n_envs), recipe)
+        dqn = DQN(Identity(n_envs), config)
     except ValueError:
         return  # said at once: as good
     dqn.learn()
@@ -593,11 +595,11 @@ def stopped(tmp_path):
 def test_a_run_goes_on_where_it_was_saved(stopped):
     before, path = stopped
     assert os.listdir(path.parent) == ["last.ckpt"]
-    dqn = DQN(Identity(8), before.recipe)
+    dqn = DQN(Identity(8), before.config)
     assert dqn.load(path) == {"seconds": 12.5}
     assert dqn.steps_done == before.steps_done
-    assert dqn.explore == before.explore
-    for one, other in ((dqn.network, before.network), (dqn.target, before.target)):
+    assert dqn.epsilon == before.epsilon
+    for one, other in ((dqn.network, before.network), (dqn.target_network, before.target_network)):
         for name, weight in one.state_dict().items():
             assert torch.equal(weight, other.state_dict()[name])
     assert torch.equal(dqn.random.get_state(), before.random.get_state())
@@ -606,7 +608,7 @@ def test_a_run_goes_on_where_it_was_saved(stopped):
     assert set(steps) == {state["step"].item() for state in before.optimizer.state_dict()["state"].values()}
     # the memory is filled again first
     done = dqn.steps_done
-    while dqn.steps_done < done + 0.7 * dqn.recipe.learning_starts:
+    while dqn.steps_done < done + 0.7 * dqn.config.learning_starts:
         assert "loss" not in dqn.step()
     dqn.learn()
     assert 1200 <= dqn.steps_done < 1208
@@ -615,14 +617,14 @@ def test_a_run_goes_on_where_it_was_saved(stopped):
 
 def test_another_recipe_is_refused(stopped):
     before, path = stopped
-    with pytest.raises(ValueError, match="another recipe"):
-        DQN(Identity(8), replace(before.recipe, learning_rate=1e-4)).load(path)
+    with pytest.raises(ValueError, match="another config"):
+        DQN(Identity(8), replace(before.config, learning_rate=1e-4)).load(path)
 
 
 def test_another_shape_is_refused(stopped):
     before, path = stopped
     with pytest.raises(ValueError, match=r"last\.ckpt") as caught:
-        DQN(Identity(8, n_states=5), before.recipe).load(path)
+        DQN(Identity(8, n_states=5), before.config).load(path)
     assert "\n" not in str(caught.value)
 
 
@@ -637,12 +639,12 @@ class Payload:
 def test_damaged_files_are_refused_in_a_line(stopped):
     before, path = stopped
     whole = path.read_bytes()
-    dqn = DQN(Identity(8), before.recipe)
+    dqn = DQN(Identity(8), before.config)
     damaged = [b"", b"not a checkpoint", whole[:40], whole[: len(whole) // 2], whole[:-30], whole[len(whole) // 3 :]]
-    damaged.append(pickle.dumps({"recipe": 1}))
+    damaged.append(pickle.dumps({"config": 1}))
     for content in damaged:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cannot be gone on with: .") as caught:
+        with pytest.raises(ValueError, match=r"cannot be resumed: .") as caught:
             dqn.load(path)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 300
@@ -653,13 +655,13 @@ def test_damaged_files_are_refused_in_a_line(stopped):
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 def test_no_code_of_a_file_is_run(stopped, tmp_path, writer):
     before, path = stopped
-    payload = {"recipe": {}, "more": Payload(tmp_path / "owned")}
+    payload = {"config": {}, "extra": Payload(tmp_path / "owned")}
     if writer == "torch":
         torch.save(payload, path)
     else:
         path.write_bytes(pickle.dumps(payload))
-    with pytest.raises(ValueError, match="cannot be gone on with") as caught:
-        DQN(Identity(8), before.recipe).load(path)
+    with pytest.raises(ValueError, match="cannot be resumed") as caught:
+        DQN(Identity(8), before.config).load(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "owned").exists()
 
@@ -670,4 +672,4 @@ def test_missing_parts_of_a_checkpoint_are_named(stopped):
     del state["target"]
     torch.save(state, path)
     with pytest.raises(ValueError, match="target"):
-        DQN(Identity(8), before.recipe).load(path)
+        DQN(Identity(8), before.config).load(path)

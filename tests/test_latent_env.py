@@ -12,10 +12,12 @@ from gymnasium.vector import AutoresetMode
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.weights import bundled
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner.dqn import DQN, DQNConfig
+from rl_tuner.config import DQNConfig
+from rl_tuner.dqn import DQN
 from rl_tuner.envs import LATENT
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv, vector_env
-from rl_tuner.latent.dynamics import Dynamics, Goals
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
 from rl_tuner.rewards import KL_PRICE
 
@@ -49,7 +51,8 @@ def goals_of(dynamics, n, calls=9, kl_coef=0.0, share=0.5):
         return torch.as_tensor(value, dtype=dtype).expand(n).clone()
 
     targets = dynamics.space.values[:n].clone()
-    return Goals(targets, torch.ones(n, 2), each(share), each(share), each(kl_coef), each(calls, torch.long))
+    coefs = {"realism": each(share), "likelihood": each(share), "kl": each(kl_coef)}
+    return Goals(targets, torch.ones(n, 2), coefs, each(calls, torch.long))
 
 
 def draw(n, seed=0):
@@ -89,7 +92,7 @@ def test_many_are_made_by_the_same_name(dynamics):
 
 def test_shapes_spaces_and_types(dynamics):
     envs = envs_of(dynamics, 40, reward="absolute")
-    assert envs.single_observation_space.shape == (dynamics.observation_dim,)
+    assert envs.single_observation_space.shape == (dynamics.layout.width,)
     assert envs.single_action_space == gymnasium.spaces.Discrete(1 + 20 + 32)
     seen, info = envs.reset(seed=3)
     envs.action_space.seed(4)
@@ -104,7 +107,7 @@ def test_shapes_spaces_and_types(dynamics):
         assert not truncated.any()
 
 
-def test_what_it_pays_sums_up_to_how_much_better_the_bar_became(dynamics):
+def test_rewards_sum_up_to_how_much_better_the_bar_became(dynamics):
     n = 30
     envs = envs_of(dynamics, n)
     calls = torch.arange(n) % 6 + 4
@@ -125,7 +128,7 @@ def test_what_it_pays_sums_up_to_how_much_better_the_bar_became(dynamics):
 
 
 @pytest.mark.parametrize("reward", ["delta", "absolute"])
-def test_effort_is_paid_by_the_nat_and_by_restraint(dynamics, reward):
+def test_kl_is_rewarded_by_the_nat_and_by_its_coefficient(dynamics, reward):
     n = 20
     envs = envs_of(dynamics, n, reward=reward)
     kl_coef = torch.linspace(0, 1, n)
@@ -220,7 +223,7 @@ def test_without_weights_the_networks_do_not_count(dynamics):
     np.testing.assert_array_equal(info["terms"]["score"], info["terms"]["match"])
 
 
-def test_without_weights_there_is_no_restraint_either(dynamics):
+def test_without_weights_kl_costs_nothing_either(dynamics):
     seen, _ = envs_of(dynamics, 300, weighted=False).reset(seed=5)
     assert not seen[:, TERMS + 4 : TERMS + 7].any()
 
@@ -248,9 +251,9 @@ def test_a_reset_may_set_z_and_goals(dynamics):
         seen, info = envs.reset(seed=1, options={"z": z, "goals": goals})
         np.testing.assert_allclose(seen[:, :Z], z / 5, rtol=1e-6)
         assert (seen[:, -2] * 64).tolist() == [3, 4, 5, 32]
-        walks = dynamics.begin(torch.from_numpy(z), goals)
-        np.testing.assert_array_equal(seen, dynamics.observe(walks, goals).numpy())
-        np.testing.assert_array_equal(info["terms"]["score"], walks.score.numpy())
+        state = dynamics.begin(torch.from_numpy(z), goals)
+        np.testing.assert_array_equal(seen, dynamics.observe(state, goals).numpy())
+        np.testing.assert_array_equal(info["terms"]["score"], state.score.numpy())
     seen, _ = envs.reset(seed=1)
     assert (seen[:, :Z] != z / 5).all()
 
@@ -340,8 +343,8 @@ def test_what_cannot_be_is_refused_in_a_line(dynamics):
 
 def test_one_learner_serves_it_with_hindsight(dynamics):
     envs = envs_of(dynamics, 16, calls=8)
-    recipe = DQNConfig(train_steps=600, batch_size=64, learning_starts=200, buffer_size=2000, her_ratio=0.25, seed=1)
-    dqn = DQN(envs, recipe, relabel=envs.relabel)
+    config = DQNConfig(train_steps=600, batch_size=64, learning_starts=200, buffer_size=2000, her_ratio=0.25, seed=1)
+    dqn = DQN(envs, config, relabel=envs.relabel)
     logged = []
     dqn.learn(lambda done, numbers: logged.append(numbers))
     assert 600 <= dqn.steps_done < 616

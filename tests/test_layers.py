@@ -43,10 +43,14 @@ LAYERS = (
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
-    {"rl_tuner.dqn", "rl_tuner.rewards"},
+    {"rl_tuner.config", "rl_tuner.layout", "rl_tuner.replay", "rl_tuner.rewards", "rl_tuner.scale"},
+    {"rl_tuner.dqn", "rl_tuner.goals"},
+    {"rl_tuner.dynamics", "rl_tuner.training"},
     {"rl_tuner.latent", "rl_tuner.latent.space"},
+    {"rl_tuner.latent.moves"},
     {"rl_tuner.latent.dynamics"},
-    {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.latent"},
+    {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
+    {"rl_tuner.envs.latent"},
     {"rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
     {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "agent")},
@@ -206,9 +210,11 @@ def _imports_of(path):
 SHARED_OF_MODELS = {f"rhythmgan.models{room}" for room in ("", ".interfaces", ".catalogue", ".config", ".weights")}
 MODELS = {name for name in NAMES if _within(name, "rhythmgan.models")} - SHARED_OF_MODELS
 
+LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config")
+
 # rooms that may land later have their walls already; what is inside a room → what it never imports
 WALLS = {
-    "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name != "rl_tuner.replay")),
+    "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     "rl_tuner.replay": ("rhythmgan", "rl_tuner"),
     # an environment says what it needs by interfaces; the one that has a name in Gymnasium asks the catalogue
     "rl_tuner.envs": (*MODELS, *(f"rl_tuner.{room}" for room in ("agent", "dqn", "replay", "tune", "search"))),

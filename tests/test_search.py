@@ -16,8 +16,9 @@ from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rl_tuner import rewards
 from rl_tuner.agent import load_agent
-from rl_tuner.latent.dynamics import Goals, State
-from rl_tuner.latent.space import TARGETS, values_of
+from rl_tuner.dynamics import State
+from rl_tuner.goals import Goals
+from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor, amortised_actor, train_actor
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
@@ -114,9 +115,7 @@ def _values(bars):
 
 
 def _goals(weight, calls=CALLS, targets=WANTED):
-    n = len(targets)
-    share = torch.full((n,), weight)
-    return Goals(targets, torch.ones_like(targets), share, share, share, torch.full((n,), calls))
+    return Goals.of(targets, calls, realism=weight, likelihood=weight, kl=weight)
 
 
 def _worth(values, target):
@@ -364,10 +363,11 @@ class _Line:
     def begin(self, z, goals):
         values = z @ self.ways
         distances = rewards.distance(values, goals.targets, self.space.tolerance)
-        match = rewards.match(distances / 1000, goals.weights) - distances.sum(1) / 1e4
-        success = rewards.success(distances, goals.weights).float()
-        nothing, bars = torch.zeros(len(z)), torch.zeros(len(z), 1, 1, dtype=torch.bool)
-        return State(z, bars, values, match, success, nothing, nothing, match + success, nothing, goals.calls)
+        match = rewards.match(distances / 1000, goals.importance) - distances.sum(1) / 1e4
+        success = rewards.success(distances, goals.importance).float()
+        bars = torch.zeros(len(z), 1, 1, dtype=torch.bool)
+        terms = {"match": match, "success": success, "score": match + success}
+        return State(z, bars, values, goals.calls, terms)
 
 
 def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):

@@ -204,7 +204,8 @@ def drawn(monkeypatch, one_thread):
     from rhythmgan import seeds
     from rhythmgan.generate import phrases, variation
     from rhythmgan.models import gan, word_lstm
-    from rl_tuner import space, steering
+    from rl_tuner import steering
+    from rl_tuner.latent import space
 
     found = []
 
@@ -275,8 +276,7 @@ def test_bars_points_and_fillings_draw_from_their_own_streams(models, drawn):
 
 
 def test_an_episode_of_every_call_draws_from_its_own_streams(drawn):
-    from rl_tuner.walks import MAX_CALLS
-
+    from rl_tuner.dynamics import MAX_CALLS
     from rl_tuner.steering import steer
 
     assert len(RANDOM_STREAMS["steer"]) == MAX_CALLS
@@ -290,7 +290,7 @@ def test_an_episode_of_every_call_draws_from_its_own_streams(drawn):
 )
 def test_every_seed_finds_a_space_by_points_of_its_own(monkeypatch, models, seed, stream, first):
     """Seeds from 2^31 on too, without a warning of an overflow."""
-    from rl_tuner import space
+    from rl_tuner.latent import space
 
     asked = []
 
@@ -299,13 +299,13 @@ def test_every_seed_finds_a_space_by_points_of_its_own(monkeypatch, models, seed
         return seeds_to_z(seeds, dim, stream)
 
     monkeypatch.setattr(space, "seeds_to_z", recorded)
-    space.find_space(*models, ("density",), 2, n=300, seed=seed)
+    space.find_space(models[0], *models, ("density",), 2, n=300, seed=seed)
     assert asked == [(RANDOM_STREAMS["space"][stream], first, first + 299)]
 
 
 def test_a_space_is_found_from_a_seed(models):
-    from rl_tuner.space import find_space
+    from rl_tuner.latent.space import find_space
 
     for seed in (-1, 2**63):
         with pytest.raises(ValueError, match=f"whole numbers from 0 to {MAX_SEED}, not {seed}"):
-            find_space(*models, n=300, seed=seed)
+            find_space(models[0], *models, n=300, seed=seed)

@@ -1,7 +1,6 @@
-"""Ways through latent space and the walks along them, where hand and pencil know the answer."""
+"""Ways through latent space and the state along them, where hand and pencil know the answer."""
 
 import math
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -14,8 +13,12 @@ from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 from rl_tuner import rewards
-from rl_tuner.latent.dynamics import BOUND, Dynamics, Goals, observation_dim
-from rl_tuner.latent.space import TARGETS, LatentSpace, Moves, aim, find_space, move, values_of
+from rl_tuner.dynamics import BOUND
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics, latent_layout
+from rl_tuner.latent.moves import Moves, guided_move, move
+from rl_tuner.latent.space import LatentSpace, find_space
+from rl_tuner.scale import TARGETS, values_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,6 +95,7 @@ def blank_space(dim=8, n_directions=2):
     space = LatentSpace(("density", "syncopation"), dim, n_directions)
     space.directions[:] = torch.eye(dim)[:n_directions]
     space.stds[:] = 1
+    space.beat_starts[:] = torch.arange(4) * dim // 4
     return space
 
 
@@ -104,7 +108,7 @@ def wild_space(dim, seed=0):
 
 
 TABLE = Moves(step_sizes=(0.3, 1.0), gains=(0.5,), noise_angles=(0.4,)).table(2)  # 1 + 4 · 2 + 8 rows
-AIM = {beat: 1 + 2 * beat for beat in range(4)}
+GUIDED = {beat: 1 + 2 * beat for beat in range(4)}
 REDRAW = {beat: 2 + 2 * beat for beat in range(4)}
 STEP = {(0, 0.3): 9, (0, -0.3): 10, (0, 1): 11, (0, -1): 12, (1, 0.3): 13, (1, -1): 16}
 
@@ -170,7 +174,7 @@ def test_every_move_keeps_the_length_and_steps_stay_near(seed, action):
 @pytest.mark.parametrize("beat", range(4))
 def test_an_aim_from_a_beat_leaves_what_is_before_it(beat):
     z, noise = draw(20, 1, 144), draw(20, 2, 144)
-    for action in (AIM[beat], REDRAW[beat]):
+    for action in (GUIDED[beat], REDRAW[beat]):
         after, _ = _move(z, action, noise, wild_space(144))
         assert torch.equal(after[:, : 36 * beat], z[:, : 36 * beat])
         assert (after[:, 36 * beat :] != z[:, 36 * beat :]).all()
@@ -184,7 +188,7 @@ def test_an_aim_by_hand():
     space = blank_space()
     space.pinv_steps[2, 0] = torch.tensor([5.0, 5, 5, 5, 3, 0, 0, 1.25])  # .4 of it is gone
     space.pinv_steps[1] = 100
-    after, kl = _move(z, AIM[2], noise, space, gap=(1.0, 0.0))
+    after, kl = _move(z, GUIDED[2], noise, space, gap=(1.0, 0.0))
     c, s = math.cos(0.4), math.sin(0.4)
     tail = torch.tensor([3 * c + 0.6, 4 * c, 5 * s, 0.25])
     torch.testing.assert_close(after[0, 4:], tail * 5 / tail.norm())
@@ -208,12 +212,12 @@ def test_moves_of_a_batch_are_those_of_its_rows():
     z, noise, space = draw(17, 1, 8), draw(17, 2, 8), wild_space(8)
     values, targets = draw(17, 3, 2), draw(17, 4, 2)
     order = torch.randperm(17, generator=torch.Generator().manual_seed(5))
-    together, efforts = move(space, TABLE, z, order, values, targets, noise)
+    together, kls = move(space, TABLE, z, order, values, targets, noise)
     for row, action in enumerate(order):
         of = slice(row, row + 1)
         after, kl = move(space, TABLE, z[of], action[None], values[of], targets[of], noise[of])
         torch.testing.assert_close(after, together[of])
-        torch.testing.assert_close(kl, efforts[of])
+        torch.testing.assert_close(kl, kls[of])
     assert ((together - z).norm(dim=1) > 0.05).sum() == 16
 
 
@@ -288,7 +292,7 @@ def test_aims_by_hand():
     space.regression_map[3, 1] = 1.0  # the product of both
     assert space.regression_map.shape == (7, 8)  # two first powers, three products, two third powers
     values, targets = torch.tensor([[10.0, 5.0]]), torch.tensor([[12.0, 4.0]])
-    ways = [aim(space, values, targets, beat)[0] for beat in range(4)]
+    ways = [guided_move(space, values, targets, beat)[0] for beat in range(4)]
     assert [len(way) for way in ways] == [8, 6, 4, 2]
     assert ways[0][7].item() == pytest.approx(0.5)
     assert ways[0][1].item() == pytest.approx(-1.0)
@@ -296,7 +300,7 @@ def test_aims_by_hand():
     assert not ways[2].any()
     assert ways[3].tolist() == pytest.approx([1.5, 0])  # .4 · 8, and no longer than that
     same = torch.tensor([[11.0, 6.0]])
-    assert not any(aim(space, same, same, beat).any() for beat in range(4))
+    assert not any(guided_move(space, same, same, beat).any() for beat in range(4))
 
 
 def test_the_space_of_the_bundled_generator(real):
@@ -376,7 +380,7 @@ def test_values_are_the_features_in_their_order(real):
         torch.testing.assert_close(values, torch.stack([every[name] for name in names], 1).float())
 
 
-# walks
+# state
 
 
 def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, kl_coef=0.0, calls=9):
@@ -387,13 +391,14 @@ def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, kl_coef=0.0, ca
     def each(value, dtype=torch.float32):
         return torch.as_tensor(value, dtype=dtype).expand(n).clone()
 
-    return Goals(targets, weights, each(realism), each(likelihood), each(kl_coef), each(calls, torch.long))
+    coefs = {"realism": each(realism), "likelihood": each(likelihood), "kl": each(kl_coef)}
+    return Goals(targets, weights, coefs, each(calls, torch.long))
 
 
-def test_a_guide_and_its_space_fit(real, dynamics):
+def test_dynamics_and_their_space_fit(real, dynamics):
     gan, prior, _ = real
     assert dynamics.n_actions == 1 + 20 + 32
-    assert dynamics.observation_dim == observation_dim(144, 2) == 2 * 144 + 5 * 2 + 9
+    assert dynamics.layout.width == latent_layout(144, 144, 2).width == 2 * 144 + 5 * 2 + 9
     with pytest.raises(ValueError, match="64 dimensions, the generator 144"):
         Dynamics(gan, gan, prior, LatentSpace(TARGETS, 64, 4))
 
@@ -403,21 +408,21 @@ def test_walks_begin_with_a_call_and_spend_one_a_step(real, dynamics):
     z = draw(30, 3)
     calls = torch.arange(30) + 4
     goals = goals_of(space.values[:30], calls=calls)
-    walks = dynamics.begin(z, goals)
-    assert torch.equal(walks.z, z)
-    assert (walks.calls_left == calls - 1).all()
-    assert not walks.kl.any()
+    state = dynamics.begin(z, goals)
+    assert torch.equal(state.z, z)
+    assert (state.calls_left == calls - 1).all()
+    assert not state.terms["kl"].any()
     actions = torch.arange(30)
-    after = dynamics.step(walks, goals, actions, draw(30, 4))
+    after = dynamics.step(state, goals, actions, draw(30, 4))
     assert (after.calls_left == calls - 2).all()
-    for each in (walks, after):
+    for each in (state, after):
         assert (each.bars.numpy() == gan.decode(each.z)).all()
         assert torch.equal(each.values, values_of(each.bars, TARGETS, gan.kit))
-    z, kl = move(space, dynamics.table, walks.z, actions, walks.values, goals.targets, draw(30, 4))
+    z, kl = move(space, dynamics.table, state.z, actions, state.values, goals.targets, draw(30, 4))
     torch.testing.assert_close(after.z, z)
-    torch.testing.assert_close(after.kl, kl)
-    assert after.kl[0] == 0
-    assert (after.kl[1:5] > 0).sum() >= 3  # a bar that is on target already has no way to go
+    torch.testing.assert_close(after.terms["kl"], kl)
+    assert after.terms["kl"][0] == 0
+    assert (after.terms["kl"][1:5] > 0).sum() >= 3  # a bar that is on target already has no way to go
 
 
 def test_terms_by_hand(real, dynamics):
@@ -432,18 +437,20 @@ def test_terms_by_hand(real, dynamics):
     weights[1, 0] = 2
     share = torch.tensor([0.5, 1.0, 1.0, 0.25, 0.0, 0.75])
     goals = goals_of(values + offsets, weights, share, share.flip(0))
-    walks = dynamics.begin(z, goals)
-    assert walks.success.tolist() == [1, 1, 0, 1, 1, 1]
+    state = dynamics.begin(z, goals)
+    assert state.success.tolist() == [1, 1, 0, 1, 1, 1]
     near = [1, 0.5 * math.exp(-0.5) + 0.5, 0.5 * math.exp(-0.5), 1, 1, 1]
-    torch.testing.assert_close(walks.match, torch.tensor(near))
+    torch.testing.assert_close(state.match, torch.tensor(near))
     real_ones = rewards.realism(gan, bars, float(space.calibration[0]))
     seen = torch.tensor([True, True, False, True, False, True])
-    torch.testing.assert_close(walks.realism, torch.where(seen, real_ones, 0))
+    torch.testing.assert_close(state.terms["realism"], torch.where(seen, real_ones, 0))
     likely = rewards.likelihood(prior, bars, *space.calibration[1:].tolist())
     seen = torch.tensor([True, False, False, True, True, True])
-    torch.testing.assert_close(walks.likelihood, torch.where(seen, likely, 0))
-    torch.testing.assert_close(walks.score, walks.match + share * walks.realism + share.flip(0) * walks.likelihood)
-    assert list(walks.terms()) == ["match", "success", "realism", "likelihood", "score", "kl"]
+    torch.testing.assert_close(state.terms["likelihood"], torch.where(seen, likely, 0))
+    torch.testing.assert_close(
+        state.score, state.match + share * state.terms["realism"] + share.flip(0) * state.terms["likelihood"]
+    )
+    assert list(state.terms) == ["match", "success", "realism", "likelihood", "score", "kl"]
 
 
 def test_the_observation_has_everything_in_its_place(real, dynamics):
@@ -457,30 +464,30 @@ def test_the_observation_has_everything_in_its_place(real, dynamics):
         [0.5, 0.25, 0.0, 1.0, 0.0],
         [4, 64, 65, 1000, 10],
     )
-    walks = dynamics.begin(z, goals)
-    seen = dynamics.observe(walks, goals)
+    state = dynamics.begin(z, goals)
+    seen = dynamics.observe(state, goals)
     assert seen.shape == (5, 307)
     assert seen.dtype == torch.float32
     for row in range(5):
-        value, target = walks.values[row], goals.targets[row].clone()
-        target[goals.weights[row] == 0] = value[goals.weights[row] == 0]  # what is skipped is wanted as it is
+        value, target = state.values[row], goals.targets[row].clone()
+        target[goals.importance[row] == 0] = value[goals.importance[row] == 0]  # what is skipped is wanted as it is
         gap = (target - value) / space.tolerance
         left = goals.calls[row].item() - 1
         expected = [
             *(z[row] / 5).tolist(),
-            *[0.2 if cell else -0.2 for cell in walks.bars[row].flatten().tolist()],
+            *[0.2 if cell else -0.2 for cell in state.bars[row].flatten().tolist()],
             *((value - space.means) / space.stds).tolist(),
             *((target - space.means) / space.stds).tolist(),
             *[math.tanh(one / 3) for one in gap.tolist()],
             *(gap / 10).tolist(),
-            *goals.weights[row].tolist(),
+            *goals.importance[row].tolist(),
             *(
-                walks.match[row].item(),
-                walks.success[row].item(),
-                walks.realism[row].item(),
-                walks.likelihood[row].item(),
+                state.match[row].item(),
+                state.success[row].item(),
+                state.terms["realism"][row].item(),
+                state.terms["likelihood"][row].item(),
             ),
-            *(goals.realism[row].item(), goals.likelihood[row].item(), goals.kl_coef[row].item()),
+            *(goals.coefs["realism"][row].item(), goals.coefs["likelihood"][row].item(), goals.coefs["kl"][row].item()),
             *(min(left / 64, 1), math.log2(left + 1) / 6),
         ]
         torch.testing.assert_close(seen[row], torch.tensor(expected).clamp(-10, 10), atol=1e-4, rtol=1e-4)
@@ -503,18 +510,21 @@ def test_a_redraw_leads_elsewhere_with_the_noise_given(real, dynamics):
     goals = goals_of(space.values[:8])
     after = dynamics.step(dynamics.begin(z, goals), goals, torch.full((8,), 5), noise)  # of the whole bar
     torch.testing.assert_close(after.z, noise * (z.norm(dim=1) / noise.norm(dim=1))[:, None], atol=1e-4, rtol=1e-4)
-    assert not after.kl.any()
+    assert not after.terms["kl"].any()
 
 
 def test_rows_are_taken_and_put(dynamics, real):
     _, _, space = real
     goals = goals_of(space.values[:6], calls=torch.arange(6) + 5)
-    walks = dynamics.begin(draw(6, 1), goals)
-    assert len(walks) == len(goals) == 6
-    some = walks.rows(torch.tensor([4, 1]))
+    state = dynamics.begin(draw(6, 1), goals)
+    assert len(state) == len(goals) == 6
+    some = state.rows(torch.tensor([4, 1]))
     assert len(some) == 2
-    for each in fields(walks):
-        assert torch.equal(getattr(some, each.name), getattr(walks, each.name)[[4, 1]])
+    for name in ("z", "bars", "values", "calls_left"):
+        assert torch.equal(getattr(some, name), getattr(state, name)[[4, 1]])
+    assert some.terms.keys() == state.terms.keys()
+    for name, term in state.terms.items():
+        assert torch.equal(some.terms[name], term[[4, 1]])
     mask = torch.tensor([False, True, False, False, False, True])
     goals.put(mask, goals_of([[1.0, 2.0], [3.0, 4.0]], calls=torch.tensor([70, 80])))
     assert goals.calls.tolist() == [5, 70, 7, 8, 9, 80]
@@ -523,18 +533,18 @@ def test_rows_are_taken_and_put(dynamics, real):
 
 @pytest.mark.parametrize("features", [TARGETS, ("off-beat share", "density")])
 def test_relabelled_segments_are_those_that_would_have_been_seen(features):
-    """State with skipped features and networks, told again as walks to where they came, give or take a unit."""
+    """State with skipped features and networks, told again as state to where they came, give or take a unit."""
     gan, prior = plain_gan(-1.2), small_prior()
     dynamics = Dynamics(gan, gan, prior, space_of(gan, prior, features, 6, n=600))
     space, n, k = dynamics.space, 12, 3
     weights = torch.ones(n, 2)
     weights[::3, 1] = 0
     goals = goals_of(space.values[:n], weights, 0.5, 0.25, 0.5, calls=torch.arange(n) + 8)
-    walks = [dynamics.begin(draw(n, 1), goals)]
+    state = [dynamics.begin(draw(n, 1), goals)]
     for time in range(k):
         actions = torch.randint(dynamics.n_actions, (n,), generator=torch.Generator().manual_seed(time))
-        walks.append(dynamics.step(walks[-1], goals, actions, draw(n, 20 + time)))
-    seen = torch.stack([dynamics.observe(each, goals) for each in walks], 1)
+        state.append(dynamics.step(state[-1], goals, actions, draw(n, 20 + time)))
+    seen = torch.stack([dynamics.observe(each, goals) for each in state], 1)
     counted = torch.arange(n) % k + 1
     told, paid = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
     assert told.shape == seen.shape
@@ -543,14 +553,14 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
     first = 2 * space.latent_dim
     targets = told[:, 0, first + 2 : first + 4] * space.stds + space.means
     assert (told[:, :, first + 2 : first + 4] == told[:, :1, first + 2 : first + 4]).all()
-    came_to = torch.stack([each.values for each in walks], 1)[torch.arange(n), counted]
+    came_to = torch.stack([each.values for each in state], 1)[torch.arange(n), counted]
     moved = (targets - came_to) / space.tolerance
     torch.testing.assert_close(moved, moved.round(), atol=1e-3, rtol=0)
     assert set(moved.round().flatten().int().tolist()) == {-1, 0, 1}
     other = goals_of(came_to + moved.round() * space.tolerance, calls=goals.calls)
     # on the boundary of a unit that is no whole number rounding decides: a hair towards the middle
     other.targets -= 1e-4 * moved.round() * space.tolerance * (space.tolerance != 1)
-    again = [dynamics.look_at(each.z, each.bars, other, each.calls_left) for each in walks]
+    again = [dynamics.look_at(each.z, each.bars, other, each.calls_left) for each in state]
     assert all(each.success[row] for row, time in enumerate(counted.tolist()) for each in [again[time]])
     expected = torch.stack([dynamics.observe(each, other) for each in again], 1)
     torch.testing.assert_close(told, expected, atol=2e-3, rtol=1e-3)

@@ -160,7 +160,7 @@ def test_the_largest_seed_is_a_seed(models):
 def test_a_feature_that_is_not_named_is_skipped(models, name, value):
     found = steer({name: value}, 12, calls=16, seed=1, **models)
     column = ("density", "syncopation").index(name)
-    assert (found.weights == np.eye(2)[column]).all()
+    assert (found.importance == np.eye(2)[column]).all()
     values = _values(found.bars)
     assert (found.success == (np.abs(values[:, column] - value) <= 1)).all()
     assert found.success.mean() > 0.8
@@ -170,13 +170,13 @@ def test_a_feature_that_is_not_named_is_skipped(models, name, value):
     assert name in found.sentence()
 
 
-def test_weights_say_which_feature_is_to_be_near(models):
+def test_importance_says_which_feature_is_to_be_near(models):
     """Out of reach together: the heavier one is nearer than when it is light."""
     gaps = {}
     for heavy in USUAL:
-        weights = {name: 5.0 if name == heavy else 0.1 for name in USUAL}
-        found = steer({"density": 4, "syncopation": 20}, 16, calls=12, weights=weights, **models)
-        np.testing.assert_allclose(found.weights, np.tile(list(weights.values()), (16, 1)))
+        importance = {name: 5.0 if name == heavy else 0.1 for name in USUAL}
+        found = steer({"density": 4, "syncopation": 20}, 16, calls=12, importance=importance, **models)
+        np.testing.assert_allclose(found.importance, np.tile(list(importance.values()), (16, 1)))
         gaps[heavy] = np.abs(found.values - [4, 20]).mean(0)
     assert gaps["density"][0] < gaps["syncopation"][0]
     assert gaps["syncopation"][1] < gaps["density"][1]
@@ -258,11 +258,11 @@ NONSENSE = [
     (USUAL, {"realism": -0.1}, "realism"),
     (USUAL, {"realism": 1.01}, "realism"),
     (USUAL, {"realism": math.nan}, "realism"),
-    (USUAL, {"weights": {"density": 0}}, "weight"),
-    (USUAL, {"weights": {"density": -1}}, "weight"),
-    (USUAL, {"weights": {"density": math.nan}}, "weight"),
-    (USUAL, {"weights": {"density": 11}}, "weight"),
-    ({"density": 3}, {"weights": {"syncopation": 1}}, "no target"),
+    (USUAL, {"importance": {"density": 0}}, "importance"),
+    (USUAL, {"importance": {"density": -1}}, "importance"),
+    (USUAL, {"importance": {"density": math.nan}}, "importance"),
+    (USUAL, {"importance": {"density": 11}}, "importance"),
+    ({"density": 3}, {"importance": {"syncopation": 1}}, "no target"),
     (USUAL, {"start": np.zeros(144, np.float32)}, "start"),
     (USUAL, {"start": np.zeros((2, 143), np.float32)}, "start"),
     (USUAL, {"start": np.zeros((0, 144), np.float32)}, "start"),

@@ -14,15 +14,18 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus, load_patterns
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import GAN, load_gan
-from rhythmgan.models.weights import fingerprint, read_metadata
+from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+from rl_tuner import training
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark import sweep as sweeping
-from rl_tuner.dqn import DQNConfig
-from rl_tuner.latent.space import TARGETS, find_space, values_of
+from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
+from rl_tuner.latent.space import find_space
+from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.steering import steer
+from rl_tuner.training import CHECKPOINT, CONFIG
 from rl_tuner.tune import latent as tuning
-from rl_tuner.tune.latent import CHECKPOINT, RECIPE, WEIGHTS, EnvConfig, targets_of, train_agent
+from rl_tuner.tune.latent import WEIGHTS, targets_of, train_agent
 
 SMALL = DQNConfig(train_steps=1280, batch_size=32, learning_starts=200, buffer_size=2000, n_step=2)
 ENV = EnvConfig(num_envs=64, calls=8)
@@ -48,7 +51,7 @@ def _few_bars(monkeypatch):
 
 def _train(models, targets, out, recipe=SMALL, env=ENV, progress=None, **shape):
     gan, prior = models
-    config = AgentConfig(fingerprint(gan.generator), gan.latent_dim, **{"width": 16, "layers": 1, **shape})
+    config = AgentConfig.of(gan, **{"width": 16, "layers": 1, **shape})
     return train_agent(gan, gan, prior, targets, out, recipe, config, env, progress=progress)
 
 
@@ -63,20 +66,20 @@ def whole(models, targets, tmp_path_factory):
     return weights, told
 
 
-def test_a_run_leaves_weights_checkpoint_recipe_and_events(whole):
+def test_a_run_leaves_weights_checkpoint_config_and_events(whole):
     weights, told = whole
     folder = weights.parent
     names = {path.name for path in folder.iterdir()}
-    assert {WEIGHTS, CHECKPOINT, RECIPE} <= names
+    assert {WEIGHTS, CHECKPOINT, CONFIG} <= names
     assert not [name for name in names if name.endswith(".part")]
     facts = json.loads(read_metadata(weights)["provenance"])
     assert 1280 <= int(facts["trained_steps"]) < 1280 + 64  # walks step together
     assert facts["trained_targets"] == "72"
     assert facts["trained_seed"] == "0"
-    recipe = json.loads((folder / RECIPE).read_text())
-    assert recipe["recipe"]["train_steps"] == 1280
-    assert recipe["env"] == {"num_envs": 64, "calls": 8, "reward": "delta", "weighted": True}
-    assert recipe["config"]["width"] == 16
+    config = json.loads((folder / CONFIG).read_text())
+    assert config["training"]["train_steps"] == 1280
+    assert config["env"] == {"num_envs": 64, "calls": 8, "reward": "delta", "weighted": True}
+    assert config["agent"]["width"] == 16
     assert {row[2] for row in told} == {"training"}
     done = [row[0] for row in told]
     assert done == sorted(done)
@@ -86,8 +89,8 @@ def test_a_run_leaves_weights_checkpoint_recipe_and_events(whole):
 def test_a_long_run_is_logged(models, targets, tmp_path):
     _train(models, targets, tmp_path, replace(SMALL, train_steps=480), EnvConfig(num_envs=8, calls=4))
     board = EventAccumulator(str(tmp_path)).Reload()
-    assert {"agent/reward", "agent/explore", "agent/loss", "agent/value"} <= set(board.Tags()["scalars"])
-    explored = board.Scalars("agent/explore")
+    assert {"dqn/reward", "dqn/epsilon", "dqn/loss", "dqn/q"} <= set(board.Tags()["scalars"])
+    explored = board.Scalars("dqn/epsilon")
     assert 0.05 <= explored[-1].value <= explored[0].value < 1
 
 
@@ -121,7 +124,7 @@ def _stop_at(step):
 def stopped(models, targets, tmp_path, monkeypatch):
     """The folder of a run that was stopped half way, kept after each step."""
     with monkeypatch.context() as patch:
-        patch.setattr(tuning, "_SECONDS_BETWEEN", 0.0)
+        patch.setattr(training, "_SECONDS_BETWEEN", 0.0)
         with pytest.raises(KeyboardInterrupt):
             _train(models, targets, tmp_path / "run", progress=_stop_at(600))
     return tmp_path / "run"
@@ -186,7 +189,7 @@ def test_targets_of_the_same_sum_are_other_targets(models, targets, stopped):
 
 def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
     with pytest.raises(ValueError, match="another generator"):
-        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144))
+        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144, 144))
     assert not (tmp_path / "run").exists()
 
 
@@ -222,10 +225,10 @@ def test_a_checkpoint_runs_no_code(models, targets, stopped, tmp_path):
 
 @pytest.mark.parametrize("note", ["{", "[1]", None])
 def test_a_checkpoint_without_a_readable_recipe_is_left_alone(models, targets, stopped, note):
-    (stopped / RECIPE).unlink()
+    (stopped / CONFIG).unlink()
     if note:
-        (stopped / RECIPE).write_text(note)
-    with pytest.raises(ValueError, match=f"no readable {RECIPE}"):
+        (stopped / CONFIG).write_text(note)
+    with pytest.raises(ValueError, match=f"no readable {CONFIG}"):
         _train(models, targets, stopped)
 
 
@@ -289,8 +292,8 @@ def test_variants_change_what_they_are_called_after():
 
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
-    replace(tuning.BUNDLED, **{"train_steps": 1000, **variant.dqn})
-    AgentConfig("0" * 16, 144, **variant.agent)
+    replace(BUNDLED, **{"train_steps": 1000, **variant.dqn})
+    AgentConfig("0" * 16, 144, 144, **variant.agent)
     EnvConfig(**variant.env)
 
 

@@ -13,9 +13,11 @@ import torch
 from page import cards, models, options, session, songs, votes
 from page.bar import KIT, Bar
 from page.steer import agent
-from rl_tuner.latent.dynamics import Goals
-from rl_tuner.latent.space import values_of
-from rl_tuner.steering import REALISM, run_episodes
+from rl_tuner.config import REALISM
+from rl_tuner.goals import Goals
+from rl_tuner.rewards import TERMS
+from rl_tuner.scale import values_of
+from rl_tuner.steering import run_episodes
 
 _POOL = 200
 """Bars of each kind."""
@@ -64,7 +66,7 @@ def _pools() -> dict[str, list[np.ndarray]]:
     z = torch.from_numpy(gan.latents(np.arange(_SEED, _SEED + _POOL, dtype=np.uint64)))
     # steered to what other bars of the model have: targets that can be reached
     wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, KIT)
-    goals = Goals.of(wanted, _CALLS, None, REALISM, REALISM, REALISM)
+    goals = Goals.of(wanted, _CALLS, None, **dict.fromkeys(TERMS, REALISM))
     dynamics = agent().dynamics(gan, gan, models.prior())
     seeds = np.arange(_POOL, dtype=np.uint64)
     pools = {

@@ -13,7 +13,8 @@ from page import cards, charts, models, session, takeaway
 from page.bar import KIT, STEPS, Bar, stacked
 from rhythmgan.load import load_loop
 from rl_tuner.agent import Agent, load_agent
-from rl_tuner.steering import REALISM, SteeringResult, steer
+from rl_tuner.config import REALISM
+from rl_tuner.steering import SteeringResult, steer
 
 MAX_BARS = 16
 _QUICK = 1024  # bars to look at, in less than a second

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rl_tuner.config import CALLS
+
 SWEEP_TRAIN_STEPS = 400_000
 """Transitions that each variant of a sweep learns from."""
 
@@ -26,7 +28,7 @@ class RealismConfig:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class BenchmarkConfig:
     """How much is measured.
 
     Attributes:
@@ -46,7 +48,7 @@ class Protocol:
     crossed: int = 500
     corners: int = 200
     infeasible: int = 100
-    calls: int = 32
+    calls: int = CALLS
     max_calls: int = 256
     long_calls: int = 1024
     starts: int = 32
@@ -66,7 +68,7 @@ class Protocol:
         return {name: getattr(self, name) for name in ("pairs", "crossed", "corners", "infeasible")}
 
 
-QUICK = Protocol(
+QUICK = BenchmarkConfig(
     seeds=(0, 1),
     pairs=100,
     crossed=100,

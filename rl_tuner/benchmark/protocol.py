@@ -21,7 +21,7 @@ from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood, check_compatible
 from rhythmgan.models.weights import fingerprint
 from rl_tuner.agent import Agent
-from rl_tuner.benchmark.config import Protocol
+from rl_tuner.benchmark.config import BenchmarkConfig
 from rl_tuner.benchmark.evaluators import Evaluators
 from rl_tuner.benchmark.realism import RealBars, Realism, diversity, leakage, rank_correlation
 from rl_tuner.benchmark.report import (
@@ -36,8 +36,10 @@ from rl_tuner.benchmark.report import (
     to_plain,
 )
 from rl_tuner.benchmark.targets import FEASIBLE, INFEASIBLE, families
-from rl_tuner.latent.dynamics import Dynamics, Goals
-from rl_tuner.latent.space import TARGETS, values_of
+from rl_tuner.config import REALISM
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor, amortised_actor, train_actor
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
@@ -48,7 +50,6 @@ from rl_tuner.search.linear import linear_directions
 from rl_tuner.search.problem import Problem, Search, SearchResult
 from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
 from rl_tuner.search.retrieval import retrieval
-from rl_tuner.steering import REALISM
 
 PRIOR = "prior"
 """The reference row of the reward's prior."""
@@ -90,22 +91,22 @@ class Row:
         return problem.result()
 
 
-def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, protocol: Protocol) -> list[Row]:
-    """Every way of steering of the protocol, the agent's last."""
+def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkConfig) -> list[Row]:
+    """Every way of steering that is measured: baselines, the agent, its ablations."""
     distinct = corpus.split("train").distinct()
     bars = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
     values = values_of(bars, TARGETS, corpus.kit)
 
     @cache
     def actor() -> Actor:
-        return train_actor(dynamics, values, protocol.actor_seconds)
+        return train_actor(dynamics, values, config.actor_seconds)
 
-    def coefs(realism: float, likelihood: float, kl_coef: float) -> dict[str, float]:
-        return {"realism": realism, "likelihood": likelihood, "kl_coef": kl_coef}
+    def coefs(realism: float, likelihood: float, kl: float) -> dict[str, float]:
+        return {"realism": realism, "likelihood": likelihood, "kl": kl}
 
-    calls, restarted, whole = protocol.calls, agent_search(agent, restarts=True), coefs(REALISM, REALISM, REALISM)
+    calls, restarted, whole = config.calls, agent_search(agent, restarts=True), coefs(REALISM, REALISM, REALISM)
     baselines = [
-        Row(BEST_OF_N, "baseline", "best of N", best_of_n, protocol.long_calls),
+        Row(BEST_OF_N, "baseline", "best of N", best_of_n, config.long_calls),
         Row("best-of-n-whole-reward", "baseline", "best of N by the whole reward", best_of_n, calls, coefs=whole),
         Row("random-walk", "baseline", "random walk, the agent's actions", random_walk),
         Row("greedy", "baseline", "greedy look-ahead", greedy_look_ahead),
@@ -115,7 +116,7 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, protocol: Protocol
         Row("actor", "baseline", "amortised actor", lambda problem: amortised_actor(actor())(problem)),
         Row("retrieval", "baseline", "retrieval of a training bar", retrieval(bars, values)),
         # it decodes one bar and evaluates others: in the same time it sees many more
-        Row("edit", "baseline", "edit search", edit_search(generated), 4 * protocol.long_calls),
+        Row("edit", "baseline", "edit search", edit_search(generated), 4 * config.long_calls),
     ]
     agents = [
         Row("agent", "agent", "agent", agent_search(agent), calls, keep_best=False, coefs=whole),
@@ -142,7 +143,7 @@ def run(
     agent: Agent,
     corpus: Corpus,
     evaluators: Evaluators,
-    protocol: Protocol | None = None,
+    config: BenchmarkConfig | None = None,
     folder: str | os.PathLike[str] | None = None,
     only: Sequence[str] | None = None,
     log: Callable[[str], None] = print,
@@ -154,44 +155,44 @@ def run(
         agent: see there.
         corpus: bars of songs: targets and real bars are of the test songs, retrieval has those of the train songs.
         evaluators: networks that nothing was rewarded by.
-        protocol: how much is measured.
-        folder: where finished rows are kept, and found again by a later call of the same models, bars and protocol.
+        config: how much is measured.
+        folder: where finished rows are kept, and found again by a later call with the same models, bars and config.
         only: ids of the rows to measure, beside those that the criteria compare; all by default.
         log: called with a line after each row.
 
     Returns:
-        A report of plain values: ``protocol``, ``rows``, ``leakage``, ``criteria``.
+        A report of plain values: ``config``, ``rows``, ``leakage``, ``criteria``.
 
     Raises:
         ValueError: no bars, an unknown row, or an agent of another generator or of other features.
     """
-    protocol = protocol or Protocol()
+    config = config or BenchmarkConfig()
     if agent.config.features != TARGETS:
         raise ValueError("the benchmark is one of density and syncopation, which this agent does not steer")
     dynamics = agent.dynamics(generator, generator, prior)
     check_compatible(generator, corpus.kit, corpus.steps, "the GAN")
     real = RealBars.of(corpus)
-    rows = rows_of(dynamics, agent, corpus, protocol)
+    rows = rows_of(dynamics, agent, corpus, config)
     if only is not None:
         known = [*_REFERENCES, *(row.id for row in rows)]
         for name in only:
             if name not in known:
                 raise ValueError(f"no row has the id {name!r}; there are {', '.join(known)}")
-    realism = Realism(dynamics, evaluators, real, protocol.realism)
-    n_answers = len(protocol.seeds) * sum(protocol.sizes[family] for family in _INSPECTED)
+    realism = Realism(dynamics, evaluators, real, config.realism)
+    n_answers = len(config.seeds) * sum(config.sizes[family] for family in _INSPECTED)
     references = {
         UNSTEERED: partial(realism.of_unsteered, n_answers),
         PRIOR: partial(realism.of_samples, prior, n_answers),
     }
 
     def measured(row: Row) -> dict[str, Any]:
-        report, answers = measure(dynamics, row, real.values, protocol)
-        return report | realism.of_successes(answers) | measure_diversity(dynamics, row, real.values, protocol)
+        report, answers = measure(dynamics, row, real.values, config)
+        return report | realism.of_successes(answers) | measure_diversity(dynamics, row, real.values, config)
 
     models = [generator.fingerprint, generator.critic_fingerprint, prior.fingerprint, fingerprint(agent)]
     models += [evaluators.critic.critic_fingerprint, evaluators.prior.fingerprint]
-    cache_of_rows = _RowCache(folder, [*models, digest(corpus.words), asdict(protocol)], log)
-    report: dict[str, Any] = {"protocol": asdict(protocol), "rows": []}
+    cache_of_rows = _RowCache(folder, [*models, digest(corpus.words), asdict(config)], log)
+    report: dict[str, Any] = {"config": asdict(config), "rows": []}
 
     def add(head: dict[str, Any], how: object, what: Callable[[], dict[str, Any]]) -> None:
         if only is None or head["id"] in (*COMPARED, *only):
@@ -202,8 +203,8 @@ def run(
     for row in rows:
         head = {"id": row.id, "kind": row.kind, "title": row.title}
         add(head, [row.calls, row.keep_best, dict(row.coefs), row.plans], partial(measured, row))
-    asked = families(real.values, protocol.sizes, protocol.seeds[0])["pairs"]
-    report["leakage"] = leakage(dynamics, agent, asked, real.values, protocol.calls)
+    asked = families(real.values, config.sizes, config.seeds[0])["pairs"]
+    report["leakage"] = leakage(dynamics, agent, asked, real.values, config.calls)
     add_equal_time(report)
     report["criteria"] = criteria(report)
     return report
@@ -231,7 +232,7 @@ class _RowCache:
 
 
 def measure(
-    dynamics: Dynamics, row: Row, values: Tensor, protocol: Protocol
+    dynamics: Dynamics, row: Row, values: Tensor, config: BenchmarkConfig
 ) -> tuple[dict[str, Any], list[SearchResult]]:
     """Success by family and calls, precision and time of a row.
 
@@ -239,19 +240,19 @@ def measure(
         dynamics: what moves z.
         row: the way of steering.
         values: (m, 2), features of real bars, of which the targets are made.
-        protocol: how much is measured.
+        config: how much is measured.
 
     Returns:
         The numbers, and the answers at the protocol's budget: pairs of each seed, then crossed targets of each.
     """
-    most, budget = row.calls or protocol.max_calls, protocol.calls
+    most, budget = row.calls or config.max_calls, config.calls
     marks = [calls for calls in MARKS if calls <= most]
     stds = values.std(0).numpy()
     curves: dict[str, list[list[float]]] = {family: [] for family in FEASIBLE}
     answers: dict[str, list[SearchResult]] = {family: [] for family in _INSPECTED}
     exact, errors, ranks, seconds, clean, timed = [], [], [], [], [], []
-    for seed in protocol.seeds:
-        for family, targets in families(values, protocol.sizes, seed).items():
+    for seed in config.seeds:
+        for family, targets in families(values, config.sizes, seed).items():
             calls = most if family in FEASIBLE else budget
             found = row.solve(dynamics, targets, min(calls, budget) if row.plans else calls, seed)
             at_budget = found if calls <= budget or row.plans else row.solve(dynamics, targets, budget, seed)
@@ -285,12 +286,12 @@ def measure(
     return numbers, [one for family in _INSPECTED for one in answers[family]]
 
 
-def measure_diversity(dynamics: Dynamics, row: Row, values: Tensor, protocol: Protocol) -> dict[str, float]:
+def measure_diversity(dynamics: Dynamics, row: Row, values: Tensor, config: BenchmarkConfig) -> dict[str, float]:
     """How much a row's answers to the same targets differ, see ``diversity``; the arguments are ``measure``'s."""
-    seed = protocol.seeds[0]
-    targets = families(values, protocol.sizes, seed)["pairs"][: protocol.shared_targets]
-    found = row.solve(dynamics, targets.repeat_interleave(protocol.starts, 0), protocol.calls, seed)
-    return diversity(found, protocol.starts)
+    seed = config.seeds[0]
+    targets = families(values, config.sizes, seed)["pairs"][: config.shared_targets]
+    found = row.solve(dynamics, targets.repeat_interleave(config.starts, 0), config.calls, seed)
+    return diversity(found, config.starts)
 
 
 def interval(values: np.ndarray) -> np.ndarray:

@@ -19,10 +19,12 @@ from rhythmgan.models.interfaces import Critic, Likelihood, Sampler
 from rl_tuner.agent import Agent
 from rl_tuner.benchmark.config import RealismConfig
 from rl_tuner.benchmark.evaluators import Evaluators
-from rl_tuner.latent.dynamics import Dynamics, Goals
-from rl_tuner.latent.space import TARGETS, values_of
+from rl_tuner.config import REALISM
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.problem import SearchResult
-from rl_tuner.steering import REALISM, run_episodes
+from rl_tuner.steering import run_episodes
 
 Model = TypeVar("Model")
 
@@ -216,9 +218,9 @@ def leakage(dynamics: Dynamics, agent: Agent, targets: Tensor, values: Tensor, c
     stds = values.std(0).numpy()
     report = {"correlation of real bars": rank_correlation(values[:, 0].numpy(), values[:, 1].numpy())}
     for steered, other in ((0, 1), (1, 0)):
-        weights = torch.zeros_like(targets)
-        weights[:, steered] = 1
-        goals = Goals.of(targets, calls, weights, realism=REALISM, likelihood=REALISM, kl_coef=REALISM)
+        importance = torch.zeros_like(targets)
+        importance[:, steered] = 1
+        goals = Goals.of(targets, calls, importance, **dict.fromkeys(dynamics.terms, REALISM))
         start = torch.from_numpy(dynamics.generator.latents(seeds))
         result = run_episodes(agent, dynamics, start, goals, seeds, returns=False)
         change = np.abs(result.values[:, other] - result.path[:, 0, other]).mean() / stds[other]

@@ -41,7 +41,7 @@ def add_equal_time(report: dict[str, Any]) -> None:
     """Give each steered row ``success_at_equal_time``: its share of pairs when the agent's budget is spent in time."""
     rows = {row["id"]: row for row in report["rows"]}
     agent = np.array(rows[AGENT]["time_curve"])
-    limit = agent[min(report["protocol"]["calls"], len(agent)) - 1, 0]
+    limit = agent[min(report["config"]["calls"], len(agent)) - 1, 0]
     for row in report["rows"]:
         if "time_curve" in row:
             curve = np.array(row["time_curve"])
@@ -53,7 +53,7 @@ def criteria(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the agent is held to: its lead over best of N and the baselines, and its distance from unsteered bars."""
     rows = {row["id"]: row for row in report["rows"]}
     agent, unsteered, best_of_n = (rows[name] for name in COMPARED)
-    calls = report["protocol"]["calls"]
+    calls = report["config"]["calls"]
 
     def lead(over: int) -> dict[str, float]:
         return {f: 100 * (_success(agent, f, calls) - _success(best_of_n, f, over)) for f in FEASIBLE}
@@ -97,7 +97,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     for row in report["rows"]:
         cells = [row["title"]]
         if "success" in row:
-            place = _place(row, report["protocol"]["calls"])
+            place = _place(row, report["config"]["calls"])
             for family in FEASIBLE:
                 cells.append(f"{100 * row['success'][family][place]:.1f} ± {100 * row['interval'][family][place]:.1f}")
             cells += [f"{100 * row['exact']:.0f}", f"{np.mean(row['error']):.2f}", f"{row['milliseconds']:.1f}"]
@@ -139,7 +139,7 @@ def plot(report: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         mean = np.mean([row["success"][family] for family in ("pairs", "crossed")], 0)
         by_calls.plot(row["marks"], 100 * mean, label=row["title"], **look)
         curve = np.array(row["time_curve"])
-        by_time.plot(1000 * curve[:, 0] / report["protocol"]["pairs"], 100 * curve[:, 1], **look)
+        by_time.plot(1000 * curve[:, 0] / report["config"]["pairs"], 100 * curve[:, 1], **look)
     by_calls.set(xscale="log", xlabel="generator calls", ylabel="success, %", ylim=(0, 101))
     by_calls.set_xticks(MARKS, [str(calls) for calls in MARKS])
     by_calls.minorticks_off()

@@ -18,12 +18,11 @@ from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
 from rl_tuner.benchmark.realism import mean_logit
 from rl_tuner.benchmark.report import to_plain
-from rl_tuner.latent.space import TARGETS
+from rl_tuner.config import BUNDLED, CALLS, EnvConfig, shortened
+from rl_tuner.scale import TARGETS
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.problem import Problem
-from rl_tuner.tune.latent import BUNDLED, EnvConfig, shortened, targets_of, train_agent
-
-CALLS = 32
+from rl_tuner.tune.latent import targets_of, train_agent
 
 _ASKED = 1000
 
@@ -96,7 +95,7 @@ def sweep(
     rows: list[dict[str, Any]] = []
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
-        config = replace(AgentConfig(generator.fingerprint, generator.latent_dim), **variant.agent)
+        config = replace(AgentConfig.of(generator), **variant.agent)
         recipe = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
         folder = out / variant.name.replace(" ", "-")
         weights = train_agent(generator, generator, prior, targets, folder, recipe, config, EnvConfig(**variant.env))

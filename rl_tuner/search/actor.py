@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_tuner.latent.dynamics import Dynamics
-from rl_tuner.latent.space import to_length_of
+from rl_tuner.latent.moves import to_length_of
 from rl_tuner.search.gradient import soft_values
 from rl_tuner.search.problem import Problem, Search
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from rl_tuner.agent import Agent
+from rl_tuner.dynamics import advance
 from rl_tuner.search.problem import Problem, Search
 
 
@@ -17,22 +20,19 @@ def agent_search(agent: Agent, restarts: bool = False) -> Search:
 
     def search(problem: Problem) -> None:
         dynamics, dim = problem.dynamics, problem.dynamics.space.latent_dim
+
+        def draw(goes_on: Tensor, anew: Tensor) -> tuple[Tensor, Tensor]:
+            return problem.noise(int(anew.sum()), dim), problem.noise(len(anew), dim)
+
         state = dynamics.begin(problem.noise(len(problem.open), dim), problem.goals)
         problem.record(state)
         state = state.rows(problem.still_open)
         while not problem.is_over:
             goals = problem.goals.rows(problem.open)
-            actions = agent.act(dynamics.observe(state, goals))
-            goes_on = actions > 0
-            if restarts:
-                goes_on |= state.success == 0
+            goes_on, state = advance(agent.act, dynamics, state, goals, draw, restarts)
             problem.close(~goes_on)
-            state, goals, actions = state.rows(goes_on), goals.rows(goes_on), actions[goes_on]
             if not len(state):
                 return
-            anew = actions == 0
-            state.z[anew] = problem.noise(int(anew.sum()), dim)
-            state = dynamics.step(state, goals, actions, problem.noise(len(state), dim))
             problem.record(state)
             state = state.rows(problem.still_open)
 

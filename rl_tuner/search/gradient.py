@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rhythmgan.features import density, syncopation
 from rl_tuner.latent.dynamics import Dynamics
-from rl_tuner.latent.space import to_length_of
+from rl_tuner.latent.moves import to_length_of
 from rl_tuner.search.problem import Problem
 
 _LEARNING_RATE = 0.2

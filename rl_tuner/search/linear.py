@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_tuner.latent.space import to_length_of
+from rl_tuner.latent.moves import to_length_of
 from rl_tuner.search.problem import Problem
 
 

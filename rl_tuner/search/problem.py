@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_tuner.latent.dynamics import TERMS, Dynamics, Goals, State
+from rl_tuner.dynamics import Best, State
+from rl_tuner.goals import Goals
+from rl_tuner.latent.dynamics import Dynamics
 
 Search = Callable[["Problem"], None]
 """A search: it evaluates bars of the problem until that is over, or until it gives up."""
@@ -91,12 +93,7 @@ class Problem:
         self.open = torch.arange(n)
         self.still_open = torch.ones(n, dtype=torch.bool)
         self.calls_used = 0
-        steps, parts = dynamics.generator.steps, dynamics.generator.kit.n_parts
-        no_bars = torch.zeros(n, steps, parts, dtype=torch.bool)
-        points = torch.full((n, dynamics.space.latent_dim), torch.nan)
-        terms = {name: torch.full((n,), -1.0) for name in TERMS}
-        left = torch.zeros(n, dtype=torch.long)
-        self._best = State(z=points, bars=no_bars, values=torch.zeros_like(targets), calls_left=left, **terms)
+        self._best: Best | None = None
         self._at = torch.full((n,), NEVER)
         self._seconds: list[float] = []
         self._began = time.perf_counter()
@@ -126,14 +123,15 @@ class Problem:
         """Count a call for each open target, keep what scores higher, and return the features (m, F)."""
         rows = self.open
         self.calls_used += 1
-        better = (state.score > self._best.score[rows]) | (not self.keeps_best)
-        self._best.put(rows[better], state.rows(better))
+        if self._best is None:  # the first call is one of every target
+            self._best = Best(state)
+        else:
+            self._best.keep(rows, state, always=not self.keeps_best)
         success = state.success > 0
         if self.keeps_best:
             first = rows[success & (self._at[rows] == NEVER)]
             self._at[first] = self.calls_used
-            goals = self.goals.rows(rows)
-            self.still_open = ~success | (goals.realism + goals.likelihood > 0)
+            self.still_open = ~success | self.goals.rows(rows).asks_networks
         else:
             self._at[rows] = torch.where(success, self.calls_used, NEVER)
             self.still_open = torch.ones_like(success)
@@ -149,7 +147,8 @@ class Problem:
         """What the search has found so far, after one call at least."""
         seconds = np.full(self.calls, self._seconds[-1])
         seconds[: len(self._seconds)] = self._seconds[: self.calls]
-        best = self._best
+        assert self._best is not None
+        best = self._best.state
         return SearchResult(
             best.bars.numpy(), best.values.numpy(), best.success.numpy() > 0, self._at.numpy(), seconds, best.z.numpy()
         )

@@ -1,0 +1,100 @@
+"""The options of training and steering, as data: importing them is cheap, so that help texts can say their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Reward = Literal["delta", "absolute"]
+"""Whether an episode's reward is how much its score has grown with a step, or the score itself."""
+
+REALISM = 0.25
+"""How much realism counts in steering, unless told otherwise; chosen on the validation songs."""
+
+CALLS = 32
+"""Generator calls of an episode of steering, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class DQNConfig:
+    """How a DQN learns.
+
+    Attributes:
+        train_steps: transitions to collect in all, over all environments.
+        batch_size: transitions in a gradient step.
+        gradient_steps: after each step of the batch of environments.
+        n_step: rewards summed before the value of what follows is asked for.
+        gamma: discount of a reward one step later.
+        learning_rate: Adam's, falling to a tenth along half a cosine.
+        tau: share by which the target network follows the online network at each gradient step (Polyak).
+        buffer_size: transitions remembered.
+        learning_starts: transitions before the first gradient step.
+        eps_start: share of random actions at first.
+        eps_end: share of random actions from ``exploration_fraction`` of the steps on.
+        exploration_fraction: share of ``train_steps`` along which the random actions become fewer.
+        priority_exponent: exponent α of prioritised replay; 0 draws all transitions alike.
+        her_ratio: share of a batch that is given another goal in hindsight, where the environment can.
+        seed: of weights, exploration and draws.
+    """
+
+    train_steps: int = 1_000_000
+    batch_size: int = 1024
+    gradient_steps: int = 1
+    n_step: int = 3
+    gamma: float = 0.95
+    learning_rate: float = 1e-3
+    tau: float = 0.01
+    buffer_size: int = 200_000
+    learning_starts: int = 20_000
+    eps_start: float = 1.0
+    eps_end: float = 0.05
+    exploration_fraction: float = 0.3
+    priority_exponent: float = 0.0
+    her_ratio: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("train_steps", "batch_size", "gradient_steps", "n_step", "buffer_size", "learning_starts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("gamma", "tau", "eps_start", "eps_end", "exploration_fraction", "priority_exponent", "her_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate lies between 0 and 1, not {self.learning_rate}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """What an agent learns on.
+
+    Attributes:
+        num_envs: environments at once.
+        calls: generator calls of an episode at most.
+        reward: how it is rewarded, see ``Reward``.
+        weighted: whether episodes draw coefficients for the terms beside the targets; they are 0 otherwise.
+    """
+
+    num_envs: int = 512
+    calls: int = 64
+    reward: Reward = "delta"
+    weighted: bool = True
+
+
+BUNDLED = DQNConfig(
+    train_steps=3_000_000,
+    gradient_steps=2,
+    n_step=5,
+    gamma=0.97,
+    tau=0.003,
+    exploration_fraction=0.3,
+    buffer_size=200_000,
+)
+"""How the agent that ships was trained."""
+
+
+def shortened(config: DQNConfig) -> DQNConfig:
+    """The config with learning that starts after a tenth of its steps at most: a short run must learn as well."""
+    return replace(config, learning_starts=max(1, min(config.learning_starts, config.train_steps // 10)))
