@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from rl_tuner.rewards import BAR_TERMS, TERMS
+from rl_tuner.rewards import BAR_TERMS, MOVE_COSTS
 
 Rows = TypeVar("Rows", bound="Batched")
 
@@ -100,12 +100,17 @@ class Goals(Batched):
         return Goals(self.targets, self.importance, {name: self.coef(name) for name in names}, self.calls)
 
 
-def check_terms(names: Iterable[str], known: Sequence[str] = TERMS) -> None:
+def check_terms(names: Iterable[str], known: Sequence[str] | None = None) -> None:
     """Check the names of terms.
+
+    Args:
+        names: to be checked.
+        known: the terms that there are; those of the tables in ``rewards`` by default.
 
     Raises:
         ValueError: one that is not known.
     """
+    known = (*BAR_TERMS, *MOVE_COSTS) if known is None else known
     for name in names:
         if name not in known:
             raise ValueError(f"no term is called {name!r}; there are {', '.join(known)}")

@@ -113,22 +113,23 @@ def find_space(
     space.fit(values)
     space.beat_starts = beat_starts(generator)
 
-    constant = torch.ones(n, 1)
-    terms = torch.cat([_terms(space.standardised(values)), constant], 1)
-    space.regression_map = torch.linalg.lstsq(terms, z).solution[:-1]
+    # in double precision: least squares round differently from one call to the next (with the place of their operands
+    # in memory), and in single precision it shows: the same seed would train another agent
+    z, constant = z.double(), torch.ones(n, 1, dtype=torch.float64)
+    terms = torch.cat([_terms(space.standardised(values)).double(), constant], 1)
+    space.regression_map = torch.linalg.lstsq(terms, z).solution[:-1].float()
     from_z = torch.cat([z, constant], 1)
-    slopes = torch.linalg.lstsq(from_z, values).solution[:-1]  # (latent_dim, F)
+    slopes = torch.linalg.lstsq(from_z, values.double()).solution[:-1]  # (latent_dim, F)
     for beat, first in enumerate(space.beat_starts.tolist()):
-        tail = slopes.clone()
-        tail[:first] = 0
-        space.pinv_steps[beat] = torch.linalg.pinv(tail)
+        space.pinv_steps[beat][:, first:] = torch.linalg.pinv(slopes[first:])
 
-    cells = torch.from_numpy(bars).flatten(1).float()
+    cells = torch.from_numpy(bars).flatten(1).double()
     principal = torch.linalg.svd(torch.linalg.lstsq(from_z, cells).solution[:-1])[0].T
     n_random = (n_directions - len(space.features) + 2) // 4
     random = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed))
-    candidates = torch.cat([slopes.T, principal[: n_directions - len(space.features) - n_random], random])
-    space.directions = torch.linalg.qr(candidates[:n_directions].T)[0].T
+    n_principal = n_directions - len(space.features) - n_random
+    candidates = torch.cat([slopes.T, principal[:n_principal], random.double()])
+    space.directions = torch.linalg.qr(candidates[:n_directions].T)[0].T.float()
 
     space.calibrate(bars, critic, prior)
     return space.requires_grad_(False)
