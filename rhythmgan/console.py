@@ -1,50 +1,102 @@
-"""What both command lines share: errors as one line, options, a progress bar."""
+"""What both command lines share: options, errors as one line, one JSON document, a progress bar."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from rhythmgan.export import FORMATS
+from rhythmgan.export import FORMATS, formats_named
 from rhythmgan.playback import Playback
 
 if TYPE_CHECKING:
     from rhythmgan.kit import Kit
 
+_STATUS = (
+    "Exit status: 0 when all is done; 2 when an option, an input file or the disk is at fault, with one line on stderr "
+    "that names it; 130 when you stop it with Ctrl-C; 1 when rhythmgan itself is at fault: please report it."
+)
 
-def run_command(name: str, command: Callable[[], None], resumes: bool) -> int:
-    """Run a command; what goes wrong is one line on stderr that begins with ``name``, and status 2.
+
+# --- Running a command -------------------------------------------------------------------------------
+
+
+def new_parser(name: str, version: str, description: str) -> argparse.ArgumentParser:
+    """A parser of a program with ``--version``, whose help ends with the exit statuses."""
+    parser = argparse.ArgumentParser(prog=name, description=description, epilog=_STATUS)
+    parser.add_argument("--version", action="version", version=f"{name} {version}")
+    return parser
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Parse the arguments and run their command; what goes wrong is one line on stderr.
+
+    A command is the parser's default ``run``: a function of the options that prints, and returns what ``--json``
+    prints instead. A default ``resumes`` says that the same call goes on after Ctrl-C.
 
     Args:
-        name: of the program.
-        command: what to run.
-        resumes: whether the same call goes on after Ctrl-C.
+        parser: of the program.
+        arguments: those of the process by default.
+
+    Returns:
+        The exit status, see the help.
     """
+    # what a terminal cannot show must not fail the command that did the work
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    options = parser.parse_args(arguments)
+    wants_json = getattr(options, "json", False)
     try:
-        command()
+        with redirect_stdout(sys.stderr) if wants_json else nullcontext():
+            document = options.run(options)
+        if wants_json:
+            print(json.dumps(_plain(document), indent=2, allow_nan=False))
+        sys.stdout.flush()
     except KeyboardInterrupt:
+        resumes = getattr(options, "resumes", False)
         print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
         return 130
-    except MemoryError:
-        print(f"{name}: not enough memory for that", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         # whoever read our output has seen enough; keep the interpreter from complaining at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"{name}: {place}{error.strerror or error}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+    except (MemoryError, OSError, ValueError) as error:
+        print(f"{parser.prog}: {_said(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, MemoryError):
+        return "not enough memory for that"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    return str(error)
+
+
+def _plain(value: Any) -> Any:
+    """The value with None for what is no number: JSON knows no NaN."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- Options -----------------------------------------------------------------------------------------
+#
+# In this order in every command, after those of its own. An option that is not given is None: its default belongs to
+# the function or the dataclass that takes it, where the help reads it.
 
 
 def positive(text: str) -> int:
@@ -55,10 +107,35 @@ def positive(text: str) -> int:
     return number
 
 
-def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str], bpm: str = f"{Playback.bpm:g}") -> None:
-    """What every command that writes bars takes: their formats, how they are played, and their kit and weights."""
+def add_field(parser: argparse.ArgumentParser, config: type, name: str, what: str) -> None:
+    """An option for a field of a dataclass: its type and its default are read there."""
+    default = getattr(config, name)
+    kind = type(default)
     parser.add_argument(
-        "--format", metavar="NAMES", help=f"some of {','.join(FORMATS)}, with commas ({','.join(formats)})"
+        f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=f"{what} ({default})"
+    )
+
+
+def add_output_options(
+    parser: argparse.ArgumentParser, out: str, formats: Sequence[str], bpm: str = f"{Playback.bpm:g}"
+) -> None:
+    """Where bars are written, in which formats, how they are played, and in which kit.
+
+    Args:
+        parser: of a command that writes bars.
+        out: the folder by default.
+        formats: what is written by default.
+        bpm: what the tempo is by default, in words.
+    """
+    parser.add_argument(
+        "--out", default=out, metavar="DIR", help="folder to write to; made where missing (%(default)s)"
+    )
+    parser.add_argument(
+        "--format",
+        metavar="NAMES",
+        help=f"formats to write, with commas between: {', '.join(FORMATS)} ({','.join(formats)}). midi and wav are a "
+        "file for each loop; csv has a row for each onset: loop, bar, step, part, velocity, and offset in parts of a "
+        "step; json has the words of each bar, and the same onsets as notes",
     )
     parser.add_argument("--bpm", type=float, metavar="X", help=f"tempo of MIDI and WAV files ({bpm})")
     parser.add_argument(
@@ -66,22 +143,87 @@ def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str], 
         type=float,
         metavar="X",
         help="of MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is straight, .667 a "
-        f"shuffle ({Playback.swing:g})",
+        f"shuffle ({Playback.swing})",
     )
-    parser.add_argument("--kit", help="fold the bars into a smaller kit: rythmgan7, jaki5")
     parser.add_argument(
-        "--weights", metavar="FILE", help="a .safetensors file that `train gan` wrote (the bundled one)"
+        "--kit", metavar="NAME", help="smaller kit to fold the bars into: rythmgan7, jaki5 (that of the weights)"
     )
+
+
+def add_model_options(parser: argparse.ArgumentParser, prior: str | None = None, agent: bool = False) -> None:
+    """Which weights are used.
+
+    Args:
+        parser: of a command that loads models.
+        prior: what the prior is for, where there is one.
+        agent: whether there is an agent.
+    """
+    parser.add_argument("--weights", metavar="FILE", help="weights of the GAN, a .safetensors file (the bundled ones)")
+    if prior:
+        parser.add_argument("--prior", metavar="FILE", help=f"weights of the prior, which {prior} (the bundled ones)")
+    if agent:
+        parser.add_argument("--agent", metavar="FILE", help="weights of the agent (the bundled ones)")
+
+
+def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False) -> None:
+    """What the command runs on.
+
+    Args:
+        parser: of a command that trains or measures.
+        devices: whether it may run on other devices than the CPU, and on several.
+    """
+    if devices:
+        parser.add_argument(
+            "--devices", type=positive, default=1, metavar="N", help="GPUs, or processes on a CPU (%(default)s)"
+        )
+        parser.add_argument(
+            "--accelerator",
+            default="auto",
+            choices=("auto", "cpu", "gpu", "mps"),
+            help="kind of device (%(default)s)",
+        )
+        parser.add_argument(
+            "--precision",
+            default="32-true",
+            choices=("32-true", "bf16-mixed"),
+            help="kind of numbers to compute with (%(default)s)",
+        )
+    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads of each process (torch's choice)")
+
+
+def add_report_options(parser: argparse.ArgumentParser, quiet: bool = True, json: bool = False) -> None:
+    """What is printed.
+
+    Args:
+        parser: of a command.
+        quiet: whether there is something to leave out.
+        json: whether there is something for a script to read.
+    """
+    if quiet:
+        parser.add_argument("--quiet", action="store_true", help="no progress, and no bars drawn in the terminal")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else, to stdout")
+
+
+# --- Reading options ---------------------------------------------------------------------------------
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options that were given; the others keep the default of the function that they belong to."""
+    """The options that were given; the others keep the default of the function or dataclass that they belong to."""
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def formats_given(options: argparse.Namespace) -> dict[str, Any]:
-    """``formats`` where ``--format`` was given."""
-    return {"formats": tuple(options.format.split(","))} if options.format is not None else {}
+    """``formats`` where ``--format`` was given.
+
+    Raises:
+        ValueError: a name that is none.
+    """
+    return (
+        {}
+        if options.format is None
+        else {"formats": tuple(form.name for form in formats_named(options.format.split(",")))}
+    )
 
 
 def output_given(options: argparse.Namespace, kit: Kit, loop: Playback | None = None) -> dict[str, Any]:
@@ -100,6 +242,9 @@ def output_given(options: argparse.Namespace, kit: Kit, loop: Playback | None = 
     return {"playback": playback, "kit": kit_named(options.kit) if options.kit else kit}
 
 
+# --- Printing ----------------------------------------------------------------------------------------
+
+
 def file_names(files: Mapping[str, Sequence[str]]) -> str:
     """Names of files by format in a line; of files that are numbered the first: ``loop.mid, variation-001.mid …``."""
     shown: dict[str, str] = {}
@@ -110,14 +255,21 @@ def file_names(files: Mapping[str, Sequence[str]]) -> str:
 
 
 @contextmanager
-def progress_bar(unit: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr, as a function of (done, in all[, of what]); there is none before its first call."""
+def progress_bar(unit: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr, as a function of (done, in all[, of what]).
+
+    Args:
+        unit: what is counted.
+        quiet: whether nothing is shown.
+    """
     from tqdm import tqdm
 
     bar: tqdm | None = None
 
-    def tell(done: int, total: int, what: str = "") -> None:
+    def show(done: int, total: int, what: str = "") -> None:
         nonlocal bar
+        if quiet:
+            return
         if bar is None or done < bar.n:
             if bar is not None:
                 bar.close()
@@ -128,7 +280,7 @@ def progress_bar(unit: str) -> Iterator[Callable[..., None]]:
         bar.update(done - bar.n)
 
     try:
-        yield tell
+        yield show
     finally:
         if bar is not None:
             bar.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rhythmgan.bars import fold_bars
-from rhythmgan.export import FilePerLoop, Format, Loops, OneFile, export, formats_named, is_played
+from rhythmgan.export import FORMATS, FilePerLoop, Format, Loops, OneFile, export, formats_named, is_played
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, PathConfig, SampleConfig, VariationConfig
 from rhythmgan.generate.paths import even_path
 from rhythmgan.generate.phrases import phrases
@@ -90,27 +90,15 @@ def export_samples(
     folder = Path(out)
     here = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     note = _note(folder, _options(model, config, playback, kit, prior))
-    stem = f"seeds-{config.seed:06d}-{config.seed + config.n - 1:06d}"
     # a file for each seed may be missing anywhere; one for all is whole or not there
-    unfinished = [form for form in formats if isinstance(form, FilePerLoop) or f"{stem}.{form.suffix}" not in here]
-
-    def is_wanted(seed: int) -> bool:
-        place = seed - config.seed
-        if place < n_first:
-            return True
-        for form in unfinished:
-            if isinstance(form, OneFile):
-                if form.most_bars is None or place * config.bars < form.most_bars:
-                    return True
-            elif f"{seed_name(seed)}.{form.suffix}" not in here:
-                return True
-        return False
-
+    unfinished = [form for form in formats if isinstance(form, FilePerLoop) or _file(config, form) not in here]
     first: list[np.ndarray] = []
 
     def batches() -> Iterator[Loops]:
         for chunk in _chunks(config):
-            seeds = [seed for seed in chunk if is_wanted(seed)]
+            seeds = [
+                seed for seed in chunk if seed < config.seed + n_first or _is_missing(seed, config, unfinished, here)
+            ]
             if seeds:
                 loops = _sampled(model, config, kit, prior, seeds)
                 first.extend(loops.performances.bars[: max(n_first - len(first), 0)])
@@ -118,12 +106,37 @@ def export_samples(
             if progress:
                 progress(chunk[-1] + 1 - config.seed, config.n)
 
-    export(batches(), out, unfinished, playback, stem=stem, kept=here, notes=note)
-    files = {
-        form.name: [f"{seed_name(config.seed) if isinstance(form, FilePerLoop) else stem}.{form.suffix}"]
-        for form in formats
-    }
-    return Exported(np.array(first, bool), files)
+    export(batches(), out, unfinished, playback, stem=_stem(config), kept=here, notes=note)
+    return Exported(np.array(first, bool), {form.name: [_file(config, form)] for form in formats})
+
+
+def seed_files(config: SampleConfig, name: str) -> Iterator[str]:
+    """Names of the files that samples of a format are in."""
+    form = FORMATS[name]
+    if isinstance(form, FilePerLoop):
+        return (f"{seed_name(seed)}.{form.suffix}" for seed in range(config.seed, config.seed + config.n))
+    return iter([_file(config, form)])
+
+
+def _stem(config: SampleConfig) -> str:
+    """What one file for all seeds is called."""
+    return f"seeds-{config.seed:06d}-{config.seed + config.n - 1:06d}"
+
+
+def _file(config: SampleConfig, form: Format) -> str:
+    """The file of all seeds, or that of the first one."""
+    return f"{seed_name(config.seed) if isinstance(form, FilePerLoop) else _stem(config)}.{form.suffix}"
+
+
+def _is_missing(seed: int, config: SampleConfig, unfinished: Sequence[Format], here: Collection[str]) -> bool:
+    """Whether some file is to be written that the seed's bars belong to."""
+    for form in unfinished:
+        if isinstance(form, OneFile):
+            if form.most_bars is None or (seed - config.seed) * config.bars < form.most_bars:
+                return True
+        elif f"{seed_name(seed)}.{form.suffix}" not in here:
+            return True
+    return False
 
 
 def _chunks(config: SampleConfig) -> Iterator[range]:

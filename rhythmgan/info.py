@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from rhythmgan import lpd, midi_reader
 from rhythmgan.files import read_npz, read_safetensors_metadata
@@ -14,8 +15,8 @@ from rhythmgan.grid import NoBars, Onsets, quantise
 from rhythmgan.kit import GM9
 
 
-def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
-    """Name → value of what there is to say about a weights, words, MIDI, LPD or text file.
+def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """Name → value of what there is to say about a file of weights, a corpus, MIDI, LPD or a text of bars.
 
     Args:
         path: the file; the bundled weights by default.
@@ -30,7 +31,7 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
     assert path is not None
     if Path(path).exists() and not Path(path).is_file():
         raise ValueError(f"{path}: not a file")
-    facts = {"file": str(path)}
+    facts: dict[str, Any] = {"file": str(path)}
     try:
         if suffix in midi_reader.SUFFIXES:
             return facts | {"holds": "a MIDI file"} | _onsets(midi_reader.read_midi(path))
@@ -43,13 +44,13 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, str]:
     except NoBars as error:
         raise ValueError(f"{path}: {error}") from None
     if suffix == lpd.SUFFIX:
-        return facts | {"holds": "bars of songs"} | _words(path)
+        return facts | {"holds": "bars of songs"} | _corpus(path)
     if suffix == ".txt":
         return facts | {"holds": "a text of bars"} | _text(path)
-    raise ValueError(f"{path}: not a weights (.safetensors), words or LPD (.npz), MIDI (.mid) or text (.txt) file")
+    raise ValueError(f"{path}: not weights (.safetensors), a corpus or LPD (.npz), MIDI (.mid) or text (.txt)")
 
 
-def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
+def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
     from rhythmgan.models.catalogue import FORMATS
     from rhythmgan.models.weights import bundled, read_metadata
     from rhythmgan.reference import FORMAT as REFERENCE
@@ -58,57 +59,57 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, str]:
     path = bundled("gan.safetensors") if path is None else Path(path)
     if read_safetensors_metadata(path).get("format") == REFERENCE:
         reference = load_reference(path)
-        facts = {"kit": reference.kit.name, "steps": str(reference.steps), "bars": f"{reference.n_bars:,}"}
+        facts = {"kit": reference.kit.name, "steps": reference.steps, "bars": reference.n_bars}
         return {"file": str(path), "holds": "a reference of features"} | facts
     metadata = read_metadata(path)
     name = metadata["format"]
     size = {
         "file": str(path),
         "holds": f"weights of {FORMATS[name].title if name in FORMATS else name}",
-        "bytes": f"{path.stat().st_size:,}",
+        "bytes": path.stat().st_size,
     }
     try:
         facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: its config cannot be read: {error}") from None
-    return size | {name: str(value) for name, value in facts.items()}
+    return size | facts
 
 
-def _words(path: str | os.PathLike[str]) -> dict[str, str]:
+def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:
     from rhythmgan.data import load_corpus
 
     corpus = load_corpus(path)
     return {
         "kit": corpus.kit.name,
-        "steps": str(corpus.steps),
-        "bars": f"{len(corpus):,}",
-        "each song's distinct bars": f"{len(corpus.distinct()):,}",
-        "songs": f"{len(corpus.songs):,}",
-        "files": f"{len(corpus.files):,}",
+        "steps": corpus.steps,
+        "bars": len(corpus),
+        "each song's distinct bars": len(corpus.distinct()),
+        "songs": len(corpus.songs),
+        "files": len(corpus.files),
     }
 
 
-def _arrays(path: str | os.PathLike[str]) -> dict[str, str]:
+def _arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
     members = read_npz(path, "a file of generated bars")
     return {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
 
 
-def _text(path: str | os.PathLike[str]) -> dict[str, str]:
+def _text(path: str | os.PathLike[str]) -> dict[str, Any]:
     from rhythmgan.data import read_text
 
     bars, _, kit = read_text(path)
     grids = Counter(len(bar) for bar in bars)
-    return {"kit": kit.name} | {f"bars of {steps} steps": str(n) for steps, n in sorted(grids.items())}
+    return {"kit": kit.name} | {f"bars of {steps} steps": n for steps, n in sorted(grids.items())}
 
 
-def _onsets(onsets: Onsets) -> dict[str, str]:
+def _onsets(onsets: Onsets) -> dict[str, Any]:
     found = quantise(onsets, GM9)
     return {
-        "drum onsets": f"{len(onsets.beat):,}",
+        "drum onsets": len(onsets.beat),
         "time signatures": ", ".join(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in onsets.time_signatures))
         or "4/4",
-        "4/4 bars (16 steps, gm9)": f"{len(found.bars):,}",
-        "empty bars between them": f"{found.n_empty:,}",
-        "onsets in other time signatures": f"{found.n_other_time_signature:,}",
-        "onsets outside gm9": f"{found.n_outside_kit:,}",
+        "4/4 bars (16 steps, gm9)": len(found.bars),
+        "empty bars between them": found.n_empty,
+        "onsets in other time signatures": found.n_other_time_signature,
+        "onsets outside gm9": found.n_outside_kit,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,10 @@ def load_bars(
     split: Split = "all",
     distinct: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None, Kit]:
-    """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of songs.
+    """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of samples or of songs.
+
+    Of a folder that ``rhythmgan sample`` wrote its .npz files are read, where there are any: they are exact, and MIDI
+    has no silent bars.
 
     Args:
         path: the file or folder.
@@ -65,6 +69,8 @@ def load_bars(
                 raise ValueError(f"{path}: no song of it falls into the {split} split")
             corpus = corpus.distinct() if distinct else corpus
             return words_to_bars(corpus.words, corpus.kit.n_parts), corpus.song_id, corpus.kit
+    if (path / SAMPLE_OPTIONS).is_file() and (archives := sorted(path.glob("seeds-*.npz"))):
+        return _sampled_bars(path, archives)
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
@@ -77,6 +83,26 @@ def load_bars(
     # one song is a file of bars, not songs to be kept apart
     song = corpus.song_id if len(corpus.songs) > 1 else None
     return words_to_bars(corpus.words, corpus.kit.n_parts), song, corpus.kit
+
+
+def _sampled_bars(folder: Path, archives: list[Path]) -> tuple[np.ndarray, None, Kit]:
+    """The bars of a folder of samples, those of each seed once."""
+    parts: list[np.ndarray] = []
+    seen = np.zeros(0, np.int64)
+    for path in archives:
+        bars, _, kit = load_bars(path)
+        seeds = read_npz(path, "a file of samples").get("seed")
+        if seeds is None or seeds.shape != bars.shape[:1]:
+            raise ValueError(f"{path}: expected a seed for each of its {len(bars)} bars")
+        parts.append(bars[~np.isin(seeds, seen)])
+        seen = np.union1d(seen, seeds)
+    midi = (re.fullmatch(r"seed-(\d+)\.mid", path.name) for path in folder.iterdir())
+    others = sum(int(match[1]) not in seen for match in midi if match)
+    if others:
+        logging.getLogger(__name__).warning(
+            "%s: read from its .npz files; %d MIDI files of other seeds are not read", folder, others
+        )
+    return np.concatenate(parts), None, kit
 
 
 def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> tuple[Performance, Playback]:

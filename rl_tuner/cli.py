@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rhythmgan import __version__
 from rhythmgan.console import (
+    add_machine_options,
+    add_model_options,
     add_output_options,
+    add_report_options,
     file_names,
     formats_given,
+    new_parser,
     output_given,
     positive,
     progress_bar,
@@ -27,36 +32,38 @@ if TYPE_CHECKING:
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
+_JUDGES = "says how likely bars are"
+"""What the prior is for."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
-    options = _parser().parse_args(arguments)
-    return run_command("rl-tuner", lambda: options.run(options), resumes=options.run is _train)
+    return run_command(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rl-tuner", description="Steer the bars of a GAN to a density and a syncopation, with a DQN agent."
-    )
+    description = "Steer the bars of a GAN to a density and a syncopation, with a DQN agent."
+    parser = new_parser("rl-tuner", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     train = commands.add_parser(
-        "train", help="train an agent", description="Train an agent, or go on where a run in --out stopped."
+        "train", help="train an agent", description="Train an agent, or resume the run in --out."
     )
-    train.set_defaults(run=_train)
-    train.add_argument("--data", required=True, metavar="bars.npz", help="a corpus: its train songs give targets")
-    train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    train.set_defaults(run=_train, resumes=True)
+    train.add_argument("--data", required=True, metavar="CORPUS", help="a corpus: its train songs give targets")
     train.add_argument("--features", help="what to steer, by name (density,syncopation)")
     train.add_argument("--train-steps", type=positive, help="moves to learn from (3000000)")
-    train.add_argument("--seed", type=int, help="of weights, walks and draws (0)")
+    train.add_argument("--seed", type=int, help="seed of weights, environments and draws (0)")
     train.add_argument("--num-envs", type=positive, help="environments at once (512)")
-    _add_models(train)
-    _add_threads(train)
+    train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    add_model_options(train, prior=_JUDGES)
+    add_machine_options(train)
+    add_report_options(train)
 
     steer = commands.add_parser(
         "steer",
-        help="bars with the density and the syncopation asked for",
-        description="Walk from bars to bars with the density and the syncopation asked for.",
+        help="find bars with the density and the syncopation asked for",
+        description="Move from bars to bars with the density and the syncopation that are asked for.",
     )
     steer.set_defaults(run=_steer)
     steer.add_argument("--density", type=float, metavar="N", help="onsets in the bar")
@@ -74,12 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     steer.add_argument("--realism", type=float, help="0-1: how much staying real counts against precision (0.25)")
     steer.add_argument("--seed", type=int, default=0, help="of the first bar; the next has the next (%(default)s)")
     starts = steer.add_mutually_exclusive_group()
-    starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin all walks at the bar of this seed")
-    starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop, each in turn")
-    steer.add_argument("--out", required=True, metavar="DIR", help="folder for MIDI before and after, and the report")
-    add_output_options(steer, DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
-    steer.add_argument("--prior", metavar="FILE", help="the prior's weights (the bundled ones)")
-    steer.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
+    starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin every episode at the bar of this seed")
+    starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop of your own, each in turn")
+    add_output_options(steer, "steered", DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
+    add_model_options(steer, prior=_JUDGES, agent=True)
+    add_report_options(steer, quiet=False, json=True)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -87,16 +93,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the agent against every baseline, at equal calls and at equal time, by held-out networks.",
     )
     evaluate.set_defaults(run=_evaluate)
-    evaluate.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
-    evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and held-out networks")
-    evaluate.add_argument("--agent", metavar="FILE", help="weights that `train` wrote (the bundled ones)")
+    evaluate.add_argument("--data", required=True, metavar="CORPUS", help="a corpus")
     evaluate.add_argument("--quick", action="store_true", help="two seeds and few targets: a first look")
     evaluate.add_argument("--seeds", type=positive, help=f"seeds to measure with ({len(BenchmarkConfig.seeds)})")
-    evaluate.add_argument(
-        "--calls", type=positive, help=f"most calls of the curves ({BenchmarkConfig.max_calls})"
-    )
-    _add_models(evaluate)
-    _add_threads(evaluate)
+    evaluate.add_argument("--calls", type=positive, help=f"most calls of the curves ({BenchmarkConfig.max_calls})")
+    evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and held-out networks")
+    add_model_options(evaluate, prior=_JUDGES, agent=True)
+    add_machine_options(evaluate)
+    add_report_options(evaluate, json=True)
 
     sweep = commands.add_parser(
         "sweep",
@@ -104,22 +108,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Train agents with other exploration, rewards and returns, and compare how often they succeed.",
     )
     sweep.set_defaults(run=_sweep)
-    sweep.add_argument("--data", required=True, metavar="bars.npz", help="a corpus")
-    sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
+    sweep.add_argument("--data", required=True, metavar="CORPUS", help="a corpus")
     sweep.add_argument("--train-steps", type=positive, help=f"transitions of each ({SWEEP_TRAIN_STEPS})")
     sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
-    _add_models(sweep)
-    _add_threads(sweep)
+    sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
+    add_model_options(sweep, prior=_JUDGES)
+    add_machine_options(sweep)
+    add_report_options(sweep)
     return parser
-
-
-def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="FILE", help="the GAN's weights (the bundled ones)")
-    parser.add_argument("--prior", metavar="FILE", help="the prior's weights (the bundled ones)")
-
-
-def _add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=positive, help="CPU threads (torch's choice)")
 
 
 def _models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[LatentCritic, SamplingLikelihood]:
@@ -158,16 +154,16 @@ def _train(options: argparse.Namespace) -> None:
     recipe = shortened(replace(BUNDLED, **given))
     env = EnvConfig(num_envs=options.num_envs) if options.num_envs else EnvConfig()
     targets = targets_of(corpus, features)
-    with progress_bar("step") as tell:
+    with progress_bar("step", options.quiet) as tell:
         weights = train_agent(gan, gan, prior, targets, options.out, recipe, config, env, progress=tell)
     print(f"weights: {weights}")
     print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")
 
 
-def _steer(options: argparse.Namespace) -> None:
+def _steer(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.folders import read_loop
     from rhythmgan.performance import PLAIN
-    from rl_tuner.export import REPORT, export_steered
+    from rl_tuner.export import REPORT, export_steered, report
     from rl_tuner.steering import steer, to_values
 
     wanted = {name: getattr(options, name) for name in ("density", "syncopation")}
@@ -189,6 +185,7 @@ def _steer(options: argparse.Namespace) -> None:
         start = gan.encode(played.bars, seed=options.seed)
     elif options.from_seed is not None:
         start = gan.latents([options.from_seed])
+    output = output_given(options, gan.kit, playback) | formats_given(options)
     steered = steer(
         targets,
         options.n,
@@ -200,17 +197,13 @@ def _steer(options: argparse.Namespace) -> None:
         prior=prior,
         **({} if options.realism is None else {"realism": options.realism}),
     )
-    files = export_steered(
-        steered,
-        gan.kit,
-        options.out,
-        seed=options.seed,
-        played=played,
-        **formats_given(options),
-        **output_given(options, gan.kit, playback),
-    )
+    files = export_steered(steered, gan.kit, options.out, seed=options.seed, played=played, **output)
+    if options.json:
+        folder = str(Path(options.out).resolve())
+        return report(steered, options.seed) | {"out": folder, "files": files | {"report": [REPORT]}}
     print(steered.sentence())
     print(f"{options.out}: {file_names(files)}, {REPORT}")
+    return None
 
 
 def _targets(pairs: Sequence[str]) -> dict[str, float]:
@@ -227,7 +220,7 @@ def _targets(pairs: Sequence[str]) -> dict[str, float]:
     return targets
 
 
-def _evaluate(options: argparse.Namespace) -> None:
+def _evaluate(options: argparse.Namespace) -> dict[str, Any] | None:
     from dataclasses import replace
 
     from rhythmgan.data import load_corpus
@@ -247,12 +240,16 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.calls:
         changes["max_calls"] = options.calls
     config = replace(QUICK if options.quick else BenchmarkConfig(), **changes)
-    evaluators = make_evaluators(corpus, gan, out / "evaluators", log=_log)
-    report = run(gan, prior, agent, corpus, evaluators, config, out / "rows", log=_log)
+    log = _logger(options)
+    evaluators = make_evaluators(corpus, gan, out / "evaluators", log=log)
+    report = run(gan, prior, agent, corpus, evaluators, config, out / "rows", log=log)
     paths = write_report(report, out)
+    if options.json:
+        return report
     print(to_markdown(report))
     print(criteria_to_markdown(report))
     print(", ".join(map(str, paths)))
+    return None
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -265,9 +262,15 @@ def _sweep(options: argparse.Namespace) -> None:
 
     names = [name.strip() for name in options.only.split(",")] if options.only else None
     given = {"train_steps": options.train_steps} if options.train_steps else {}
-    report = sweep(gan, prior, corpus, options.out, names, log=_log, **given)
+    report = sweep(gan, prior, corpus, options.out, names, log=_logger(options), **given)
     print(sweep_to_markdown(report))
 
 
-def _log(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _logger(options: argparse.Namespace) -> Callable[[str], None]:
+    """What says how far a command is."""
+
+    def log(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return log

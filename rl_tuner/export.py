@@ -15,13 +15,13 @@ from rhythmgan.performance import PLAIN, Performance, Playback
 from rl_tuner.steering import SteeringResult
 
 REPORT = "report.json"
-"""What each walk came to."""
+"""What each episode came to."""
 
 _STEMS = {"npz": "bars"}
 """What one file for all is called where it is not ``steered``."""
 
 _CHUNK = 1024
-"""Walks whose bars are performed at a time."""
+"""Episodes whose bars are performed at a time."""
 
 
 def export_steered(
@@ -46,8 +46,8 @@ def export_steered(
             ``offsets`` of the bars, and ``velocities_before`` and ``offsets_before``.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; ``steered_kit`` by default. The report is of the bars as they were steered.
-        seed: of the first walk, for the report.
-        played: how the bars are played that walks began at, each in turn; cells that stay keep it. By default with
+        seed: of the first episode, for the report.
+        played: how the bars are played that episodes began at, each in turn; cells that stay keep it. By default with
             metrical accents.
 
     Returns:
@@ -100,7 +100,7 @@ def _in_turn(first: Performance, second: Performance) -> Performance:
 
 
 def _titles(steered: SteeringResult, place: int) -> tuple[str, str]:
-    """What is said of a walk's first bar and of its best one."""
+    """What is said of an episode's first bar and of its best one."""
     first, last = (
         ", ".join(f"{value:g}" for value in values) for values in (steered.path[place, 0], steered.values[place])
     )
@@ -110,7 +110,7 @@ def _titles(steered: SteeringResult, place: int) -> tuple[str, str]:
 def _arrays(
     steered: SteeringResult, places: np.ndarray, before: Performance, after: Performance, keeps: bool
 ) -> dict[str, np.ndarray]:
-    """The rows of these walks in the .npz file."""
+    """The rows of these episodes in the .npz file."""
     arrays = {
         "bars": after.bars,
         "before": before.bars,
@@ -125,12 +125,12 @@ def _arrays(
 
 
 def report(steered: SteeringResult, seed: int) -> dict[str, Any]:
-    """Targets, results, calls and terms of each walk, and the sentence, as plain values."""
+    """Targets, results, calls and terms of each episode, and the sentence, as plain values."""
     names = steered.features
-    walks = [
+    episodes = [
         {
             "seed": seed + i,
-            "reached": bool(steered.success[i]),
+            "success": bool(steered.success[i]),
             "before": dict(zip(names, steered.path[i, 0].tolist(), strict=True)),
             "after": dict(zip(names, steered.values[i].tolist(), strict=True)),
             "calls": int(steered.calls[i]),
@@ -147,10 +147,10 @@ def report(steered: SteeringResult, seed: int) -> dict[str, Any]:
     targets = {name: float(steered.targets[0, i]) for i, name in enumerate(names) if steered.importance[0, i] > 0}
     return {
         "targets": targets,
-        "within": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets},
+        "tolerance": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets},
         "calls": steered.path.shape[1],
-        "reached": int(steered.success.sum()),
-        "of": len(steered.after),
+        "success": int(steered.success.sum()),
+        "n": len(steered.after),
         "sentence": steered.sentence(),
-        "walks": walks,
+        "episodes": episodes,
     }

@@ -115,21 +115,21 @@ def test_the_report_agrees_with_the_bars(steered):
     from rhythmgan.models.gan import load_gan
 
     _, arrays, report, printed = steered
-    assert list(report) == ["targets", "within", "calls", "reached", "of", "sentence", "walks"]
+    assert list(report) == ["targets", "tolerance", "calls", "success", "n", "sentence", "episodes"]
     assert report["targets"] == {"density": 24, "syncopation": 5}
-    assert report["within"] == {"density": 1, "syncopation": 1}
-    assert report["of"] == len(report["walks"]) == 6
+    assert report["tolerance"] == {"density": 1, "syncopation": 1}
+    assert report["n"] == len(report["episodes"]) == 6
     assert report["sentence"] == printed.splitlines()[0]
-    assert report["reached"] == sum(walk["reached"] for walk in report["walks"])
-    assert 0 < report["reached"] < 6  # some are, some are not
+    assert report["success"] == sum(walk["success"] for walk in report["episodes"])
+    assert 0 < report["success"] < 6  # some are, some are not
     bars, starts = arrays["bars"], load_gan().sample(6, seed=30)
-    for i, walk in enumerate(report["walks"]):
+    for i, walk in enumerate(report["episodes"]):
         assert walk["seed"] == 30 + i
         for when, bar in (("before", starts[i : i + 1]), ("after", bars[i : i + 1])):
             assert walk[when] == {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
         gaps = abs(walk["after"]["density"] - 24), abs(walk["after"]["syncopation"] - 5)
-        assert walk["reached"] == (max(gaps) <= 1) == (walk["terms"]["success"] == 1)
-        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * walk["reached"]
+        assert walk["success"] == (max(gaps) <= 1) == (walk["terms"]["success"] == 1)
+        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * walk["success"]
         assert walk["terms"]["match"] == pytest.approx(match, abs=1e-5)
         assert set(walk["terms"]) == {"match", "success", "realism", "likelihood", "score"}
         assert 1 <= walk["found_at_call"] <= walk["calls"] <= 4
@@ -148,7 +148,7 @@ def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
     assert {path.name for path in tmp_path.glob("*.mid")} == names | {"after-party.mid"}
     with np.load(tmp_path / "bars.npz") as saved:
         assert (saved["bars"] == steered[1]["bars"][1:3]).all()
-    assert json.loads((tmp_path / "report.json").read_text())["of"] == 2
+    assert json.loads((tmp_path / "report.json").read_text())["n"] == 2
 
 
 def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
@@ -163,7 +163,7 @@ def test_one_feature_alone_and_its_tempo(tmp_path):
     _steer(tmp_path, "--target", "density=12", "--n", 3, "--bpm", 90, "--realism", 0)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["targets"] == {"density": 12}
-    assert all(abs(walk["after"]["density"] - 12) <= 1 for walk in report["walks"] if walk["reached"])
+    assert all(abs(walk["after"]["density"] - 12) <= 1 for walk in report["episodes"] if walk["success"])
     song = pretty_midi.PrettyMIDI(str(tmp_path / "after-001.mid"))
     assert song.get_tempo_changes()[1][0] == pytest.approx(90, abs=1e-3)
 
@@ -172,7 +172,7 @@ def test_all_walks_begin_at_the_bar_of_a_seed(tmp_path):
     from rhythmgan.models.gan import load_gan
 
     _steer(tmp_path, "--density", 20, "--n", 3, "--calls", 8, "--seed", 5, "--from-seed", 77)
-    walks = json.loads((tmp_path / "report.json").read_text())["walks"]
+    walks = json.loads((tmp_path / "report.json").read_text())["episodes"]
     bar = load_gan().sample(1, seed=77)
     expected = {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
     assert [walk["before"] for walk in walks] == [expected] * 3
@@ -189,8 +189,8 @@ def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     assert (quantise(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
     _steer(tmp_path / "many", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
     report = json.loads((tmp_path / "many" / "report.json").read_text())
-    assert [walk["before"]["density"] for walk in report["walks"]] == density(bars[[0, 1, 0]], GM9).tolist()
-    assert report["reached"] >= 2
+    assert [walk["before"]["density"] for walk in report["episodes"]] == density(bars[[0, 1, 0]], GM9).tolist()
+    assert report["success"] >= 2
 
 
 def test_a_steered_loop_keeps_its_playing_and_its_tempo(tmp_path):

@@ -1,0 +1,77 @@
+"""``rhythmgan demo``: the page, served on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rhythmgan.console import positive
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "demo", help="open the page: sample, steer, morph, edit and listen in a browser", description="Open the page."
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("--data", metavar="CORPUS", help="songs to browse and to compare with (the textbook bars)")
+    parser.add_argument("--votes", metavar="FILE", help="SQLite file for the votes of the blind test (your user data)")
+    parser.add_argument("--port", type=positive, default=8501, help="port to listen on (%(default)s)")
+    parser.add_argument(
+        "--address",
+        default="localhost",
+        help="address to listen on; 0.0.0.0 lets others on your network in (%(default)s)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only serve; do not open a browser")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from importlib.util import find_spec
+    from threading import Thread
+
+    if find_spec("streamlit") is None:
+        raise ValueError("the page needs Streamlit: pip install 'rhythmgan[page]'")
+    if options.port > 65535:
+        raise ValueError(f"a port lies in 1 … 65535, not at {options.port}")
+    _set_environment(options)
+    package = Path(__file__).parent.parent
+    inside = package / "demo" / "app.py"
+    app = inside if inside.exists() else package.parent / "demo" / "app.py"
+    Thread(target=_warm_up, daemon=True).start()
+
+    from streamlit.web import cli
+
+    settings = [f"--server.port={options.port}", f"--server.address={options.address}", "--server.fileWatcherType=none"]
+    if options.no_browser:
+        settings.append("--server.headless=true")
+    cli.main(["run", str(app), *settings], standalone_mode=False)
+
+
+def _set_environment(options: argparse.Namespace) -> None:
+    """Tell the page its files; those that it could not use are refused here, not in the page."""
+    from rhythmgan.files import check_target, make_folder
+
+    if options.data:
+        from rhythmgan.data import load_corpus
+
+        load_corpus(options.data)
+        os.environ["RHYTHMGAN_DATA"] = str(Path(options.data).resolve())
+    if options.votes:
+        make_folder(Path(options.votes).parent)
+        with suppress(FileNotFoundError), open(check_target(options.votes), "rb") as file:
+            if file.read(16) not in (b"", b"SQLite format 3\0"):
+                raise ValueError(f"{options.votes}: not an SQLite file")
+        os.environ["RHYTHMGAN_VOTES"] = str(Path(options.votes).resolve())
+
+
+def _warm_up() -> None:
+    """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit."""
+    from rhythmgan.kit import GM9
+    from rhythmgan.models import catalogue  # noqa: F401
+    from rhythmgan.synth import one_shots
+
+    one_shots(GM9)

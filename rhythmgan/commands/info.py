@@ -1,0 +1,31 @@
+"""``rhythmgan info``: what a file holds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rhythmgan.console import add_report_options
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser("info", help="say what a file holds", description="Say what a file holds.")
+    parser.set_defaults(run=_run)
+    parser.add_argument(
+        "file", nargs="?", help="weights, a corpus, MIDI, LPD .npz or a text of bars (the bundled weights)"
+    )
+    add_report_options(parser, quiet=False, json=True)
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.info import describe
+
+    facts = describe(options.file)
+    if options.json:
+        return facts
+    for name, value in facts.items():
+        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+    return None

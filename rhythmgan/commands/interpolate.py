@@ -1,0 +1,94 @@
+"""``rhythmgan interpolate``: the bars on the way from seed to seed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rhythmgan.console import (
+    add_field,
+    add_model_options,
+    add_output_options,
+    add_report_options,
+    file_names,
+    formats_given,
+    given,
+    output_given,
+)
+from rhythmgan.generate.config import PathConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rhythmgan.models.interfaces import LatentModel
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "interpolate",
+        help="generate the bars between seeds",
+        description="Generate the bars along a path through latent space, from seed to seed.",
+    )
+    parser.set_defaults(run=_run)
+    ends = parser.add_mutually_exclusive_group(required=True)
+    ends.add_argument("--seeds", metavar="A-B", help="seeds to go through in turn: 3-17, or 3-17-40")
+    ends.add_argument("--z", metavar="FILE", help=".npy or .npz file of latent points (rows of `z`) to go through")
+    add_field(parser, PathConfig, "frames", "bars from each end to the next, both included")
+    parser.add_argument(
+        "--even",
+        action="store_true",
+        help="frames between which the bar changes by little; otherwise they lie at even angles",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("slerp", "lerp"),
+        help=f"along the sphere of latent points, or straight ({PathConfig.mode})",
+    )
+    add_output_options(parser, "path", PathConfig.formats)
+    add_model_options(parser)
+    add_report_options(parser, quiet=False, json=True)
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.folders import export_path
+    from rhythmgan.models.catalogue import load_generator
+
+    config = PathConfig(**given(options, "frames", "mode", "even"), **formats_given(options))
+    model = load_generator(options.weights or "gan")
+    waypoints = _waypoints(options, model)
+    done = export_path(model, waypoints, options.out, config, **output_given(options, model.kit))
+    changed = (done.bars[1:] ^ done.bars[:-1]).sum((1, 2)).tolist()
+    folder = Path(options.out).resolve()
+    if options.json:
+        return {"out": str(folder), "frames": len(done.bars), "changed_cells": changed, "files": done.files}
+    print(f"{len(done.bars)} bars in {folder}: {file_names(done.files)}")
+    print(f"cells that change from bar to bar: {' '.join(map(str, changed))}")
+    return None
+
+
+def _waypoints(options: argparse.Namespace, model: LatentModel) -> np.ndarray:
+    """The latent points to go through (n, latent_dim)."""
+    if options.seeds is None:
+        return _read_z(options.z, model.latent_dim)
+    parts = options.seeds.split("-")
+    if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f"--seeds takes whole numbers with a dash between them, like 3-17, not {options.seeds!r}")
+    return model.latents([int(part) for part in parts])
+
+
+def _read_z(path: str, latent_dim: int) -> np.ndarray:
+    import numpy as np
+
+    from rhythmgan.files import read_npz
+
+    members = read_npz(path, "a file of latent points")
+    z = members.get("z", members.get(""))
+    if z is None:
+        raise ValueError(f"{path}: not a file of latent points: it has no member z")
+    if z.ndim != 2 or z.shape[1] != latent_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
+        raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found {z.dtype} {z.shape}")
+    return z

@@ -1,0 +1,133 @@
+"""``rhythmgan train gan`` and ``rhythmgan train prior``: a corpus to weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's, with a command of its own for each model."""
+    models = commands.add_parser("train", help="train a model", description="Train a model.").add_subparsers(
+        required=True, metavar="model"
+    )
+    gan = models.add_parser("gan", help="the GAN", description="Train the GAN, or resume the run in --out.")
+    gan.set_defaults(run=_train_gan, resumes=True)
+    _add_data(gan)
+    gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
+    add_field(gan, GANTrainingConfig, "pretrain_steps", "batches of maximum likelihood, before the adversarial phase")
+    add_field(gan, GANTrainingConfig, "train_steps", "batches of the adversarial phase; a resumed run may raise it")
+    add_field(gan, GANTrainingConfig, "batch_size", "bars in a batch")
+    add_field(gan, GANTrainingConfig, "r1_gamma", "strength of the gradient penalty on real bars")
+    add_field(gan, GANTrainingConfig, "r2_gamma", "strength of the gradient penalty on fake bars")
+    add_field(gan, GANTrainingConfig, "seed", "seed of weights, batches and noise")
+    add_field(gan, GANConfig, "width", "units of the generator's state")
+    _add_run(gan)
+
+    prior = models.add_parser(
+        "prior", help="the LSTM prior", description="Train the prior, or resume the run in --out."
+    )
+    prior.set_defaults(run=_train_prior, resumes=True)
+    _add_data(prior)
+    steps = "batches at most; a resumed run may raise it; the bundled weights: 6000"
+    add_field(prior, PriorTrainingConfig, "train_steps", steps)
+    add_field(prior, PriorTrainingConfig, "batch_size", "bars in a batch")
+    add_field(prior, PriorTrainingConfig, "seed", "seed of weights, batches and dropout")
+    add_field(prior, WordLSTMConfig, "width", "units of each layer")
+    add_field(prior, WordLSTMConfig, "layers", "LSTMs on top of each other")
+    add_field(prior, WordLSTMConfig, "dropout", "share of units that are left out in training")
+    _add_run(prior)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", metavar="CORPUS", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    add_machine_options(parser, devices=True)
+    add_report_options(parser)
+
+
+def _train_gan(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_corpus, load_patterns
+
+    # data first: a wrong path is told before torch and Lightning take their seconds
+    corpus = load_corpus(options.data) if options.data else load_patterns()
+    is_text = options.data is None or Path(options.data).suffix == ".txt"
+    corpus = corpus.split(options.split or ("all" if is_text else "train"))
+    talks = _is_first()
+    if talks and not options.quiet:
+        print(f"training on the distinct bars of {len(set(corpus.song_id.tolist())):,} songs", file=sys.stderr)
+
+    machine = _machine(options)
+
+    from rhythmgan.training.gan import GRID, train_gan
+
+    names = ("pretrain_steps", "train_steps", "batch_size", "seed", "r1_gamma", "r2_gamma")
+    training = GANTrainingConfig(**given(options, *names))
+    network = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width"))
+    with progress_bar("step", options.quiet or not talks) as progress:
+        weights = train_gan(corpus, options.out, training, network=network, progress=progress, **machine)
+    if talks:
+        print(f"weights: {weights}\npicture of seeds 0-35: {weights.parent / GRID}")
+        print(f"next: rhythmgan sample --weights {weights}")
+
+
+def _train_prior(options: argparse.Namespace) -> None:
+    from rhythmgan.data import load_corpus, load_patterns
+
+    corpus = load_corpus(options.data) if options.data else load_patterns()
+    train, validation = corpus.split("train"), corpus.split("valid")
+    talks = _is_first()
+    if talks and not options.quiet:
+        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
+        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
+
+    machine = _machine(options)
+
+    from rhythmgan.evaluate import nll_per_step, nll_table
+    from rhythmgan.models.catalogue import load_likelihood
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.prior import train_prior
+
+    training = PriorTrainingConfig(**given(options, "train_steps", "batch_size", "seed"))
+    network = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width", "layers", "dropout"))
+    with progress_bar("step", options.quiet or not talks) as progress:
+        weights = train_prior(train, validation, options.out, training, network=network, progress=progress, **machine)
+    if not talks:
+        return
+    nll = nll_per_step(validation, train, {"prior": load_likelihood(weights)})
+    print(nll_table(nll, "the validation songs, which chose the weights"))
+    facts = json.loads(read_metadata(weights)["provenance"])
+    done, best = int(facts["trained_steps"]), int(facts["best_step"])
+    why = "all that were asked for" if done >= training.train_steps else "the validation songs stopped it"
+    print(f"\n{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
+    if options.data:
+        print(f"next: rhythmgan evaluate {weights} --data {options.data}")
+
+
+def _is_first() -> bool:
+    """With several devices Lightning runs a command once for each: the first one talks."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    """What training runs on, as its arguments; the threads are set at once."""
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return {name: getattr(options, name) for name in ("devices", "accelerator", "precision")}

@@ -1,0 +1,55 @@
+"""``rhythmgan vary``: variations of a loop of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rhythmgan.console import (
+    add_field,
+    add_model_options,
+    add_output_options,
+    add_report_options,
+    file_names,
+    formats_given,
+    given,
+    output_given,
+)
+from rhythmgan.generate.config import VariationConfig
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "vary",
+        help="generate variations of a loop of your own",
+        description="Generate variations of a loop: bars near it in latent space.",
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a corpus")
+    add_field(parser, VariationConfig, "n", "variations")
+    add_field(parser, VariationConfig, "amount", "how far from the loop: over 0, up to 1 for another bar altogether")
+    add_field(parser, VariationConfig, "seed", "seed of the first variation; the next has the next seed")
+    add_output_options(parser, "variations", VariationConfig.formats, bpm="that of the loop")
+    add_model_options(parser)
+    add_report_options(parser, quiet=False, json=True)
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.folders import export_variations, read_loop
+    from rhythmgan.models.catalogue import load_generator
+
+    config = VariationConfig(**given(options, "n", "amount", "seed"), **formats_given(options))
+    model = load_generator(options.weights or "gan")
+    loop, playback = read_loop(options.loop, model, options.out)
+    done = export_variations(model, loop, options.out, config, **output_given(options, model.kit, playback))
+    changed = (done.bars[1:] ^ done.bars[:1]).sum((1, 2, 3)).tolist()
+    folder = Path(options.out).resolve()
+    if options.json:
+        return {"out": str(folder), "n": config.n, "changed_cells": changed, "files": done.files}
+    print(f"{config.n} variations in {folder}: {file_names(done.files)}")
+    print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
+    return None

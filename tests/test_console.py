@@ -1,0 +1,417 @@
+"""What both command lines share: options and their help, one JSON document, exit statuses, what a terminal shows."""
+
+import argparse
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rhythmgan
+import rhythmgan.cli
+import rl_tuner.cli
+from rhythmgan import console
+from rhythmgan.bars import GRIDS, bars_to_words
+from rhythmgan.data import Corpus, save_corpus
+from rhythmgan.evaluate import QUICK, EvaluationConfig
+from rhythmgan.export import FORMATS
+from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
+from rhythmgan.kit import GM9, KITS
+from rhythmgan.load import load_bars
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.playback import Playback
+from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def _commands(parser, path=()):
+    """(words, parser) of every command."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield " ".join(path), parser
+    for action in inner:
+        for name, each in action.choices.items():
+            yield from _commands(each, (*path, name))
+
+
+RHYTHMGAN, RL_TUNER = (dict(_commands(cli._parser())) for cli in (rhythmgan.cli, rl_tuner.cli))
+EVERY = {f"{program} {name}": parser for program, commands in (("rhythmgan", RHYTHMGAN), ("rl-tuner", RL_TUNER))
+         for name, parser in commands.items()}  # fmt: skip
+
+
+def _options(parser):
+    """Name → action of every option but --help."""
+    return {action.option_strings[-1]: action for action in parser._actions if action.option_strings[1:] != ["--help"]
+            and action.option_strings}  # fmt: skip
+
+
+def _helped(parser, option):
+    """What the help says of an option, as it is printed."""
+    action = _options(parser)[option]
+    return parser._get_formatter()._expand_help(action)
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "names"),
+    [
+        ("sample", SampleConfig, ("n", "seed", "bars", "temperature")),
+        ("interpolate", PathConfig, ("frames", "mode")),
+        ("vary", VariationConfig, ("n", "amount", "seed")),
+        (
+            "train gan",
+            GANTrainingConfig,
+            ("pretrain_steps", "train_steps", "batch_size", "seed", "r1_gamma", "r2_gamma"),
+        ),
+        ("train gan", GANConfig, ("width",)),
+        ("train prior", PriorTrainingConfig, ("train_steps", "batch_size", "seed")),
+        ("train prior", WordLSTMConfig, ("width", "layers", "dropout")),
+        ("evaluate", EvaluationConfig, ("seed",)),
+    ],
+)
+def test_help_says_the_defaults_that_the_dataclasses_have(command, config, names):
+    parser = RHYTHMGAN[command]
+    for name in names:
+        option = f"--{name.replace('_', '-')}"
+        assert _helped(parser, option).endswith(f"({getattr(config(), name)})")
+        # and nothing is written twice: what is not given is left to the dataclass
+        assert _options(parser)[option].default is None
+
+
+def test_help_says_the_defaults_of_what_is_written():
+    for command, config in (("sample", SampleConfig), ("interpolate", PathConfig), ("vary", VariationConfig)):
+        assert f"({','.join(config().formats)})" in _helped(RHYTHMGAN[command], "--format")
+    for parser in (*(RHYTHMGAN[name] for name in ("sample", "interpolate")),):
+        assert _helped(parser, "--bpm").endswith(f"({Playback().bpm:g})")
+        assert _helped(parser, "--swing").endswith(f"({Playback().swing})")
+    assert _helped(RHYTHMGAN["evaluate"], "--n").endswith(f"({EvaluationConfig().n}; {QUICK.n} with --quick)")
+
+
+def test_help_names_what_there_is():
+    kits = [name for name in KITS if name != GM9.name]
+    for parser in (RHYTHMGAN["sample"], RL_TUNER["steer"]):
+        assert f": {', '.join(kits)} (" in _helped(parser, "--kit")
+        assert f": {', '.join(FORMATS)} (" in _helped(parser, "--format")
+    assert f": {', '.join(KITS)} (" in _helped(RHYTHMGAN["prepare"], "--kit")
+    assert f": {', '.join(map(str, GRIDS))} (" in _helped(RHYTHMGAN["prepare"], "--grid")
+
+
+@pytest.mark.parametrize("command", [name for name in EVERY if name.startswith("rhythmgan ")])
+def test_every_default_is_said(command):
+    """An option that need not be given says in brackets what happens then."""
+    for name, action in _options(EVERY[command]).items():
+        is_switch = isinstance(action, argparse._StoreTrueAction)
+        says = re.search(r"\([^()]+\)", _helped(EVERY[command], name) or "")
+        may_stay_away = name in ("--manifest", "--dropped", "--reference", "--z", "--seeds")
+        assert is_switch or action.required or may_stay_away or says, name
+        assert not is_switch or action.default is False
+
+
+WRITERS = {
+    name: EVERY[name] for name in ("rhythmgan sample", "rhythmgan interpolate", "rhythmgan vary", "rl-tuner steer")
+}
+SHARED = ["--out", "--format", "--bpm", "--swing", "--kit", "--weights", "--prior", "--agent", "--devices",
+          "--accelerator", "--precision", "--threads", "--quiet", "--json"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_shared_options_come_last_and_in_one_order(command):
+    names = [name for name in _options(EVERY[command]) if name in SHARED]
+    if command == "rhythmgan prepare":
+        names.remove("--kit")  # which says what to read, and not what to write
+    assert names == [name for name in SHARED if name in names]
+    assert list(_options(EVERY[command]))[-len(names) :] == names or not names
+
+
+def test_commands_that_write_bars_have_the_same_options():
+    """The same in name, kind and words, but for the defaults."""
+    for name in ("--out", "--format", "--bpm", "--swing", "--kit", "--weights", "--json"):
+        actions = [_options(parser)[name] for parser in WRITERS.values()]
+        assert len({(action.dest, action.type, action.metavar, type(action)) for action in actions}) == 1
+        words = [re.sub(r"\([^()]*\)", "", _helped(parser, name)) for parser in WRITERS.values()]
+        assert len(set(words)) == 1
+    assert [_options(parser)["--out"].default for parser in WRITERS.values()] == [
+        "samples",
+        "path",
+        "variations",
+        "steered",
+    ]
+
+
+def test_options_of_one_name_are_of_one_kind_in_both_programs():
+    kinds = {}
+    for command, parser in EVERY.items():
+        for name, action in _options(parser).items():
+            if name in SHARED and name != "--out" and (command, name) != ("rhythmgan prepare", "--kit"):
+                kinds.setdefault(name, set()).add((action.type, action.metavar, type(action), action.default))
+    assert all(len(kind) == 1 for kind in kinds.values()), kinds
+
+
+@pytest.mark.parametrize("program", ["rhythmgan", "rl_tuner"])
+def test_help_of_every_command_imports_nothing_slow(program):
+    commands = RHYTHMGAN if program == "rhythmgan" else RL_TUNER
+    script = f"""
+import contextlib, io, sys
+from {program}.cli import main
+for words in {[[], *(name.split() for name in commands)]!r}:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+print(sorted({{"torch", "numpy", "scipy", "symusic", "gymnasium", "PIL", "tqdm", "streamlit"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("program", ["rhythmgan", "rl_tuner"])
+def test_programs_say_their_version_and_their_exit_statuses(program):
+    name = program.replace("_", "-")
+    done = subprocess.run([sys.executable, "-m", program, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{name} {rhythmgan.__version__}\n")
+    done = subprocess.run([sys.executable, "-m", program, "--help"], capture_output=True, text=True)
+    words = " ".join(done.stdout.split())
+    for status in ("0 when all is done", "2 when an option", "130 when you stop it", "1 when rhythmgan itself"):
+        assert status in words
+
+
+# -- exit statuses --------------------------------------------------------------------------------
+
+
+def _program(run, **defaults):
+    parser = console.new_parser("prog", "1", "x")
+    parser.set_defaults(run=run, **defaults)
+    return parser
+
+
+def _raise(error):
+    def run(options):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (ValueError("no such bar"), 2, "prog: no such bar\n"),
+        (FileNotFoundError(2, "No such file or directory", "x.mid"), 2, "prog: x.mid: No such file or directory\n"),
+        (OSError("the disk is odd"), 2, "prog: the disk is odd\n"),
+        (MemoryError(), 2, "prog: not enough memory for that\n"),
+        (KeyboardInterrupt(), 130, "\nstopped\n"),
+    ],
+)
+def test_what_goes_wrong_is_a_line_and_a_status(capsys, error, status, says):
+    assert console.run_command(_program(_raise(error)), []) == status
+    assert capsys.readouterr() == ("", says)
+
+
+def test_what_can_be_resumed_says_so(capsys):
+    assert console.run_command(_program(_raise(KeyboardInterrupt()), resumes=True), []) == 130
+    assert capsys.readouterr().err == "\nstopped; the same command goes on from here\n"
+    resumable = {name for name, parser in EVERY.items() if parser.get_default("resumes")}
+    assert resumable == {"rhythmgan sample", "rhythmgan train gan", "rhythmgan train prior", "rl-tuner train"}
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(TypeError, match="bug"):
+        console.run_command(_program(_raise(TypeError("bug"))), [])
+
+
+# -- what is printed ------------------------------------------------------------------------------
+
+
+def _run(*arguments, module="rhythmgan", env=None, **options):
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (env or {})
+    return subprocess.run(command, capture_output=True, env=environment, **options)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_that_lacks_letters_does_not_fail_what_is_done(tmp_path, encoding):
+    folder = tmp_path / "früh…"
+    done = _run("interpolate", "--seeds", "3-17", "--frames", 3, "--out", folder, env={"PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    assert b"frame-000.mid ?" in done.stdout
+    assert len(list(folder.glob("frame-*.mid"))) == 3
+    for command in ([], ["sample"], ["demo"]):
+        assert _run(*command, "--help", env={"PYTHONIOENCODING": encoding}).returncode == 0
+
+
+def test_quiet_leaves_out_progress_and_pictures(tmp_path):
+    loud = _run("sample", "--n", 2, "--out", tmp_path / "a")
+    assert b"seed 0\n" in loud.stdout
+    assert loud.stderr != b""
+    done = _run("sample", "--n", 2, "--out", tmp_path / "b", "--quiet")
+    assert done.stdout == f"2 bars in {tmp_path / 'b'}: seed-000000.mid\n".encode()
+    assert done.stderr == b""
+    # errors stay
+    done = _run("sample", "--n", 0, "--quiet")
+    assert (done.returncode, done.stderr) == (2, b"rhythmgan: at least one bar must be asked for, not 0\n")
+
+
+def test_a_document_is_all_there_is_on_stdout(capsys):
+    def run(options):
+        print("chatter of a library")
+        return {"x": float("nan"), "y": [1, (2.5, float("inf"))]}
+
+    parser = _program(run)
+    console.add_report_options(parser, json=True)
+    assert console.run_command(parser, ["--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"x": None, "y": [1, [2.5, None]]}
+    assert printed.err == "chatter of a library\n"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A corpus of 200 made-up songs: a rock beat each, with onsets of its own added."""
+    rng = np.random.default_rng(99)
+    beat = np.zeros((16, 9), bool)
+    beat[[0, 8], 0] = beat[[4, 12], 1] = beat[::2, 2] = True
+    bars = np.repeat(beat[None], 1600, 0) | (rng.random((1600, 16, 9)) < 0.12)
+    number = np.arange(1600, dtype=np.int32)
+    names = tuple(f"song {i}" for i in range(200))
+    path = tmp_path_factory.mktemp("corpus") / "corpus.npz"
+    save_corpus(path, Corpus(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9))
+    return path
+
+
+def _document(capsys, *arguments, main=rhythmgan.cli.main):
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_sample_says_its_files_and_options(tmp_path, capsys):
+    said = _document(capsys, "sample", "--n", 3, "--seed", 7, "--bpm", 99, "--format", "midi,csv", "--out", tmp_path)
+    assert said["files"] == {
+        "midi": ["seed-000007.mid", "seed-000008.mid", "seed-000009.mid"],
+        "csv": ["seeds-000007-000009.csv"],
+    }
+    names = {name for names in said["files"].values() for name in names}
+    assert {path.name for path in tmp_path.iterdir()} == names | {"sample.json"}
+    assert (said["out"], said["n"], said["seed"], said["bpm"], said["kit"]) == (str(tmp_path), 3, 7, 99, "gm9")
+    assert set(json.loads((tmp_path / "sample.json").read_text())) < set(said)
+
+
+def test_the_note_of_samples_speaks_as_the_options_do(tmp_path, capsys):
+    _document(capsys, "sample", "--n", 1, "--out", tmp_path)
+    note = json.loads((tmp_path / "sample.json").read_text())
+    assert {f"--{name}" for name in note} < set(_options(RHYTHMGAN["sample"]))
+
+
+def test_paths_variations_and_steers_say_their_files(tmp_path, capsys):
+    path = _document(capsys, "interpolate", "--seeds", "3-17", "--frames", 4, "--out", tmp_path / "p")
+    assert (path["frames"], len(path["changed_cells"])) == (4, 3)
+    loop = tmp_path / "p" / "frame-000.mid"
+    varied = _document(capsys, "vary", loop, "--n", 2, "--out", tmp_path / "v", "--format", "wav")
+    assert varied["files"] == {"wav": ["loop.wav", "variation-001.wav", "variation-002.wav"]}
+    arguments = ("steer", "--density", 20, "--n", 2, "--calls", 3, "--out", tmp_path / "s", "--format", "midi,csv")
+    steered = _document(capsys, *arguments, main=rl_tuner.cli.main)
+    assert steered["files"]["csv"] == ["steered.csv"]
+    assert (steered["n"], len(steered["episodes"]), steered["targets"]) == (2, 2, {"density": 20})
+    for folder, said in (("p", path), ("v", varied), ("s", steered)):
+        assert said["out"] == str(tmp_path / folder)
+        names = {name for names in said["files"].values() for name in names}
+        assert {each.name for each in (tmp_path / folder).iterdir()} == names
+
+
+def test_what_is_measured_is_a_document(corpus, tmp_path, capsys):
+    features = _document(capsys, "features", corpus, "--split", "train")
+    bars, *_ = load_bars(corpus, split="train")
+    assert (features["bars"], features["kit"], features["grid"]) == (len(bars), "gm9", 16)
+    assert features["features"]["density"]["mean"] == pytest.approx(bars.sum((1, 2)).mean())
+    assert list(features["features"]["density"]["percentiles"]) == ["5", "25", "50", "75", "95"]
+    arguments = ("evaluate", "--data", corpus, "--quick", "--n", 100, "--baseline", "independent", "--quiet")
+    report = _document(capsys, *arguments)
+    assert [row["name"] for row in report["rows"]][2:] == ["independent cells"]
+    info = _document(capsys, "info", corpus)
+    assert (info["bars"], info["songs"], info["steps"]) == (1600, 200, 16)
+    assert _document(capsys, "info")["width"] == 320
+
+
+def test_prepare_says_its_counts(tmp_path, capsys):
+    rhythmgan.cli.main(["sample", "--n", "3", "--out", str(tmp_path / "s"), "--quiet"])
+    (tmp_path / "s" / "broken.mid").write_bytes(b"")
+    capsys.readouterr()
+    said = _document(capsys, "prepare", tmp_path / "s", "--out", tmp_path / "c.npz", "--workers", 1)
+    assert (said["bars"], said["songs"], said["kit"], said["grid"]) == (3, 3, "gm9", 16)
+    (source,) = said["sources"]
+    assert (source["n_files"], source["n_files_with_bars"], source["none"]) == (4, 3, {"empty": 1})
+
+
+# -- folders of samples are read ------------------------------------------------------------------
+
+
+def test_a_folder_of_samples_is_read_exactly(tmp_path, capsys, caplog):
+    """From its .npz files, each seed once; its MIDI files have no silent bars, and their kit is not known."""
+    for n, seed in ((6, 10), (9, 12)):
+        rhythmgan.cli.main(["sample", "--n", str(n), "--seed", str(seed), "--kit", "jaki5", "--format", "midi,npz",
+                            "--out", str(tmp_path), "--quiet"])  # fmt: skip
+    from rhythmgan.bars import fold_bars
+    from rhythmgan.kit import JAKI5
+    from rhythmgan.models.gan import load_gan
+
+    bars, song, kit = load_bars(tmp_path)
+    np.testing.assert_array_equal(bars, fold_bars(load_gan().sample(11, seed=10), GM9, JAKI5))
+    assert (song, kit) == (None, JAKI5)
+    assert not caplog.records
+    rhythmgan.cli.main(["sample", "--n", "2", "--seed", "50", "--kit", "jaki5", "--out", str(tmp_path), "--quiet"])
+    assert len(load_bars(tmp_path)[0]) == 11
+    assert caplog.messages == [f"{tmp_path}: read from its .npz files; 2 MIDI files of other seeds are not read"]
+    capsys.readouterr()
+    assert _document(capsys, "features", tmp_path)["bars"] == 11
+
+
+def test_a_folder_of_samples_without_arrays_is_read_as_midi(tmp_path):
+    rhythmgan.cli.main(["sample", "--n", "5", "--seed", "10", "--out", str(tmp_path), "--quiet"])
+    bars, song, kit = load_bars(tmp_path)
+    assert (len(bars), len(set(song.tolist())), kit) == (5, 5, GM9)
+
+
+def test_arrays_without_their_seeds_are_refused(tmp_path):
+    (tmp_path / "sample.json").write_text("{}")
+    np.savez(tmp_path / "seeds-000000-000001.npz", bars=np.ones((2, 16, 9), bool), seed=np.arange(3))
+    with pytest.raises(ValueError, match="expected a seed for each of its 2 bars"):
+        load_bars(tmp_path)
+
+
+def test_evaluate_takes_a_folder_of_samples_without_a_warning(corpus, tmp_path, capsys):
+    rhythmgan.cli.main(["sample", "--n", "120", "--format", "midi,npz", "--out", str(tmp_path), "--quiet"])
+    capsys.readouterr()
+    report = _document(capsys, "evaluate", tmp_path, "--data", corpus, "--quick", "--n", 100, "--baseline", "memoriser",
+                       "--quiet")  # fmt: skip
+    assert [row["name"] for row in report["rows"]][2] == str(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+# -- a progress bar -------------------------------------------------------------------------------
+
+
+def test_a_quiet_progress_bar_shows_nothing(capsys):
+    for quiet in (True, False):
+        with console.progress_bar("bar", quiet) as progress:
+            progress(1, 2)
+        assert (capsys.readouterr().err == "") == quiet
+
+
+def test_names_of_files_in_a_line():
+    files = {"midi": ["path.mid", "frame-000.mid", "frame-001.mid"], "npz": ["path.npz"]}
+    assert console.file_names(files) == "path.mid, frame-000.mid …, path.npz"
+    assert console.file_names({"midi": ["a-001.mid", "b-001.mid", "a-002.mid", "a-003.mid", "b-002.mid"]}) == (
+        "a-001.mid …, b-001.mid …"
+    )
+
+
+def test_streams_that_are_no_text_files_are_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert console.run_command(_program(lambda options: print("done")), []) == 0
+    assert sys.stdout.getvalue() == "done\n"
+
+
+def test_the_docs_name_every_exit_status():
+    text = (Path(__file__).parent.parent / "docs" / "musician.md").read_text(encoding="utf-8")
+    assert all(status in text for status in ("`0`", "`1`", "`2`", "`130`"))
