@@ -26,7 +26,7 @@ from rhythmgan.training.prior import WEIGHTS, PriorTraining, train_prior
 
 SMALL = WordLSTMConfig(kit="jaki5", width=48, word_width=16, dropout=0.0)
 TOY = PriorTrainingConfig(
-    train_steps=300,
+    train_steps=150,
     batch_size=32,
     learning_rate=2e-2,
     hidden_share=0.0,
