@@ -163,6 +163,7 @@ def _train(options: argparse.Namespace) -> None:
 def _steer(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.folders import read_loop
     from rhythmgan.performance import PLAIN
+    from rhythmgan.reference import load_reference_for
     from rl_tuner.export import REPORT, export_steered, report
     from rl_tuner.steering import steer, to_values
 
@@ -174,7 +175,7 @@ def _steer(options: argparse.Namespace) -> dict[str, Any] | None:
         if value is not None:
             targets[name] = value
     if options.percentile:
-        targets = to_values(targets)
+        targets = to_values(targets, load_reference_for(options.weights))
     gan, prior = _models(options)
 
     from rl_tuner.agent import load_agent

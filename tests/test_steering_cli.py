@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import mido
 import numpy as np
@@ -21,7 +23,7 @@ from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.performance import Performance
-from rhythmgan.reference import load_reference
+from rhythmgan.reference import load_reference, save_reference
 from rl_tuner.cli import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -157,6 +159,19 @@ def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
     targets = json.loads((tmp_path / "report.json").read_text())["targets"]
     assert targets == {"density": reference.value("density", 80), "syncopation": reference.value("syncopation", 20)}
     assert f"{tmp_path}: before-001.mid …, after-001.mid …, bars.npz, steered.png" in capsys.readouterr().out
+
+
+def test_percentiles_are_those_of_the_weights(refused, tmp_path):
+    """Of the reference in their folder; where there is none, no other one is taken."""
+    shutil.copy(bundled("gan.safetensors"), tmp_path)
+    weights = ("--weights", tmp_path / "gan.safetensors")
+    refused("steer", "--percentile", "--density", 80, *weights, says="have no reference to take percentiles from")
+    reference = load_reference()
+    doubled = replace(reference, quantiles={name: 2 * values for name, values in reference.quantiles.items()})
+    save_reference(tmp_path / "reference.safetensors", doubled)
+    _steer(tmp_path / "s", "--percentile", "--density", 50, "--n", 1, "--calls", 1, *weights)
+    targets = json.loads((tmp_path / "s" / "report.json").read_text())["targets"]
+    assert targets == {"density": 2 * reference.value("density", 50)}
 
 
 def test_one_feature_alone_and_its_tempo(tmp_path):
@@ -348,7 +363,6 @@ def test_features_that_are_named_twice_leave_no_folder(refused, tmp_path):
 @pytest.mark.parametrize("command", ["train", "evaluate", "sweep"])
 def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypatch):
     """As they are for `rhythmgan`; today agents are trained on targets of another kit."""
-    from dataclasses import replace
 
     from rhythmgan.training import critic
     from rl_tuner.benchmark import sweep
