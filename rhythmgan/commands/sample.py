@@ -60,6 +60,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         return {"out": str(folder), "n": config.n, "seed": config.seed} | options_of_files | {"files": files}
     for seed, bars in enumerate(done.bars, config.seed):
         print(f"seed {seed}\n{bar_to_lines(bars[0], output['kit'])}\n")
-    what = f"{config.n:,} bars" if config.bars == 1 else f"{config.n:,} phrases of {config.bars} bars"
-    print(f"{what} in {folder}: {', '.join(names[0] for names in done.files.values())}")
+    kind, length = ("bar", "") if config.bars == 1 else ("phrase", f" of {config.bars} bars")
+    print(
+        f"{config.n:,} {kind}{'' if config.n == 1 else 's'}{length} in {folder}: {', '.join(names[0] for names in done.files.values())}"
+    )
     return None
