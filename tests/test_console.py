@@ -333,6 +333,23 @@ def test_what_is_measured_is_a_document(corpus, tmp_path, capsys):
     assert _document(capsys, "info")["width"] == 320
 
 
+def test_the_benchmark_of_steering_is_a_document(corpus, tmp_path, capsys, monkeypatch):
+    """What it prints of itself on the way goes to stderr; no run of it, which takes minutes."""
+    from rl_tuner.benchmark import evaluators, protocol, report
+
+    said = {"rows": [{"name": "agent", "success": {"pairs": [float("nan"), 50.0]}}]}
+    monkeypatch.setattr(evaluators, "make_evaluators", lambda *a, log: log("training"))
+    monkeypatch.setattr(protocol, "run", lambda *a, log: print("chatter") or said)
+    monkeypatch.setattr(report, "write_report", lambda found, out: [])
+    arguments = ["evaluate", "--data", str(corpus), "--out", str(tmp_path), "--quick", "--json"]
+    assert rl_tuner.cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"rows": [{"name": "agent", "success": {"pairs": [None, 50.0]}}]}
+    assert printed.err == "training\nchatter\n"
+    assert rl_tuner.cli.main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == "chatter\n"
+
+
 def test_prepare_says_its_counts(tmp_path, capsys):
     rhythmgan.cli.main(["sample", "--n", "3", "--out", str(tmp_path / "s"), "--quiet"])
     (tmp_path / "s" / "broken.mid").write_bytes(b"")
