@@ -61,7 +61,6 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     for seed, bars in enumerate(done.bars, config.seed):
         print(f"seed {seed}\n{bar_to_lines(bars[0], output['kit'])}\n")
     kind, length = ("bar", "") if config.bars == 1 else ("phrase", f" of {config.bars} bars")
-    print(
-        f"{config.n:,} {kind}{'' if config.n == 1 else 's'}{length} in {folder}: {', '.join(names[0] for names in done.files.values())}"
-    )
+    what = f"{config.n:,} {kind}{'' if config.n == 1 else 's'}{length}"
+    print(f"{what} in {folder}: {', '.join(names[0] for names in done.files.values())}")
     return None
