@@ -107,8 +107,8 @@ def positive(text: str) -> int:
     return number
 
 
-def add_field(parser: argparse.ArgumentParser, config: type, name: str, what: str) -> None:
-    """An option for a field of a dataclass: its type and its default are read there."""
+def add_field(parser: argparse.ArgumentParser, config: object, name: str, what: str) -> None:
+    """An option for a field of a dataclass, or of an instance: its type and its default are read there."""
     default = getattr(config, name)
     kind = type(default)
     parser.add_argument(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan import __version__
 from rhythmgan.console import (
+    add_field,
     add_machine_options,
     add_model_options,
     add_output_options,
     add_report_options,
     file_names,
     formats_given,
+    given,
     new_parser,
     output_given,
     positive,
@@ -25,6 +27,7 @@ from rhythmgan.console import (
 from rhythmgan.export import DEFAULT_FORMATS
 from rhythmgan.playback import Playback
 from rl_tuner.benchmark.config import QUICK, SWEEP_TRAIN_STEPS, BenchmarkConfig
+from rl_tuner.config import BUNDLED, CALLS, REALISM, EnvConfig, shortened
 
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
@@ -52,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train, resumes=True)
     train.add_argument("--data", required=True, metavar="CORPUS", help="a corpus: its train songs give targets")
     train.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    train.add_argument("--train-steps", type=positive, help="moves to learn from (3000000)")
-    train.add_argument("--seed", type=int, help="seed of weights, environments and draws (0)")
-    train.add_argument("--num-envs", type=positive, help="environments at once (512)")
+    add_field(train, BUNDLED, "train_steps", "transitions to learn from")
+    add_field(train, BUNDLED, "seed", "seed of weights, environments and draws")
+    add_field(train, EnvConfig, "num_envs", "environments at once")
     train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     add_model_options(train, prior=_JUDGES)
     add_machine_options(train)
@@ -75,10 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="any other feature that the agent steers; several times for several",
     )
-    steer.add_argument("--percentile", action="store_true", help="the targets are percentiles of real bars, 0-100")
+    steer.add_argument(
+        "--percentile",
+        action="store_true",
+        help="the targets are percentiles, 0-100, of the bars that the GAN learnt from",
+    )
     steer.add_argument("--n", type=positive, default=8, help="bars (%(default)s)")
-    steer.add_argument("--calls", type=positive, default=32, help="generator calls of each at most (%(default)s)")
-    steer.add_argument("--realism", type=float, help="0-1: how much staying real counts against precision (0.25)")
+    steer.add_argument("--calls", type=positive, help=f"generator calls of each at most ({CALLS})")
+    steer.add_argument("--realism", type=float, help=f"0-1: how much staying real counts beside precision ({REALISM})")
     steer.add_argument("--seed", type=int, default=0, help="of the first bar; the next has the next (%(default)s)")
     starts = steer.add_mutually_exclusive_group()
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin every episode at the bar of this seed")
@@ -143,19 +150,17 @@ def _train(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from rl_tuner.agent import AgentConfig
-    from rl_tuner.config import BUNDLED, EnvConfig, shortened
     from rl_tuner.scale import TARGETS
     from rl_tuner.tune.latent import targets_of, train_agent
 
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
     n_directions = max(AgentConfig.n_directions, len(features))
     config = AgentConfig.of(gan, features=features, n_directions=n_directions)
-    given = {name: getattr(options, name) for name in ("train_steps", "seed") if getattr(options, name) is not None}
-    recipe = shortened(replace(BUNDLED, **given))
-    env = EnvConfig(num_envs=options.num_envs) if options.num_envs else EnvConfig()
+    training = shortened(replace(BUNDLED, **given(options, "train_steps", "seed")))
+    env = EnvConfig(**given(options, "num_envs"))
     targets = targets_of(corpus, features)
-    with progress_bar("step", options.quiet) as tell:
-        weights = train_agent(gan, gan, prior, targets, options.out, recipe, config, env, progress=tell)
+    with progress_bar("step", options.quiet) as progress:
+        weights = train_agent(gan, gan, prior, targets, options.out, training, config, env, progress=progress)
     print(f"weights: {weights}")
     print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")
 
@@ -190,13 +195,12 @@ def _steer(options: argparse.Namespace) -> dict[str, Any] | None:
     steered = steer(
         targets,
         options.n,
-        calls=options.calls,
         seed=options.seed,
         start=start,
         agent=load_agent(options.agent),
         generator=gan,
         prior=prior,
-        **({} if options.realism is None else {"realism": options.realism}),
+        **given(options, "calls", "realism"),
     )
     files = export_steered(steered, gan.kit, options.out, seed=options.seed, played=played, **output)
     if options.json:

@@ -75,12 +75,19 @@ class EnvConfig:
         calls: generator calls of an episode at most.
         reward: how it is rewarded, see ``Reward``.
         weighted: whether episodes draw coefficients for the terms beside the targets; they are 0 otherwise.
+
+    Raises:
+        ValueError: no environments.
     """
 
     num_envs: int = 512
     calls: int = 64
     reward: Reward = "delta"
     weighted: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, not {self.num_envs}")
 
 
 BUNDLED = DQNConfig(

@@ -30,7 +30,7 @@ _CELL_SCALE = 0.2
 """Cells are shown a fifth as large as they are, or a network would first have to learn that they matter little."""
 
 _LONG = 64.0
-"""From so many calls left on, one of the two numbers for them does not tell them apart."""
+"""From so many calls left on, one of the two numbers for them is the same."""
 
 
 @dataclass
@@ -257,13 +257,13 @@ class BarDynamics(ABC):
         success = rewards.success(distances, importance.flatten(0, 1)).float().view(n, k, 1)
         match = rewards.match(distances, importance.flatten(0, 1)).view(n, k, 1)
         unasked = [*self._bar_terms, *(f"{name} coefficient" for name in self.terms)]
-        told = self.layout.pack(
+        relabelled = self.layout.pack(
             seen
             | self._ahead(targets, gaps)
             | {"importance": importance, "match": match, "success": success}
             | dict.fromkeys(unasked, torch.zeros_like(match))
         )
-        return told, (match[:, 1:] - match[:, :-1])[..., 0]
+        return relabelled, (match[:, 1:] - match[:, :-1])[..., 0]
 
     @torch.no_grad()
     def look_at(self, z: Tensor, bars: Tensor, goals: Goals, calls_left: Tensor) -> State:

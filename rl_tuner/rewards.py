@@ -127,7 +127,7 @@ def score(terms: Mapping[str, Tensor], coefs: Mapping[str, Tensor]) -> Tensor:
 
 
 def less_costs(gain: Tensor, costs: Mapping[str, Tensor], coefs: Mapping[str, Tensor]) -> Tensor:
-    """What is left of a gain (n,) when moves are paid for: gain − Σ price · coefficient · cost, (n,)."""
+    """What is left of a gain (n,) after the costs of moves: gain − Σ price · coefficient · cost, (n,)."""
     for name, cost in costs.items():
         gain = gain - MOVE_COSTS[name] * coefs[name] * cost
     return gain

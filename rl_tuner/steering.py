@@ -67,7 +67,7 @@ class SteeringResult:
 
     @property
     def success(self) -> np.ndarray:
-        """Whether each has its targets, within a unit of each: (n,) bool."""
+        """Whether each has its targets, within the tolerance of each: (n,) bool."""
         return self.terms["success"] > 0
 
     def sentence(self) -> str:

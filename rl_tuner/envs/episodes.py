@@ -32,7 +32,7 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     Args:
         dynamics: begins and moves the episodes.
-        targets: (m, F), the features of bars to aim at.
+        targets: (m, F), features of real bars to steer to.
         num_envs: episodes at once.
         calls: generator calls of an episode at most, 4 or more.
         crossed: share of targets whose features come from different rows.

@@ -114,7 +114,7 @@ class LatentEnv(EpisodeEnv):
     ## Arguments
     dynamics: generator, critic, prior and latent space; of the bundled models by default.
 
-    targets: (m, F), the features of bars to aim at; those of unsteered bars by default.
+    targets: (m, F), features of bars to steer to; those of unsteered bars by default.
 
     calls, crossed, skipped, reward, weighted: see ``EpisodeVectorEnv``.
     """

@@ -24,7 +24,7 @@ WEIGHTS = "agent.safetensors"
 
 
 def targets_of(corpus: Corpus, features: tuple[str, ...]) -> Tensor:
-    """The features of each song's distinct bars, (n, features): what to aim at.
+    """The features of each song's distinct bars, (n, features): what to steer to.
 
     Raises:
         ValueError: there are no bars.
