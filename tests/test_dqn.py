@@ -75,7 +75,7 @@ class Identity(World):
 
 
 class Corridor(World):
-    """Cells 0 … 7; the left end pays .2, the right end 1, and both end the walk. It is cut off after two steps."""
+    """Cells 0 … 7; the ends end the episode, with .2 at the left and 1 at the right. It is cut off after two steps."""
 
     def __init__(self, num_envs):
         super().__init__(num_envs, 8, 2)
@@ -190,7 +190,7 @@ def test_recipes_out_of_range_are_refused_by_name(name, value):
 
 
 def _remember(replay, times, n_envs, real=None, ended=None):
-    """At time t environment e sees (t, e), does 10 t + e and is paid 100 t + e."""
+    """At time t environment e sees (t, e), does 10 t + e and is rewarded with 100 t + e."""
     for time in times:
         env = torch.arange(n_envs)
         none = torch.zeros(n_envs, dtype=torch.bool)
@@ -289,12 +289,12 @@ HAND = DQNConfig(train_steps=100, batch_size=4, n_step=2, gamma=0.5, tau=0.25, b
 def _live(dqn, terminated=(False, False), ended=(False, False)):
     """From (1, 2) by action 0 for 1 to (4, 2), by action 1 for 2 to (3, −1)."""
     steps = [((1.0, 2.0), 0, 1.0), ((4.0, 2.0), 1, 2.0), ((3.0, -1.0), 0, 50.0)]
-    for index, (seen, action, paid) in enumerate(steps):
+    for index, (seen, action, reward) in enumerate(steps):
         stops, over = (terminated[index], ended[index]) if index < 2 else (False, False)
         dqn.replay.add(
             torch.tensor([seen]),
             torch.tensor([action]),
-            torch.tensor([paid]),
+            torch.tensor([reward]),
             torch.tensor([stops]),
             torch.tensor([over]),
             torch.tensor([True]),
@@ -428,7 +428,7 @@ def test_the_identity_is_learnt():
     dqn.learn()
     assert _share_right(dqn, 6) == 1.0
     rewards = [dqn.step()["reward"] for _ in range(120)]
-    # a twentieth of the actions is random, a sixth of those right; on every sixth step all walks only begin
+    # a twentieth of the actions is random, a sixth of those right; on every sixth step all episodes only begin
     assert sum(rewards) / 100 == pytest.approx(0.05 / 6 + 0.95, abs=0.03)
 
 
@@ -440,8 +440,8 @@ def test_the_identity_is_learnt_by_priorities(n_step):
     assert _share_right(dqn, 6) == 1.0
 
 
-def test_what_pays_steps_later_is_learnt_though_walks_are_cut_off():
-    """Cut off after two steps, a walk from the left never sees the pay: only values that go on know of it."""
+def test_rewards_of_later_steps_are_learnt_though_episodes_are_cut_off():
+    """Cut off after two steps, an episode from the left never sees the reward: only values that go on know of it."""
     config = DQNConfig(
         train_steps=40_000,
         batch_size=256,

@@ -1,4 +1,4 @@
-"""The latent space as an environment: Gymnasium's rules, and what a walk is paid."""
+"""The latent space as an environment: Gymnasium's rules, and what an episode is rewarded with."""
 
 import copy
 
@@ -123,7 +123,7 @@ def test_rewards_sum_up_to_how_much_better_the_bar_became(dynamics):
         over |= terminated
     np.testing.assert_allclose(total, last - first, atol=1e-5)
     assert np.abs(total).max() > 0.1
-    # the first bar was a call, so that a walk of n calls has n − 1 moves
+    # the first bar was a call, so that an episode of n calls has n − 1 moves
     assert (lengths == calls.numpy() - 1).all()
 
 
@@ -140,7 +140,7 @@ def test_kl_is_rewarded_by_the_nat_and_by_its_coefficient(dynamics, reward):
 
 
 @pytest.mark.parametrize("reward", ["delta", "absolute"])
-def test_to_stay_ends_the_walk_and_costs_no_call(dynamics, reward):
+def test_to_stay_ends_the_episode_and_costs_no_call(dynamics, reward):
     envs = envs_of(dynamics, 3, reward=reward)
     goals = goals_of(dynamics, 3, calls=20, kl_coef=1.0)
     seen, before = envs.reset(seed=1, options={"goals": goals})
@@ -152,7 +152,7 @@ def test_to_stay_ends_the_walk_and_costs_no_call(dynamics, reward):
     assert rewards[0] == (0 if reward == "delta" else before["terms"]["score"][0])
 
 
-def test_walks_begin_anew_with_the_next_step_whatever_its_action(dynamics):
+def test_episodes_begin_anew_with_the_next_step_whatever_its_action(dynamics):
     results = []
     for ignored in (0, 5, 30):
         envs = envs_of(dynamics, 4)
@@ -175,7 +175,7 @@ def test_walks_begin_anew_with_the_next_step_whatever_its_action(dynamics):
             np.testing.assert_array_equal(one, two)
 
 
-def test_a_walk_that_begins_anew_has_all_its_calls_and_a_fresh_point(dynamics):
+def test_an_episode_that_begins_anew_has_all_its_calls_and_a_fresh_point(dynamics):
     n = 3000
     envs = envs_of(dynamics, n, calls=64)
     envs.reset(seed=5)
@@ -279,7 +279,7 @@ def test_goals_that_a_reset_was_given_are_left_as_they_were(dynamics):
     assert torch.equal(goals.calls, kept.calls)
 
 
-def test_one_walk_is_a_batch_of_one(dynamics):
+def test_one_episode_is_a_batch_of_one(dynamics):
     env, envs = LatentEnv(dynamics, calls=10), envs_of(dynamics, 1, calls=10)
     one, _ = env.reset(seed=9)
     many, _ = envs.reset(seed=9)

@@ -33,7 +33,7 @@ def test_match_by_hand():
     distances = torch.tensor([[0.0, 0.0], [1.0, 0.5], [4.0, 0.0], [0.0, 8.0], [1.0, 3.0], [2.0, 9.0]])
     importance = torch.tensor([[1.0, 1.0], [2.0, 1.0], [1.0, 5.0], [1.0, 0.5], [1.0, 0.0], [0.0, 0.0]])
     expected = [
-        1.0,  # an exact hit
+        1.0,  # exactly the targets
         0.5 * math.exp(-2.5 / 4) + 0.5,
         0.5 * math.exp(-1),
         0.5 * math.exp(-1),

@@ -194,7 +194,7 @@ def test_a_guided_move_by_hand():
     tail = torch.tensor([3 * c + 0.6, 4 * c, 5 * s, 0.25])
     torch.testing.assert_close(after[0, 4:], tail * 5 / tail.norm())
     assert after[0, :4].tolist() == [9, 8, 7, 6]
-    # ½ |½ (1.2, 0, 0, .5)|² / sin² .4: what leads before the beat is not gone and not paid
+    # ½ |½ (1.2, 0, 0, .5)|² / sin² .4: what leads before the beat is not gone and costs nothing
     assert kl.item() == pytest.approx(0.5 * (0.36 + 0.0625) / s**2)
 
 
@@ -426,7 +426,10 @@ def test_episodes_begin_with_a_call_and_spend_one_a_step(real, dynamics):
 
 
 def test_terms_by_hand(real, dynamics):
-    """Bar 0 hits, 1 is a unit off, 2 is two off, 3 hits what counts; the networks look at hits with a weight only."""
+    """Bar 0 has its targets, 1 is a tolerance off, 2 is two off, 3 has what counts.
+
+    The networks are asked about successes with a coefficient only.
+    """
     gan, prior, space = real
     z = draw(6, 8)
     bars = torch.from_numpy(gan.decode(z))
@@ -546,9 +549,9 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
         state.append(dynamics.step(state[-1], goals, actions, draw(n, 20 + time)))
     seen = torch.stack([dynamics.observe(each, goals) for each in state], 1)
     counted = torch.arange(n) % k + 1
-    told, paid = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
+    told, rewards_ = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
     assert told.shape == seen.shape
-    assert paid.shape == (n, k)
+    assert rewards_.shape == (n, k)
     # what was drawn for the targets shows where they are taken from
     first = 2 * space.latent_dim
     targets = told[:, 0, first + 2 : first + 4] * space.stds + space.means
@@ -565,8 +568,8 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
     expected = torch.stack([dynamics.observe(each, other) for each in again], 1)
     torch.testing.assert_close(told, expected, atol=2e-3, rtol=1e-3)
     scores = torch.stack([each.score for each in again], 1)
-    torch.testing.assert_close(paid, scores.diff(dim=1), atol=2e-3, rtol=0)
-    assert paid.abs().max() > 0.1
+    torch.testing.assert_close(rewards_, scores.diff(dim=1), atol=2e-3, rtol=0)
+    assert rewards_.abs().max() > 0.1
 
 
 class Uneven:

@@ -1,4 +1,4 @@
-"""From targets to bars in three lines: what is found is what is said, however many walk at once."""
+"""From targets to bars in three lines: what is found is what is said, however many episodes there are at once."""
 
 import math
 
@@ -27,7 +27,7 @@ def models(one_thread):
 
 @pytest.fixture(scope="module")
 def found(models):
-    """Nine walks that most of all reach it, and the same without any say of the networks."""
+    """Nine episodes, most of which succeed, without any say of the networks."""
     return steer(USUAL, 9, calls=12, seed=3, realism=0, **models)
 
 
@@ -72,7 +72,7 @@ def test_bars_are_what_their_points_decode_to(models, found):
     assert (models["generator"].decode(found.z_before) == found.before).all()
 
 
-def test_walks_begin_at_the_bars_of_their_seeds(models, found):
+def test_episodes_begin_at_the_bars_of_their_seeds(models, found):
     np.testing.assert_array_equal(found.z_before, models["generator"].latents(range(3, 12)))
     assert (found.before == models["generator"].sample(9, seed=3)).all()
     np.testing.assert_array_equal(found.path[:, 0], _values(found.before))
@@ -94,13 +94,13 @@ def test_the_answer_is_the_best_bar_of_the_path_and_never_worse_than_the_start(f
 
 
 @pytest.mark.parametrize("realism", [0.5, 1.0])
-def test_a_hit_is_never_given_up_for_realism(models, realism):
+def test_a_success_is_never_given_up_for_realism(models, realism):
     found = steer(USUAL, 30, calls=10, seed=70, realism=realism, **models)
     for i in range(30):
-        hits = (np.abs(found.path[i, : found.calls[i]] - [16, 6]) <= 1).all(1)
-        assert found.success[i] == hits.any()
-        if hits.any():
-            assert hits[found.at[i] - 1]
+        successes = (np.abs(found.path[i, : found.calls[i]] - [16, 6]) <= 1).all(1)
+        assert found.success[i] == successes.any()
+        if successes.any():
+            assert successes[found.at[i] - 1]
     for name in ("realism", "likelihood"):
         assert (found.terms[name][~found.success] == 0).all()
         assert (found.terms[name][found.success] > 0).all()
@@ -108,14 +108,14 @@ def test_a_hit_is_never_given_up_for_realism(models, realism):
     np.testing.assert_allclose(found.terms["score"], expected, rtol=1e-5)
 
 
-def test_a_walk_is_over_when_its_path_is(found):
+def test_an_episode_is_over_when_its_path_is(found):
     assert ((found.calls >= 1) & (found.calls <= 12)).all()
     assert ((found.at >= 1) & (found.at <= found.calls)).all()
     assert found.path.shape == (9, 12, 2)
-    walked = np.arange(12) < found.calls[:, None]
-    assert np.isfinite(found.path[walked]).all()
-    assert np.isnan(found.path[~walked]).all()
-    assert (~walked).any()
+    looked_at = np.arange(12) < found.calls[:, None]
+    assert np.isfinite(found.path[looked_at]).all()
+    assert np.isnan(found.path[~looked_at]).all()
+    assert (~looked_at).any()
 
 
 def test_no_more_bars_are_decoded_than_calls_are_told(models, monkeypatch):
@@ -137,7 +137,7 @@ def test_one_call_answers_with_the_start(models):
     assert (found.terms["kl"] == 0).all()
 
 
-def test_a_seed_walks_alike_in_any_batch(models, found):
+def test_a_seed_leads_alike_in_any_batch(models, found):
     """Rows of three, of one, of many: the same bars by the same way."""
     three = steer(USUAL, 3, calls=12, seed=3, realism=0, **models)
     one = steer(USUAL, 1, calls=12, seed=5, realism=0, **models)
@@ -196,7 +196,7 @@ def test_without_realism_the_networks_are_not_asked(models, monkeypatch):
         steer(USUAL, 5, calls=8, realism=0.01, **models)
 
 
-def test_walks_begin_where_they_are_told_each_in_turn(models):
+def test_episodes_begin_where_they_are_told_each_in_turn(models):
     gan = models["generator"]
     start = gan.latents([700, 701])
     kept = start.copy()
@@ -208,7 +208,7 @@ def test_walks_begin_where_they_are_told_each_in_turn(models):
     assert (steer(USUAL, 1, calls=1, start=start.tolist(), **models).after == gan.decode(start[:1])).all()
 
 
-def test_walks_begin_at_the_bars_of_a_loop(models, tmp_path):
+def test_episodes_begin_at_the_bars_of_a_loop(models, tmp_path):
     from rhythmgan.bars import words_to_bars
     from rhythmgan.load import load_loop
     from rhythmgan.midi import write_midi
@@ -234,7 +234,7 @@ def test_latent_points_stay_on_their_shell(models, found):
     assert np.abs(np.linalg.norm(found.z_after, axis=1) / 12 - 1).max() < 0.3
     start = models["generator"].latents(range(3, 12))
     drawn = steer(USUAL, 9, calls=8, seed=3, start=start, **models)
-    # a walk that returns keeps the length of its start, whatever its actions are
+    # an episode that returns keeps the length of its start, whatever its actions are
     np.testing.assert_allclose(np.linalg.norm(drawn.z_after, axis=1), np.linalg.norm(start, axis=1), rtol=1e-4)
 
 
@@ -319,9 +319,9 @@ def test_what_no_bar_can_have_ends_with_the_nearest(models, targets):
 
 
 def test_sentences_count_what_was_reached():
-    def steered(hits):
-        n = len(hits)
-        terms = {"success": np.array(hits, np.float32), "match": np.linspace(0.1, 0.2, n)}
+    def steered(successes):
+        n = len(successes)
+        terms = {"success": np.array(successes, np.float32), "match": np.linspace(0.1, 0.2, n)}
         bars, z, row = np.zeros((n, 16, 9), bool), np.zeros((n, 144)), np.tile([20.0, 6.5], (n, 1))
         shown = (row, np.ones((n, 2)), np.ones(2), bars, bars, z, z, row[:, None], np.add(row, [3, 1]), terms)
         return SteeringResult(("density", "syncopation"), *shown, np.ones(n, int), np.ones(n, int)).sentence()

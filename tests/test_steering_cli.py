@@ -41,7 +41,7 @@ def _steer(out, *arguments):
 
 @pytest.fixture(scope="module")
 def steered(tmp_path_factory, one_thread):
-    """The files of six walks, as a user asks for them, and what was printed."""
+    """The files of six episodes, as a user asks for them, and what was printed."""
     out = tmp_path_factory.mktemp("cli") / "new" / "folder"
     done = _run("steer", "--density", 24, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30, "--out", out)
     assert done.returncode == 0, done.stderr
@@ -122,22 +122,22 @@ def test_the_report_agrees_with_the_bars(steered):
     assert report["tolerance"] == {"density": 1, "syncopation": 1}
     assert report["n"] == len(report["episodes"]) == 6
     assert report["sentence"] == printed.splitlines()[0]
-    assert report["success"] == sum(walk["success"] for walk in report["episodes"])
+    assert report["success"] == sum(episode["success"] for episode in report["episodes"])
     assert 0 < report["success"] < 6  # some are, some are not
     bars, starts = arrays["bars"], load_gan().sample(6, seed=30)
-    for i, walk in enumerate(report["episodes"]):
-        assert walk["seed"] == 30 + i
+    for i, episode in enumerate(report["episodes"]):
+        assert episode["seed"] == 30 + i
         for when, bar in (("before", starts[i : i + 1]), ("after", bars[i : i + 1])):
-            assert walk[when] == {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
-        gaps = abs(walk["after"]["density"] - 24), abs(walk["after"]["syncopation"] - 5)
-        assert walk["success"] == (max(gaps) <= 1) == (walk["terms"]["success"] == 1)
-        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * walk["success"]
-        assert walk["terms"]["match"] == pytest.approx(match, abs=1e-5)
-        assert set(walk["terms"]) == {"match", "success", "realism", "likelihood", "score"}
-        assert 1 <= walk["found_at_call"] <= walk["calls"] <= 4
+            assert episode[when] == {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
+        gaps = abs(episode["after"]["density"] - 24), abs(episode["after"]["syncopation"] - 5)
+        assert episode["success"] == (max(gaps) <= 1) == (episode["terms"]["success"] == 1)
+        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * episode["success"]
+        assert episode["terms"]["match"] == pytest.approx(match, abs=1e-5)
+        assert set(episode["terms"]) == {"match", "success", "realism", "likelihood", "score"}
+        assert 1 <= episode["found_at_call"] <= episode["calls"] <= 4
         path = arrays["path"][i]
-        assert np.isnan(path).any(1).tolist() == [call >= walk["calls"] for call in range(4)]
-        assert path[walk["found_at_call"] - 1].tolist() == list(walk["after"].values())
+        assert np.isnan(path).any(1).tolist() == [call >= episode["calls"] for call in range(4)]
+        assert path[episode["found_at_call"] - 1].tolist() == list(episode["after"].values())
 
 
 def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
@@ -178,23 +178,23 @@ def test_one_feature_alone_and_its_tempo(tmp_path):
     _steer(tmp_path, "--target", "density=12", "--n", 3, "--bpm", 90, "--realism", 0)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["targets"] == {"density": 12}
-    assert all(abs(walk["after"]["density"] - 12) <= 1 for walk in report["episodes"] if walk["success"])
+    assert all(abs(episode["after"]["density"] - 12) <= 1 for episode in report["episodes"] if episode["success"])
     song = pretty_midi.PrettyMIDI(str(tmp_path / "after-001.mid"))
     assert song.get_tempo_changes()[1][0] == pytest.approx(90, abs=1e-3)
 
 
-def test_all_walks_begin_at_the_bar_of_a_seed(tmp_path):
+def test_all_episodes_begin_at_the_bar_of_a_seed(tmp_path):
     from rhythmgan.models.gan import load_gan
 
     _steer(tmp_path, "--density", 20, "--n", 3, "--calls", 8, "--seed", 5, "--from-seed", 77)
-    walks = json.loads((tmp_path / "report.json").read_text())["episodes"]
+    episodes = json.loads((tmp_path / "report.json").read_text())["episodes"]
     bar = load_gan().sample(1, seed=77)
     expected = {"density": density(bar, GM9), "syncopation": syncopation(bar, GM9)}
-    assert [walk["before"] for walk in walks] == [expected] * 3
-    assert [walk["seed"] for walk in walks] == [5, 6, 7]
+    assert [episode["before"] for episode in episodes] == [expected] * 3
+    assert [episode["seed"] for episode in episodes] == [5, 6, 7]
 
 
-def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
+def test_episodes_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     bars = words_to_bars(load_patterns().words[[3, 12]], 9)
     write_midi(tmp_path / "loop.mid", bars)
     _steer(tmp_path / "one", "--density", 20, "--n", 3, "--calls", 1, "--from-midi", tmp_path / "loop.mid")
@@ -204,7 +204,7 @@ def test_walks_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     assert (quantise(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
     _steer(tmp_path / "many", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
     report = json.loads((tmp_path / "many" / "report.json").read_text())
-    assert [walk["before"]["density"] for walk in report["episodes"]] == density(bars[[0, 1, 0]], GM9).tolist()
+    assert [episode["before"]["density"] for episode in report["episodes"]] == density(bars[[0, 1, 0]], GM9).tolist()
     assert report["success"] >= 2
 
 
@@ -409,7 +409,7 @@ def test_no_command_is_told():
     assert "command" in done.stderr.splitlines()[-1]
 
 
-def test_only_the_first_walks_are_pictured(tmp_path, monkeypatch):
+def test_only_the_first_episodes_are_pictured(tmp_path, monkeypatch):
     shown = []
     real = draw.bars_to_image
     monkeypatch.setattr(draw, "bars_to_image", lambda bars, *a, **k: shown.append((bars, k)) or real(bars, *a, **k))

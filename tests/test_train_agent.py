@@ -49,10 +49,10 @@ def _few_bars(monkeypatch):
     monkeypatch.setattr(tuning, "find_space", functools.partial(find_space, n=600))
 
 
-def _train(models, targets, out, recipe=SMALL, env=ENV, progress=None, **shape):
+def _train(models, targets, out, training=SMALL, env=ENV, progress=None, **shape):
     gan, prior = models
     config = AgentConfig.of(gan, **{"width": 16, "layers": 1, **shape})
-    return train_agent(gan, gan, prior, targets, out, recipe, config, env, progress=progress)
+    return train_agent(gan, gan, prior, targets, out, training, config, env, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_run_leaves_weights_checkpoint_config_and_events(whole):
     assert {WEIGHTS, CHECKPOINT, CONFIG} <= names
     assert not [name for name in names if name.endswith(".part")]
     facts = json.loads(read_metadata(weights)["provenance"])
-    assert 1280 <= int(facts["trained_steps"]) < 1280 + 64  # walks step together
+    assert 1280 <= int(facts["trained_steps"]) < 1280 + 64  # environments step together
     assert facts["trained_targets"] == "72"
     assert facts["trained_seed"] == "0"
     config = json.loads((folder / CONFIG).read_text())
@@ -175,10 +175,10 @@ def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
         assert "\n" not in str(refusal.value)
 
     def changes_of(arguments):
-        return arguments.get("recipe", SMALL), arguments.get("env", ENV)
+        return arguments.get("training", SMALL), arguments.get("env", ENV)
 
-    refused(r"train steps \(1280, not 2000\)", ("recipe", replace(SMALL, train_steps=2000)))
-    refused(r"seed \(0, not 1\)", ("recipe", replace(SMALL, seed=1)))
+    refused(r"train steps \(1280, not 2000\)", ("training", replace(SMALL, train_steps=2000)))
+    refused(r"seed \(0, not 1\)", ("training", replace(SMALL, seed=1)))
     refused(r"reward \(delta, not absolute\)", ("env", replace(ENV, reward="absolute")))
     refused(r"width \(16, not 24\)", width=24)
     refused("set of targets", (1, targets[:-1]))
@@ -224,7 +224,7 @@ def test_a_checkpoint_runs_no_code(models, targets, stopped, tmp_path):
         def __reduce__(self):
             return (type(tmp_path).touch, (tmp_path / "exploded",))
 
-    torch.save({"recipe": Bomb()}, stopped / CHECKPOINT)
+    torch.save({"config": Bomb()}, stopped / CHECKPOINT)
     with pytest.raises(ValueError, match=CHECKPOINT):
         _train(models, targets, stopped)
     assert not (tmp_path / "exploded").exists()
