@@ -58,7 +58,7 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         with redirect_stdout(sys.stderr) if wants_json else nullcontext():
             document = options.run(options)
         if wants_json:
-            print(json.dumps(_plain(document), indent=2, allow_nan=False))
+            print(json.dumps(without_nan(document), indent=2, allow_nan=False))
         sys.stdout.flush()
     except KeyboardInterrupt:
         resumes = getattr(options, "resumes", False)
@@ -84,12 +84,12 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _plain(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """The value with None for what is no number: JSON knows no NaN."""
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: without_nan(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # what is slow to import is imported by the command that needs it: help and errors answer at once
 
-_JUDGES = "says how likely bars are"
+_PRIOR_USE = "says how likely bars are"
 """What the prior is for."""
 
 
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add_field(train, BUNDLED, "seed", "seed of weights, environments and draws")
     add_field(train, EnvConfig, "num_envs", "environments at once")
     train.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
-    add_model_options(train, prior=_JUDGES)
+    add_model_options(train, prior=_PRIOR_USE)
     add_machine_options(train)
     add_report_options(train)
 
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin every episode at the bar of this seed")
     starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop of your own, each in turn")
     add_output_options(steer, "steered", DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
-    add_model_options(steer, prior=_JUDGES, agent=True)
+    add_model_options(steer, prior=_PRIOR_USE, agent=True)
     add_report_options(steer, quiet=False, json=True)
 
     evaluate = commands.add_parser(
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seeds", type=positive, help=f"seeds to measure with ({len(BenchmarkConfig.seeds)})")
     evaluate.add_argument("--calls", type=positive, help=f"most calls of the curves ({BenchmarkConfig.max_calls})")
     evaluate.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and held-out networks")
-    add_model_options(evaluate, prior=_JUDGES, agent=True)
+    add_model_options(evaluate, prior=_PRIOR_USE, agent=True)
     add_machine_options(evaluate)
     add_report_options(evaluate, json=True)
 
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--train-steps", type=positive, help=f"transitions of each ({SWEEP_TRAIN_STEPS})")
     sweep.add_argument("--only", metavar="NAMES", help="some of the variants, by name, with commas")
     sweep.add_argument("--out", required=True, metavar="DIR", help="folder for table, JSON and the runs")
-    add_model_options(sweep, prior=_JUDGES)
+    add_model_options(sweep, prior=_PRIOR_USE)
     add_machine_options(sweep)
     add_report_options(sweep)
     return parser

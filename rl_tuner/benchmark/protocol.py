@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.console import without_nan
 from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood, check_compatible
@@ -33,7 +34,6 @@ from rl_tuner.benchmark.report import (
     Kind,
     add_equal_time,
     criteria,
-    to_plain,
 )
 from rl_tuner.benchmark.targets import FEASIBLE, INFEASIBLE, families
 from rl_tuner.config import REALISM
@@ -226,7 +226,7 @@ class _RowCache:
         began = time.perf_counter()
         row = measure()
         if path:
-            write_whole(path, json.dumps(to_plain(row), allow_nan=False).encode())
+            write_whole(path, json.dumps(without_nan(row), allow_nan=False).encode())
         self.log(f"{title}: {time.perf_counter() - began:.0f} s")
         return row
 

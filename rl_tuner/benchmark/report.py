@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rhythmgan.console import without_nan
 from rhythmgan.files import make_folder, write_whole
 from rl_tuner.benchmark.targets import FEASIBLE
 
@@ -158,20 +159,11 @@ def plotted(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: row["id"] == AGENT)
 
 
-def to_plain(report: Any) -> Any:
-    """The report with None for what is no number: JSON knows no NaN."""
-    if isinstance(report, Mapping):
-        return {name: to_plain(value) for name, value in report.items()}
-    if isinstance(report, (list, tuple)):
-        return [to_plain(value) for value in report]
-    return None if isinstance(report, float) and not math.isfinite(report) else report
-
-
 def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path]:
     """``steering.md``, ``steering.json`` and ``steering.png`` in a folder; their paths."""
     folder = make_folder(out)
     paths = [folder / f"steering.{suffix}" for suffix in ("md", "json", "png")]
     write_whole(paths[0], (to_markdown(report) + "\n" + criteria_to_markdown(report)).encode())
-    write_whole(paths[1], (json.dumps(to_plain(report), indent=1, allow_nan=False) + "\n").encode())
+    write_whole(paths[1], (json.dumps(without_nan(report), indent=1, allow_nan=False) + "\n").encode())
     plot(report, paths[2])
     return paths

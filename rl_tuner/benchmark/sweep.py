@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from rhythmgan.console import without_nan
 from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
 from rl_tuner.benchmark.realism import mean_logit
-from rl_tuner.benchmark.report import to_plain
 from rl_tuner.config import BUNDLED, CALLS, EnvConfig, shortened
 from rl_tuner.scale import TARGETS
 from rl_tuner.search.agent import agent_search
@@ -113,7 +113,7 @@ def sweep(
             }
         )
         log(f"{variant.name}: {found.success_within(CALLS).mean():.3f}")
-        write_whole(out / "sweep.json", (json.dumps(to_plain(rows), indent=1, allow_nan=False) + "\n").encode())
+        write_whole(out / "sweep.json", (json.dumps(without_nan(rows), indent=1, allow_nan=False) + "\n").encode())
         write_whole(out / "sweep.md", sweep_to_markdown(rows).encode())
     return rows
 
