@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from rhythmgan.export import FORMATS, formats_named
+from rhythmgan.kit import KITS
 from rhythmgan.playback import Playback
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def add_output_options(
         f"shuffle ({Playback.swing})",
     )
     parser.add_argument(
-        "--kit", metavar="NAME", help="smaller kit to fold the bars into: rythmgan7, jaki5 (that of the weights)"
+        "--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} (that of the weights)"
     )
 
 
@@ -191,16 +192,14 @@ def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False) 
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads of each process (torch's choice)")
 
 
-def add_report_options(parser: argparse.ArgumentParser, quiet: bool = True, json: bool = False) -> None:
+def add_report_options(parser: argparse.ArgumentParser, json: bool = False) -> None:
     """What is printed.
 
     Args:
         parser: of a command.
-        quiet: whether there is something to leave out.
         json: whether there is something for a script to read.
     """
-    if quiet:
-        parser.add_argument("--quiet", action="store_true", help="no progress, and no bars drawn in the terminal")
+    parser.add_argument("--quiet", action="store_true", help="no progress, and no bars drawn in the terminal")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else, to stdout")
 

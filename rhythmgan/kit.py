@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 STREAMS = ("low", "mid", "high")
 """Groups of parts that sound as one line each: the kick; snare and toms; hats and cymbals."""
@@ -58,11 +60,15 @@ class Kit:
     @cached_property
     def pitches(self) -> np.ndarray:
         """(parts,) uint8: the pitch that goes out for each part."""
+        import numpy as np
+
         return np.array([part.pitch for part in self.parts], np.uint8)
 
     @cached_property
     def part_of_pitch(self) -> np.ndarray:
         """(128,) int8: the part that each MIDI pitch folds into, -1 where it is not of this kit."""
+        import numpy as np  # here, so that help texts can list the kits at once
+
         table = np.full(128, -1, np.int8)
         for index, part in enumerate(self.parts):
             table[list(part.folds)] = index
@@ -161,9 +167,10 @@ def fold_table(source: Kit, target: Kit) -> np.ndarray:
     """(source parts,) ints: the part of ``target`` that each part of ``source`` folds into.
 
     Raises:
-        ValueError: a part of ``target`` would never sound (JAKI5 cannot become GM9).
+        ValueError: a part of ``source`` has no place in ``target``, or ``target`` is not smaller (JAKI5 cannot
+            become GM9).
     """
     table = target.part_of_pitch[source.pitches]
     if source != target and (source.n_parts <= target.n_parts or (table < 0).any()):
         raise ValueError(f"bars of kit {source.name} cannot be folded into kit {target.name}")
-    return table.astype(np.int64)
+    return table.astype("int64")

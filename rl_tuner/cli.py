@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop of your own, each in turn")
     add_output_options(steer, "steered", DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
     add_model_options(steer, prior=_PRIOR_USE, agent=True)
-    add_report_options(steer, quiet=False, json=True)
+    add_report_options(steer, json=True)
 
     evaluate = commands.add_parser(
         "evaluate",

@@ -134,7 +134,7 @@ class BarDynamics(ABC):
     Attributes:
         kit: of the bars.
         scale: the features that are steered.
-        models: the networks that terms ask.
+        models: the networks that terms ask; None where no term asks one.
         n_actions: actions to choose from; 0 is to stay.
         layout: the table of an observation.
         terms: names of the terms that goals may give a coefficient.
@@ -144,19 +144,24 @@ class BarDynamics(ABC):
         n_cells: steps · parts of a bar.
         own: entries of the observation that only this kind sees, of ``see``.
         terms: see there.
+
+    Raises:
+        ValueError: an unknown term, or one that asks a network where there are none.
     """
 
     def __init__(
         self,
         kit: Kit,
         scale: FeatureScale,
-        models: RewardModels,
+        models: RewardModels | None,
         n_actions: int,
         n_cells: int,
         own: Sequence[Entry] = (),
         terms: Sequence[str] = TERMS,
     ) -> None:
         check_terms(terms)
+        if models is None and (asking := [name for name in terms if name in BAR_TERMS]):
+            raise ValueError(f"the terms {', '.join(asking)} need networks to ask, and there are none")
         self.kit, self.scale, self.models, self.n_actions = kit, scale, models, n_actions
         self.terms = tuple(terms)
         self.layout = layout_of(own, n_cells, len(scale.features), self.terms)
@@ -279,6 +284,7 @@ class BarDynamics(ABC):
             # a bar that misses its targets is no answer, however real: the networks are asked about the others only
             asked = success & (coefs[name] > 0)
             if asked.any():
+                assert self.models is not None
                 term[asked] = BAR_TERMS[name](self.models, bars[asked])
             terms[name] = term
         score = rewards.score(terms, coefs)

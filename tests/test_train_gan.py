@@ -381,9 +381,10 @@ def test_help_says_the_defaults_of_the_dataclasses(capsys, model, network, train
     with pytest.raises(SystemExit):
         main(["train", model, "--help"])
     shown = dict(re.findall(r"^  --([a-z0-9-]+) [NX] .*?\(([\d.]+)\)$", capsys.readouterr().out, re.M | re.S))
-    assert len(shown) >= 6
-    defaults = {field.name: field.default for field in (*fields(network), *fields(training))}
-    assert shown == {name: str(defaults[name.replace("-", "_")]) for name in shown}
+    defaults = {field.name.replace("_", "-"): str(field.default) for field in (*fields(network), *fields(training))}
+    named = shown.keys() & defaults.keys()
+    assert len(named) >= 6
+    assert {name: shown[name] for name in named} == {name: defaults[name] for name in named}
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):

@@ -30,7 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--reference", metavar="FILE", help="write what percentiles are measured by, as ships with the weights"
     )
-    add_report_options(parser, quiet=False, json=True)
+    add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "file", nargs="?", help="weights, a corpus, MIDI, LPD .npz or a text of bars (the bundled weights)"
     )
-    add_report_options(parser, quiet=False, json=True)
+    add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -50,7 +50,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     add_output_options(parser, "path", PathConfig.formats)
     add_model_options(parser)
-    add_report_options(parser, quiet=False, json=True)
+    add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:

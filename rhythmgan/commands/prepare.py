@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rhythmgan.console import add_report_options, positive, progress_bar
+from rhythmgan.kit import GM9, KITS
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -21,7 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of .npz or .mid files, or one file")
     parser.add_argument(
-        "--kit", default="gm9", help="kit that the pitches are folded into: gm9, rythmgan7, jaki5 (%(default)s)"
+        "--kit", default=GM9.name, help=f"kit that the pitches are folded into: {', '.join(KITS)} (%(default)s)"
     )
     parser.add_argument("--grid", type=int, default=16, help="steps in a bar: 12, 16, 24, 32, 48 (%(default)s)")
     parser.add_argument("--manifest", metavar="FILE", help="CSV file that names each file's song")

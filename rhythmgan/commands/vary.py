@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(parser, VariationConfig, "seed", "seed of the first variation; the next has the next seed")
     add_output_options(parser, "variations", VariationConfig.formats, bpm="that of the loop")
     add_model_options(parser)
-    add_report_options(parser, quiet=False, json=True)
+    add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
