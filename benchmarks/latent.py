@@ -16,7 +16,8 @@ from rhythmgan.data import load_corpus
 from rhythmgan.generate.paths import even_path, step_changes
 from rhythmgan.latent import interpolate, rotate
 from rhythmgan.metrics import c2st
-from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.models.catalogue import load_generator
+from rhythmgan.models.interfaces import LatentModel
 
 _FRAMES = 16
 _MAX_CHANGE = 0.25
@@ -24,7 +25,7 @@ _MAX_CHANGE = 0.25
 _ANGLES = (0.1, 0.2, 0.4, 0.8)
 
 
-def _there_and_back(gan: GAN, bars: np.ndarray) -> None:
+def _there_and_back(gan: LatentModel, bars: np.ndarray) -> None:
     start = time.perf_counter()
     z = gan.encode(bars)
     seconds = time.perf_counter() - start
@@ -40,7 +41,7 @@ def _there_and_back(gan: GAN, bars: np.ndarray) -> None:
     print(f"| {(wrong == 0).mean():.4f} | {right:.5f} | {kept:.5f} | {low:.2f} | {middle:.2f} | {high:.2f} |\n")
 
 
-def _variations(gan: GAN, bars: np.ndarray, song: np.ndarray) -> None:
+def _variations(gan: LatentModel, bars: np.ndarray, song: np.ndarray) -> None:
     print("The same bars turned towards seeds:\n")
     print("| radians | cells that differ | the same bar | C2ST |\n| ---: | ---: | ---: | ---: |")
     z, towards = gan.encode(bars), gan.latents(range(len(bars)))
@@ -55,7 +56,7 @@ def _variations(gan: GAN, bars: np.ndarray, song: np.ndarray) -> None:
     print(f"| a seed's bar | {changed.mean():.1f} | {(changed == 0).mean():.2f} | {told:.3f} |\n")
 
 
-def _paths(gan: GAN, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
+def _paths(gan: LatentModel, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
     z = gan.latents(range(2 * pairs))
     apart = (gan.decode(z[::2]) != gan.decode(z[1::2])).sum((1, 2)).mean()
     print(f"{pairs} slerps of {_FRAMES} frames between seeds whose bars are {apart:.1f} cells apart:\n")
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=300, help="paths (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    gan = load_gan(options.weights)
+    gan = load_generator(options.weights or "gan")
     held = load_corpus(options.data).split(options.split).distinct()
     bars = words_to_bars(held.words, held.kit.n_parts)
     _there_and_back(gan, bars)

@@ -60,7 +60,7 @@ if [ -z "${DRY_RUN:-}" ]; then
   mkdir -p "$out"
   cd "$out"
 fi
-run mkdir -p run weights docs/samples docs/steering tables
+run mkdir -p run weights docs/samples docs/sound docs/steering tables
 
 # the corpus
 if [ ! -e corpus.npz ]; then
@@ -72,8 +72,8 @@ run rhythmgan train gan --data corpus.npz --out run/gan "${gan[@]}"
 run rhythmgan train prior --data corpus.npz --out run/prior "${prior[@]}"
 run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
   --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
-keep tables/features.md rhythmgan features corpus.npz --split train --reference run/reference.safetensors
-run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/reference.safetensors weights
+keep tables/features.md rhythmgan features corpus.npz --split train --reference run/gan/reference.safetensors
+run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/gan/reference.safetensors weights
 run python "$recipes/manifest.py" weights
 
 # the tables
@@ -83,6 +83,7 @@ run rl-tuner evaluate --data corpus.npz --out tables/steering "${models[@]}" --a
 
 # the pictures
 run rhythmgan sample --n 64 --format midi,png --weights weights/gan.safetensors --out docs/samples
+run rhythmgan sample --n 1 --bars 4 --bpm 110 --format wav "${models[@]}" --out docs/sound
 run rl-tuner steer --density 20 --syncopation 6 --n 8 "${models[@]}" --agent weights/agent.safetensors --out loop
 run cp loop/steered.png docs/steering/steered.png
 run cp tables/steering/steering.png docs/steering/plot.png

@@ -20,7 +20,10 @@ _KEPT = 0.75
 
 
 def exchanges(kit: Kit) -> Tensor:
-    """Orders of the parts (m, parts) in which two of one stream have changed places; the kick stays alone."""
+    """Orders of the parts (m, parts) in which two of one stream have changed places.
+
+    The kick stays alone. In a kit without two parts of one stream there is one order: that of the kit.
+    """
     found = []
     for stream in STREAMS:
         parts = kit.parts_of(stream)
@@ -29,7 +32,7 @@ def exchanges(kit: Kit) -> Tensor:
                 order = list(range(kit.n_parts))
                 order[first], order[second] = second, first
                 found.append(order)
-    return torch.tensor(found)
+    return torch.tensor(found or [list(range(kit.n_parts))])
 
 
 def draw_augmentations(n: int, share: float, random: torch.Generator, device: torch.device) -> Tensor:

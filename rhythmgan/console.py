@@ -63,7 +63,7 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         sys.stdout.flush()
     except KeyboardInterrupt:
         resumes = getattr(options, "resumes", False)
-        print("\nstopped" + ("; the same command goes on from here" if resumes else ""), file=sys.stderr)
+        print("\nstopped" + ("; the same command resumes from here" if resumes else ""), file=sys.stderr)
         return 130
     except BrokenPipeError:
         # whoever read our output has seen enough; keep the interpreter from complaining at its end
@@ -129,7 +129,7 @@ def add_output_options(
         bpm: what the tempo is by default, in words.
     """
     parser.add_argument(
-        "--out", default=out, metavar="DIR", help="folder to write to; made where missing (%(default)s)"
+        "--out", default=out, metavar="DIR", help="folder to write to, created if missing (%(default)s)"
     )
     parser.add_argument(
         "--format",

@@ -152,7 +152,9 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     members = read_npz(path, "a corpus")
     try:
         if int(members["format"]) != FORMAT:
-            raise ValueError(f"it is of version {int(members['format'])}, this is {FORMAT}; prepare it again")
+            raise ValueError(
+                f"it is of version {int(members['format'])}, this release reads version {FORMAT}; prepare it again"
+            )
         corpus = Corpus(
             words=members["words"],
             song_id=members["song_id"],

@@ -292,7 +292,6 @@ def export(
     playback: Playback,
     *,
     stem: str,
-    stems: Mapping[str, str] | None = None,
     kept: Collection[str] = (),
     replaced: Iterable[str] = (),
     notes: Mapping[str, bytes] | None = None,
@@ -304,14 +303,13 @@ def export(
 
     Args:
         batches: the loops, some at a time; each batch is written before the next is asked for.
-        out: the folder; made where missing.
+        out: the folder, created if missing.
         formats: rows of ``FORMATS``.
         playback: tempo and swing of MIDI and WAV files.
         stem: what one file for all is called, without a suffix.
-        stems: name of a format → what its file is called instead.
         kept: names of files for a loop of its own that are there, and stay as they are.
-        replaced: names whose numbered files of an earlier call are removed: ``frame`` for ``frame-012.mid``. Other
-            files of an earlier call are replaced, or stay where their format is not asked for.
+        replaced: names whose files of an earlier call are removed, in every format: ``frame`` for ``frame-012.mid``,
+            ``path`` for ``path.csv``. Otherwise files of two calls would lie beside each other.
         notes: name → content of other files, written first.
 
     Raises:
@@ -332,13 +330,13 @@ def export(
     folder = make_folder(out)
     sweep_parts(folder)
     for name in replaced:
-        _remove_numbered(folder, name)
+        _remove_files_of(folder, name)
     for name, content in (notes or {}).items():
         write_whole(folder / name, content)
     with ExitStack() as files:
         adding: list[tuple[Path, Callable[[Loops], None]]] = []
         for row in reversed(one_file):  # the first is completed first
-            path = folder / f"{(stems or {}).get(row.name, stem)}.{row.suffix}"
+            path = folder / f"{stem}.{row.suffix}"
             file = files.enter_context(whole_file(path))
             adding.append((path, files.enter_context(row.encode(file, playback))))
         for loops in itertools.chain([first], batches):
@@ -372,9 +370,10 @@ def _blamed_on(path: Path) -> Iterator[None]:
         raise
 
 
-def _remove_numbered(folder: Path, name: str) -> None:
-    """Remove the numbered files of an earlier call, a file for each loop: they would look like this one's."""
-    suffixes = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
-    for path in folder.glob(f"{name}-*"):
-        if re.fullmatch(rf"{name}-\d{{3,}}\.({suffixes})", path.name):
+def _remove_files_of(folder: Path, name: str) -> None:
+    """Remove the files of an earlier call, of every format: they would look like this one's."""
+    every = "|".join(form.suffix for form in FORMATS.values())
+    per_loop = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
+    for path in folder.glob(f"{name}*"):
+        if re.fullmatch(rf"{name}(-\d{{3,}}\.({per_loop})|\.({every}))", path.name):
             path.unlink()

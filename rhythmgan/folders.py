@@ -69,7 +69,7 @@ def export_samples(
     Args:
         model: makes the bars.
         config: what to sample, and in which formats.
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the model by default.
         prior: picks the bars of a phrase; needed for phrases.
@@ -230,7 +230,7 @@ def export_path(
     Args:
         model: makes the bars.
         waypoints: (m, latent_dim) floats, m at least 2.
-        out: a folder; made where missing. The frames of another path in it are removed.
+        out: a folder, created if missing. The frames of another path in it are removed.
         config: how the path leads, and the formats.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the model by default.
@@ -267,7 +267,7 @@ def export_path(
         arrays={"bars": bars, "z": z},
     )
     whole = Loops(["path"], performance.as_several(), "name", ["path"], ["path"], {})
-    export([frames], out, formats, playback, stem="path", replaced=["frame"])
+    export([frames], out, formats, playback, stem="path", replaced=["frame", "path"])
     export([whole], out, [form for form in formats if isinstance(form, FilePerLoop)], playback, stem="path")
     return Exported(bars, _files(formats, [*whole.names, *frames.names], "path"))
 
@@ -299,7 +299,7 @@ def export_variations(
     Args:
         model: makes the bars.
         loop: (m, steps, parts) bool, of the model's kit and grid, which gets metrical accents; or its performance.
-        out: a folder; made where missing. The variations of another loop in it are removed.
+        out: a folder, created if missing. The variations of another loop in it are removed.
         config: how the loop is varied, and the formats.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the model by default.
@@ -326,7 +326,7 @@ def export_variations(
         arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
     names = ["loop", *(f"variation-{i:03d}" for i in range(1, config.n + 1))]
     loops = Loops(names, performances, "name", names, names, arrays, _columns(len(loop)))
-    export([loops], out, formats, playback, stem="variations", replaced=["variation"])
+    export([loops], out, formats, playback, stem="variations", replaced=["variation", "variations", "loop"])
     return Exported(performances.bars, _files(formats, names, "variations"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -29,8 +30,10 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     if suffix == ".safetensors":
         return _weights(path)
     assert path is not None
-    if Path(path).exists() and not Path(path).is_file():
-        raise ValueError(f"{path}: not a file")
+    if not Path(path).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: not a file; `rhythmgan features` takes folders")
     facts: dict[str, Any] = {"file": str(path)}
     try:
         if suffix in midi_reader.SUFFIXES:

@@ -31,7 +31,7 @@ def rotate(z: np.ndarray, towards: np.ndarray, angle: float) -> np.ndarray:
     aside = towards - (towards * direction).sum(1, keepdims=True) * direction
     width = np.linalg.norm(aside, axis=1, keepdims=True)
     if (length == 0).any() or (width <= 1e-9 * reach).any():
-        raise ValueError("a point cannot be turned towards one that is in line with it")
+        raise ValueError("two points in line with the origin span no plane to turn in")
     return (np.cos(angle) * z + np.sin(angle) * length / width * aside).astype(np.float32)
 
 

@@ -57,6 +57,8 @@ def load_bars(
         members = read_npz(path, "a file of bars") if path.suffix == ".npz" else {}
         if "bars" in members:
             bars = members["bars"]
+            if bars.ndim == 4:  # loops, as `rhythmgan vary` writes them
+                bars = bars.reshape(-1, *bars.shape[2:])
             found = next((kit for kit in KITS.values() if bars.ndim == 3 and kit.n_parts == bars.shape[2]), None)
             if found is None or bars.dtype != bool or not len(bars) or bars.shape[1] not in GRIDS:
                 raise ValueError(

@@ -109,7 +109,8 @@ def prepare(
     kept = [i for i in range(len(files)) if read[i].words is not None]
     if not kept:
         reasons = sum((count.none for count in counts), Counter[str]())
-        raise ValueError(f"no bars in {len(files)} files: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
+        where = "the file" if len(files) == 1 else f"{len(files)} files"
+        raise ValueError(f"no bars in {where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
     songs = tuple(sorted({files[i].song for i in kept}))
     number = {name: i for i, name in enumerate(songs)}
     lengths = [len(_words(read[i])) for i in kept]

@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[LatentCritic, SamplingLikelihood]:
-    """GAN and prior; where there are words, of their kit and grid."""
+    """GAN and prior; where a corpus is given, of its kit and grid."""
     import torch
 
     from rhythmgan.models.catalogue import load_generator, load_likelihood

@@ -9,10 +9,10 @@ Reward = Literal["delta", "absolute"]
 """Whether an episode's reward is how much its score has grown with a step, or the score itself."""
 
 REALISM = 0.25
-"""How much realism counts in steering, unless told otherwise; chosen on the validation songs."""
+"""How much realism counts in steering, by default; chosen on the validation songs."""
 
 CALLS = 32
-"""Generator calls of an episode of steering, unless told otherwise."""
+"""Generator calls of an episode of steering, by default."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,6 @@ from rl_tuner.steering import SteeringResult
 REPORT = "report.json"
 """What each episode came to."""
 
-_STEMS = {"npz": "bars"}
-"""What one file for all is called where it is not ``steered``."""
-
 _CHUNK = 1024
 """Episodes whose bars are performed at a time."""
 
@@ -35,12 +32,12 @@ def export_steered(
     seed: int = 0,
     played: Performance | None = None,
 ) -> dict[str, list[str]]:
-    """Write ``before-001.mid`` …, ``after-001.mid`` …, ``bars.npz``, ``steered.png`` … and ``report.json``.
+    """Write ``before-001.mid`` …, ``after-001.mid`` …, ``steered.npz``, ``steered.png`` … and ``report.json``.
 
     Args:
         steered: what to write.
         steered_kit: of its bars.
-        out: a folder; made where missing. The files of an earlier call are replaced.
+        out: a folder, created if missing. The files of an earlier call are replaced.
         formats: names of ``rhythmgan.export.FORMATS``. The .npz file has ``bars`` and ``before`` (n, steps, parts),
             ``z``, ``z_before`` and ``path``; where ``played`` is not accents on the grid also ``velocities`` and
             ``offsets`` of the bars, and ``velocities_before`` and ``offsets_before``.
@@ -83,10 +80,10 @@ def export_steered(
             )
 
     notes = {REPORT: (json.dumps(report(steered, seed), indent=1) + "\n").encode()}
-    export(batches(), out, rows, playback, stem="steered", stems=_STEMS, replaced=["before", "after"], notes=notes)
+    export(batches(), out, rows, playback, stem="steered", replaced=["before", "after", "steered"], notes=notes)
     own_files = [f"{name}-{i:0{width}d}" for name in ("before", "after") for i in range(1, n + 1)]
     return {
-        row.name: [f"{_STEMS.get(row.name, 'steered')}.{row.suffix}"]
+        row.name: [f"steered.{row.suffix}"]
         if isinstance(row, OneFile)
         else [f"{name}.{row.suffix}" for name in own_files]
         for row in rows

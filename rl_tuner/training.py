@@ -32,7 +32,7 @@ class Run:
         resumes: whether it holds a run of the same description that stopped.
 
     Args:
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         described: all that the run depends on, as plain values or dictionaries of such.
 
     Raises:

@@ -14,7 +14,7 @@ from rhythmgan.augment import (
     draw_augmentations,
     exchanges,
 )
-from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.kit import GM9, JAKI5, STREAMS, Kit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,3 +107,16 @@ def test_augmented_rates_are_those_of_many_augmented_bars():
     by_hand = 0.4 * rates[0, 0] + 0.2 * rotated + 0.2 * 0.75 * rates[0, 0] + 0.2 * rates[0, 0]
     assert expected[0, 0] == pytest.approx(by_hand)
     assert torch.equal(augmented_rates(rates, 0.0, GM9), rates)
+
+
+def test_a_kit_without_two_parts_of_a_stream_is_not_exchanged():
+    """As the smallest kit of all has: there is nothing to exchange, and training on it must not fail."""
+    three = Kit("three", tuple(next(part for part in GM9.parts if part.stream == stream) for stream in STREAMS))
+    assert exchanges(three).tolist() == [[0, 1, 2]]
+    bars = torch.rand(50, 16, 3, generator=torch.Generator().manual_seed(0)) < 0.3
+    labels = torch.full((50,), EXCHANGED)
+    assert torch.equal(augment(bars, labels, three, torch.Generator().manual_seed(1)), bars)
+    rates = bars.float().mean(0)
+    rotated = torch.stack([rates.roll(-4 * beats, 0) for beats in (1, 2, 3)]).mean(0)
+    expected = 0.4 * rates + 0.2 * (rotated + 0.75 * rates + rates)
+    torch.testing.assert_close(augmented_rates(rates, 0.6, three), expected)

@@ -246,6 +246,7 @@ def test_the_recipe_gives_options_that_the_commands_have(tmp_path, environment):
         "rhythmgan evaluate",
         "rl-tuner evaluate",
         "rhythmgan sample",
+        "rhythmgan sample",
         "rl-tuner steer",
     ]
 

@@ -487,7 +487,7 @@ def test_evaluate_refuses_another_grid(tmp_path):
     number = np.arange(400, dtype=np.int32)
     names = tuple(map(str, range(400)))
     save_corpus(tmp_path / "triplets.npz", Corpus(bars_to_words(bars), number, number, number, names, names, GM9))
-    says = "the bundled gan makes bars of kit gm9 and 16 steps, the data has kit gm9 and 12"
+    says = "the bundled gan makes bars of kit gm9 and 16 steps, but kit gm9 and 12 steps are needed"
     _refused("evaluate", "gan", "--data", tmp_path / "triplets.npz", says=says)
 
 
@@ -499,7 +499,7 @@ def test_features_are_summed_up_and_kept(words_file, tmp_path):
     assert float(rows["density"][0]) == pytest.approx(words_to_bars(corpus.words, 9).sum((1, 2)).mean(), rel=1e-3)
     assert {"syncopation", "Witek", "nPVI"} < set(rows)
     assert load_reference(tmp_path / "ref.safetensors").n_bars == len(corpus)
-    _refused("features", tmp_path / "ref.safetensors", says="ref.safetensors: no bars in 1 files: 1 unreadable")
+    _refused("features", tmp_path / "ref.safetensors", says="ref.safetensors: no bars in the file: 1 unreadable")
 
 
 def test_the_reference_that_ships_knows_percentiles():

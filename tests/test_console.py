@@ -210,7 +210,7 @@ def test_what_goes_wrong_is_a_line_and_a_status(capsys, error, status, says):
 
 def test_what_can_be_resumed_says_so(capsys):
     assert console.run_command(_program(_raise(KeyboardInterrupt()), resumes=True), []) == 130
-    assert capsys.readouterr().err == "\nstopped; the same command goes on from here\n"
+    assert capsys.readouterr().err == "\nstopped; the same command resumes from here\n"
     resumable = {name for name, parser in EVERY.items() if parser.get_default("resumes")}
     assert resumable == {"rhythmgan sample", "rhythmgan train gan", "rhythmgan train prior", "rl-tuner train"}
 

@@ -112,7 +112,7 @@ def test_missing_members_of_a_words_file(tmp_path, member):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"format": np.int64(1)}, "of version 1, this is 2; prepare it again"),
+        ({"format": np.int64(1)}, "of version 1, this release reads version 2; prepare it again"),
         ({"format": np.int64(0)}, "of version 0"),
         ({"kit": np.array("tr808")}, "no kit is named 'tr808'"),
         ({"kit": np.array("jaki5")}, "a word is 64; kit jaki5 has 32"),

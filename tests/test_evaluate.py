@@ -404,7 +404,7 @@ def test_candidates_without_bars(tmp_path):
     (tmp_path / "gan.safetensors").write_bytes(b"Dear diary")
     _refusal(tmp_path / "gan.safetensors")
     (tmp_path / "broken.mid").write_bytes(b"Dear diary")
-    with pytest.raises(ValueError, match="no bars in 1 files"):
+    with pytest.raises(ValueError, match="no bars in the file"):
         candidate(str(tmp_path / "broken.mid"), GM9, 16)
 
 
@@ -424,7 +424,7 @@ def test_candidates_of_another_kit_or_grid(tmp_path):
     save_gan(tmp_path / "gan.safetensors", gan, {})
     prior = WordLSTM(WordLSTMConfig(steps=32, width=4, word_width=4))
     save_prior(tmp_path / "prior.safetensors", prior, {})
-    assert "kit jaki5 and 16 steps, the data has kit gm9 and 16" in _refusal(tmp_path / "gan.safetensors")
+    assert "kit jaki5 and 16 steps, but kit gm9 and 16 steps are needed" in _refusal(tmp_path / "gan.safetensors")
     assert "32 steps" in _refusal(tmp_path / "prior.safetensors")
     assert candidate(str(tmp_path / "gan.safetensors"), JAKI5, 16).draw(3, 0)[0].shape == (3, 16, 5)
     for name, shape in (("five", (120, 16, 5)), ("long", (120, 32, 9)), ("odd", (120, 17, 9)), ("none", (0, 16, 9))):
@@ -489,6 +489,15 @@ def test_load_bars_of_bars(tmp_path, kit, steps):
     assert (song, its_kit) == (None, kit)
 
 
+def test_bars_of_loops_are_read_loop_by_loop(tmp_path):
+    """As `rhythmgan vary` writes them."""
+    loops = np.random.default_rng(0).random((3, 2, 16, 9)) < 0.3
+    np.savez(tmp_path / "variations.npz", bars=loops)
+    bars, song, kit = load_bars(tmp_path / "variations.npz")
+    assert (bars == loops.reshape(6, 16, 9)).all()
+    assert (song, kit) == (None, GM9)
+
+
 @pytest.mark.parametrize(
     ("bars", "message"),
     [
@@ -496,7 +505,7 @@ def test_load_bars_of_bars(tmp_path, kit, steps):
         (np.zeros((4, 16, 8), bool), r"bool \(4, 16, 8\)"),
         (np.zeros((16, 9), bool), r"bool \(16, 9\)"),
         (np.zeros((0, 16, 9), bool), r"bool \(0, 16, 9\)"),
-        (np.zeros((1, 4, 16, 9), bool), r"\(1, 4, 16, 9\)"),
+        (np.zeros((1, 1, 4, 16, 9), bool), r"\(1, 1, 4, 16, 9\)"),
         (np.zeros((4, 17, 9), bool), "17"),
         (np.bool_(True), r"\(\)"),
     ],
@@ -513,7 +522,7 @@ def test_load_bars_of_an_archive_with_neither(tmp_path):
     path = tmp_path / "x.npz"
     for members in ({}, {"z": np.zeros(3)}, {"bars": np.array([{}], object)}):
         np.savez(path, **members)
-        with pytest.raises(ValueError, match=r"x\.npz|no bars in 1 files"):
+        with pytest.raises(ValueError, match=r"x\.npz|no bars in the file"):
             load_bars(path)
 
 

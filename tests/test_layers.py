@@ -221,8 +221,12 @@ LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config")
 WALLS = {
     "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     "rl_tuner.replay": ("rhythmgan", "rl_tuner"),
-    # an environment says what it needs by interfaces; the one that has a name in Gymnasium asks the catalogue
-    "rl_tuner.envs": (*MODELS, *(f"rl_tuner.{room}" for room in ("agent", "dqn", "replay", "tune", "search"))),
+    # an environment says what it needs by interfaces; Gymnasium's names are made by `tune`
+    "rl_tuner.envs": (
+        *MODELS,
+        "rhythmgan.models.catalogue",
+        *(f"rl_tuner.{room}" for room in ("agent", "dqn", "replay", "tune", "search")),
+    ),
     "rl_tuner.tune": (*MODELS, "rl_tuner.search", "rl_tuner.benchmark"),
     "rl_tuner.search": (*MODELS, "rl_tuner.tune", "rl_tuner.benchmark"),
     "rl_tuner.rewards": (*MODELS, "rl_tuner.envs"),

@@ -46,7 +46,7 @@ def steered(tmp_path_factory, one_thread):
     done = _run("steer", "--density", 24, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    with np.load(out / "bars.npz", allow_pickle=False) as saved:
+    with np.load(out / "steered.npz", allow_pickle=False) as saved:
         arrays = dict(saved)
     return out, arrays, json.loads((out / "report.json").read_text()), done.stdout
 
@@ -67,7 +67,7 @@ def _onsets(path):
 def test_every_file_is_there(steered):
     out = steered[0]
     midi = [f"{name}-00{i}.mid" for name in ("after", "before") for i in range(1, 7)]
-    assert sorted(path.name for path in out.iterdir()) == sorted([*midi, "bars.npz", "report.json", "steered.png"])
+    assert sorted(path.name for path in out.iterdir()) == sorted([*midi, "steered.npz", "report.json", "steered.png"])
     with Image.open(out / "steered.png") as picture:
         assert picture.size[0] > 300
 
@@ -142,13 +142,13 @@ def test_the_report_agrees_with_the_bars(steered):
 
 def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
     _steer(tmp_path, "--density", 24, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30)
-    for name in ("after-001.mid", "before-006.mid", "bars.npz"):  # in a process or in this one
+    for name in ("after-001.mid", "before-006.mid", "steered.npz"):  # in a process or in this one
         assert (tmp_path / name).read_bytes() == (steered[0] / name).read_bytes(), name
     (tmp_path / "after-party.mid").write_text("mine")
     _steer(tmp_path, "--density", 24, "--syncopation", 5, "--n", 2, "--calls", 4, "--seed", 31)
     names = {"after-001.mid", "after-002.mid", "before-001.mid", "before-002.mid"}
     assert {path.name for path in tmp_path.glob("*.mid")} == names | {"after-party.mid"}
-    with np.load(tmp_path / "bars.npz") as saved:
+    with np.load(tmp_path / "steered.npz") as saved:
         assert (saved["bars"] == steered[1]["bars"][1:3]).all()
     assert json.loads((tmp_path / "report.json").read_text())["n"] == 2
 
@@ -158,7 +158,7 @@ def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
     reference = load_reference()
     targets = json.loads((tmp_path / "report.json").read_text())["targets"]
     assert targets == {"density": reference.value("density", 80), "syncopation": reference.value("syncopation", 20)}
-    assert f"{tmp_path}: before-001.mid …, after-001.mid …, bars.npz, steered.png" in capsys.readouterr().out
+    assert f"{tmp_path}: before-001.mid …, after-001.mid …, steered.npz, steered.png" in capsys.readouterr().out
 
 
 def test_percentiles_are_those_of_the_weights(refused, tmp_path):
@@ -198,7 +198,7 @@ def test_episodes_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
     bars = words_to_bars(load_patterns().words[[3, 12]], 9)
     write_midi(tmp_path / "loop.mid", bars)
     _steer(tmp_path / "one", "--density", 20, "--n", 3, "--calls", 1, "--from-midi", tmp_path / "loop.mid")
-    with np.load(tmp_path / "one" / "bars.npz") as saved:
+    with np.load(tmp_path / "one" / "steered.npz") as saved:
         assert (saved["bars"] == bars[[0, 1, 0]]).all()
         assert (saved["before"] == bars[[0, 1, 0]]).all()
     assert (quantise(read_midi(tmp_path / "one" / "before-002.mid"), GM9).bars == bars[1]).all()
@@ -214,7 +214,7 @@ def test_a_steered_loop_keeps_its_playing_and_its_tempo(tmp_path):
     played = Performance.of(bars, GM9, np.random.default_rng(4).integers(1, 76, bars.shape), np.array(0.3))
     write_midi(tmp_path / "loop.mid", played, bpm=83)
     _steer(tmp_path / "s", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
-    with np.load(tmp_path / "s" / "bars.npz") as saved:
+    with np.load(tmp_path / "s" / "steered.npz") as saved:
         after = saved["bars"]
     for i in range(3):
         before, own = read_midi(tmp_path / "s" / f"before-00{i + 1}.mid"), played[i % 2 : i % 2 + 1]

@@ -49,8 +49,10 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     corpus = load_corpus(options.data)
     training, held = corpus.split("train"), corpus.split(options.split)
+    if not len(training):
+        raise ValueError(f"{options.data}: no song of it falls into the train split, which the baselines are made of")
     if options.out:
-        make_folder(options.out)  # a folder that cannot be written is told before the minutes of judging
+        make_folder(options.out)  # a folder that cannot be written is reported before the minutes of work
 
     from rhythmgan import evaluate as judge
     from rhythmgan.baselines import SAMPLERS
@@ -68,7 +70,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         return report
     print(judge.to_markdown(report), end="")
     if config.repeats == 1:
-        print("\none halving only: C2ST scatters by about .02, nearer rows are not told apart", file=sys.stderr)
+        print("\none split only: C2ST scatters by about .02; rows that are closer cannot be ranked", file=sys.stderr)
     if options.out:
         print(f"\n{Path(options.out).resolve()}: table.md, report.json, features-….png, samples-….png")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any
 
 from rhythmgan.console import add_report_options
@@ -25,7 +26,15 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     facts = describe(options.file)
     if options.json:
-        return facts
+        return {name.replace("'", "").replace(" ", "_"): _number(value) for name, value in facts.items()}
     for name, value in facts.items():
         print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
     return None
+
+
+def _number(value: Any) -> Any:
+    """A number that metadata hold as text as a number; any other value as it is."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value) if isinstance(value, str) else value
+    return value

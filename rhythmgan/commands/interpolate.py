@@ -89,6 +89,8 @@ def _read_z(path: str, latent_dim: int) -> np.ndarray:
     z = members.get("z", members.get(""))
     if z is None:
         raise ValueError(f"{path}: not a file of latent points: it has no member z")
+    if z.ndim == 3:  # of loops, as `rhythmgan vary` writes them
+        z = z.reshape(-1, z.shape[2])
     if z.ndim != 2 or z.shape[1] != latent_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
         raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found {z.dtype} {z.shape}")
     return z

@@ -64,7 +64,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _train_gan(options: argparse.Namespace) -> None:
     from rhythmgan.data import load_corpus, load_patterns
 
-    # data first: a wrong path is told before torch and Lightning take their seconds
+    # data first: a wrong path is reported before torch and Lightning take their seconds
     corpus = load_corpus(options.data) if options.data else load_patterns()
     is_text = options.data is None or Path(options.data).suffix == ".txt"
     corpus = corpus.split(options.split or ("all" if is_text else "train"))

@@ -150,6 +150,6 @@ def check_compatible(model: Model, kit: Kit, steps: int, name: str) -> Model:
     if (model.kit, model.steps) != (kit, steps):
         raise ValueError(
             f"{name} makes bars of kit {model.kit.name} and {model.steps} steps, "
-            f"the data has kit {kit.name} and {steps}"
+            f"but kit {kit.name} and {steps} steps are needed"
         )
     return model

@@ -190,7 +190,7 @@ class WordLSTM(nn.Module):
             seed: of the first bar.
             temperature: over 0; below 1 the likely words become likelier.
             previous: the bar before, (steps, parts) bool for all, or (n, steps, parts).
-            start: the first steps, to be gone on with: (k, parts) bool for all, or (n, k, parts), k < steps.
+            start: the first steps, to be continued: (k, parts) bool for all, or (n, k, parts), k < steps.
 
         Raises:
             ValueError: an option out of range, or bars of another shape.

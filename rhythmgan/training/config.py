@@ -58,7 +58,7 @@ class GANTrainingConfig:
 
     def __post_init__(self) -> None:
         if self.pretrain_steps < 0 or self.train_steps < 0 or self.pretrain_steps + self.train_steps < 1:
-            raise ValueError("training takes at least one step, and no negative number of them")
+            raise ValueError("training takes at least one step in all, and neither number of steps is below 0")
         _check(self, shares=("song_exponent", "augmented_share", "hidden_share", "ema_decay"))
 
     @property

@@ -30,7 +30,7 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
 
     Args:
         corpus: real bars; each song's distinct ones count.
-        model: the GAN whose bars are to be told from them.
+        model: the GAN whose bars it learns to separate from them.
         path: the weights file to write; ``models.catalogue.load_generator`` reads it.
         seed: of weights, batches and z.
 

@@ -195,7 +195,7 @@ def train_gan(
 
     Args:
         corpus: the training bars; take ``corpus.split("train")`` to keep songs for judging.
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         training: how to train.
         network: the shape of the networks; its kit and grid must be those of the bars.
         devices: how many processes or GPUs.

@@ -172,7 +172,7 @@ def train_prior(
     Args:
         corpus: the training bars, in the order of their songs, as ``load_corpus(…).split("train")``.
         validation: bars of other songs, which decide when to stop.
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         training: how to train.
         network: the shape of the network; its kit and grid must be those of the bars.
         devices, accelerator, precision, progress: as ``train``.

@@ -36,7 +36,7 @@ def make_evaluators(
     Args:
         corpus: bars of songs; the discriminator learns from the train songs, the prior from the valid ones.
         generator: whose bars the discriminator tells from real ones.
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         seed: of both trainings.
         log: called with a line before each training.
 

@@ -118,7 +118,7 @@ class Realism:
         if len(mine) < self.how.fewest_bars:
             return {"matched": len(mine)}
         fake, real = bars[mine], self.real.bars[theirs]
-        told = metrics.c2st(real, self.real.song_id[theirs], fake, repeats=self.how.repeats)
+        detected = metrics.c2st(real, self.real.song_id[theirs], fake, repeats=self.how.repeats)
         kit = self.dynamics.generator.kit
         reference, features = metrics.standardised(feature_matrix(real, kit), feature_matrix(fake, kit))
         # log p and logits depend on density: compare with unsteered bars that have the same
@@ -132,8 +132,8 @@ class Realism:
 
         return {
             "matched": len(mine),
-            "c2st": told["c2st"],
-            "std": told.get("std", 0.0),
+            "c2st": detected["c2st"],
+            "std": detected.get("std", 0.0),
             "coverage": metrics.prdc(reference, features)["coverage"],
             "copies": metrics.novelty(fake, self.real.known)["copies"],
             "log_p": gain(mean_log_p, held_out.prior),

@@ -96,9 +96,9 @@ def sweep(
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
         config = replace(AgentConfig.of(generator), **variant.agent)
-        recipe = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
+        training = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
         folder = out / variant.name.replace(" ", "-")
-        weights = train_agent(generator, generator, prior, targets, folder, recipe, config, EnvConfig(**variant.env))
+        weights = train_agent(generator, generator, prior, targets, folder, training, config, EnvConfig(**variant.env))
         agent = load_agent(weights)
         goals = median[None].expand(_ASKED, -1) if variant.one_target else asked
         problem = Problem(agent.dynamics(generator, generator, prior), goals, CALLS, seed=0)

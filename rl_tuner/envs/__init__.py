@@ -6,6 +6,6 @@ LATENT = "LatentDrums-v0"
 
 register(
     LATENT,
-    entry_point="rl_tuner.envs.latent:LatentEnv",
-    vector_entry_point="rl_tuner.envs.latent:vector_env",
+    entry_point="rl_tuner.tune.latent:bundled_env",
+    vector_entry_point="rl_tuner.tune.latent:bundled_vector_env",
 )

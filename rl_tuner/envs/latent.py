@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rl_tuner.envs.episodes import EpisodeEnv, EpisodeVectorEnv
 from rl_tuner.latent.dynamics import Dynamics
-from rl_tuner.latent.space import find_space
 
 
 class LatentVectorEnv(EpisodeVectorEnv):
     """Episodes in latent space towards bars with the features asked for, all moved by one call of the generator.
 
     ## Action space
-    ``Discrete(n_actions)``: 0 stays and ends the episode; the others step z along a direction or move it towards the
+    ``Discrete(n_actions)``: 0 stops: it ends the episode; the others step z along a direction or move it towards the
     targets, see ``Moves``.
 
     ## Observation space
@@ -56,8 +54,8 @@ class LatentVectorEnv(EpisodeVectorEnv):
     ``options["goals"]``, a ``Goals``, sets them instead, for this reset only.
 
     ## Episode end
-    Terminated when the agent stays, or when no calls are left: as the observation says how many are left, nothing is to
-    be expected after that. Never truncated. An episode that has ended begins anew with the next step
+    Terminated when the agent stops, or when no calls are left. The observation says how many are left, so no value
+    follows. Never truncated. An episode that has ended begins anew with the next step
     (``AutoresetMode.NEXT_STEP``), whose action is ignored.
 
     ## Arguments
@@ -69,7 +67,7 @@ class LatentEnv(EpisodeEnv):
     """An episode in latent space towards a bar with the features asked for: ``LatentDrums-v0``.
 
     ## Action space
-    ``Discrete(n_actions)``: 0 stays and ends the episode; the others step z along a direction or move it towards the
+    ``Discrete(n_actions)``: 0 stops: it ends the episode; the others step z along a direction or move it towards the
     targets, see ``Moves``.
 
     ## Observation space
@@ -108,11 +106,11 @@ class LatentEnv(EpisodeEnv):
     ``options["goals"]``, a ``Goals``, sets them instead, for this reset only.
 
     ## Episode end
-    Terminated when the agent stays, or when no calls are left: as the observation says how many are left, nothing is to
-    be expected after that. Never truncated. An episode that has ended waits for a reset.
+    Terminated when the agent stops, or when no calls are left. The observation says how many are left, so no value
+    follows. Never truncated. An episode that has ended waits for a reset.
 
     ## Arguments
-    dynamics: generator, critic, prior and latent space; of the bundled models by default.
+    dynamics: generator, critic, prior and latent space. ``gymnasium.make`` takes the bundled ones by default.
 
     targets: (m, F), features of bars to steer to; those of unsteered bars by default.
 
@@ -121,7 +119,7 @@ class LatentEnv(EpisodeEnv):
 
     def __init__(
         self,
-        dynamics: Dynamics | None = None,
+        dynamics: Dynamics,
         targets: Tensor | np.ndarray | None = None,
         render_mode: str | None = None,
         **options: Any,
@@ -129,15 +127,8 @@ class LatentEnv(EpisodeEnv):
         super().__init__(vector_env(dynamics, targets, num_envs=1, render_mode=render_mode, **options))
 
 
-_LOOKED_AT = 8000
-"""Bars that the latent space is found by where none is given: a second's work."""
-
-
 def vector_env(
-    dynamics: Dynamics | None = None, targets: Tensor | np.ndarray | None = None, num_envs: int = 1, **options: Any
+    dynamics: Dynamics, targets: Tensor | np.ndarray | None = None, num_envs: int = 1, **options: Any
 ) -> LatentVectorEnv:
-    """A ``LatentVectorEnv``; by default of the bundled generator and prior, with targets from unsteered bars."""
-    if dynamics is None:
-        generator, prior = load_generator(), load_likelihood()
-        dynamics = Dynamics(generator, generator, prior, find_space(generator, generator, prior, n=_LOOKED_AT))
+    """A ``LatentVectorEnv``; by default with targets from unsteered bars."""
     return LatentVectorEnv(dynamics, dynamics.space.values if targets is None else targets, num_envs, **options)

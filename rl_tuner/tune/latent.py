@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus
+from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
 from rl_tuner.dqn import DQN
-from rl_tuner.envs.latent import LatentVectorEnv
+from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv, vector_env
+from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import values_of
 from rl_tuner.training import Progress, Run
@@ -56,7 +59,7 @@ def train_agent(
         critic: what it is rewarded by for realism.
         prior: what it is rewarded by for likelihood.
         targets: (m, F), features of real bars, see ``targets_of``.
-        out: a folder; made where missing.
+        out: a folder, created if missing.
         training: how to learn; as the bundled agent did by default.
         config: the shape of the agent; its generator must be this one.
         env: what it learns on.
@@ -103,3 +106,23 @@ def train_agent(
 
     run.train(dqn, save, progress)
     return path
+
+
+_LOOKED_AT = 8000
+"""Bars that the latent space is found by where none is given: a second's work."""
+
+
+def bundled_dynamics() -> Dynamics:
+    """The dynamics of the bundled models, with a latent space that is found anew."""
+    generator, prior = load_generator(), load_likelihood()
+    return Dynamics(generator, generator, prior, find_space(generator, generator, prior, n=_LOOKED_AT))
+
+
+def bundled_env(dynamics: Dynamics | None = None, **options: Any) -> LatentEnv:
+    """``LatentDrums-v0``: a ``LatentEnv``, by default of the bundled models."""
+    return LatentEnv(dynamics or bundled_dynamics(), **options)
+
+
+def bundled_vector_env(dynamics: Dynamics | None = None, **options: Any) -> LatentVectorEnv:
+    """``LatentDrums-v0`` as a native batch, by default of the bundled models."""
+    return vector_env(dynamics or bundled_dynamics(), **options)
