@@ -1,4 +1,4 @@
-"""Drum bars from a GAN: sample them from seeds, measure and judge them, take them away as MIDI.
+"""Drum bars from a GAN: sample them from seeds, measure and evaluate them, take them away as MIDI.
 
 >>> import rhythmgan
 >>> bars = rhythmgan.load_gan().sample(4, seed=0)

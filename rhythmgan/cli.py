@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "Drum bars from a GAN: sample them from seeds, vary your own, measure and judge them, train models."
+    description = "Drum bars from a GAN: sample them from seeds, vary your own, evaluate them, train models."
     parser = new_parser("rhythmgan", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in (sample, interpolate, vary, prepare, train, evaluate, features, info, demo):

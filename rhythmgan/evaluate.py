@@ -69,7 +69,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """Bars to judge.
+    """Bars to evaluate.
 
     Attributes:
         name: in the table.
@@ -162,7 +162,7 @@ def candidate(source: str, kit: Kit, steps: int) -> Candidate:
     if bars.shape[1:] != (steps, kit.n_parts):
         raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
     if len(bars) < MIN_BARS:
-        raise ValueError(f"{path}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
+        raise ValueError(f"{path}: at least {MIN_BARS} bars are needed to evaluate them, there are {len(bars)}")
     return from_bars(str(path), bars, song)
 
 
@@ -190,7 +190,7 @@ def evaluate(
     Args:
         held_out: held-out songs; each song's distinct bars are the reference.
         training: the songs that models were trained on.
-        candidates: what to judge.
+        candidates: what to evaluate.
         config: how.
         out: a folder for pictures of every row but the first: ``features-1-….png``, ``samples-1-….png``.
         progress: called with (rows done, rows in all, row).
@@ -254,7 +254,7 @@ def _row(
     many, songs = one.draw(max(config.n, config.n_unique), config.seed)
     bars = many[: config.n]
     if len(bars) < MIN_BARS:
-        raise ValueError(f"{one.name}: at least {MIN_BARS} bars are needed to judge them, there are {len(bars)}")
+        raise ValueError(f"{one.name}: at least {MIN_BARS} bars are needed to evaluate them, there are {len(bars)}")
     detected = metrics.c2st(real, song, bars, None if songs is None else songs[: config.n], config.repeats, config.seed)
     # as many of either kind: some numbers depend on sample size, which must not differ between rows
     n = min(len(real), len(bars))

@@ -568,8 +568,8 @@ def test_realism_tells_real_bars_from_noise_and_unsteered_bars_from_none(dynamic
     bars = words_to_bars(corpus.words, 9)
     real = RealBars(bars, corpus.song_id, values, bars[:40])
     how = RealismConfig(unsteered=1500, fewest_bars=100, repeats=1)
-    told = Realism(dynamics, Evaluators(gan, prior), real, how)
-    unsteered = told.of_unsteered(400)
+    reported = Realism(dynamics, Evaluators(gan, prior), real, how)
+    unsteered = reported.of_unsteered(400)
     assert unsteered["norm"][1] == pytest.approx(0.06, abs=0.03)  # 1 / sqrt(2 · 144)
     assert unsteered["matched"] >= 100
     assert unsteered["log_p"] == pytest.approx(0, abs=0.1)
@@ -581,14 +581,14 @@ def test_realism_tells_real_bars_from_noise_and_unsteered_bars_from_none(dynamic
         mine = torch.stack([density(these, GM9), syncopation(these, GM9)], 1).numpy()
         z = np.full((480, 144), np.nan)
         results.append(SearchResult(these, mine, np.arange(480) < 400, np.ones(480, int), np.zeros(1), z))
-    of_real = told.of_successes([results[0]])
+    of_real = reported.of_successes([results[0]])
     assert of_real["matched"] == 400
     assert "norm" not in of_real
     assert of_real["copies"] > 0
-    few = told.of_successes([replace(results[1], success=np.arange(480) < 3)])
+    few = reported.of_successes([replace(results[1], success=np.arange(480) < 3)])
     assert few == {"matched": few["matched"]}
     assert few["matched"] <= 3
-    noisy = told.of_successes([results[1]])
+    noisy = reported.of_successes([results[1]])
     assert noisy["matched"] >= 100
     assert noisy["c2st"] > of_real["c2st"]
     assert noisy["log_p"] < of_real["log_p"] - 1

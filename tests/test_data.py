@@ -188,7 +188,7 @@ def test_every_beginning_of_a_words_file(tmp_path):
 
 
 @_open_file
-def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path):
+def test_damage_is_reported_in_one_line_or_does_no_harm(tmp_path):
     path = tmp_path / "bars.npz"
     words = _words(30)
     save_corpus(path, words)
@@ -508,9 +508,9 @@ def test_nothing_found(tmp_path):
 def test_progress(tmp_path):
     for i in range(5):
         _song(tmp_path / f"{i}.mid", {i: KICK})
-    told = []
-    _prepare(tmp_path, progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 5) for i in range(1, 6)]
+    reported = []
+    _prepare(tmp_path, progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(i, 5) for i in range(1, 6)]
 
 
 def _many(tmp_path, save_lpd, n):
@@ -525,14 +525,14 @@ def _many(tmp_path, save_lpd, n):
 
 def test_the_pool_gives_what_one_process_gives(tmp_path, save_lpd):
     folder = _many(tmp_path, save_lpd, 140)
-    told = []
+    reported = []
     alone = prepare([folder], workers=1)
-    pooled = prepare([folder], workers=2, progress=lambda *done: told.append(done))
+    pooled = prepare([folder], workers=2, progress=lambda *done: reported.append(done))
     _assert_same(pooled[0], alone[0])
     assert pooled[1] == alone[1]
     assert alone[1][0].n_files == 141
     assert alone[1][0].none == {"unreadable": 1}
-    assert told == [(i, 141) for i in range(1, 142)]
+    assert reported == [(i, 141) for i in range(1, 142)]
 
 
 def test_a_file_that_kills_its_reader_costs_only_itself(tmp_path, save_lpd, monkeypatch):

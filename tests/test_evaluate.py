@@ -1,4 +1,4 @@
-"""The table tells apart what it must, and refuses what it cannot judge."""
+"""The table tells apart what it must, and refuses what it cannot evaluate."""
 
 import json
 from dataclasses import replace
@@ -89,7 +89,7 @@ def test_a_memoriser_is_caught_by_novelty_alone(rows):
     assert memoriser["c2st"] < real["c2st"] + 0.08
     for name in ("precision", "recall", "coverage"):
         assert memoriser[name] > real[name] - 0.05
-    # what novelty is told by: real bars of songs that were not trained on
+    # what novelty alone detects: real bars of songs that were not trained on
     others = rows["real, held-out songs"]
     assert 0 < others["copies"] < 0.2
     assert 4 <= others["nearest"] <= 8
@@ -250,15 +250,15 @@ def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
 
 
 def test_progress(held, training):
-    told = []
+    reported = []
     evaluate(
         held,
         training,
         [from_bars("a", _bars_of(held)), from_bars("b", _bars_of(training))],
         SMALL,
-        progress=lambda *row: told.append(row),
+        progress=lambda *row: reported.append(row),
     )
-    assert told == [(0, 3, REAL_ROW), (1, 3, "a"), (2, 3, "b"), (3, 3, "")]
+    assert reported == [(0, 3, REAL_ROW), (1, 3, "a"), (2, 3, "b"), (3, 3, "")]
 
 
 def test_kept_bars_are_drawn_without_replacement_with_their_songs(held):
@@ -411,7 +411,7 @@ def test_candidates_without_bars(tmp_path):
 def test_candidates_with_too_few_bars(tmp_path):
     bars = np.random.default_rng(0).random((99, 16, 9)) < 0.2
     np.savez(tmp_path / "bars.npz", bars=bars)
-    assert "at least 100 bars are needed to judge them, there are 99" in _refusal(tmp_path / "bars.npz")
+    assert "at least 100 bars are needed to evaluate them, there are 99" in _refusal(tmp_path / "bars.npz")
     (tmp_path / "midi").mkdir()
     write_midi(tmp_path / "midi" / "loop.mid", bars[:4] | True)
     assert "there are 4" in _refusal(tmp_path / "midi")

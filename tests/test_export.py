@@ -366,7 +366,7 @@ cli.main({[*arguments, str(out)]!r})
 # -- loops that are played ------------------------------------------------------------------------
 
 
-def test_bare_bars_are_told_from_played_ones():
+def test_bare_bars_are_not_played_ones():
     bars = _loops().performances.bars[0]
     assert not is_played(Performance.of(bars))
     assert not is_played(Performance.of(bars, offsets=np.array(0.0)))

@@ -429,7 +429,7 @@ def test_published_values_on_twelve_steps(intervals, off_beatness, wnbd):
 
 
 def test_wnbd_of_two_beats():
-    """x.x.x..x on two beats is told as 1/2 where the last note, that no other ends, counts for nothing.
+    """x.x.x..x on two beats is reported as 1/2 where the last note, that no other ends, counts for nothing.
 
     Around the bar it ends on the next beat, a quarter of a beat away: 3/2. Twice the same has the same mean.
     """
@@ -1319,7 +1319,7 @@ def test_shuffles_swing(groove):
 
 
 def test_scale_of_real_bars(groove):
-    """As told of all 21,676 bars of Groove; the test split is not among ours."""
+    """As reported of all 21,676 bars of Groove; the test split is not among ours."""
     cells = np.concatenate([cells for _, _, cells in groove])
     found = {name: np.asarray(value, float) for name, value in measure(cells).items()}
     density, kick = found["density"], found["low syncopation"]

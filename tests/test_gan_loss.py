@@ -77,7 +77,7 @@ def test_the_generator_is_moved_towards_higher_logits_and_towards_the_rates():
     torch.testing.assert_close(fake.grad, adversarial + rates)
 
 
-def test_the_discriminator_is_told_the_label_of_every_bar():
+def test_the_discriminator_gets_the_label_of_every_bar():
     seen = []
 
     def critic(bars, labels):

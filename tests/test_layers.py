@@ -64,6 +64,8 @@ LAYERS = (
     {f"rl_tuner.benchmark.{room}" for room in ("config", "targets", "evaluators")},
     {"rl_tuner.benchmark.realism", "rl_tuner.benchmark.report"},
     {"rl_tuner.benchmark.protocol", "rl_tuner.benchmark.sweep"},
+    {"rl_tuner.commands", "rl_tuner.commands.models"},
+    {f"rl_tuner.commands.{command}" for command in ("steer", "train", "evaluate", "sweep")},
     {"rl_tuner"},  # the names of the package itself
     {"rl_tuner.cli"},
     {"rl_tuner.__main__"},

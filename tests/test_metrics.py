@@ -30,14 +30,14 @@ def _songs(rng, n_songs, bars_each, rate):
 # -- the two-sample test -------------------------------------------------------------------------
 
 
-def test_same_source_cannot_be_told():
+def test_the_same_source_is_not_detected():
     rng = np.random.default_rng(0)
     real, song = _songs(rng, 40, 20, 0.2)
     fake, _ = _songs(rng, 50, 20, 0.2)
     assert 0.42 < c2st(real, song, fake, repeats=2)["c2st"] < 0.58
 
 
-def test_what_only_structure_tells_is_told():
+def test_what_only_structure_shows_is_detected():
     """Equal rates everywhere, but in the real bars part 1 copies part 0."""
     rng = np.random.default_rng(1)
     real, song = _songs(rng, 40, 20, 0.3)
@@ -55,8 +55,8 @@ def test_rerun_gives_the_same_and_another_seed_does_not():
     assert any(c2st(real, song, fake, repeats=1, seed=seed) != first for seed in (1, 2, 3))
 
 
-def test_songs_are_not_told_for_sources():
-    """Every song has a part of its own rate: told by bars, no song known, real against real is a guess."""
+def test_songs_are_not_detected_as_sources():
+    """Every song has a part of its own rate; without songs, a classifier of single bars can only guess."""
     rng = np.random.default_rng(3)
     rates = rng.choice([0.1, 0.5], (60, 1, 16, 9))
     bars = (rng.random((60, 15, 16, 9)) < rates).reshape(-1, 16, 9)
@@ -69,7 +69,7 @@ def test_songs_are_not_told_for_sources():
 
 
 @pytest.mark.parametrize("swap", [False, True])
-def test_as_many_of_either_kind_are_told_apart(swap):
+def test_as_many_of_either_kind_are_compared(swap):
     """Ten times as many of one kind: who always says that kind is right in half of the cases, not in ten of eleven."""
     rng = np.random.default_rng(4)
     few, few_songs = _songs(rng, 20, 10, 0.2)

@@ -355,7 +355,7 @@ def test_files_of_performances_are_those_of_each(tmp_path_factory, kit, seed, sw
         assert [message.type for _, message in events].count("end_of_track") == 1
 
 
-def test_one_loop_and_several_are_told_apart():
+def test_one_loop_and_several_differ():
     loop = Performance.of(_bars(2, 16))
     with pytest.raises(ValueError, match="or a loop"):
         midi_bytes(loop.apart())

@@ -115,7 +115,7 @@ def _component(app, key):
 
 
 def _shown(app, key):
-    """What a component's script is told."""
+    """What a component's script is sent."""
     return json.loads(_component(app, key).proto.json)
 
 
@@ -129,9 +129,9 @@ def _send(app, key, event, value):
     from streamlit.components.v2.bidi_component.main import _make_trigger_id
 
     states = app._tree.get_widget_states()
-    told = states.widgets.add()
-    told.id = _make_trigger_id(_component(app, key).proto.id, "events")
-    told.json_trigger_value = json.dumps([{"event": event, "value": value}])
+    reported = states.widgets.add()
+    reported.id = _make_trigger_id(_component(app, key).proto.id, "events")
+    reported.json_trigger_value = json.dumps([{"event": event, "value": value}])
     return _drawn(app._run(states))
 
 
@@ -229,7 +229,7 @@ def test_favourites_become_what_the_browser_says(gan):
     assert mine.favourites == [other]
     mine.keep([[other.code, False]], known)
     assert mine.favourites == []
-    assert mine.kept == []  # all are taken back: the browser is told so
+    assert mine.kept == []  # all are taken back, and the browser hears of it
 
 
 def test_no_more_favourites_are_kept_than_sixty(gan):
@@ -343,21 +343,21 @@ def test_an_upload_keeps_how_it_is_played(two_bars, tmp_path):
     assert Bar.of(other, "").with_cells(bars[0], "plain").own is None
 
 
-def test_the_browser_is_told_how_a_bar_is_played():
+def test_the_browser_is_sent_how_a_bar_is_played():
     cells = np.zeros((16, 9), bool)
     cells[0, 0] = cells[3, 2] = True
     plain = Bar.of(cells, "plain")
     assert plain.sent == {"code": plain.code, "name": "plain", "words": plain.words}
     levels, late = np.zeros((16, 9), int), np.zeros((16, 9))
     levels[0, 0], levels[3, 2], late[3, 2] = 127, 56, -0.25
-    told = Bar.of(cells, "own", Performance.of(cells, GM9, levels, late)).sent
-    assert set(told) == {"code", "name", "words", "played"}
-    gains, shades, offsets = (np.array(told["played"][name]) for name in ("gains", "shades", "offsets"))
+    reported = Bar.of(cells, "own", Performance.of(cells, GM9, levels, late)).sent
+    assert set(reported) == {"code", "name", "words", "played"}
+    gains, shades, offsets = (np.array(reported["played"][name]) for name in ("gains", "shades", "offsets"))
     assert gains.shape == shades.shape == offsets.shape == (16, 9)
     assert (gains[0, 0], gains[3, 2]) == (1, pytest.approx((56 / 127) ** 1.5, abs=1e-4))
     assert (shades[0, 0], shades[3, 2]) == (1, 0.5)  # the loudest accent is 112
     assert (offsets[3, 2], gains.sum()) == (-0.25, pytest.approx(1.2928, abs=1e-3))
-    json.dumps(told)
+    json.dumps(reported)
 
 
 EVIL = {
@@ -528,7 +528,7 @@ def test_anything_from_a_browser_leaves_a_bar_on_the_desk(groove, sent, entry):
         assert desk.bar.cells.shape == (16, 9)
         assert len(desk.locks) == 9
         assert all(isinstance(lock, bool) for lock in desk.locks)
-        json.dumps([desk.bar.words, desk.locks, desk.epoch, desk.revision])  # what the browser is told
+        json.dumps([desk.bar.words, desk.locks, desk.epoch, desk.revision])  # what the browser is sent
 
 
 @given(st.lists(st.none() | st.tuples(st.integers(0, 3), st.booleans()), max_size=25))
@@ -999,11 +999,11 @@ def test_an_upload_that_cannot_be_read_is_a_friendly_line(save_midi, two_bars):
 
 def test_a_bar_is_edited_varied_filled_and_taken_back(groove):
     app = _open(tab="Edit", bar=Bar.of(groove, "").code)
-    told = _shown(app, "editor")
-    words = list(told["words"])
+    reported = _shown(app, "editor")
+    words = list(reported["words"])
     words[3] |= 256
     locks = [True, True] + [False] * 7
-    app = _send(app, "editor", "edited", _said(words, told["epoch"], told["revision"] + 1, locks))
+    app = _send(app, "editor", "edited", _said(words, reported["epoch"], reported["revision"] + 1, locks))
     assert _shown(app, "editor")["words"] == words
     assert app.session_state.visitor.hand.words == words
     assert {metric.label: metric.value for metric in app.metric}["Density"] == "14"
@@ -1111,8 +1111,8 @@ def test_a_choice_is_stored_after_both_were_heard(votes):
     app = _open(tab="Blind test", bpm="97")
     asked = app.session_state.test
     kinds, bars = asked.kinds, asked.bars
-    told = json.dumps({key: value for key, value in _shown(app, "blind").items() if key != "kit"})
-    assert not [kind for kind in blind._pools() if kind in told]
+    reported = json.dumps({key: value for key, value in _shown(app, "blind").items() if key != "kit"})
+    assert not [kind for kind in blind._pools() if kind in reported]
     assert all(button.disabled for button in app.button if "better" in button.label)
     hand = app.session_state.visitor.hand
     app = _send(app, "blind", "taken", [bars[0].code])

@@ -132,7 +132,7 @@ def test_the_ends_are_the_given_points(gan):
     np.testing.assert_array_equal(even_path(gan, a, b, 2), [a, b])
 
 
-def test_the_way_is_slerp_unless_told(gan):
+def test_the_path_is_a_slerp_by_default(gan):
     a, b = gan.latents([8, 2])
     np.testing.assert_array_equal(even_path(gan, a, b, 4), even_path(gan, a, b, 4, "slerp"))
     assert (even_path(gan, a, b, 4, "slerp") != even_path(gan, a, b, 4, "lerp")).any()

@@ -318,7 +318,7 @@ def test_nothing_is_unpickled(tmp_path):
     assert not mark.exists()
 
 
-def test_damage_is_told_in_one_line_or_does_no_harm(tmp_path, reference):
+def test_damage_is_reported_in_one_line_or_does_no_harm(tmp_path, reference):
     path = tmp_path / "r.safetensors"
     save_reference(path, reference)
     whole = path.read_bytes()

@@ -536,7 +536,7 @@ def test_rows_are_taken_and_put(dynamics, real):
 
 @pytest.mark.parametrize("features", [TARGETS, ("off-beat share", "density")])
 def test_relabelled_segments_are_those_that_would_have_been_seen(features):
-    """State with skipped features and networks, told again as state to where they came, give or take a unit."""
+    """States with skipped features and networks, relabelled with where they came to, give or take a unit."""
     gan, prior = plain_gan(-1.2), small_prior()
     dynamics = Dynamics(gan, gan, prior, space_of(gan, prior, features, 6, n=600))
     space, n, k = dynamics.space, 12, 3
@@ -549,13 +549,13 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
         state.append(dynamics.step(state[-1], goals, actions, draw(n, 20 + time)))
     seen = torch.stack([dynamics.observe(each, goals) for each in state], 1)
     counted = torch.arange(n) % k + 1
-    told, rewards_ = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
-    assert told.shape == seen.shape
+    reported, rewards_ = dynamics.relabel(seen, counted, torch.Generator().manual_seed(5))
+    assert reported.shape == seen.shape
     assert rewards_.shape == (n, k)
     # what was drawn for the targets shows where they are taken from
     first = 2 * space.latent_dim
-    targets = told[:, 0, first + 2 : first + 4] * space.stds + space.means
-    assert (told[:, :, first + 2 : first + 4] == told[:, :1, first + 2 : first + 4]).all()
+    targets = reported[:, 0, first + 2 : first + 4] * space.stds + space.means
+    assert (reported[:, :, first + 2 : first + 4] == reported[:, :1, first + 2 : first + 4]).all()
     came_to = torch.stack([each.values for each in state], 1)[torch.arange(n), counted]
     moved = (targets - came_to) / space.tolerance
     torch.testing.assert_close(moved, moved.round(), atol=1e-3, rtol=0)
@@ -566,7 +566,7 @@ def test_relabelled_segments_are_those_that_would_have_been_seen(features):
     again = [dynamics.look_at(each.z, each.bars, other, each.calls_left) for each in state]
     assert all(each.success[row] for row, time in enumerate(counted.tolist()) for each in [again[time]])
     expected = torch.stack([dynamics.observe(each, other) for each in again], 1)
-    torch.testing.assert_close(told, expected, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(reported, expected, atol=2e-3, rtol=1e-3)
     scores = torch.stack([each.score for each in again], 1)
     torch.testing.assert_close(rewards_, scores.diff(dim=1), atol=2e-3, rtol=0)
     assert rewards_.abs().max() > 0.1

@@ -118,7 +118,7 @@ def test_an_episode_is_over_when_its_path_is(found):
     assert (~looked_at).any()
 
 
-def test_no_more_bars_are_decoded_than_calls_are_told(models, monkeypatch):
+def test_no_more_bars_are_decoded_than_the_calls_allow(models, monkeypatch):
     decoded = []
     decode = models["generator"].decode
     monkeypatch.setattr(models["generator"], "decode", lambda z: decoded.append(len(z)) or decode(z))
@@ -196,7 +196,7 @@ def test_without_realism_the_networks_are_not_asked(models, monkeypatch):
         steer(USUAL, 5, calls=8, realism=0.01, **models)
 
 
-def test_episodes_begin_where_they_are_told_each_in_turn(models):
+def test_episodes_begin_at_given_points_each_in_turn(models):
     gan = models["generator"]
     start = gan.latents([700, 701])
     kept = start.copy()

@@ -317,7 +317,7 @@ def test_an_out_that_is_a_file_is_one_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments", [("--n", "0"), ("--calls", "0"), ("--n", "x"), ("--density", "x"), ("--from-seed", "1.5")]
 )
-def test_options_that_are_no_numbers_are_told_by_name(arguments, tmp_path, capsys):
+def test_options_that_are_no_numbers_are_named(arguments, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["steer", "--density", "5", *arguments, "--out", str(tmp_path / "out")])
     assert end.value.code == 2
@@ -403,7 +403,7 @@ def test_help_answers_without_waiting_for_torch():
     assert done.stdout == "[]\n"
 
 
-def test_no_command_is_told():
+def test_no_command_is_reported():
     done = _run()
     assert done.returncode == 2
     assert "command" in done.stderr.splitlines()[-1]

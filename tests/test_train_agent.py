@@ -57,17 +57,17 @@ def _train(models, targets, out, training=SMALL, env=ENV, progress=None, **shape
 
 @pytest.fixture(scope="module")
 def whole(models, targets, tmp_path_factory):
-    """A run that was never stopped, and what it told."""
-    told = []
+    """A run that was never stopped, and what it reported."""
+    reported = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "find_space", functools.partial(find_space, n=600))
         out = tmp_path_factory.mktemp("runs") / "new" / "run"
-        weights = _train(models, targets, out, progress=lambda *row: told.append(row))
-    return weights, told
+        weights = _train(models, targets, out, progress=lambda *row: reported.append(row))
+    return weights, reported
 
 
 def test_a_run_leaves_weights_checkpoint_config_and_events(whole):
-    weights, told = whole
+    weights, reported = whole
     folder = weights.parent
     names = {path.name for path in folder.iterdir()}
     assert {WEIGHTS, CHECKPOINT, CONFIG} <= names
@@ -80,8 +80,8 @@ def test_a_run_leaves_weights_checkpoint_config_and_events(whole):
     assert config["training"]["train_steps"] == 1280
     assert config["env"] == {"num_envs": 64, "calls": 8, "reward": "delta", "weighted": True}
     assert config["agent"]["width"] == 16
-    assert {row[2] for row in told} == {"training"}
-    done = [row[0] for row in told]
+    assert {row[2] for row in reported} == {"training"}
+    done = [row[0] for row in reported]
     assert done == sorted(done)
     assert done[-1] == 1280
 
@@ -147,9 +147,9 @@ def test_a_stopped_run_goes_on_from_where_it_was(models, targets, stopped):
     before = _steps(stopped / WEIGHTS)
     assert 600 <= before < 700
     network = load_file(stopped / WEIGHTS)
-    told = []
-    weights = _train(models, targets, stopped, progress=lambda *row: told.append(row))
-    trained = [row[0] for row in told if row[2] == "training"]
+    reported = []
+    weights = _train(models, targets, stopped, progress=lambda *row: reported.append(row))
+    trained = [row[0] for row in reported if row[2] == "training"]
     assert before < trained[0] <= before + 64
     assert trained[-1] == 1280
     assert 1280 <= _steps(weights) < 1280 + 64
@@ -157,9 +157,9 @@ def test_a_stopped_run_goes_on_from_where_it_was(models, targets, stopped):
     assert not all(torch.equal(after[name], network[name]) for name in after)
     assert all(torch.equal(after[name], network[name]) for name in after if name.startswith("space."))
     # asked again it has nothing left to do
-    told.clear()
-    _train(models, targets, stopped, progress=lambda *row: told.append(row))
-    assert not told
+    reported.clear()
+    _train(models, targets, stopped, progress=lambda *row: reported.append(row))
+    assert not reported
     again = load_file(weights)
     assert all(torch.equal(again[name], after[name]) for name in after if name.startswith("network."))
 
@@ -209,7 +209,7 @@ def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
         None,
     ],
 )
-def test_a_damaged_checkpoint_is_told_in_one_line(models, targets, stopped, share):
+def test_a_damaged_checkpoint_is_reported_in_one_line(models, targets, stopped, share):
     whole = (stopped / CHECKPOINT).read_bytes()
     damaged = b"not a checkpoint" if share is None else whole[: int(share * len(whole))]
     (stopped / CHECKPOINT).write_bytes(damaged)
@@ -265,14 +265,14 @@ def small_sweep(monkeypatch):
 
 @pytest.mark.usefixtures("small_sweep")
 def test_variants_are_trained_and_compared(models, tmp_path):
-    corpus, told = load_patterns(), []
-    rows = sweeping.sweep(*models, corpus, tmp_path, ["bundled", "one target"], 256, told.append)
+    corpus, reported = load_patterns(), []
+    rows = sweeping.sweep(*models, corpus, tmp_path, ["bundled", "one target"], 256, reported.append)
     assert [row["variant"] for row in rows] == ["bundled", "one target"]
     for row in rows:
         assert list(row["success"]) == [4, 8, 16, 32]
         assert (np.diff(list(row["success"].values())) >= 0).all()
         assert 1 <= row["calls"] <= 32
-    assert [text.partition(":")[0] for text in told] == ["bundled", "one target"]
+    assert [text.partition(":")[0] for text in reported] == ["bundled", "one target"]
     kept = json.loads((tmp_path / "sweep.json").read_text())
     assert [row["variant"] for row in kept] == ["bundled", "one target"]
     assert kept[0]["success"]["32"] == rows[0]["success"][32]

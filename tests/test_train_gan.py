@@ -271,17 +271,17 @@ def test_pretraining_minimises_the_negative_log_likelihood():
 
 
 @pytest.mark.parametrize("pretrain_steps", [0, 1])
-def test_both_networks_are_told_the_augmentation_of_every_bar(pretrain_steps):
+def test_both_networks_get_the_augmentation_of_every_bar(pretrain_steps):
     steps = _Steps(pretrain_steps, 5, 64, discriminator_warmup=0)
     generator, discriminator = steps.module.gan.generator, steps.module.gan.discriminator
-    told = []
+    reported = []
     begin = generator.begin
-    generator.begin = lambda n, augmentation: told.append(augmentation) or begin(n, augmentation)
-    discriminator.register_forward_hook(lambda _, inputs, __: told.append(inputs[1]))
+    generator.begin = lambda n, augmentation: reported.append(augmentation) or begin(n, augmentation)
+    discriminator.register_forward_hook(lambda _, inputs, __: reported.append(inputs[1]))
     steps.step()
-    assert len(told) == (1 if pretrain_steps else 5)
-    assert all(torch.equal(labels, steps.labels[0]) for labels in told)
-    assert 0.3 < (told[0] != 0).float().mean() < 0.9
+    assert len(reported) == (1 if pretrain_steps else 5)
+    assert all(torch.equal(labels, steps.labels[0]) for labels in reported)
+    assert 0.3 < (reported[0] != 0).float().mean() < 0.9
 
 
 @pytest.mark.parametrize("hidden_share", [0.0, 0.2, 1.0])
@@ -359,7 +359,7 @@ def test_ema_by_hand():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train_steps": -1}, "negative"),
+        ({"train_steps": -1}, "below 0"),
         ({"pretrain_steps": 0, "train_steps": 0}, "at least one step"),
         ({"batch_size": 1}, "2 to 65536 bars"),
         ({"seed": -1}, "seed"),

@@ -277,7 +277,7 @@ def test_fills_come_as_often_as_the_generator_makes_them(toy, temperature):
     completions, chances = _chances(toy, bar, free, temperature)
     counts = _counts(fill(toy, bar, locked, range(900), temperature), completions)
     assert np.abs(counts / 900 - chances).sum() / 2 < 0.05
-    # candidates that nobody weighed are told apart by this much
+    # candidates that nobody weighed differ by this much
     blind = _forward(toy, completions, free, temperature)
     assert np.abs(blind - chances).sum() / 2 > 0.12
 

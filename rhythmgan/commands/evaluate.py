@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only this one of memoriser, flipped, shuffle, markov, independent, prior; may be repeated (all)",
     )
-    parser.add_argument("--split", choices=("valid", "test"), default="test", help="songs to judge by (%(default)s)")
+    parser.add_argument("--split", choices=("valid", "test"), default="test", help="songs to evaluate by (%(default)s)")
     parser.add_argument("--n", type=positive, metavar="N", help="bars of each row (4000; 1000 with --quick)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of all samples and classifiers (0)")
     parser.add_argument("--quick", action="store_true", help="1000 bars and one repeat: numbers that scatter")
@@ -54,21 +54,21 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.out:
         make_folder(options.out)  # a folder that cannot be written is reported before the minutes of work
 
-    from rhythmgan import evaluate as judge
+    from rhythmgan import evaluate as table
     from rhythmgan.baselines import SAMPLERS
 
-    config = replace(judge.QUICK if options.quick else judge.EvaluationConfig(), **given(options, "n", "seed"))
+    config = replace(table.QUICK if options.quick else table.EvaluationConfig(), **given(options, "n", "seed"))
     names = options.baseline or list(SAMPLERS)
     inputs = options.inputs or ([] if options.baseline else ["gan", "prior"])
-    candidates = [judge.candidate(source, corpus.kit, corpus.steps) for source in inputs]
-    candidates += [judge.baseline(name, training) for name in names]
+    candidates = [table.candidate(source, corpus.kit, corpus.steps) for source in inputs]
+    candidates += [table.baseline(name, training) for name in names]
     with progress_bar("row", options.quiet) as progress:
-        report = judge.evaluate(held, training, candidates, config, out=options.out, progress=progress)
+        report = table.evaluate(held, training, candidates, config, out=options.out, progress=progress)
     if options.out:
-        judge.write_report(report, options.out)
+        table.write_report(report, options.out)
     if options.json:
         return report
-    print(judge.to_markdown(report), end="")
+    print(table.to_markdown(report), end="")
     if config.repeats == 1:
         print("\none split only: C2ST scatters by about .02; rows that are closer cannot be ranked", file=sys.stderr)
     if options.out:

@@ -34,6 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.features import FEATURES
     from rhythmgan.load import load_bars
     from rhythmgan.midi_reader import SUFFIXES
     from rhythmgan.reference import Reference, load_reference, save_reference
@@ -46,6 +47,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.json:
         return _document(measured, real) | ({} if swing is None else {"swing": swing})
     print(measured.to_markdown(real))
+    if missing := [name for name in FEATURES if name not in measured.quantiles]:
+        print(f"\nnot defined on {measured.steps} steps: {', '.join(missing)}")
     if swing is not None:
         print(f"\nswing: {swing:.3f} (.5 is straight, .667 a shuffle)" if swing == swing else "\nswing: no off-beats")
     return None

@@ -57,7 +57,7 @@ def phrases(
             f"the bars of {model.kit.name} and {model.steps}; `rhythmgan train prior` makes one for them"
         )
     # in double precision: the choice is the same on every machine
-    judge = prior.in_double()
+    prior = prior.in_double()
     points = [model.latents(seeds, temperature)]
     bars = [model.decode(points[0])]
     rows = np.arange(len(bars[0]))
@@ -77,7 +77,7 @@ def phrases(
         generated = model.decode(turned.reshape(-1, turned.shape[-1])).reshape(
             len(rows), _CANDIDATES, *bars[0].shape[1:]
         )
-        chance = torch.softmax(_HOLD * _gain(judge, generated, bars[-1]), 1).cumsum(1).numpy()
+        chance = torch.softmax(_HOLD * _gain(prior, generated, bars[-1]), 1).cumsum(1).numpy()
         drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["phrase choice"][place])
         chosen = sample_categorical(chance, drawn)
         points.append(turned[rows, chosen])
@@ -85,8 +85,8 @@ def phrases(
     return np.stack(bars, 1), np.stack(points, 1)
 
 
-def _gain(judge: Likelihood, generated: np.ndarray, before: np.ndarray) -> torch.Tensor:
+def _gain(prior: Likelihood, generated: np.ndarray, before: np.ndarray) -> torch.Tensor:
     """(n, candidates) nats by which a candidate is likelier after the bar before (n, steps, parts) than alone."""
     flat = generated.reshape(-1, *generated.shape[2:])
-    after = judge.log_prob(flat, np.repeat(before, generated.shape[1], 0))
-    return (after - judge.log_prob(flat)).view(generated.shape[:2]).cpu()
+    after = prior.log_prob(flat, np.repeat(before, generated.shape[1], 0))
+    return (after - prior.log_prob(flat)).view(generated.shape[:2]).cpu()

@@ -1,4 +1,4 @@
-"""A second discriminator for the bars of a GAN, to judge what the first one has rewarded."""
+"""A second discriminator for the bars of a GAN, to evaluate what the first one has rewarded."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = GAN(config)
-    judge.generator.load_state_dict(model.generator.state_dict())
+        second = GAN(config)
+    second.generator.load_state_dict(model.generator.state_dict())
     distinct = corpus.distinct()
     real = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
     z = torch.randn(len(real), model.latent_dim, generator=random)
     fake = torch.from_numpy(model.decode(z))
-    discriminator = judge.discriminator.train()
+    discriminator = second.discriminator.train()
     optimizer = torch.optim.AdamW(discriminator.parameters(), _LEARNING_RATE, betas=(0.5, 0.99), weight_decay=0.05)
     for step in range(_TRAIN_STEPS):
         batch = [bars[torch.randint(len(bars), (_BATCH,), generator=random)].float() for bars in (real, fake)]
@@ -62,5 +62,5 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    judge.eval().requires_grad_(False)
-    save_gan(path, judge, {"trained_seed": str(seed), "trained_steps": str(_TRAIN_STEPS)})
+    second.eval().requires_grad_(False)
+    save_gan(path, second, {"trained_seed": str(seed), "trained_steps": str(_TRAIN_STEPS)})

@@ -1,0 +1,1 @@
+"""The commands of ``rl-tuner``, a module each."""

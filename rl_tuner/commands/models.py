@@ -1,0 +1,41 @@
+"""What the commands share: the models that they load, and how far they are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rhythmgan.data import Corpus
+    from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
+
+PRIOR_USE = "says how likely bars are"
+"""What the prior is for, in help texts."""
+
+
+def load_models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[LatentCritic, SamplingLikelihood]:
+    """GAN and prior; where a corpus is given, of its kit and grid."""
+    import torch
+
+    from rhythmgan.models.catalogue import load_generator, load_likelihood
+    from rhythmgan.models.interfaces import check_compatible
+
+    if getattr(options, "threads", None):
+        torch.set_num_threads(options.threads)
+    gan, prior = load_generator(options.weights or "gan"), load_likelihood(options.prior or "prior")
+    kit, steps = (corpus.kit, corpus.steps) if corpus else (gan.kit, gan.steps)
+    check_compatible(gan, kit, steps, "the GAN")
+    check_compatible(prior, kit, steps, "the prior")
+    return gan, prior
+
+
+def logger(options: argparse.Namespace) -> Callable[[str], None]:
+    """What says how far a command is."""
+
+    def log(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return log
