@@ -162,7 +162,7 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return chosen
 
     def _draw_goals(self, n: int) -> Goals:
-        """Goals as the starting state says; see ``LatentVectorEnv``."""
+        """Goals as the starting state says; see ``LatentEnv``."""
         features, terms = len(self.dynamics.scale.features), self.dynamics.terms
 
         def uniform(*shape: int) -> Tensor:

@@ -12,54 +12,15 @@ from rl_tuner.latent.dynamics import Dynamics
 
 
 class LatentVectorEnv(EpisodeVectorEnv):
-    """Episodes in latent space towards bars with the features asked for, all moved by one call of the generator.
-
-    ## Action space
-    ``Discrete(n_actions)``: 0 stops: it ends the episode; the others step z along a direction or move it towards the
-    targets, see ``Moves``.
-
-    ## Observation space
-    ``Box(low, high, (n,), float32)``, see ``latent_layout``. For z of 144 numbers, bars of 144 cells, two features and
-    the terms realism, likelihood and kl:
-
-    | index | meaning | min | max |
-    | --- | --- | --- | --- |
-    | 0 to 143 | latent point z, a fifth of it | -10 | 10 |
-    | 144 to 287 | cells of the bar, step by step: -0.2 or 0.2 | -0.2 | 0.2 |
-    | 288 to 289 | features, standardised by those of unsteered bars | -10 | 10 |
-    | 290 to 291 | targets, likewise; the value itself of a skipped feature | -10 | 10 |
-    | 292 to 293 | tanh(gap / 3), a gap being target − feature in tolerances | -1 | 1 |
-    | 294 to 295 | gap / 10 | -10 | 10 |
-    | 296 to 297 | importance of each feature; 0 where it is skipped | 0 | 10 |
-    | 298 | match, see `rewards.match` | 0 | 1 |
-    | 299 | success, 0 or 1 | 0 | 1 |
-    | 300 | realism; 0 without success or without a coefficient | 0 | 1 |
-    | 301 | likelihood; 0 without success or without a coefficient | 0 | 1 |
-    | 302 | coefficient of realism | 0 | 1 |
-    | 303 | coefficient of likelihood | 0 | 1 |
-    | 304 | coefficient of kl | 0 | 1 |
-    | 305 | calls left / 64, at most 1 | 0 | 1 |
-    | 306 | log2(calls left + 1) / 6 | 0 | 2 |
-
-    ## Rewards
-    How much the score of the bar has grown with the step (``delta``), which sums up to how much better the episode made
-    it, or the score itself (``absolute``), less the costs of the move: price · coefficient · nats of ``kl``. The
-    score is the match with the targets and the sum of coefficient · term over ``rewards.BAR_TERMS``. The terms are in
-    ``info["terms"]``, each (num_envs,).
-
-    ## Starting state
-    z ~ N(0, I), or ``options["z"]``. Targets are rows of ``targets``, a share of them crossed (each feature
-    from a row of its own); a share of the episodes skips a feature; the coefficient of each term is 0 for half of
-    the episodes and even over 0 … 1 for the others; calls are drawn evenly from the logarithm of 4 … ``calls``.
-    ``options["goals"]``, a ``Goals``, sets them instead, for this reset only.
+    """A batch of the episodes of ``LatentEnv``, whose specification holds here too, all moved by one generator call.
 
     ## Episode end
-    Terminated when the agent stops, or when no calls are left. The observation says how many are left, so no value
-    follows. Never truncated. An episode that has ended begins anew with the next step
-    (``AutoresetMode.NEXT_STEP``), whose action is ignored.
+    An episode that has ended begins anew with the next step (``AutoresetMode.NEXT_STEP``), whose action is ignored.
+    Until then it is as in ``LatentEnv``.
 
     ## Arguments
-    See ``EpisodeVectorEnv``; the dynamics are a ``Dynamics`` of generator, critic, prior and latent space.
+    See ``EpisodeVectorEnv``; the dynamics are a ``Dynamics`` of generator, critic, prior and latent space. Each term in
+    ``info["terms"]`` is an array (num_envs,).
     """
 
 
