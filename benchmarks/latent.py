@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_corpus
+from rhythmgan.corpus_file import load_corpus
 from rhythmgan.generate.paths import even_path, step_changes
 from rhythmgan.latent import interpolate, rotate
 from rhythmgan.metrics import c2st
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     gan = load_generator(options.weights or "gan")
-    held = load_corpus(options.data).split(options.split).distinct()
+    held = load_corpus(options.data, gan.steps, gan.kit).split(options.split).distinct()
     bars = words_to_bars(held.words, held.kit.n_parts)
     _there_and_back(gan, bars)
     _variations(gan, bars, held.song_id)

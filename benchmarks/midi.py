@@ -15,11 +15,11 @@ import numpy as np
 import pretty_midi
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_patterns
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9
 from rhythmgan.midi import write_midi_files
 from rhythmgan.midi_reader import read_midi
+from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import accents
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Corpus, first_rows, load_corpus
+from rhythmgan.corpus_file import load_corpus
+from rhythmgan.data import Corpus, first_rows
 from rhythmgan.generate.phrases import phrases
 from rhythmgan.metrics import c2st
 from rhythmgan.models.gan import load_gan
@@ -62,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     gan, prior = load_gan(options.weights), load_prior()
-    real, song = real_phrases(load_corpus(options.data).split(options.split))
+    real, song = real_phrases(load_corpus(options.data, gan.steps, gan.kit).split(options.split))
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(real))[: options.n]
     real, song = real[rows], song[rows]

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_patterns
 from rhythmgan.kit import GM9
+from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
 from rhythmgan.sound import render, wav_bytes
 from rhythmgan.synth import RATE, one_shots

@@ -60,20 +60,23 @@ if [ -z "${DRY_RUN:-}" ]; then
   mkdir -p "$out"
   cd "$out"
 fi
-run mkdir -p run weights docs/samples docs/sound docs/steering tables
+run mkdir -p run weights docs/data docs/samples docs/sound docs/steering tables
 
 # the corpus
 if [ ! -e corpus.npz ]; then
   keep tables/corpus.md rhythmgan prepare "$songs/lakh" "$songs/lpd" "$songs/groove" --out corpus.npz
 fi
 
+keep tables/grooves.md rhythmgan grooves corpus.npz --grid 16 --picture docs/data/roles.png
+
 # the weights
-run rhythmgan train gan --data corpus.npz --out run/gan "${gan[@]}"
-run rhythmgan train prior --data corpus.npz --out run/prior "${prior[@]}"
+run rhythmgan train gan --data corpus.npz --grid 16 --kit gm9 --out run/gan "${gan[@]}"
+run rhythmgan train prior --data corpus.npz --grid 16 --kit gm9 --out run/prior "${prior[@]}"
 run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
   --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
-keep tables/features.md rhythmgan features corpus.npz --split train --reference run/gan/reference.safetensors
+keep tables/features.md rhythmgan features corpus.npz --split train --kit gm9 --grid 16 --reference run/gan/reference.safetensors
 run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/gan/reference.safetensors weights
+run python "$recipes/groove_swing.py" "$songs/groove" weights/groove_swing.json
 run python "$recipes/manifest.py" weights
 
 # the tables

@@ -44,7 +44,6 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rhythmgan.reference": {
         "kit": ("kit",),
         "grid": ("steps",),
-        "trained_bars": ("n_bars",),
     },
 }
 """Where the metadata of each format states a fact that files share; a path into nested objects."""

@@ -1,8 +1,8 @@
-from .data import load_corpus
+from .corpus_file import load_corpus
 from .features import density, syncopation
 from .generate.phrases import phrases
 from .interop import from_pretty_midi, from_pypianoroll, to_pretty_midi, to_pypianoroll
-from .kit import GM9, JAKI5, RYTHMGAN7
+from .kit import GM9, GM12, JAKI5, ROLAND10, RYTHMGAN7
 from .latent import interpolate
 from .midi import write_midi
 from .midi_reader import read_midi
@@ -10,14 +10,16 @@ from .models.gan import load_gan
 from .models.word_lstm import load_prior
 from .performance import Performance, Playback
 from .reference import load_reference
-from .songs import prepare
+from .songs.preparation import prepare
 from .sound import render, write_wav
 
 __version__: str
 
 __all__ = [
     "GM9",
+    "GM12",
     "JAKI5",
+    "ROLAND10",
     "RYTHMGAN7",
     "Performance",
     "Playback",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rhythmgan.kit import Kit, fold_table
+from rhythmgan.kit import Kit, fold_table, kit_with
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,8 @@ def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
 def fold_bars(bars: np.ndarray, source: Kit, target: Kit) -> np.ndarray:
     """bars of kit ``source`` (n, steps, parts) bool → bars of the smaller kit ``target``.
 
-    A part of the target sounds where any part that folds into it does.
+    A part of the target sounds where any part that folds into it does. What ``target`` has no part for is dropped:
+    a bar may become silent.
 
     Raises:
         ValueError: ``source`` cannot be folded into ``target``.
@@ -156,8 +157,23 @@ def fold_bars(bars: np.ndarray, source: Kit, target: Kit) -> np.ndarray:
     table = fold_table(source, target)
     folded = np.zeros((*bars.shape[:-1], target.n_parts), bool)
     for source_part, target_part in enumerate(table):
-        folded[..., target_part] |= bars[..., source_part]
+        if target_part >= 0:
+            folded[..., target_part] |= bars[..., source_part]
     return folded
+
+
+def kit_of(bars: np.ndarray | torch.Tensor, kit: Kit | None = None) -> Kit:
+    """``kit`` where it is named, otherwise the kit of as many parts as bars (…, parts) have, see ``kit.kit_with``.
+
+    Raises:
+        ValueError: none is named, and no kit has so many.
+    """
+    if kit is not None:
+        return kit
+    try:
+        return kit_with(bars.shape[-1] if bars.ndim else 0)
+    except ValueError as error:
+        raise ValueError(f"expected bars (n, steps, parts) of a kit; got {tuple(bars.shape)}: {error}") from None
 
 
 def bar_to_lines(bar: np.ndarray, kit: Kit) -> str:

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rhythmgan.export import FORMATS, formats_named
@@ -50,9 +51,12 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         The exit status, see the help.
     """
     # what a terminal cannot show must not fail the command that did the work
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+        elif stream is None:  # closed by who called: what is said is lost, what is done is not
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as we run
     options = parser.parse_args(arguments)
     wants_json = getattr(options, "json", False)
     try:
@@ -108,6 +112,19 @@ def positive(text: str) -> int:
     return number
 
 
+def swing_or_percentile(text: str) -> float:
+    """An option's swing: a number, or a percentile of Groove's with a % sign."""
+    if not text.endswith("%"):
+        return float(text)
+    from rhythmgan.groove import swing_at
+
+    percentile = float(text[:-1])
+    try:
+        return swing_at(percentile)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_field(parser: argparse.ArgumentParser, config: object, name: str, what: str) -> None:
     """An option for a field of a dataclass, or of an instance: its type and its default are read there."""
     default = getattr(config, name)
@@ -118,7 +135,11 @@ def add_field(parser: argparse.ArgumentParser, config: object, name: str, what: 
 
 
 def add_output_options(
-    parser: argparse.ArgumentParser, out: str, formats: Sequence[str], bpm: str = f"{Playback.bpm:g}"
+    parser: argparse.ArgumentParser,
+    out: str,
+    formats: Sequence[str],
+    bpm: str = f"{Playback.bpm:g}",
+    swing: str = f"{Playback.swing:g}",
 ) -> None:
     """Where bars are written, in which formats, how they are played, and in which kit.
 
@@ -127,6 +148,7 @@ def add_output_options(
         out: the folder by default.
         formats: what is written by default.
         bpm: what the tempo is by default, in words.
+        swing: what the swing is by default, in words.
     """
     parser.add_argument(
         "--out", default=out, metavar="DIR", help="folder to write to, created if missing (%(default)s)"
@@ -141,10 +163,11 @@ def add_output_options(
     parser.add_argument("--bpm", type=float, metavar="X", help=f"tempo of MIDI and WAV files ({bpm})")
     parser.add_argument(
         "--swing",
-        type=float,
+        type=swing_or_percentile,
         metavar="X",
-        help="of MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is straight, .667 a "
-        f"shuffle ({Playback.swing})",
+        help="sixteenth swing of MIDI and WAV files, .5 to .7: where in its eighth the second sixteenth lies; .5 is "
+        "straight, .667 a shuffle; or a percentile of what the drummers of Groove play: 80%% is more than four fifths "
+        f"of it ({swing})",
     )
     parser.add_argument(
         "--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} (that of the weights)"
@@ -233,12 +256,20 @@ def output_given(options: argparse.Namespace, kit: Kit, loop: Playback | None = 
         kit: of the bars, which is kept unless another one is given.
         loop: how the loop is played back that was read, which is kept unless something else is given.
     """
-    from dataclasses import replace
-
     from rhythmgan.kit import kit_named
 
     playback = replace(loop or Playback(), **given(options, "bpm", "swing"))
     return {"playback": playback, "kit": kit_named(options.kit) if options.kit else kit}
+
+
+def loop_output_given(options: argparse.Namespace, kit: Kit, loop: Playback) -> dict[str, Any]:
+    """The same for bars whose swing is in their offsets: playing them back adds none to it.
+
+    Raises:
+        ValueError: a tempo or a swing out of range.
+    """
+    output = output_given(options, kit, loop)
+    return output | {"playback": replace(output["playback"], swing=Playback.swing)}
 
 
 # --- Printing ----------------------------------------------------------------------------------------

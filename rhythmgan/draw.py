@@ -22,7 +22,8 @@ _PAPER = (250, 249, 246)
 _FAINT = (235, 233, 227)
 _BEAT = (222, 219, 211)
 _INK = (60, 60, 66)
-# one hue a family: kick, snare, hats, toms, ride, crash; from the colour-blind safe set of Okabe & Ito
+# one hue a family: kick, snare, hats, toms, ride, crash, shaker, conga, bell; from the colour-blind safe set of Okabe &
+# Ito as far as it goes
 _HUES = {
     "kick": (0, 114, 178),
     "snare": (213, 94, 0),
@@ -30,6 +31,9 @@ _HUES = {
     "tom": (204, 121, 167),
     "ride": (120, 110, 40),
     "crash": (200, 140, 0),
+    "shaker": (56, 170, 190),
+    "conga": (140, 45, 55),
+    "bell": (110, 90, 190),
 }
 
 
@@ -39,11 +43,12 @@ def hue(part: str) -> tuple[int, int, int]:
 
 
 def bar_to_text(bar: np.ndarray, kit: Kit) -> str:
-    """A bar (steps, parts) bool as lines of text, a part each: ``x`` where a drum sounds, ``o`` where a cymbal does."""
+    """A bar (steps, parts) bool as lines of text, a part each: ``x`` where a drum sounds, ``o`` where a cymbal,
+    a shaker or a bell does."""
     width = max(len(name) for name in kit.names)
-    cymbals = set(kit.parts_of("high"))
+    high = set(kit.parts_of("high"))
     return "\n".join(
-        f"{name:<{width}} " + "".join(("o" if index in cymbals else "x") if cell else "." for cell in bar[:, index])
+        f"{name:<{width}} " + "".join(("o" if index in high else "x") if cell else "." for cell in bar[:, index])
         for index, name in enumerate(kit.names)
     )
 
@@ -61,7 +66,8 @@ def bars_to_image(
 
     Args:
         bars: (n, steps, parts) bool, which get metrical accents, or their performance.
-        kit: what the parts of bare bars are, GM9 by default; named at the left of every row of grids.
+        kit: what the parts of bare bars are, by default the kit of as many parts; they are named at the left of every
+            row of grids.
         titles: n short lines, one above each grid.
         columns: grids in a row; about as many as make a square by default.
 

@@ -118,20 +118,28 @@ def _wav(performances: Performance, playback: Playback) -> Iterator[bytes]:
 
 @contextmanager
 def _npz(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
-    """The arrays, whose rows wait on the disk until all are there: none is ever held whole."""
+    """The arrays, whose rows wait on the disk until all are there: none is ever held whole.
+
+    The kit is named where the number of parts does not tell it.
+    """
     import shutil
     import tempfile
     import zipfile
 
     import numpy as np
 
+    from rhythmgan.kit import kit_with
+
     folder = Path(file.name).parent
+    kit = None
     with ExitStack() as open_files:
         waiting: dict[str, IO[bytes]] = {}
         kinds: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
         n_rows: dict[str, int] = {}
 
         def add(loops: Loops) -> None:
+            nonlocal kit
+            kit = loops.performances.kit
             for name, rows in loops.arrays.items():
                 if name not in waiting:
                     waiting[name] = open_files.enter_context(tempfile.TemporaryFile(dir=folder))
@@ -149,14 +157,21 @@ def _npz(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array_header_1_0(member, header)
                     shutil.copyfileobj(content, member)
+            if kit is not None and kit != kit_with(kit.n_parts):
+                with archive.open("kit.npy", "w") as member:
+                    np.lib.format.write_array(member, np.array(kit.name), allow_pickle=False)
 
 
 @contextmanager
 def _text(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
     """The text view of the bars, see ``bars``."""
     from rhythmgan.bars import bars_to_words, words_to_text
+    from rhythmgan.kit import kit_with
 
     def add(loops: Loops) -> None:
+        kit = loops.performances.kit
+        if kit_with(kit.n_parts) != kit:
+            raise ValueError(f"a text does not say its kit: bars of {kit.name} are not written as text, but as npz")
         for title, bars in zip(loops.titles, loops.performances.bars, strict=True):
             file.write(f"# {title}\n{words_to_text(bars_to_words(bars), bars.shape[-1])}".encode())
 

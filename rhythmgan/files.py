@@ -7,13 +7,10 @@ import json
 import os
 import platform
 import stat
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
-
-import numpy as np
 
 
 @contextmanager
@@ -105,33 +102,6 @@ def sweep_parts(folder: Path) -> None:
                 path.unlink(missing_ok=True)
             except OSError:  # it lives, and is somebody else's
                 pass
-
-
-MAX_NPZ = 4 << 30
-"""Bytes that a .npz file may unpack to; the words of all of LPD take an eighth of it."""
-
-
-def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
-    """Every member of a .npz file as an array; a .npy file is one member without a name. Never unpickles.
-
-    Raises:
-        ValueError: damaged, another kind of file, or a pickle; it names ``path`` and ``what`` was expected.
-        OSError: the file cannot be opened.
-    """
-    with open(path, "rb") as file:
-        try:
-            if zipfile.is_zipfile(file):
-                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
-                if size > MAX_NPZ:
-                    raise ValueError(f"it unpacks to {size >> 20:,} MiB")
-            file.seek(0)
-            loaded = np.load(file, allow_pickle=False)
-            return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-        except Exception as error:  # a dozen kinds: NumPy's, zipfile's, zlib's and the tokenizer's own
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            if "pickle" in reason:  # NumPy's own words tell how to load it all the same
-                reason = "it holds a pickle, which is never loaded, or it is no array file"
-            raise ValueError(f"{path}: not {what}: {reason}") from None
 
 
 def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rhythmgan.bars import fold_bars
 from rhythmgan.export import FORMATS, FilePerLoop, Format, Loops, OneFile, export, formats_named, is_played
+from rhythmgan.features import with_swung_bars
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, PathConfig, SampleConfig, VariationConfig
 from rhythmgan.generate.paths import even_path
 from rhythmgan.generate.phrases import phrases
@@ -290,6 +291,7 @@ def export_variations(
     config: VariationConfig | None = None,
     *,
     playback: Playback = PLAIN,
+    swing: float | None = None,
     kit: Kit | None = None,
 ) -> Exported:
     """Write a loop and variations of it: ``loop.mid``, ``variation-001.mid`` …, ``variations.npz`` ….
@@ -302,6 +304,8 @@ def export_variations(
         out: a folder, created if missing. The variations of another loop in it are removed.
         config: how the loop is varied, and the formats.
         playback: tempo and swing of MIDI and WAV files.
+        swing: sixteenth swing that each bar of the variations is given, see ``with_swung_bars``; by default that
+            of the loop's playing. The loop itself stays as it is.
         kit: what the bars are folded into; that of the model by default.
 
     Returns:
@@ -320,9 +324,10 @@ def export_variations(
     bars = loop.bars if isinstance(loop, Performance) else loop
     varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount)
     own = loop if isinstance(loop, Performance) else Performance.of(loop, model.kit)
-    performances = own.with_bars(np.concatenate([bars[None], varied])).folded(kit or model.kit)
+    others = own.with_bars(varied) if swing is None else with_swung_bars(own, varied, swing)
+    performances = Performance.joined([own.as_several(), others]).folded(kit or model.kit)
     arrays = {"bars": performances.bars, "z": np.concatenate([model.encode(bars)[None], points])}
-    if is_played(own):
+    if is_played(own) or swing is not None:
         arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
     names = ["loop", *(f"variation-{i:03d}" for i in range(1, config.n + 1))]
     loops = Loops(names, performances, "name", names, names, arrays, _columns(len(loop)))

@@ -7,50 +7,86 @@ import json
 import os
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rhythmgan import lpd, midi_reader
-from rhythmgan.files import read_npz, read_safetensors_metadata
-from rhythmgan.grid import NoBars, Onsets, quantise
-from rhythmgan.kit import GM9
+from rhythmgan.bars import words_to_bars
+from rhythmgan.files import read_safetensors_metadata
+from rhythmgan.grid import NoBars, Onsets, quantise_by_grid, quantise_by_grid_or_explain
+from rhythmgan.kit import GM12
+from rhythmgan.npz import read_npz
+from rhythmgan.songs import archives
+from rhythmgan.songs.members import FILE, PARQUET
+
+NO_BARS: dict[str, Any] = {"onsets": 0, "bars": 0, "grid": {}, "tempo": None, "outside kit": 0, "why": None}
+"""What is said of every file: drum onsets, bars, bars by grid, quarter notes a minute (None where no single tempo is
+written), onsets outside the kit, and why there are no bars (None where there are)."""
 
 
 def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Name → value of what there is to say about a file of weights, a corpus, MIDI, LPD or a text of bars.
+    """Name → value of what there is to say about any file; of one that holds nothing that we read, why.
 
     Args:
-        path: the file; the bundled weights by default.
+        path: weights, a reference, a corpus, MIDI, LPD, generated bars or a text of bars; the bundled weights by
+            default.
+
+    Returns:
+        ``file``, ``holds``, the names of ``NO_BARS``, and what is special to its kind.
 
     Raises:
-        ValueError: nothing that we read, or a broken one.
+        ValueError: not a file.
         OSError: it cannot be opened.
     """
-    suffix = ".safetensors" if path is None else Path(path).suffix.lower()
-    if suffix == ".safetensors":
+    if path is None:
         return _weights(path)
-    assert path is not None
     if not Path(path).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not Path(path).is_file():
         raise ValueError(f"{path}: not a file; `rhythmgan features` takes folders")
-    facts: dict[str, Any] = {"file": str(path)}
+    with open(path, "rb") as file:
+        head = file.read(12)
+    facts: dict[str, Any] = {"file": str(path), "holds": "nothing that is read here"} | NO_BARS
     try:
-        if suffix in midi_reader.SUFFIXES:
-            return facts | {"holds": "a MIDI file"} | _onsets(midi_reader.read_midi(path))
-        if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
-            names = zipfile.ZipFile(path).namelist()
-            if "info.json" in names:
-                return facts | {"holds": "an LPD pianoroll"} | _onsets(lpd.read_lpd(path))
-            if "bars.npy" in names:
-                return facts | {"holds": "generated bars"} | _arrays(path)
-    except NoBars as error:
-        raise ValueError(f"{path}: {error}") from None
+        return facts | _facts(path, head)
+    except (ValueError, zipfile.BadZipFile) as error:  # NoBars too
+        return facts | {"why": str(error).removeprefix(f"{path}: ")}
+
+
+def _facts(path: str | os.PathLike[str], head: bytes) -> dict[str, Any]:
+    """What is to be said of a file that is there.
+
+    Raises:
+        ValueError, BadZipFile: nothing that we read, or a broken one.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".safetensors":
+        return _weights(path)
+    kind = archives.kind_of(str(path))
+    if kind != FILE:
+        what = "a parquet table" if kind == PARQUET else "an archive"
+        return {"holds": what, "why": f"{what}; `rhythmgan prepare` reads it"}
+    # an ending that is of something else goes before the first bytes, as in whatever reads files
+    is_midi = head[:4] == b"MThd" or (head[:4], head[8:]) == (b"RIFF", b"RMID")
+    if suffix in midi_reader.SUFFIXES or (is_midi and suffix not in (lpd.SUFFIX, ".txt")):
+        return {"holds": "a MIDI file"} | _song(lambda: midi_reader.read_midi(path))
+    if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if "info.json" in names:
+            bpm = lpd.read_lpd_bpm(path)
+            tempo = {"tempo": None if bpm is None else round(bpm, 3)}
+            return {"holds": "an LPD pianoroll"} | _song(lambda: lpd.read_lpd(path)) | tempo
+        if "bars.npy" in names:
+            return {"holds": "generated bars"} | _arrays(path)
     if suffix == lpd.SUFFIX:
-        return facts | {"holds": "bars of songs"} | _corpus(path)
+        return {"holds": "bars of songs"} | _corpus(path)
     if suffix == ".txt":
-        return facts | {"holds": "a text of bars"} | _text(path)
-    raise ValueError(f"{path}: not weights (.safetensors), a corpus or LPD (.npz), MIDI (.mid) or text (.txt)")
+        return {"holds": "a text of bars"} | _text(path)
+    raise ValueError("not weights (.safetensors), a corpus or LPD (.npz), MIDI (.mid) or text (.txt)")
 
 
 def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
@@ -63,14 +99,15 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
     if read_safetensors_metadata(path).get("format") == REFERENCE:
         reference = load_reference(path)
         facts = {"kit": reference.kit.name, "steps": reference.steps, "bars": reference.n_bars}
-        return {"file": str(path), "holds": "a reference of features"} | facts
+        return {"file": str(path), "holds": "a reference of features"} | NO_BARS | facts
     metadata = read_metadata(path)
     name = metadata["format"]
     size = {
         "file": str(path),
         "holds": f"weights of {FORMATS[name].title if name in FORMATS else name}",
         "bytes": path.stat().st_size,
-    }
+    } | NO_BARS
+    size["why"] = "weights, not bars"
     try:
         facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
@@ -79,13 +116,28 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
 
 
 def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from rhythmgan.data import load_corpus
+    from rhythmgan.corpus_file import corpus_counts, corpus_grids, load_corpus
 
-    corpus = load_corpus(path)
-    return {
+    corpus, grids, counts = load_corpus(path), corpus_grids(path), corpus_counts(path)
+
+    def summed(name: str) -> Counter[str]:
+        return sum((Counter(count[name]) for count in counts), Counter[str]())
+
+    known: dict[str, Any] = {"onsets": None, "outside kit": None}
+    if counts:
+        known = {
+            "onsets": sum(count["n_onsets"] for count in counts),
+            "outside kit": sum(count["n_onsets_outside"] for count in counts),
+            "bars on no grid": sum(count["n_off_grid"] for count in counts),
+            "onsets that share their cell with a louder one": sum(count["n_merged"] for count in counts),
+            "role": dict(summed("roles").most_common()),
+            "style": dict(summed("styles").most_common()),
+        }
+    return known | {
+        "bars": sum(grids.values()),
+        "grid": grids,
         "kit": corpus.kit.name,
         "steps": corpus.steps,
-        "bars": len(corpus),
         "each song's distinct bars": len(corpus.distinct()),
         "songs": len(corpus.songs),
         "files": len(corpus.files),
@@ -94,25 +146,49 @@ def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
     members = read_npz(path, "a file of generated bars")
-    return {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
+    bars = members["bars"]
+    if bars.ndim < 3 or bars.dtype != bool:
+        raise ValueError(f"expected bars (n, steps, parts) bool, found {bars.dtype} {bars.shape}")
+    n_bars = int(np.prod(bars.shape[:-2]))
+    facts = {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
+    facts["array of bars"] = facts.pop("bars")
+    return {"onsets": int(bars.sum()), "bars": n_bars, "grid": {bars.shape[-2]: n_bars}} | facts
 
 
 def _text(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from rhythmgan.data import read_text
+    from rhythmgan.patterns import read_text
 
     bars, _, kit = read_text(path)
+    onsets = sum(int(words_to_bars(words, kit.n_parts).sum()) for words in bars)
     grids = Counter(len(bar) for bar in bars)
-    return {"kit": kit.name} | {f"bars of {steps} steps": n for steps, n in sorted(grids.items())}
+    return {"onsets": onsets, "bars": len(bars), "grid": dict(sorted(grids.items())), "kit": kit.name}
 
 
-def _onsets(onsets: Onsets) -> dict[str, Any]:
-    found = quantise(onsets, GM9)
+def _song(read: Callable[[], Onsets]) -> dict[str, Any]:
+    """What a song has on the grids of its own, or why it has nothing there."""
+    try:
+        onsets = read()
+    except NoBars as error:
+        return {"why": str(error)}
+    found = quantise_by_grid(onsets, GM12)
+    why = None
+    try:
+        quantise_by_grid_or_explain(onsets, GM12)
+    except NoBars as error:
+        why = str(error)
     return {
-        "drum onsets": len(onsets.beat),
+        "onsets": len(onsets.beat),
+        "bars": found.n_bars,
+        "grid": {steps: len(bars.bars) for steps, bars in found.by_grid.items()},
+        "tempo": round(onsets.bpm, 3),
+        "outside kit": found.n_outside_kit,
+        "why": why,
+        "kit": GM12.name,
         "time signatures": ", ".join(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in onsets.time_signatures))
         or "4/4",
-        "4/4 bars (16 steps, gm9)": len(found.bars),
         "empty bars between them": found.n_empty,
+        "bars on no grid": found.n_off_grid,
+        "onsets on no grid": found.n_onsets_off_grid,
+        "onsets that share their cell with a louder one": found.n_merged,
         "onsets in other time signatures": found.n_other_time_signature,
-        "onsets outside gm9": found.n_outside_kit,
     }

@@ -15,7 +15,7 @@ import numpy as np
 
 from rhythmgan.bars import BEATS
 from rhythmgan.grid import Onsets
-from rhythmgan.kit import GM9, Kit
+from rhythmgan.kit import GM12, Kit
 from rhythmgan.lpd import downbeats_to_time_signatures
 from rhythmgan.midi import midi_bytes
 from rhythmgan.midi_reader import ticks_to_time_signatures
@@ -48,7 +48,7 @@ def to_pretty_midi(
     Args:
         bars: a bar (steps, parts) or a loop (n, steps, parts) bool, which get metrical accents, or the performance of a
             loop.
-        kit: what the parts of bare bars are; GM9 by default.
+        kit: what the parts of bare bars are; by default the kit of as many parts.
         bpm: quarter notes a minute, 4 to 1000.
         swing: .5 (straight) to .7, see ``Playback``.
 
@@ -60,7 +60,7 @@ def to_pretty_midi(
     return pretty_midi.PrettyMIDI(io.BytesIO(midi_bytes(as_performance(bars, kit), Playback(bpm, swing))))
 
 
-def from_pretty_midi(song: pretty_midi.PrettyMIDI, kit: Kit = GM9, steps: int = 16) -> tuple[Performance, Playback]:
+def from_pretty_midi(song: pretty_midi.PrettyMIDI, kit: Kit = GM12, steps: int = 16) -> tuple[Performance, Playback]:
     """The 4/4 bars that the drum instruments of a ``pretty_midi.PrettyMIDI`` play, as ``load_loop`` reads a file.
 
     Args:
@@ -88,6 +88,7 @@ def from_pretty_midi(song: pretty_midi.PrettyMIDI, kit: Kit = GM9, steps: int = 
         velocity=np.array([note.velocity for note in notes], np.uint8).clip(1, 127)[order],
         time_signatures=ticks_to_time_signatures(signatures, ticks_per_beat),
         bpm=float(song.get_tempo_changes()[1][0]),
+        n_beats=song.time_to_tick(song.get_end_time()) / ticks_per_beat,
     )
     return onsets_to_performance(onsets, kit, steps)
 
@@ -108,7 +109,7 @@ def to_pypianoroll(
     Args:
         bars: a bar (steps, parts) or a loop (n, steps, parts) bool, which get metrical accents, or the performance of a
             loop.
-        kit: what the parts of bare bars are; GM9 by default.
+        kit: what the parts of bare bars are; by default the kit of as many parts.
         bpm: quarter notes a minute, 4 to 1000.
         swing: .5 (straight) to .7, see ``Playback``.
 
@@ -150,7 +151,7 @@ def _ticks_apart(performance: Performance, playback: Playback) -> tuple[Events, 
         performance = Performance(performance.bars, performance.velocities, offsets, performance.kit)
 
 
-def from_pypianoroll(song: pypianoroll.Multitrack, kit: Kit = GM9, steps: int = 16) -> tuple[Performance, Playback]:
+def from_pypianoroll(song: pypianoroll.Multitrack, kit: Kit = GM12, steps: int = 16) -> tuple[Performance, Playback]:
     """The 4/4 bars that the drum tracks of a ``pypianoroll.Multitrack`` play, as ``read_lpd`` reads a saved one.
 
     A run of neighbouring ticks at one pitch is one onset. Bars are 4/4 where downbeats are four beats apart, or where
@@ -178,13 +179,14 @@ def from_pypianoroll(song: pypianoroll.Multitrack, kit: Kit = GM9, steps: int = 
             columns.append(np.stack([tick, pitch, np.where(velocity, 64, 0) if levels.dtype == bool else velocity]))
     tick, pitch, velocity = np.concatenate(columns, 1)
     order = np.argsort(tick, kind="stable")
-    downbeats = np.empty(0, int) if song.downbeat is None else np.flatnonzero(song.downbeat)
+    downbeat = np.empty(0, bool) if song.downbeat is None else song.downbeat
     tempo = np.empty(0) if song.tempo is None else np.ravel(song.tempo)
     onsets = Onsets(
         beat=tick[order] / song.resolution,
         pitch=pitch[order].astype(np.uint8),
         velocity=np.clip(velocity[order], 1, 127).astype(np.uint8),
-        time_signatures=downbeats_to_time_signatures(downbeats, song.resolution),
+        time_signatures=downbeats_to_time_signatures(np.flatnonzero(downbeat), song.resolution, len(downbeat)),
         bpm=float(tempo[0]) if len(tempo) else Onsets.bpm,
+        n_beats=len(downbeat) / song.resolution,
     )
     return onsets_to_performance(onsets, kit, steps)

@@ -7,7 +7,7 @@ the most significant bit down, of every word. The kick is first in every kit.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 STREAMS = ("low", "mid", "high")
-"""Groups of parts that sound as one line each: the kick; snare and toms; hats and cymbals."""
+"""Groups of parts that sound as one line each: the kick; snare, toms and congas; hats, cymbals, shakers and bells."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +94,50 @@ _OPEN_HAT = Part("open hat", 46, (26, 46), _OPEN_HAT_NAMES, "high")
 _TOM_NAMES = r"toms?"
 _MID_TOM_NAMES = r"mid toms?|toms? mid|(?<!low )(?<!floor )(?<!hi )(?<!high )toms?(?! low| hi)"
 
-GM9 = Kit(
-    "gm9",
-    (
-        _KICK,
-        _SNARE,
-        _CLOSED_HAT,
-        _OPEN_HAT,
-        Part("low tom", 43, (41, 43, 58), r"(?:low|floor) toms?|toms? low", "mid"),
-        Part(
-            "mid tom",
-            47,
-            (45, 47),
-            _MID_TOM_NAMES,
-            "mid",
-        ),
-        Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)", "mid"),
-        Part("ride", 51, (51, 53, 59), r"rides?", "high"),
-        Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|cymbals?|splash", "high"),
-    ),
+_LOW_TOM = Part("low tom", 43, (41, 43, 58), r"(?:low|floor) toms?|toms? low", "mid")
+_MID_TOM = Part("mid tom", 47, (45, 47), _MID_TOM_NAMES, "mid")
+_HIGH_TOM = Part("high tom", 50, (48, 50), r"(?:hi|high) toms?|toms? (?:hi|high)", "mid")
+_RIDE = Part("ride", 51, (51, 53, 59), r"rides?", "high")
+_CRASH = Part("crash", 49, (49, 52, 55, 57), r"crash|crashes|cymbals?|splash", "high")
+
+# Shaken and scraped: they fill the pulse between the beats as hats do, in a hat's register.
+_SHAKER = Part(
+    "shaker",
+    70,  # maracas: of the shaken ones General MIDI itself has; 82, the shaker, is General MIDI 2's
+    (54, 69, 70, 73, 74, 82, 83),  # tambourine, cabasa, maracas, short and long guiro, shaker, jingle bell
+    r"shakers?|tambourines?|tambs?|maracas?|cabasas?|guiros?|(?:jingle|sleigh) ?bells?|jingles?",
+    "high",
 )
-"""The kit everything is trained on: nine General MIDI parts, 512 words."""
+# Skins: they answer snare and toms, and fills run from these to them.
+_CONGA = Part(
+    "conga",
+    63,  # open high conga, the commonest of them
+    (*range(60, 67), 78, 79, 86, 87),  # bongos, congas, timbales; mute and open cuica; mute and open surdo
+    r"congas?|bongos?|timbales?|cuicas?|surdos?|djembes?",
+    "mid",
+)
+# Struck metal and wood without skin: short and bright, they keep a time line (clave, cascara) as the ride does.
+_BELL = Part(
+    "bell",
+    56,  # cowbell
+    (56, 67, 68, 75, 76, 77, 80, 81, 85),  # cowbell, agogos, claves, wood blocks, triangles, castanets
+    r"(?<!ride )(?<!jingle )(?<!sleigh )bells?|cow ?bells?|agogos?|claves?|wood ?blocks?|triangles?|castanets?",
+    "high",
+)
+
+_NINE = (_KICK, _SNARE, _CLOSED_HAT, _OPEN_HAT, _LOW_TOM, _MID_TOM, _HIGH_TOM, _RIDE, _CRASH)
+
+GM12 = Kit("gm12", (*_NINE, _SHAKER, _CONGA, _BELL))
+"""What songs are read into: the nine of ``GM9`` and hand percussion, 4096 words.
+
+Outside stay pitches that play no line (whistles 71 and 72, the sweep of a bell tree 84) and those on which standards
+disagree: 27-34, 33 among them, are clicks, slaps and scratches in General MIDI 2 and kicks and snares in Yamaha's XG.
+58 is a low tom as of Roland's pads, where Groove has it 901 times, not General MIDI's vibraslap, which 29 of 2,391
+Lakh files play.
+"""
+
+GM9 = Kit("gm9", _NINE)
+"""The kit of the bundled models: nine General MIDI parts, 512 words."""
 
 RYTHMGAN7 = Kit(
     "rythmgan7",
@@ -128,8 +151,8 @@ RYTHMGAN7 = Kit(
         Part(
             "percussion",
             54,  # a tambourine: GM9 would read a ride's pitch as its ride
-            (51, 53, 54, 56, 59, *range(60, 82)),
-            r"perc|percs|percussion|rides?|tambourine|cow ?bell|shaker|conga|bongo",
+            (*_RIDE.folds, *_SHAKER.folds, *_CONGA.folds, 71, 72, *_BELL.folds),  # and whistles
+            "|".join(("perc|percs|percussion", *(part.file_names for part in (_RIDE, _SHAKER, _CONGA, _BELL)))),
             "high",
         ),
     ),
@@ -148,7 +171,27 @@ JAKI5 = Kit(
 )
 """jaki's five parts (2020): hats and ride closed, open hat and crash open."""
 
-KITS = {kit.name: kit for kit in (GM9, RYTHMGAN7, JAKI5)}
+ROLAND10 = Kit(
+    "roland10",
+    (
+        _KICK,
+        _SNARE,
+        _HIGH_TOM,
+        replace(_MID_TOM, name="low-mid tom"),
+        replace(_LOW_TOM, name="floor tom"),
+        _OPEN_HAT,
+        _CLOSED_HAT,
+        _CRASH,
+        _RIDE,
+    ),
+)
+"""Ravula and Cao's ten classes of Roland's pads (*Just beat it*, 2019): nine parts, and silence as the tenth.
+
+Silence is no part: it is the 0 of the notes view, see ``bars``. Of the pitches that are read, 35, 39 and 41 are not in
+their table, as Groove's drummers have no pads for them.
+"""
+
+KITS = {kit.name: kit for kit in (GM12, GM9, RYTHMGAN7, JAKI5, ROLAND10)}
 
 
 def kit_named(name: str) -> Kit:
@@ -163,14 +206,31 @@ def kit_named(name: str) -> Kit:
         raise ValueError(f"no kit is named {name!r}; there are {', '.join(KITS)}") from None
 
 
-def fold_table(source: Kit, target: Kit) -> np.ndarray:
-    """(source parts,) ints: the part of ``target`` that each part of ``source`` folds into.
+def kit_with(n_parts: int) -> Kit:
+    """The kit of so many parts: what bars are of that come without one. Of nine it is ``GM9``; ``ROLAND10`` is named.
 
     Raises:
-        ValueError: a part of ``source`` has no place in ``target``, or ``target`` is not smaller (JAKI5 cannot
-            become GM9).
+        ValueError: no kit has so many.
     """
-    table = target.part_of_pitch[source.pitches]
-    if source != target and (source.n_parts <= target.n_parts or (table < 0).any()):
-        raise ValueError(f"bars of kit {source.name} cannot be folded into kit {target.name}")
-    return table.astype("int64")
+    for kit in (GM12, GM9, RYTHMGAN7, JAKI5):
+        if kit.n_parts == n_parts:
+            return kit
+    counts = ", ".join(f"{kit.n_parts} ({kit.name})" for kit in (GM12, GM9, RYTHMGAN7, JAKI5))
+    raise ValueError(f"no kit has {n_parts} parts; there are {counts}")
+
+
+def fold_table(source: Kit, target: Kit) -> np.ndarray:
+    """(source parts,) int64: the part of ``target`` that each part of ``source`` folds into, -1 where it is dropped.
+
+    Only shaker, conga and bell of ``GM12`` are dropped, where the target has no hand percussion.
+
+    Raises:
+        ValueError: ``source`` is neither ``GM12`` nor ``GM9``, or ``target`` has more parts (JAKI5 cannot become GM9)
+            or no place for one of the nine.
+    """
+    table = target.part_of_pitch[source.pitches].astype("int64")
+    if source != target:
+        nine = table[: GM9.n_parts]
+        if source not in (GM12, GM9) or target.n_parts > source.n_parts or (nine < 0).any():
+            raise ValueError(f"bars of kit {source.name} cannot be folded into kit {target.name}")
+    return table

@@ -11,17 +11,33 @@ from pathlib import Path
 import numpy as np
 
 from rhythmgan import midi_reader
-from rhythmgan.bars import GRIDS, words_to_bars
-from rhythmgan.data import Split, load_corpus
-from rhythmgan.files import read_npz
+from rhythmgan.bars import check_steps, fold_bars, kit_of, words_to_bars
+from rhythmgan.corpus_file import load_corpus
+from rhythmgan.data import Split
 from rhythmgan.grid import NoBars
-from rhythmgan.kit import GM9, KITS, Kit
+from rhythmgan.kit import GM12, Kit, kit_named
+from rhythmgan.npz import npz_names, read_npz
 from rhythmgan.performance import PLAIN, Performance, Playback, onsets_to_performance
-from rhythmgan.songs import prepare
-from rhythmgan.sources import suffix_of
+from rhythmgan.songs.contents import suffix_of
+from rhythmgan.songs.preparation import read_songs
 
 SAMPLE_OPTIONS = "sample.json"
 """In every folder of samples: the options that made its files."""
+
+_WRITTEN = {
+    "path.npz": r"(path|frame-\d+)\.mid",
+    "variations.npz": r"(loop|variation-\d+)\.mid",
+    "steered.npz": r"(before|after)-\d+\.mid",
+}
+"""The .npz files of `rhythmgan interpolate` and `vary` and of `rl-tuner steer`: name → the MIDI files beside it."""
+
+
+def is_corpus(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a corpus or a text of bars, by its ending and the names of its members: it may be damaged."""
+    path = Path(path)
+    if path.suffix == ".npz" and path.is_file():
+        return not {"bars", "info.json"} & set(npz_names(path))
+    return path.suffix == ".txt" and path.is_file()
 
 
 def load_bars(
@@ -34,13 +50,15 @@ def load_bars(
 ) -> tuple[np.ndarray, np.ndarray | None, Kit]:
     """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of samples or of songs.
 
-    Of a folder that ``rhythmgan sample`` wrote its .npz files are read, where there are any: they are exact, and MIDI
-    has no silent bars.
+    Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary`` or ``rl-tuner steer`` wrote its .npz files are
+    read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold the bars that were
+    found.
 
     Args:
         path: the file or folder.
-        kit: what songs are read into; by default GM9. A file of bars has its own.
-        steps: the grid that songs are read on; by default 16. A file of bars has its own.
+        kit: what the bars are folded into; by default GM12 of songs, and the kit of everything else.
+        steps: the grid that songs are quantised to, by default 16, and the grid of a corpus, by default that of most
+            bars. An .npz of bars or a text has one of its own, which this has to be.
         split: which songs of a corpus.
         distinct: only each song's distinct bars, of a corpus.
 
@@ -54,29 +72,21 @@ def load_bars(
     """
     path = Path(path)
     if path.is_file() and path.suffix in (".npz", ".txt"):
-        members = read_npz(path, "a file of bars") if path.suffix == ".npz" else {}
-        if "bars" in members:
-            bars = members["bars"]
-            if bars.ndim == 4:  # loops, as `rhythmgan vary` writes them
-                bars = bars.reshape(-1, *bars.shape[2:])
-            found = next((kit for kit in KITS.values() if bars.ndim == 3 and kit.n_parts == bars.shape[2]), None)
-            if found is None or bars.dtype != bool or not len(bars) or bars.shape[1] not in GRIDS:
-                raise ValueError(
-                    f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
-                )
-            return bars, None, found
-        if not members or "words" in members:
-            corpus = load_corpus(path).split(split)
+        names = npz_names(path) if path.suffix == ".npz" else []
+        if "bars" in names:
+            return _asked_for(path, *_bars_of(path, read_npz(path, "a file of bars")), kit, steps)
+        if is_corpus(path):
+            corpus = load_corpus(path, steps, kit).split(split)
             if not len(corpus):
                 raise ValueError(f"{path}: no song of it falls into the {split} split")
             corpus = corpus.distinct() if distinct else corpus
             return words_to_bars(corpus.words, corpus.kit.n_parts), corpus.song_id, corpus.kit
-    if (path / SAMPLE_OPTIONS).is_file() and (archives := sorted(path.glob("seeds-*.npz"))):
-        return _sampled_bars(path, archives)
+    if archives := _own_archives(path):
+        return _asked_for(path, *_generated_bars(path, archives), kit, steps)
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
-        corpus, (count,) = prepare([path], kit or GM9, steps or 16)
+        corpus, (count,) = read_songs([path], kit or GM12, steps or 16)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if count.named:
@@ -87,27 +97,90 @@ def load_bars(
     return words_to_bars(corpus.words, corpus.kit.n_parts), song, corpus.kit
 
 
-def _sampled_bars(folder: Path, archives: list[Path]) -> tuple[np.ndarray, None, Kit]:
-    """The bars of a folder of samples, those of each seed once."""
+def _asked_for(
+    path: Path, bars: np.ndarray, song: None, own: Kit, kit: Kit | None, steps: int | None
+) -> tuple[np.ndarray, None, Kit]:
+    """Bars folded into the kit that is asked for.
+
+    Raises:
+        ValueError: they cannot be, or are on another grid.
+    """
+    if steps is not None and bars.shape[1] != steps:
+        raise ValueError(f"{path}: its bars have {bars.shape[1]} steps, not {steps}")
+    try:
+        return (bars, song, own) if kit is None else (fold_bars(bars, own, kit), song, kit)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _bars_of(path: Path, members: dict[str, np.ndarray]) -> tuple[np.ndarray, None, Kit]:
+    """The bars of an .npz file and their kit: the one that it names, or else the one of as many parts."""
+    bars = members["bars"]
+    if bars.ndim == 4:  # loops, as `rhythmgan vary` writes them
+        bars = bars.reshape(-1, *bars.shape[2:])
+    try:
+        named = kit_named(str(members["kit"])) if "kit" in members else None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    try:
+        kit = kit_of(bars, named)
+        if bars.ndim != 3 or bars.dtype != bool or not len(bars) or bars.shape[2] != kit.n_parts:
+            raise ValueError
+        check_steps(bars.shape[1])
+    except ValueError:
+        raise ValueError(
+            f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
+        ) from None
+    return bars, None, kit
+
+
+def _own_archives(folder: Path) -> list[Path]:
+    """The .npz files with bars that commands wrote into a folder."""
+    if not folder.is_dir():
+        return []
+    sampled = sorted(folder.glob("seeds-*.npz")) if (folder / SAMPLE_OPTIONS).is_file() else []
+    return sampled + [path for path in map(folder.joinpath, _WRITTEN) if path.is_file() and _has_bars(path)]
+
+
+def _has_bars(path: Path) -> bool:
+    """Whether an .npz file is one of bars; a song of LPD may be called as ours are."""
+    return "bars" in npz_names(path)
+
+
+def _generated_bars(folder: Path, archives: list[Path]) -> tuple[np.ndarray, None, Kit]:
+    """The bars of a folder that commands wrote, those of each seed once.
+
+    Raises:
+        ValueError: a damaged file, or bars of several kits or grids.
+    """
     parts: list[np.ndarray] = []
-    seen = np.zeros(0, np.int64)
+    seeds = np.zeros(0, np.int64)
     for path in archives:
         bars, _, kit = load_bars(path)
-        seeds = read_npz(path, "a file of samples").get("seed")
-        if seeds is None or seeds.shape != bars.shape[:1]:
-            raise ValueError(f"{path}: expected a seed for each of its {len(bars)} bars")
-        parts.append(bars[~np.isin(seeds, seen)])
-        seen = np.union1d(seen, seeds)
-    midi = (re.fullmatch(r"seed-(\d+)\.mid", path.name) for path in folder.iterdir())
-    others = sum(int(match[1]) not in seen for match in midi if match)
+        if path.name not in _WRITTEN:
+            own = read_npz(path, "a file of samples").get("seed")
+            if own is None or own.shape != bars.shape[:1]:
+                raise ValueError(f"{path}: expected a seed for each of its {len(bars)} bars")
+            bars, seeds = bars[~np.isin(own, seeds)], np.union1d(seeds, own)
+        if parts and bars.shape[1:] != parts[0].shape[1:]:
+            raise ValueError(f"{folder}: its .npz files have bars of several kits or grids: name one of them")
+        parts.append(bars)
+    known = set(seeds.tolist())
+    patterns = [_WRITTEN[path.name] for path in archives if path.name in _WRITTEN]
+
+    def is_read(name: str) -> bool:
+        seed = re.fullmatch(r"seed-(\d+)\.mid", name)
+        return int(seed[1]) in known if seed else any(re.fullmatch(pattern, name) for pattern in patterns)
+
+    others = sum(path.suffix == ".mid" and not is_read(path.name) for path in folder.iterdir())
     if others:
         logging.getLogger(__name__).warning(
-            "%s: read from its .npz files; %d MIDI files of other seeds are not read", folder, others
+            "%s: read from its .npz files; %d MIDI files of other bars are not read", folder, others
         )
     return np.concatenate(parts), None, kit
 
 
-def load_loop(path: str | os.PathLike[str], kit: Kit, steps: int) -> tuple[Performance, Playback]:
+def load_loop(path: str | os.PathLike[str], kit: Kit = GM12, steps: int = 16) -> tuple[Performance, Playback]:
     """The bars of one file in their order, as they are played: of MIDI from the first that sounds to the last.
 
     Unlike ``load_bars`` it keeps silent bars between and repeated ones.

@@ -7,18 +7,20 @@ the drum track is unpacked, and nothing is ever unpickled.
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from rhythmgan.grid import NoBars, Onsets, TimeSignature
 
@@ -48,7 +50,12 @@ class _Archive:
     def __contains__(self, name: str) -> bool:
         return name in self._zip.NameToInfo
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """A member, or its first bytes.
+
+        Raises:
+            NoBars: it is missing, too large or damaged.
+        """
         if name not in self:
             raise NoBars("unreadable", f"no member {name}")
         info = self._zip.getinfo(name)
@@ -56,45 +63,112 @@ class _Archive:
             raise NoBars("unreadable", f"{name} is larger than {MAX_MEMBER >> 20} MiB")
         if info.compress_type not in _PACKINGS:
             raise NoBars("unreadable", f"{name} is packed in an unknown way")
+        size = info.file_size if most is None else min(info.file_size, most)
         try:
             with self._zip.open(info) as member:
-                content = member.read(info.file_size)  # asked for all, zipfile would unpack more than is declared
+                content = member.read(size)  # asked for all, zipfile would unpack more than is declared
         except _DAMAGE:
             raise NoBars("unreadable", f"{name} is damaged") from None
-        if len(content) != info.file_size:
+        if len(content) != size:
             raise NoBars("unreadable", f"{name} is damaged")
         return content
 
     def array(self, name: str) -> np.ndarray:
-        """A one-dimensional .npy member (or one column) of a plain number type, as (n,)."""
+        """A one-dimensional .npy member (or one column) of a plain number type, as (n,).
+
+        Raises:
+            NoBars: it is missing, too large or damaged, or something else.
+        """
         content = self.read(name)
-        file = io.BytesIO(content)
-        try:
-            read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
-            shape, _, dtype = read_header(file)
-        except (
-            Exception
-        ):  # NumPy evaluates a header's words as a literal, a dtype, a shape: any may fail in its own way
-            raise NoBars("unreadable", f"{name} is no array") from None
-        if dtype.kind not in "biuf":
-            what = "a pickle" if dtype.hasobject else f"of type {dtype.str}"
-            raise NoBars("unreadable", f"{name} is {what}, which is never loaded")
-        if not (len(shape) == 1 or shape[1:] == (1,)) or shape[0] < 0:
-            raise NoBars("unreadable", f"{name} is no one-dimensional array")
-        return np.frombuffer(content, dtype, shape[0], file.tell())
+        shape, dtype, begin = _checked_header(name, content)
+        return np.frombuffer(content, dtype, shape[0], begin)
+
+    def first_values(self, name: str) -> np.ndarray:
+        """The values of such a member that are among its first ``_FIRST_BYTES``.
+
+        Raises:
+            NoBars: as ``array``.
+        """
+        content = self.read(name, _FIRST_BYTES)
+        shape, dtype, begin = _checked_header(name, content)
+        return np.frombuffer(content, dtype, min(shape[0], (len(content) - begin) // dtype.itemsize), begin)
+
+
+_FIRST_BYTES = 1 << 12
+
+
+def _checked_header(name: str, content: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and first byte of the values of an .npy member that is one-dimensional and of numbers.
+
+    Raises:
+        NoBars: it is something else.
+    """
+    try:
+        shape, dtype, begin = _npy_header(content)
+    except Exception:  # a header's words are a literal, a dtype, a shape: any may fail in its own way
+        raise NoBars("unreadable", f"{name} is no array") from None
+    if dtype.kind not in "biuf":
+        what = "a pickle" if dtype.hasobject else f"of type {dtype.str}"
+        raise NoBars("unreadable", f"{name} is {what}, which is never loaded")
+    if not (len(shape) == 1 or shape[1:] == (1,)) or shape[0] < 0:
+        raise NoBars("unreadable", f"{name} is no one-dimensional array")
+    return shape, dtype, begin
+
+
+def _npy_header(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and first byte of the values of an .npy member.
+
+    As NEP 1 has it: any order of the keys, and whole numbers as Python 2 wrote them on Windows ("24L").
+    """
+    if content[:6] != b"\x93NUMPY" or content[6] not in (1, 2, 3):
+        raise ValueError("no .npy")
+    width = 2 if content[6] == 1 else 4
+    begin = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+    header = content[8 + width : begin]
+    if begin > len(content) or len(header) > _MAX_HEADER:
+        raise ValueError("a header that is no header")
+    return *_header_words(header), begin
+
+
+_MAX_HEADER = 10_000
+
+
+@lru_cache(maxsize=256)
+def _header_words(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a header; kept, because most files have the same few."""
+    words = ast.literal_eval(re.sub(r"(?<=\d)L\b", "", header.decode("utf-8")).strip())
+    shape = words["shape"]
+    if words.keys() != {"descr", "fortran_order", "shape"} or not all(type(size) is int for size in shape):
+        raise ValueError("a header of other words")
+    return tuple(shape), np.dtype(words["descr"])
 
 
 def read_lpd(path: str | os.PathLike[str]) -> Onsets:
-    """The drum onsets of an LPD .npz file.
-
-    A run of neighbouring ticks at one pitch is one onset: in some copies drums are held. Bars are 4/4
-    where the file's downbeats are four beats apart, or where it has none.
+    """The drum onsets of an LPD .npz file; see ``parse_lpd``.
 
     Raises:
         NoBars: unreadable, a pickle, or without drums; the reason says which.
         OSError: the file cannot be opened.
     """
-    with _opened(path) as (archive, info, drums):
+    with open(path, "rb") as file:
+        return _onsets(file)
+
+
+def parse_lpd(data: bytes) -> Onsets:
+    """The drum onsets in the bytes of an LPD .npz file.
+
+    A run of neighbouring ticks at one pitch is one onset: in some copies drums are held. Bars are 4/4
+    where the file's downbeats are four beats apart, or where it has none. The tempo is the first that is written; 120
+    where there is none, or its member is damaged.
+
+    Raises:
+        NoBars: unreadable, a pickle, or without drums; the reason says which.
+    """
+    return _onsets(io.BytesIO(data))
+
+
+def _onsets(file: BinaryIO) -> Onsets:
+    with _opened(file) as (archive, info, drums):
         ticks_per_beat = int(info.get("resolution") or info["beat_resolution"])
         if not 1 <= ticks_per_beat <= 1 << 20:
             raise ValueError(f"{ticks_per_beat} ticks a beat")
@@ -103,6 +177,7 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
             (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else [np.empty(0, int)] * 3
         )
         downbeat = archive.array("downbeat.npy") if "downbeat.npy" in archive else np.empty(0, bool)
+        bpm = _first_bpm(archive)
     if not len(ticks):
         raise NoBars("no drums", "no drum track" if not drums else "the drum track has no notes")
     order = np.argsort(ticks, kind="stable")
@@ -110,8 +185,31 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
         beat=ticks[order] / ticks_per_beat,
         pitch=pitches[order].astype(np.uint8),
         velocity=np.clip(velocities[order], 1, 127).astype(np.uint8),
-        time_signatures=downbeats_to_time_signatures(np.flatnonzero(downbeat), ticks_per_beat),
+        time_signatures=downbeats_to_time_signatures(np.flatnonzero(downbeat), ticks_per_beat, len(downbeat)),
+        bpm=bpm or 120.0,
+        n_beats=len(downbeat) / ticks_per_beat,
     )
+
+
+def _first_bpm(archive: _Archive) -> float | None:
+    """The first tempo over 0 in quarter notes a minute; None where none is written, or in a damaged member."""
+    try:
+        tempo = archive.first_values("tempo.npy")
+    except NoBars:
+        return None
+    written = tempo[np.isfinite(tempo) & (tempo > 0)]
+    return float(written[0]) if len(written) else None
+
+
+def read_lpd_bpm(path: str | os.PathLike[str]) -> float | None:
+    """Quarter notes a minute at the beginning of an LPD file; None where it holds no tempo.
+
+    Raises:
+        NoBars: unreadable, or a pickle.
+        OSError: the file cannot be opened.
+    """
+    with open(path, "rb") as file, _opened(file) as (archive, _, _):
+        return _first_bpm(archive)
 
 
 def read_lpd_cells(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,24 +219,23 @@ def read_lpd_cells(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray
         NoBars: unreadable, or a pickle.
         OSError: the file cannot be opened.
     """
-    with _opened(path) as (archive, _, drums):
+    with open(path, "rb") as file, _opened(file) as (archive, _, drums):
         cells = [_track_cells(archive, key) for key in drums]
         return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[_Archive, dict[str, Any], list[str]]]:
+def _opened(file: BinaryIO) -> Iterator[tuple[_Archive, dict[str, Any], list[str]]]:
     """The members of a file, its info and the keys of its drum tracks; what is raised of it becomes a ``NoBars``."""
-    with open(path, "rb") as file:
-        try:
-            archive = _Archive(file)
-            info = json.loads(archive.read("info.json"))
-            drums = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
-            yield archive, info, drums
-        except NoBars:
-            raise
-        except _DAMAGE as error:
-            raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
+    try:
+        archive = _Archive(file)
+        info = json.loads(archive.read("info.json"))
+        drums = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
+        yield archive, info, drums
+    except NoBars:
+        raise
+    except _DAMAGE as error:
+        raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
 
 
 def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,20 +263,55 @@ def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, n
 def _track_hits(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first cell of every run of neighbouring ticks at one pitch."""
     ticks, pitches, velocities = _track_cells(archive, key)
-    follows = np.append(False, (np.diff(ticks) == 1) & (np.diff(pitches) == 0)) if len(ticks) else np.empty(0, bool)
+    if ((np.diff(ticks) < 0) & (np.diff(pitches) == 0)).any():  # SciPy does not always sort the ticks of a pitch
+        order = np.lexsort((ticks, pitches))
+        ticks, pitches, velocities = ticks[order], pitches[order], velocities[order]
+    follows = np.append(False, (np.diff(ticks) <= 1) & (np.diff(pitches) == 0)) if len(ticks) else np.empty(0, bool)
     return ticks[~follows], pitches[~follows], velocities[~follows]
 
 
-def downbeats_to_time_signatures(downbeats: np.ndarray, ticks_per_beat: int) -> tuple[TimeSignature, ...]:
-    """The time signatures that the distances of downbeats tell: 4/4 where they are four beats."""
-    if len(downbeats) and downbeats[0]:
-        downbeats = np.append(0, downbeats)  # an upbeat is a bar of its own length
-    lengths = np.diff(downbeats)
-    changes = np.append(True, np.diff(lengths) != 0) if len(lengths) else np.empty(0, bool)
-    return tuple(
-        # a bar of n ticks is n parts of a beat long; only four beats have a name here
-        TimeSignature(
-            tick / ticks_per_beat, *((4, 4) if length == 4 * ticks_per_beat else (length, 4 * ticks_per_beat))
-        )
-        for tick, length in zip(downbeats[:-1][changes].tolist(), lengths[changes].tolist(), strict=True)
-    )
+def downbeats_to_time_signatures(
+    downbeats: np.ndarray, ticks_per_beat: int, n_ticks: int = 0
+) -> tuple[TimeSignature, ...]:
+    """The time signatures that the distances of downbeats tell: 4/4 where they are four beats, to a tick.
+
+    Some marks are a tick off, and some are missing: where most bars are 4/4, several of them between two marks are as
+    many bars, and so are those between the last mark and the end.
+
+    Args:
+        downbeats: (n,) ticks of the marks, rising.
+        ticks_per_beat: of these ticks.
+        n_ticks: the whole length; 0 where it is not known.
+    """
+    bar = 4 * ticks_per_beat
+    tolerance = 1 if ticks_per_beat >= _FINE else 0
+    marks = downbeats.tolist()
+    if not marks or marks == [0]:
+        return ()
+    if marks[0] > tolerance:
+        marks.insert(0, 0)  # an upbeat is a bar of its own length
+    marks[0] = 0
+    n_bars = np.rint(np.diff(marks) / bar)
+    fits = (n_bars >= 1) & (np.abs(np.diff(marks) - n_bars * bar) <= 2 * tolerance)
+    mostly_four = (fits & (n_bars == 1)).sum() >= (~fits).sum()
+    if mostly_four and n_ticks - marks[-1] >= bar - tolerance:
+        marks.append(n_ticks)
+    found: list[tuple[int, int, int]] = []
+    start = 0  # of the bar, as it should be where its mark is a tick off
+    for mark in marks[1:]:
+        n = round((mark - start) / bar)
+        if n >= 1 and abs(mark - start - n * bar) <= tolerance and (n == 1 or mostly_four):
+            signature, end = (4, 4), start + n * bar
+        else:
+            # a bar of n ticks is n parts of a beat long; only four beats have a name here
+            signature, end = (mark - start, bar), mark
+        if mark == n_ticks and signature != (4, 4):
+            break  # a roll may end anywhere
+        if not found or found[-1][1:] != signature:
+            found.append((start, *signature))
+        start = end
+    return tuple(TimeSignature(tick / ticks_per_beat, *signature) for tick, *signature in found)
+
+
+_FINE = 12
+"""Ticks a beat from which on a mark may be a tick off: where they are fewer, a tick is as long as a step."""

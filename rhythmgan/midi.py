@@ -128,7 +128,7 @@ def write_midi(
     Args:
         path: the file; replaced where it is there.
         bars: (steps, parts) or (n, steps, parts) bool, which get metrical accents, or the performance of a loop.
-        kit: what the parts of bare bars are; GM9 by default.
+        kit: what the parts of bare bars are; by default the kit of as many parts.
         bpm: quarter notes a minute, 4 to 1000.
         swing: .5 (straight) to .7, see ``Playback``.
 
@@ -154,7 +154,7 @@ def write_midi_files(
         folder: an existing folder.
         names: n file names.
         bars: (n, steps, parts) bool for a bar a file, or (n, loop, steps, parts); or their performance.
-        kit: what the parts of bare bars are; GM9 by default.
+        kit: what the parts of bare bars are; by default the kit of as many parts.
         bpm: quarter notes a minute.
         swing: .5 (straight) to .7, see ``Playback``.
     """

@@ -6,14 +6,15 @@ Bare bars are performed with metrical accents, on the grid. ``Playback`` says ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from rhythmgan.bars import BEATS, check_steps
-from rhythmgan.grid import NoBars, Onsets, quantise_or_explain
-from rhythmgan.kit import GM9, Kit, fold_table
+from rhythmgan.bars import BEATS, check_steps, kit_of
+from rhythmgan.grid import FOUR_BEATS, NoBars, Onsets, TimeSignature, quantise_or_explain
+from rhythmgan.kit import Kit, fold_table
 from rhythmgan.playback import MAX_BPM, MIN_BPM
 from rhythmgan.playback import PLAIN as PLAIN
 from rhythmgan.playback import Playback as Playback
@@ -75,14 +76,17 @@ class Performance:
 
     @staticmethod
     def of(
-        bars: np.ndarray, kit: Kit = GM9, velocities: np.ndarray | None = None, offsets: np.ndarray | None = None
+        bars: np.ndarray,
+        kit: Kit | None = None,
+        velocities: np.ndarray | None = None,
+        offsets: np.ndarray | None = None,
     ) -> Performance:
         """The performance of bars.
 
         Args:
             bars: (n, steps, parts) bool, a loop; also a single bar (steps, parts), or several loops
                 (loops, n, steps, parts).
-            kit: what the parts are.
+            kit: what the parts are; by default the kit of as many parts, see ``kit.kit_with``.
             velocities: 1-127 for each cell, of a shape that broadcasts to ``bars``; ``accents`` by default. Cells that
                 do not sound may hold anything.
             offsets: -½ … ½ of a step for each cell, of a shape that broadcasts to ``bars``; 0 by default.
@@ -95,6 +99,7 @@ class Performance:
             bars = bars[None]
         if bars.ndim not in (3, 4):
             raise ValueError(f"expected a bar (steps, parts) or a loop (n, steps, parts); got {bars.shape}")
+        kit = kit_of(bars, kit)
         _check_shape(bars.shape, kit)
         if velocities is None:
             levels = bars * accents(bars.shape[-2])[:, None]
@@ -145,7 +150,10 @@ class Performance:
         return Performance(self.bars[None], self.velocities[None], self.offsets[None], self.kit)
 
     def with_bars(self, bars: np.ndarray) -> Performance:
-        """Other bars in the same playing: cells that stay keep velocity and offset, new ones get accents and 0.
+        """Other bars in the same playing: cells that stay keep velocity and offset, new ones get accents.
+
+        A new cell is as late as what the loop plays with it: the mean of its step, or else of that step in other bars,
+        or else of such steps in other beats; 0 where the loop has nothing there. So it does not fall beside a swing.
 
         Args:
             bars: bool of the shape of ``self.bars``, or several loops of it, (loops, n, steps, parts).
@@ -156,16 +164,31 @@ class Performance:
         bars = np.asarray(bars, bool)
         if bars.ndim < self.bars.ndim or bars.shape[-self.bars.ndim :] != self.bars.shape:
             raise ValueError(f"expected bars of shape {self.bars.shape}; got {bars.shape}")
-        new = np.where(bars & ~self.bars, accents(bars.shape[-2])[:, None], np.uint8(0))
+        is_new = bars & ~self.bars
+        new = np.where(is_new, accents(bars.shape[-2])[:, None], np.uint8(0))
+        late = np.where(is_new, self._lateness()[..., None], self.offsets) if self.offsets.any() else self.offsets
         return Performance(
             bars,
             np.where(bars & self.bars, self.velocities, new),
-            np.where(bars, self.offsets, np.float32(0)),
+            np.where(bars, late, np.float32(0)),
             self.kit,
         )
 
+    def _lateness(self) -> np.ndarray:
+        """(…, steps) float32, how late the loop plays on each step; see ``with_bars``."""
+        sums, counts = self.offsets.sum(-1), self.bars.sum(-1)
+        steps = sums.shape[-1]
+        late = np.zeros(steps // BEATS, np.float32)
+        for shape in ((-1, steps // BEATS), (-1, steps), (-1, *sums.shape)):  # from the coarsest to the finest
+            total, n = sums.reshape(shape).sum(0), counts.reshape(shape).sum(0)
+            late = np.resize(late, total.shape) if late.shape != total.shape else late
+            late = np.where(n > 0, total / np.maximum(n, 1), late).astype(np.float32)
+        return late
+
     def folded(self, kit: Kit) -> Performance:
         """The same in a smaller kit; of the parts that fold into one the loudest is heard, the first of equals.
+
+        What the kit has no part for is dropped.
 
         Raises:
             ValueError: the kit cannot be folded into that one; see ``kit.fold_table``.
@@ -173,6 +196,8 @@ class Performance:
         shape = (*self.bars.shape[:-1], kit.n_parts)
         velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
         for source, target in enumerate(fold_table(self.kit, kit)):
+            if target < 0:
+                continue
             louder = self.velocities[..., source] > velocities[..., target]
             velocities[..., target][louder] = self.velocities[..., source][louder]
             offsets[..., target][louder] = self.offsets[..., source][louder]
@@ -191,12 +216,12 @@ def as_performance(bars: np.ndarray | Performance, kit: Kit | None = None) -> Pe
 
     Args:
         bars: a bar (steps, parts) bool, a loop (n, steps, parts), or the performance of a loop.
-        kit: what the parts of bare bars are, GM9 by default; that of the performance otherwise.
+        kit: what the parts of bare bars are, by default the kit of as many parts; that of the performance otherwise.
 
     Raises:
         ValueError: the shape does not fit the kit or a grid, a performance of another kit, or of several loops.
     """
-    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit or GM9)
+    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit)
     if kit is not None and kit != performance.kit:
         raise ValueError(f"the performance is of kit {performance.kit.name}, not {kit.name}: fold it with folded()")
     return one_loop(performance)
@@ -208,7 +233,7 @@ def as_performances(bars: np.ndarray | Performance, n: int, kit: Kit | None = No
     Args:
         bars: (n, steps, parts) or (n, loop, steps, parts) bool, or the performance of such bars.
         n: how many there are to be.
-        kit: what the parts of bare bars are, GM9 by default; that of the performance otherwise.
+        kit: what the parts of bare bars are, by default the kit of as many parts; that of the performance otherwise.
 
     Raises:
         ValueError: another number of them or of axes, or a performance of another kit.
@@ -216,7 +241,7 @@ def as_performances(bars: np.ndarray | Performance, n: int, kit: Kit | None = No
     shape = np.shape(bars.bars if isinstance(bars, Performance) else bars)
     if len(shape) not in (3, 4) or shape[0] != n:
         raise ValueError(f"expected {n} bars or loops, one for each name; got {shape}")
-    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit or GM9)
+    performance = bars if isinstance(bars, Performance) else Performance.of(bars, kit)
     if kit is not None and kit != performance.kit:
         raise ValueError(f"the performances are of kit {performance.kit.name}, not {kit.name}: fold them with folded()")
     return performance.apart() if len(shape) == 3 else performance
@@ -300,18 +325,66 @@ def events(performance: Performance, playback: Playback = PLAIN) -> Events:
 def onsets_to_performance(onsets: Onsets, kit: Kit, steps: int = 16) -> tuple[Performance, Playback]:
     """How a song plays its bars, from the first that sounds to the last, silent ones between included; and its tempo.
 
-    A cell has velocity and offset of its loudest onset. A tempo out of the range of ``Playback`` is brought to the end
-    of it.
+    A cell has velocity and offset of its loudest onset. What is played less than half a step before the end is early on
+    the first step, for a loop begins again there; a last note may ring on behind the end. The tempo is that of its
+    beats: dotted quarters where it begins in 12/8. A tempo out of the range of ``Playback`` is brought to the end of
+    it.
 
     Raises:
         NoBars: it has none, or more than ``MAX_LOOP``; see ``grid.quantise_or_explain``.
     """
-    found = quantise_or_explain(onsets, kit, steps)
+    found = quantise_or_explain(_looped(onsets, steps), kit, steps)
     place = found.index - found.index[0]
     if place[-1] >= MAX_LOOP:
         raise NoBars("too long", f"{place[-1] + 1:,} bars")
     shape = (int(place[-1]) + 1, steps, kit.n_parts)
     velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     velocities[place], offsets[place] = found.velocities, found.offsets
-    playback = Playback(bpm=min(max(onsets.bpm, MIN_BPM), MAX_BPM))
+    bpm = onsets.bpm / _beat_of_first_bar(onsets)
+    playback = Playback(bpm=min(max(bpm, MIN_BPM), MAX_BPM))
     return Performance(velocities > 0, velocities, offsets, kit), playback
+
+
+def _beat_of_first_bar(onsets: Onsets) -> float:
+    """The beat in quarter notes of the first time signature of four beats that onsets sound in."""
+    if not onsets.time_signatures:
+        return 1.0
+    starts = [signature.beat for signature in onsets.time_signatures]
+    heard = np.unique(np.searchsorted(starts, onsets.beat, side="right") - 1).tolist()
+    metres = ((onsets.time_signatures[i].numerator, onsets.time_signatures[i].denominator) for i in heard)
+    return next((FOUR_BEATS[metre] for metre in metres if metre in FOUR_BEATS), 1.0)
+
+
+_AFTER_THE_END = 1 / 24
+"""Quarter notes by which the end of a track may lie behind the last bar line of its loop: a tick of a coarse clock."""
+
+_RINGS_ON = 1.0
+"""Quarter notes, less than which a last note may ring on behind the end of its loop."""
+
+
+def _looped(onsets: Onsets, steps: int) -> Onsets:
+    """The onsets of a loop with those that lie less than half a step before its end brought to its beginning.
+
+    It ends with the bar in which its track ends; or, where that is no more than a note that rings on, at the bar line
+    before. Where no end is written, or onsets lie behind it, nothing is moved.
+    """
+    if not onsets.n_beats or not len(onsets.beat):
+        return onsets
+    signatures = onsets.time_signatures or (TimeSignature(0, 4, 4),)
+    last = signatures[-1]
+    half_step = last.n_beats / steps / 2
+    n_bars = math.ceil((onsets.n_beats - last.beat - _AFTER_THE_END) / last.n_beats)
+    line = last.beat + (n_bars - 1) * last.n_beats
+    if n_bars > 1 and onsets.beat.max() < line and onsets.n_beats - line < _RINGS_ON:
+        n_bars -= 1
+    end = last.beat + n_bars * last.n_beats
+    early = onsets.beat >= end - half_step
+    if not early.any() or early.all() or onsets.beat.max() >= end:
+        return onsets
+    first = onsets.beat[~early].min() + half_step
+    begins_in = [signature for signature in signatures if signature.beat <= first][-1]
+    start = begins_in.beat + (first - begins_in.beat) // begins_in.n_beats * begins_in.n_beats
+    # behind the others: of two that are as loud the one that is written on the first step is heard
+    order = np.argsort(early, kind="stable")
+    beat = np.where(early, onsets.beat - end + start, onsets.beat)
+    return replace(onsets, beat=beat[order], pitch=onsets.pitch[order], velocity=onsets.velocity[order])

@@ -17,13 +17,20 @@ MAX_SWING = 0.7
 """Where a swung sixteenth lies at the latest: read back on 16 steps, it is still the step it was."""
 
 
+def check_swing(swing: float) -> None:
+    """Raise a ValueError where a swing lies out of its range."""
+    if not MIN_SWING <= swing <= MAX_SWING:
+        raise ValueError(f"swing lies between {MIN_SWING} (straight) and {MAX_SWING}, not at {swing}")
+
+
 @dataclass(frozen=True)
 class Playback:
     """How fast bars are played, and how swung.
 
     Attributes:
         bpm: quarter notes a minute, 4 to 1000.
-        swing: where the second sixteenth of an eighth lies in it, .5 (straight) to .7; .667 is a triplet shuffle.
+        swing: of the sixteenths: where the second sixteenth of an eighth lies in it, .5 (straight) to .7; .667 is a
+            triplet shuffle.
 
     Raises:
         ValueError: one of them is out of range.
@@ -35,8 +42,7 @@ class Playback:
     def __post_init__(self) -> None:
         if not MIN_BPM <= self.bpm <= MAX_BPM:
             raise ValueError(f"the tempo lies between {MIN_BPM} and {MAX_BPM} beats a minute, not {self.bpm}")
-        if not MIN_SWING <= self.swing <= MAX_SWING:
-            raise ValueError(f"swing lies between {MIN_SWING} (straight) and {MAX_SWING}, not at {self.swing}")
+        check_swing(self.swing)
 
     def step_beats(self, steps: int) -> np.ndarray:
         """Where a bar's steps begin, with the second of each two sixteenths delayed.

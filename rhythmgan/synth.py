@@ -3,6 +3,7 @@
 The kit is heard as by its audience: hats and crash at the right, ride and low tom at the left, kick and snare in the
 middle. Kick, snare and toms are swept sines with filtered noise; hats are six detuned squares under a high-pass, as in
 the drum machines of the eighties; ride, crash and tambourine are many inharmonic modes, of which the higher die sooner.
+A shaker is noise that swells, a conga two modes of a skin, a bell two squares that do not agree, as in Roland's TR-808.
 All of it is saturated a little and stands in a small room.
 """
 
@@ -23,7 +24,7 @@ RATE = 44100
 def one_shots(kit: Kit) -> tuple[np.ndarray, ...]:
     """The sound of each part of a kit struck at velocity 127, computed once: (n_samples, 2) float32 each, read-only.
 
-    All begin with the stroke and end on zeros. The nine of GM9 last 6 s together.
+    All begin with the stroke and end on zeros. The nine of GM9 last 6 s together, the twelve of GM12 7 s.
 
     Raises:
         ValueError: a part goes out as a pitch that has no sound here.
@@ -206,6 +207,29 @@ def _tambourine(n: int) -> np.ndarray:
     return _saturated(sound * _attack(n, 0.0003), 0.8)
 
 
+def _shaker(n: int) -> np.ndarray:
+    time = _time(n)
+    # the beads set off at once and arrive together a little later
+    swell = 0.5 * _decay(n, 0.06) + np.exp(-(((time - 0.018) / 0.012) ** 2)) + 0.5 * _attack(n, 0.015) * _decay(n, 0.22)
+    beads = _noise(n, 3000, 7500, seed=70, width=0.5)
+    return _saturated(beads * swell * _attack(n, 0.0003), 0.7)
+
+
+def _conga(n: int) -> np.ndarray:
+    bend = 1 + 0.05 * np.exp(-_time(n) / 0.02)
+    body = _sweep(n, 226 * bend) * (0.75 * _decay(n, 0.5) + 0.25 * _decay(n, 0.12))
+    body += 0.6 * _sweep(n, 1.59 * 226 * bend) * _decay(n, 0.2)  # the second mode of a round membrane
+    hand = _noise(n, 900, 3800, seed=63, width=0.2) * _decay(n, 0.03)
+    return _saturated((body + 0.3 * hand) * _attack(n, 0.0006), 1.3)
+
+
+def _bell(n: int) -> np.ndarray:
+    squares = _band(_squares(n, (540.0, 800.0)), 700, 6500)  # the oscillators of Roland's TR-808
+    ringing = squares / squares.std() * (0.6 * _decay(n, 0.09) + 0.4 * _decay(n, 0.55))
+    stick = _noise(n, 2500, 7000, seed=56) * _decay(n, 0.012)
+    return _saturated((ringing + 0.3 * stick) * _attack(n, 0.0002), 0.9)
+
+
 # pitch: what makes it, seconds, place (-1 left, 1 right), share of room, peak
 _SOUNDS: dict[int, tuple[Callable[[int], np.ndarray], float, float, float, float]] = {
     36: (_kick, 0.5, 0.0, 0.04, 0.58),
@@ -218,4 +242,7 @@ _SOUNDS: dict[int, tuple[Callable[[int], np.ndarray], float, float, float, float
     51: (_ride, 1.15, -0.4, 0.05, 0.2),
     49: (_crash, 1.35, 0.45, 0.05, 0.34),
     54: (_tambourine, 0.3, -0.25, 0.08, 0.24),
+    70: (_shaker, 0.22, -0.45, 0.05, 0.23),
+    63: (_conga, 0.4, 0.5, 0.08, 0.4),
+    56: (_bell, 0.4, -0.2, 0.06, 0.2),
 }

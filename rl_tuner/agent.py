@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
 from rl_tuner.latent.dynamics import Dynamics, latent_layout
@@ -95,6 +96,7 @@ class Agent(nn.Module):
         return Dynamics(generator, critic, prior, self.space, self.config.moves, self.config.terms)
 
     @torch.no_grad()
+    @without_autocast
     def act(self, observations: Tensor) -> Tensor:
         """The best action (n,) of each observation."""
         best: Tensor = self.network(observations).argmax(1)

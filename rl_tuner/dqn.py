@@ -53,6 +53,7 @@ class QNetwork(nn.Module):
         self.body = nn.Sequential(*body)
         self.value = nn.Linear(width, 1)
         self.advantage = nn.Linear(width, n_actions)
+        self.float()  # whatever torch's default is
 
     def forward(self, observations: Tensor) -> Tensor:
         x = self.body(observations)
@@ -148,7 +149,7 @@ class DQN:
         actions = self.network(observations).argmax(1)
         if epsilon:
             n = len(actions)
-            is_random = torch.rand(n, generator=self.random, device=self.device) < epsilon
+            is_random = torch.rand(n, generator=self.random, dtype=torch.float32, device=self.device) < epsilon
             any_action = torch.randint(self.n_actions, (n,), generator=self.random, device=self.device)
             actions = torch.where(is_random, any_action, actions)
         return actions

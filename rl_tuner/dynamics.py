@@ -229,7 +229,7 @@ class BarDynamics(ABC):
         return self.layout.pack(
             self.see(state)
             | {
-                "cells": _CELL_SCALE * (state.bars.flatten(1) * 2.0 - 1),
+                "cells": _CELL_SCALE * (state.bars.flatten(1).float() * 2 - 1),
                 "values": self.scale.standardised(state.values),
                 **self._ahead(wanted, (wanted - state.values) / self.scale.tolerance),
                 "importance": goals.importance,

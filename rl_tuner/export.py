@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from rhythmgan.export import DEFAULT_FORMATS, Loops, OneFile, export, formats_named, is_played
 from rhythmgan.kit import Kit
 from rhythmgan.performance import PLAIN, Performance, Playback
-from rl_tuner.steering import SteeringResult
+from rl_tuner.steering import SWING_TOLERANCE, SteeringResult
 
 REPORT = "report.json"
 """What each episode came to."""
@@ -23,29 +24,24 @@ _CHUNK = 1024
 
 def export_steered(
     steered: SteeringResult,
-    steered_kit: Kit,
     out: str | os.PathLike[str],
     formats: Sequence[str] = DEFAULT_FORMATS,
     *,
     playback: Playback = PLAIN,
     kit: Kit | None = None,
     seed: int = 0,
-    played: Performance | None = None,
 ) -> dict[str, list[str]]:
     """Write ``before-001.mid`` …, ``after-001.mid`` …, ``steered.npz``, ``steered.png`` … and ``report.json``.
 
     Args:
         steered: what to write.
-        steered_kit: of its bars.
         out: a folder, created if missing. The files of an earlier call are replaced.
         formats: names of ``rhythmgan.export.FORMATS``. The .npz file has ``bars`` and ``before`` (n, steps, parts),
-            ``z``, ``z_before`` and ``path``; where ``played`` is not accents on the grid also ``velocities`` and
-            ``offsets`` of the bars, and ``velocities_before`` and ``offsets_before``.
+            ``z``, ``z_before`` and ``path``; where they are not played with accents on the grid also ``velocities``
+            and ``offsets`` of the bars, and ``velocities_before`` and ``offsets_before``.
         playback: tempo and swing of MIDI and WAV files.
-        kit: what the bars are folded into; ``steered_kit`` by default. The report is of the bars as they were steered.
+        kit: what the bars are folded into; that of the bars by default. The report is of the bars as they were steered.
         seed: of the first episode, for the report.
-        played: how the bars are played that episodes began at, each in turn; cells that stay keep it. By default with
-            metrical accents.
 
     Returns:
         Name of each format → names of its files.
@@ -57,16 +53,14 @@ def export_steered(
     rows = formats_named(formats)
     n = len(steered.after)
     width = max(3, len(str(n)))
-    keeps = played is not None and is_played(played)
+    keeps = bool(steered.swing) or (steered.played is not None and is_played(steered.played))
 
     def batches() -> Iterator[Loops]:
         for start in range(0, n, _CHUNK):
             places = np.arange(start, min(start + _CHUNK, n))
-            own = (
-                Performance.of(steered.before[places], steered_kit) if played is None else played[places % len(played)]
-            )
             before, after = (
-                own.with_bars(bars[places]).folded(kit or steered_kit) for bars in (steered.before, steered.after)
+                played.folded(kit or steered.kit)
+                for played in (steered.performance_before(places), steered.performance(places))
             )
             names = [f"{name}-{i + 1:0{width}d}" for i in places.tolist() for name in ("before", "after")]
             yield Loops(
@@ -124,12 +118,14 @@ def _arrays(
 def report(steered: SteeringResult, seed: int) -> dict[str, Any]:
     """Targets, results, calls and terms of each episode, and the sentence, as plain values."""
     names = steered.features
+    swings = {name: values.tolist() for name, values in steered.swing_reached().items()}
     episodes = [
         {
             "seed": seed + i,
             "success": bool(steered.success[i]),
             "before": dict(zip(names, steered.path[i, 0].tolist(), strict=True)),
-            "after": dict(zip(names, steered.values[i].tolist(), strict=True)),
+            "after": dict(zip(names, steered.values[i].tolist(), strict=True))
+            | {name: None if math.isnan(values[i]) else round(values[i], 6) for name, values in swings.items()},
             "calls": int(steered.calls[i]),
             "found_at_call": int(steered.at[i]),
             "terms": {
@@ -143,8 +139,9 @@ def report(steered: SteeringResult, seed: int) -> dict[str, Any]:
     ]
     targets = {name: float(steered.targets[0, i]) for i, name in enumerate(names) if steered.importance[0, i] > 0}
     return {
-        "targets": targets,
-        "tolerance": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets},
+        "targets": targets | steered.swing,
+        "tolerance": {name: float(steered.tolerance[i]) for i, name in enumerate(names) if name in targets}
+        | dict.fromkeys(steered.swing, SWING_TOLERANCE),
         "calls": steered.path.shape[1],
         "success": int(steered.success.sum()),
         "n": len(steered.after),

@@ -75,7 +75,7 @@ class Goals(Batched):
         check_terms(coefs)
         n = len(targets)
         importance = torch.ones_like(targets) if importance is None else importance
-        shares = {name: torch.full((n,), float(share)) for name, share in coefs.items()}
+        shares = {name: torch.full((n,), float(share), dtype=targets.dtype) for name, share in coefs.items()}
         return Goals(targets, importance, shares, torch.full((n,), calls))
 
     def coef(self, name: str) -> Tensor:

@@ -53,12 +53,12 @@ class Replay:
     def __init__(self, n_envs: int, buffer_size: int, dim: int, device: torch.device) -> None:
         self.length = max(buffer_size // n_envs, 2)
         shape = (self.length, n_envs)
-        self.observations = torch.empty(*shape, dim, device=device)
+        self.observations = torch.empty(*shape, dim, dtype=torch.float32, device=device)
         self.actions = torch.empty(shape, dtype=torch.long, device=device)
-        self.rewards = torch.empty(shape, device=device)
+        self.rewards = torch.empty(shape, dtype=torch.float32, device=device)
         self.terminated = torch.empty(shape, dtype=torch.bool, device=device)
         self.ended = torch.empty(shape, dtype=torch.bool, device=device)
-        self.priorities = torch.zeros(shape, device=device)
+        self.priorities = torch.zeros(shape, dtype=torch.float32, device=device)
         self.max_priority = 1.0
         self.time = 0
 

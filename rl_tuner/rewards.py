@@ -60,7 +60,7 @@ def match(distances: Tensor, importance: Tensor) -> Tensor:
         (n,) in 0 … 1; 1 where every feature has exactly its target.
     """
     closeness = torch.exp(-torch.where(importance > 0, distances * importance, 0).sum(1) / _NEAR)
-    return 0.5 * closeness + 0.5 * success(distances, importance)
+    return 0.5 * closeness + 0.5 * success(distances, importance).to(closeness.dtype)
 
 
 def realism(critic: Critic, bars: Tensor, typical: float) -> Tensor:

@@ -61,7 +61,7 @@ class FeatureScale(nn.Module):
         n = len(self.features)
         shapes = {"means": (n,), "stds": (n,), "tolerance": (n,), "values": (N_REMEMBERED, n), "calibration": (3,)}
         for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape))
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
 
     def standardised(self, values: Tensor) -> Tensor:
         """Features (…, F) in standard deviations of unsteered bars, from their mean."""

@@ -4,6 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy or torch is imported
 
+import csv
 import io
 import json
 import sys
@@ -35,9 +36,26 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def real_corpus(shared):
     """All of the real data, prepared."""
-    from rhythmgan.songs import prepare
+    from rhythmgan.kit import GM9
+    from rhythmgan.songs.preparation import read_songs
 
-    return prepare([shared / name for name in ("lakh", "lpd", "groove")])[0]
+    return read_songs([shared / name for name in ("lakh", "lpd", "groove")], GM9, 16)[0]
+
+
+@pytest.fixture(scope="session")
+def groove_songs(shared):
+    """Every song of Groove that has 4/4 bars: its id, its label ("beat" or "fill"), its bars on sixteenths in GM9."""
+    from rhythmgan.grid import quantise
+    from rhythmgan.kit import GM9
+    from rhythmgan.midi_reader import read_midi
+
+    with (shared / "groove" / "info.csv").open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if (shared / "groove" / row["midi_filename"]).exists()]
+    songs = [
+        (row["id"], row["beat_type"], quantise(read_midi(shared / "groove" / row["midi_filename"]), GM9))
+        for row in rows
+    ]
+    return [song for song in songs if len(song[2].bars)]
 
 
 @pytest.fixture(scope="session")

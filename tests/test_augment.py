@@ -14,7 +14,7 @@ from rhythmgan.augment import (
     draw_augmentations,
     exchanges,
 )
-from rhythmgan.kit import GM9, JAKI5, STREAMS, Kit
+from rhythmgan.kit import GM9, GM12, JAKI5, STREAMS, Kit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -63,6 +63,8 @@ def test_exchanges_keep_to_a_stream():
         assert sum(place != part for place, part in enumerate(order)) == 2
         assert (streams[order] == streams).all()
     assert len(exchanges(JAKI5)) == 2
+    # of five in the middle and six above, a shaker takes the hat's line, a conga a tom's
+    assert len(exchanges(GM12)) == 10 + 15
 
 
 def test_two_parts_change_places():

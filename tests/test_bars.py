@@ -1,5 +1,7 @@
 """The four views of a bar and what is between them."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,12 +15,13 @@ from rhythmgan.bars import (
     bars_to_words,
     check_steps,
     fold_bars,
+    kit_of,
     notes_to_bars,
     text_to_words,
     words_to_bars,
     words_to_text,
 )
-from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS, ROLAND10, RYTHMGAN7
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", GRIDS)
@@ -206,6 +209,25 @@ def test_fold_by_hand():
     np.testing.assert_array_equal(fold_bars(bar, GM9, GM9), bar)
     with pytest.raises(ValueError, match="cannot be folded"):
         fold_bars(jaki, JAKI5, GM9)
+
+
+def test_what_has_no_part_is_dropped():
+    bar = _bar(16, 12, s0=(0, 9), s1=(9,), s2=(10, 7), s3=(11, 4), s5=(8, 10, 11))
+    np.testing.assert_array_equal(fold_bars(bar[None], GM12, GM9)[0], bar[:, :9])
+    seven = fold_bars(bar, GM12, RYTHMGAN7)
+    np.testing.assert_array_equal(seven, _bar(16, 7, s0=(0, 6), s1=(6,), s2=(6,), s3=(6, 4), s5=(5, 6)))
+    np.testing.assert_array_equal(fold_bars(bar, GM12, JAKI5), _bar(16, 5, s0=(0,), s2=(2,), s3=(4,), s5=(3,)))
+    ten = fold_bars(bar, GM12, ROLAND10)
+    np.testing.assert_array_equal(ten, _bar(16, 9, s0=(0,), s2=(8,), s3=(4,), s5=(7,)))
+    assert not fold_bars(_bar(16, 12, s4=(9, 10, 11)), GM12, GM9).any()
+
+
+def test_kit_of():
+    assert [kit_of(_bar(16, n)) for n in (12, 9, 7, 5)] == [GM12, GM9, RYTHMGAN7, JAKI5]
+    assert kit_of(_bar(16, 9), ROLAND10) == ROLAND10
+    for shape in ((16, 8), ()):
+        with pytest.raises(ValueError, match=re.escape(f"of a kit; got {shape}: no kit has")):
+            kit_of(np.zeros(shape, bool))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 8, 15, 17, 64, -16])

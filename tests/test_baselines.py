@@ -24,7 +24,7 @@ from rhythmgan.kit import GM9, JAKI5
 def _words(words, kit=GM9):
     n = len(words)
     number = np.arange(n, dtype=np.int32)
-    return Corpus(
+    return Corpus.of(
         np.array(words, np.uint16),
         number,
         np.zeros(n, np.int32),

@@ -20,7 +20,7 @@ def _three_songs():
     words[:, 0] = np.arange(30) + 1
     words[:, 4::4] = np.random.default_rng(4).integers(0, 512, (30, 3))
     number = np.arange(30, dtype=np.int32)
-    return Corpus(words, song, np.zeros(30, np.int32), number, tuple("abcdefgh"), ("toy",), GM9)
+    return Corpus.of(words, song, np.zeros(30, np.int32), number, tuple("abcdefgh"), ("toy",), GM9)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Corpus, load_patterns
+from rhythmgan.data import Corpus
 from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import fingerprint
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
+from rhythmgan.patterns import load_patterns
 from rhythmgan.training import critic
 from rhythmgan.training import prior as prior_training
 from rhythmgan.training.critic import train_critic
@@ -113,7 +114,7 @@ def corpus():
     song = np.repeat(np.arange(60, dtype=np.int32), 8)
     bar = np.tile(np.arange(8, dtype=np.int32), 60)
     names = tuple(f"song {i}" for i in range(60))
-    return Corpus(rows, song, np.zeros(480, np.int32), bar, names, ("made",), GM9)
+    return Corpus.of(rows, song, np.zeros(480, np.int32), bar, names, ("made",), GM9)
 
 
 @pytest.fixture(scope="module")
@@ -760,7 +761,9 @@ def test_a_second_critic_learns_to_tell(models, corpus, monkeypatch, tmp_path):
 
     gan = models[0]
     noise = np.random.default_rng(0).integers(0, 512, corpus.words.shape).astype(np.uint16)
-    noisy = replace(corpus, words=noise)  # for real ones: easy to tell from what a generator makes
+    noisy = Corpus.of(
+        noise, corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, GM9
+    )  # for real ones: easy to tell from what a generator makes
     before = fingerprint(gan)
     judge = trained(1)
     assert fingerprint(gan) == before
@@ -777,6 +780,6 @@ def test_evaluators_without_train_songs_are_refused(models, corpus, tmp_path):
 
 
 def test_evaluators_of_another_kit_are_refused(models, corpus, tmp_path):
-    other = replace(corpus, words=corpus.words & 31, kit=JAKI5)
+    other = replace(corpus, distinct_words=corpus.distinct_words & 31, kit=JAKI5)
     with pytest.raises(ValueError, match="kit"):
         make_evaluators(other, models[0], tmp_path)

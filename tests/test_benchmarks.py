@@ -27,7 +27,7 @@ def _words(*files):
     song, origin, place = (np.array([row[i] for row in rows], np.int32) for i in range(3))
     words = np.stack([_bar(row[3]) for row in rows])
     names = tuple(f"song {i}" for i in range(max(song, default=0) + 1))
-    return Corpus(words, song, origin, place, names, tuple(f"file {i}" for i in range(len(files))), GM9)
+    return Corpus.of(words, song, origin, place, names, tuple(f"file {i}" for i in range(len(files))), GM9)
 
 
 def _bar(letter):

@@ -13,7 +13,7 @@ import pytest
 import rhythmgan.cli
 import rl_tuner.cli
 from rhythmgan.models.gan import load_gan
-from rhythmgan.models.weights import fingerprint
+from rhythmgan.models.weights import fingerprint, read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.reference import load_reference
 from rl_tuner.agent import load_agent
@@ -93,7 +93,9 @@ def test_manifest_says_what_the_models_say(weights, one_thread):
     assert said["shared"]["kit"] == gan.kit.name
     assert said["shared"]["grid"] == str(gan.config.steps)
     assert said["shared"]["generator"] == fingerprint(gan.generator)
-    assert said["shared"]["trained_bars"] == str(load_reference(weights / "reference.safetensors").n_bars)
+    for name in ("gan.safetensors", "prior.safetensors"):
+        provenance = json.loads(read_metadata(weights / name)["provenance"])
+        assert said["shared"]["trained_bars"] == provenance["trained_bars"]
     assert tuple(said["files"]) == FILES
     assert {name: facts["bytes"] for name, facts in said["files"].items()} == {
         name: (weights / name).stat().st_size for name in FILES
@@ -239,6 +241,7 @@ def test_the_recipe_gives_options_that_the_commands_have(tmp_path, environment):
             pytest.fail(" ".join([program, *arguments]))
     assert [" ".join(words[: 3 if words[1] == "train" and words[0] == "rhythmgan" else 2]) for words in commands] == [
         "rhythmgan prepare",
+        "rhythmgan grooves",
         "rhythmgan train gan",
         "rhythmgan train prior",
         "rl-tuner train",

@@ -12,14 +12,16 @@ import pytest
 from PIL import Image
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_text
-from rhythmgan.data import Corpus, load_corpus, patterns_path, save_corpus
+from rhythmgan.corpus_file import load_corpus, save_corpus
+from rhythmgan.data import Corpus
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, KITS
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
+from rhythmgan.patterns import patterns_path
 from rhythmgan.performance import Performance
-from rhythmgan.reference import load_reference
+from rhythmgan.reference import load_reference, saved_references
 
 
 def _run(*arguments, module="rhythmgan", **options):
@@ -60,7 +62,7 @@ def test_prepare_counts_and_says_why(songs, tmp_path):
     out = tmp_path / "bars.npz"
     done = _run("prepare", songs, "--out", out, "--dropped", tmp_path / "dropped.csv")
     assert done.returncode == 0, done.stderr
-    assert "| songs | 6 | 2 | 2 | 6 | 4 | 1.5 | 0.0% | 3 unreadable, 1 empty |" in done.stdout
+    assert "| songs | 6 | 2 | 2 | 6 | 6 | 0 | 0 | 0 | 0 | 4 | 1.5 |" in done.stdout
     corpus = load_corpus(out)
     assert len(corpus) == 6
     assert corpus.songs == ("songs/one", "songs/two")
@@ -200,7 +202,7 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
 
 
 def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
-    """Cells that stay have the velocities and the offsets of the loop, new ones accents on the grid."""
+    """Cells that stay have the velocities and the offsets of the loop, new ones accents."""
     random = np.random.default_rng(5)
     played = Performance.of(own_loop, GM9, random.integers(1, 76, own_loop.shape), np.array(0.2))
     write_midi(tmp_path / "own.mid", played, bpm=97)
@@ -219,7 +221,8 @@ def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
     np.testing.assert_allclose(heard.offsets[stays], 0.2, atol=1e-6)
     new = bars & ~own_loop
     assert (heard.velocities == np.where(new, Performance.of(bars).velocities, heard.velocities)).all()
-    assert not heard.offsets[new].any()
+    # new ones are as late as what the loop plays on such steps, or on the grid where it plays nothing there
+    assert set(heard.offsets[new].astype(float).round(3).tolist()) <= {0.0, 0.2}
     # a tempo that is asked for is that of all files, and a kit folds the playing too
     done = _run("vary", tmp_path / "own.mid", "--n", 1, "--bpm", 150, "--kit", "jaki5", "--out", tmp_path / "j")
     assert done.returncode == 0, done.stderr
@@ -261,7 +264,7 @@ def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi
         ((songs,), "a loop is one file"),
         ((tmp_path / "own.mid", "--out", tmp_path), "holds the loop itself"),
         ((songs / "text.mid",), "unreadable"),
-        ((tmp_path / "small.npz",), "its bars have 16 steps and 5 parts, those of the weights 16 and 9"),
+        ((tmp_path / "small.npz",), "small.npz: bars of kit jaki5 cannot be folded into kit gm9"),
         ((tmp_path / "own.mid", "--amount", 2), "amount"),
         ((tmp_path / "own.mid", "--amount", 0), "amount"),
         ((tmp_path / "own.mid", "--bpm", 0), "tempo"),
@@ -274,10 +277,11 @@ def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi
 
 def test_info_of_every_kind(songs, tmp_path):
     assert "width: " in _run("info").stdout
-    assert "drum onsets: 10" in _run("info", songs / "one" / "drums.mid").stdout
-    _refused("info", songs / "text.mid", says="not a MIDI file")
-    _refused("info", songs / "pickled.npz", says="not a corpus")
-    _refused("info", songs / "broken.npz", says="broken.npz")
+    said = _run("info", songs / "one" / "drums.mid").stdout
+    assert "\nonsets: 10\nbars: 3\nbars of 16 steps: 3\ntempo: 120.0\noutside kit: 0\n" in said
+    assert "why" not in said
+    assert "\nbars: 0\noutside kit: 0\nwhy: unreadable: not a MIDI file\n" in _run("info", songs / "text.mid").stdout
+    assert "\nwhy: not a corpus" in _run("info", songs / "pickled.npz").stdout
     _refused("info", tmp_path / "missing.npz", says="No such file")
     _refused("info", tmp_path, says="not a file")
     os.mkfifo(tmp_path / "pipe.mid")
@@ -301,8 +305,8 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--bars", 2, "--prior", "missing.safetensors"), "missing.safetensors: No such file"),
         (("sample", "--bars", 1, "--prior", "missing.safetensors"), "--bars 2 or more"),
         (("prepare", "missing", "--out", "b.npz"), "missing: no such file or folder"),
-        (("prepare", ".", "--out", "b.npz"), "no .mid, .midi or .npz file"),
-        (("prepare", ".", "--out", "b.npz", "--grid", 15), "12, 16, 24, 32, 48"),
+        (("prepare", ".", "--out", "b.npz"), "no .mid, .midi, .kar, .rmi or .npz file"),
+        (("train", "gan", "--out", "b", "--grid", 15), "no bar of 15 steps"),
         (("train", "gan", "--data", "missing.npz", "--out", "run"), "missing.npz: No such file"),
         (("train", "gan", "--out", "run", "--batch-size", 1), "2 to 65536 bars"),
         (("train", "gan", "--out", "run", "--r1-gamma", "nan"), "r1_gamma"),
@@ -410,7 +414,7 @@ def words_file(tmp_path_factory):
     bars = np.repeat(beat[None], 1600, 0) | (rng.random((1600, 16, 9)) < 0.12)
     number = np.arange(1600, dtype=np.int32)
     names = tuple(f"song {i}" for i in range(200))
-    corpus = Corpus(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9)
+    corpus = Corpus.of(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9)
     path = tmp_path_factory.mktemp("words") / "bars.npz"
     save_corpus(path, corpus)
     return path
@@ -425,18 +429,22 @@ def test_evaluate_prints_a_table_and_writes_what_it_says(words_file, tmp_path):
     options = ("--data", words_file, "--quick", "--n", 150)
     done = _run("evaluate", *options, "--baseline", "memoriser", "--baseline", "independent", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    rows = _rows(done.stdout)
+    distinct, played = (_rows(part) for part in done.stdout.split("## Beside bars as played"))
+    rows = distinct
+    assert list(played) == list(distinct)
     assert next(iter(rows)) == "bars"
     assert list(rows)[2:6] == ["real, held-out songs", "real, training songs", "memoriser", "independent cells"]
     assert len({len(row) for row in list(rows.values())[:6]}) == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [row["name"] for row in report["rows"]] == list(rows)[2:6]
-    assert report["rows"][2]["copies"] == 1
-    assert report["rows"][2]["nearest"] == 0
-    assert report["rows"][3]["copies"] < 0.1
+    assert (report["kit"], report["steps"], report["split"], report["role"]) == ("gm9", 16, "test", "any")
+    for found in report["references"].values():
+        assert [row["name"] for row in found["rows"]] == list(rows)[2:6]
+        assert found["rows"][2]["copies"] == 1
+        assert found["rows"][2]["nearest"] == 0
+        assert found["rows"][3]["copies"] < 0.1
     assert (tmp_path / "out" / "table.md").read_text().strip() in done.stdout
     for name in ("1-real--training-songs", "2-memoriser", "3-independent-cells"):
-        for kind in ("features", "samples"):
+        for kind in ("features-distinct", "samples-distinct", "features-as-played", "samples-as-played"):
             with Image.open(tmp_path / "out" / f"{kind}-{name}.png") as picture:
                 assert min(picture.size) > 100
     again = _run("evaluate", *options, "--baseline", "memoriser", "--baseline", "independent")
@@ -486,9 +494,28 @@ def test_evaluate_refuses_another_grid(tmp_path):
     bars[np.arange(400), np.arange(400) % 11, 0] = True
     number = np.arange(400, dtype=np.int32)
     names = tuple(map(str, range(400)))
-    save_corpus(tmp_path / "triplets.npz", Corpus(bars_to_words(bars), number, number, number, names, names, GM9))
+    save_corpus(tmp_path / "triplets.npz", Corpus.of(bars_to_words(bars), number, number, number, names, names, GM9))
+    data = ("--data", tmp_path / "triplets.npz")
+    _refused("evaluate", "gan", *data, says="it has no bars of 16 steps; there are bars of 12")
     says = "the bundled gan makes bars of kit gm9 and 16 steps, but kit gm9 and 12 steps are needed"
-    _refused("evaluate", "gan", "--data", tmp_path / "triplets.npz", says=says)
+    _refused("evaluate", "gan", *data, "--grid", 12, says=says)
+    _refused("evaluate", "gan", *data, "--grid", 13, says="13")
+    _refused("evaluate", *data, "--grid", 12, "--role", "fill", says="no fill of it falls into the train split")
+    options = ("--baseline", "memoriser", "--grid", 12, "--kit", "jaki5")
+    _refused("evaluate", *data, *options, says="at least 100 bars of held-out songs are needed")
+
+
+def test_evaluate_compares_bars_of_one_role(words_file, tmp_path):
+    """Fills of songs that play a rock beat: what the real rows measure is fills alone."""
+    corpus = load_corpus(words_file)
+    role = np.where(np.arange(len(corpus)) % 2, 2, 0)
+    columns = (corpus.words, corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, GM9, role)
+    save_corpus(tmp_path / "roles.npz", Corpus.of(*columns))
+    options = ("--baseline", "memoriser", "--n", 100, "--quick", "--json")
+    report = json.loads(_run("evaluate", "--data", tmp_path / "roles.npz", "--role", "fill", *options).stdout)
+    assert report["role"] == "fill"
+    fills = corpus.only(role == 2).split("train").distinct()
+    assert report["training"]["bars"] == len(fills)
 
 
 def test_features_are_summed_up_and_kept(words_file, tmp_path):
@@ -499,14 +526,82 @@ def test_features_are_summed_up_and_kept(words_file, tmp_path):
     assert float(rows["density"][0]) == pytest.approx(words_to_bars(corpus.words, 9).sum((1, 2)).mean(), rel=1e-3)
     assert {"syncopation", "Witek", "nPVI"} < set(rows)
     assert load_reference(tmp_path / "ref.safetensors").n_bars == len(corpus)
+    assert saved_references(tmp_path / "ref.safetensors") == {
+        "gm9/distinct/any/16": len(corpus),
+        "gm9/as_played/any/16": len(load_corpus(words_file).split("train")),
+        "gm9/distinct/groove/16": len(corpus),
+        "gm9/as_played/groove/16": len(load_corpus(words_file).split("train")),
+    }
     _refused("features", tmp_path / "ref.safetensors", says="ref.safetensors: no bars in the file: 1 unreadable")
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """A corpus by hand, in gm9: song 0 plays 3 onsets three times and a fill of 9; song 1 a groove of 5; song 2 is of
+    24 steps."""
+    path = tmp_path_factory.mktemp("played") / "played.npz"
+    corpora = []
+    for steps, onsets, song, role in ((16, [3, 3, 3, 9, 5], [0, 0, 0, 0, 1], [0, 0, 0, 2, 0]), (24, [7], [2], [0])):
+        cells = (np.arange(steps * 9) < np.array(onsets)[:, None]).reshape(-1, steps, 9)
+        columns = np.array(song), np.array(song), np.arange(len(song))
+        corpora.append(Corpus.of(bars_to_words(cells), *columns, tuple("abc"), ("x/a", "x/b", "x/c"), GM9, role))
+    save_corpus(path, *corpora)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_bars", "mean"),
+    [
+        ((), 3, 17 / 3),
+        (("--as-played",), 5, (18 / 4 + 5) / 2),
+        (("--as-played", "--role", "groove"), 4, (3 + 5) / 2),
+        (("--role", "fill"), 1, 9),
+        (("--grid", "24"), 1, 7),
+        (("--kit", "jaki5"), 3, (3 + 5 + 5) / 3),  # nine parts that all sound on 1 are five
+    ],
+)
+def test_features_of_bars_that_are_chosen(played, arguments, n_bars, mean):
+    done = _run("features", played, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["bars"] == n_bars
+    assert found["kit"] == ("jaki5" if "jaki5" in arguments else "gm9")
+    assert found["features"]["density"]["mean"] == pytest.approx(mean)
+    assert found["reference"] == ("as_played" if "--as-played" in arguments else "distinct")
+
+
+def test_features_that_need_a_corpus_say_so(tmp_path, played):
+    np.savez(tmp_path / "bars.npz", bars=np.ones((3, 16, 9), bool))
+    for option in (
+        ("--as-played",),
+        ("--role", "fill"),
+        ("--style", "rock"),
+        ("--reference", tmp_path / "r.safetensors"),
+    ):
+        _refused("features", tmp_path / "bars.npz", *option, says=f"{option[0]} needs a corpus that `rhythmgan prepare")
+    _refused("features", played, "--role", "break", says="a role is one of groove, variation, fill, any; not 'break'")
+    _refused("features", played, "--role", "variation", says="no bar of it has role variation in these songs")
+    _refused("features", played, "--style", "rock", says="no style of this corpus is called 'rock'")
+    _refused("features", played, "--grid", 12, says="it has no bars of 12 steps; there are bars of 16, 24")
+
+
+def test_a_reference_file_has_the_corpuss_kit_and_the_one_that_is_asked_for(played, tmp_path):
+    path = tmp_path / "r.safetensors"
+    assert _run("features", played, "--kit", "jaki5", "--reference", path).returncode == 0
+    assert next(iter(saved_references(path))) == "jaki5/distinct/any/16"
+    assert load_reference(path).kit == JAKI5
+    assert load_reference(path).steps == 16
+    assert load_reference(path, "as_played", "groove", kit=GM9).means["density"] == pytest.approx(4)
+    assert load_reference(path, steps=24, kit=GM9).means["density"] == 7
+    assert len(saved_references(path)) == 2 * (2 * 3 + 2 * 2)
 
 
 def test_the_reference_that_ships_knows_percentiles():
     reference = load_reference()
     assert reference.n_bars > 18_000
-    assert 45 < reference.percentile("density", 17) < 55
-    assert reference.value("density", 50) == 17
+    middle = reference.value("density", 50)
+    assert 12 <= middle <= 18
+    assert 45 < reference.percentile("density", middle) < 55
 
 
 def test_a_page_that_cannot_be_opened_says_why(songs, tmp_path):

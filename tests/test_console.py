@@ -16,13 +16,15 @@ import rhythmgan
 import rhythmgan.cli
 import rl_tuner.cli
 from rhythmgan import console
-from rhythmgan.bars import GRIDS, bars_to_words
-from rhythmgan.data import Corpus, save_corpus
+from rhythmgan.bars import bars_to_words
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.data import Corpus
 from rhythmgan.evaluate import QUICK, EvaluationConfig
 from rhythmgan.export import FORMATS
 from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
-from rhythmgan.kit import GM9, KITS
+from rhythmgan.kit import GM9, GM12, KITS
 from rhythmgan.load import load_bars
+from rhythmgan.midi import write_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.playback import Playback
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
@@ -97,7 +99,6 @@ def test_help_names_what_there_is():
         assert f": {', '.join(KITS)} (" in _helped(parser, "--kit")
         assert f": {', '.join(FORMATS)} (" in _helped(parser, "--format")
     assert f": {', '.join(KITS)} (" in _helped(RHYTHMGAN["prepare"], "--kit")
-    assert f": {', '.join(map(str, GRIDS))} (" in _helped(RHYTHMGAN["prepare"], "--grid")
 
 
 @pytest.mark.parametrize("command", [name for name in EVERY if name.startswith("rhythmgan ")])
@@ -230,6 +231,32 @@ def _run(*arguments, module="rhythmgan", env=None, **options):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_songs_whose_names_a_terminal_cannot_show_are_prepared(tmp_path, encoding):
+    """The table, the progress bar and the warnings have other letters, and the work is done."""
+    folder = tmp_path / "früh 鼓"
+    folder.mkdir()
+    bar = np.zeros((16, 9), bool)
+    bar[::4, 0] = True
+    write_midi(folder / "Schlag „é“ 鼓.mid", bar)
+    (folder / "ßß 鼓.mid").write_text("no MIDI")
+    env = {"PYTHONIOENCODING": encoding}
+    done = _run("prepare", folder, "--out", tmp_path / "鼓.npz", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "1 unreadable" in done.stdout.decode(encoding)
+    assert "?.npz: 1 bars of 1 songs" in done.stdout.decode(encoding)
+    assert b"2/2" in done.stderr
+    assert (tmp_path / "鼓.npz").exists()
+    done = _run("info", folder / "ßß 鼓.mid", env=env)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "unreadable: not a MIDI file" in done.stdout.decode(encoding)
+    steered = _run(
+        "steer", "--density", 12, "--n", 2, "--calls", 2, "--out", tmp_path / "s 鼓", module="rl_tuner", env=env
+    )
+    assert steered.returncode == 0, steered.stderr
+    assert "density 12" in steered.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_terminal_that_lacks_letters_does_not_fail_what_is_done(tmp_path, encoding):
     folder = tmp_path / "früh…"
     done = _run("interpolate", "--seeds", "3-17", "--frames", 3, "--out", folder, env={"PYTHONIOENCODING": encoding})
@@ -275,7 +302,7 @@ def corpus(tmp_path_factory):
     number = np.arange(1600, dtype=np.int32)
     names = tuple(f"song {i}" for i in range(200))
     path = tmp_path_factory.mktemp("corpus") / "corpus.npz"
-    save_corpus(path, Corpus(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9))
+    save_corpus(path, Corpus.of(bars_to_words(bars), number // 8, number // 8, number % 8, names, names, GM9))
     return path
 
 
@@ -326,7 +353,8 @@ def test_what_is_measured_is_a_document(corpus, tmp_path, capsys):
     assert list(features["features"]["density"]["percentiles"]) == ["5", "25", "50", "75", "95"]
     arguments = ("evaluate", "--data", corpus, "--quick", "--n", 100, "--baseline", "independent", "--quiet")
     report = _document(capsys, *arguments)
-    assert [row["name"] for row in report["rows"]][2:] == ["independent cells"]
+    for found in report["references"].values():
+        assert [row["name"] for row in found["rows"]][2:] == ["independent cells"]
     info = _document(capsys, "info", corpus)
     assert (info["bars"], info["songs"], info["steps"]) == (1600, 200, 16)
     assert _document(capsys, "info")["width"] == 320
@@ -354,7 +382,12 @@ def test_prepare_says_its_counts(tmp_path, capsys):
     (tmp_path / "s" / "broken.mid").write_bytes(b"")
     capsys.readouterr()
     said = _document(capsys, "prepare", tmp_path / "s", "--out", tmp_path / "c.npz", "--workers", 1)
-    assert (said["bars"], said["songs"], said["kit"], said["grid"]) == (3, 3, "gm9", 16)
+    assert (said["bars"], said["songs"], said["kit"], {grid: each["bars"] for grid, each in said["grids"].items()}) == (
+        3,
+        3,
+        "gm12",
+        {"16": 3},
+    )
     (source,) = said["sources"]
     assert (source["n_files"], source["n_files_with_bars"], source["none"]) == (4, 3, {"empty": 1})
 
@@ -377,15 +410,69 @@ def test_a_folder_of_samples_is_read_exactly(tmp_path, capsys, caplog):
     assert not caplog.records
     rhythmgan.cli.main(["sample", "--n", "2", "--seed", "50", "--kit", "jaki5", "--out", str(tmp_path), "--quiet"])
     assert len(load_bars(tmp_path)[0]) == 11
-    assert caplog.messages == [f"{tmp_path}: read from its .npz files; 2 MIDI files of other seeds are not read"]
+    assert caplog.messages == [f"{tmp_path}: read from its .npz files; 2 MIDI files of other bars are not read"]
     capsys.readouterr()
     assert _document(capsys, "features", tmp_path)["bars"] == 11
+
+
+@pytest.mark.parametrize("formats", [None, "npz", "midi", "midi,npz,png,csv,json"])
+@pytest.mark.parametrize(
+    ("command", "n"),
+    [
+        (["rhythmgan", "sample", "--n", "5"], 5),
+        (["rhythmgan", "sample", "--n", "3", "--bars", "4"], 12),
+        (["rhythmgan", "interpolate", "--seeds", "3-17-40", "--frames", "4"], 7),
+        (["rhythmgan", "vary", "LOOP", "--n", "3"], 8),
+        (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4"], 3),
+        (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4", "--from-midi", "LOOP"], 3),
+    ],
+    ids=["bars", "phrases", "a path", "variations", "steered bars", "a steered loop"],
+)
+def test_a_folder_that_a_command_wrote_is_read_without_a_word(tmp_path, capsys, caplog, command, n, formats):
+    """From its arrays where there are any, which are exact."""
+    from rhythmgan.models.gan import load_gan
+
+    write_midi(tmp_path / "loop.mid", load_gan().sample(2, seed=1))
+    program, *arguments = [str(tmp_path / "loop.mid") if word == "LOOP" else word for word in command]
+    main = {"rhythmgan": rhythmgan.cli.main, "rl-tuner": rl_tuner.cli.main}[program]
+    out = tmp_path / "out"
+    assert main([*arguments, "--out", str(out), "--quiet", *(["--format", formats] if formats else [])]) == 0
+    capsys.readouterr()
+    said = _document(capsys, "features", out)
+    assert not caplog.records
+    if arrays := list(out.glob("*.npz")):
+        with np.load(arrays[0]) as members:
+            bars = members["bars"]
+        assert said["bars"] == n == bars.size // (16 * 9)
+        np.testing.assert_array_equal(load_bars(out)[0], bars.reshape(-1, 16, 9))
+    else:
+        assert said["bars"] > 0
+
+
+def test_what_several_commands_wrote_into_a_folder_is_read(tmp_path, caplog):
+    for arguments in (["sample", "--n", "4"], ["interpolate", "--seeds", "3-17", "--frames", "3"]):
+        rhythmgan.cli.main([*arguments, "--format", "midi,npz", "--out", str(tmp_path), "--quiet"])
+    assert len(load_bars(tmp_path)[0]) == 4 + 3
+    assert not caplog.records
+    rhythmgan.cli.main(
+        ["interpolate", "--seeds", "3-17", "--kit", "jaki5", "--format", "npz", "--out", str(tmp_path), "--quiet"]
+    )
+    with pytest.raises(ValueError, match="bars of several kits or grids: name one of them"):
+        load_bars(tmp_path)
+
+
+def test_a_song_may_be_called_as_our_arrays_are(tmp_path, save_lpd):
+    save_lpd("songs/path.npz", [(0, 36, 90), (24, 38, 80), (96, 36, 90)])
+    save_lpd("songs/other.npz", [(0, 36, 90), (24, 42, 80)])
+    bars, song, _ = load_bars(tmp_path / "songs")
+    assert len(bars) == 3
+    assert len(set(song.tolist())) == 2
 
 
 def test_a_folder_of_samples_without_arrays_is_read_as_midi(tmp_path):
     rhythmgan.cli.main(["sample", "--n", "5", "--seed", "10", "--out", str(tmp_path), "--quiet"])
     bars, song, kit = load_bars(tmp_path)
-    assert (len(bars), len(set(song.tolist())), kit) == (5, 5, GM9)
+    assert (len(bars), len(set(song.tolist())), kit) == (5, 5, GM12)
 
 
 def test_arrays_without_their_seeds_are_refused(tmp_path):
@@ -400,7 +487,7 @@ def test_evaluate_takes_a_folder_of_samples_without_a_warning(corpus, tmp_path, 
     capsys.readouterr()
     report = _document(capsys, "evaluate", tmp_path, "--data", corpus, "--quick", "--n", 100, "--baseline", "memoriser",
                        "--quiet")  # fmt: skip
-    assert [row["name"] for row in report["rows"]][2] == str(tmp_path)
+    assert [row["name"] for row in report["references"]["distinct"]["rows"]][2] == str(tmp_path)
     assert capsys.readouterr().err == ""
 
 

@@ -1,12 +1,14 @@
 """Pictures of bars."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from rhythmgan.bars import GRIDS
-from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
-from rhythmgan.kit import GM9, JAKI5, KITS
+from rhythmgan.draw import bars_to_image, histograms_to_image, hue, write_png
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS
 from rhythmgan.performance import Performance
 
 PAPER = (250, 249, 246)
@@ -85,6 +87,16 @@ def test_the_beats_are_marked_on_every_grid(steps):
     off_beat = {shade for step, shade in enumerate(shades) if step % (steps // 4)}
     assert len(on_beat) == len(off_beat) == 1
     assert len(on_beat | off_beat | {PAPER}) == 3
+
+
+def test_every_family_of_parts_has_a_hue_of_its_own():
+    families = {name: "tom" if "tom" in name else "hat" if "hat" in name else name for name in GM12.names}
+    hues = {families[name]: hue(name) for name in GM12.names}
+    assert all(hue(name) == hues[families[name]] for name in GM12.names)
+    assert len(hues) == len(set(hues.values())) == 9
+    # none is near another, nor near the grey of parts that have no family
+    for one, other in itertools.combinations([*hues.values(), hue("something else")], 2):
+        assert np.linalg.norm(np.subtract(one, other)) > 45
 
 
 @pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)

@@ -10,15 +10,25 @@ from PIL import Image
 
 from rhythmgan import evaluate as judge
 from rhythmgan.bars import bars_to_words, words_to_bars, words_to_text
-from rhythmgan.baselines import Memoriser
-from rhythmgan.data import Corpus, save_corpus
-from rhythmgan.evaluate import EvaluationConfig, baseline, candidate, evaluate, from_bars, from_sampler, nll_per_step
-from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.baselines import COUNTED, Memoriser
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.data import Corpus
+from rhythmgan.evaluate import (
+    EvaluationConfig,
+    baseline,
+    candidate,
+    evaluate,
+    from_bars,
+    from_corpus,
+    from_sampler,
+    nll_per_step,
+)
+from rhythmgan.kit import GM9, GM12, JAKI5, ROLAND10
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi, write_midi_files
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
-from rhythmgan.songs import prepare
+from rhythmgan.songs.preparation import read_songs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +46,11 @@ def _words(seed, n_songs=12, bars_each=15, steps=16, kit=GM9):
     song = np.repeat(np.arange(n_songs, dtype=np.int32), bars_each)
     names = tuple(f"{seed}/{i}" for i in range(n_songs))
     words = bars_to_words(bars.reshape(n, steps, kit.n_parts))
-    return Corpus(words, song, song, np.tile(np.arange(bars_each, dtype=np.int32), n_songs), names, names, kit)
+    return Corpus.of(words, song, song, np.tile(np.arange(bars_each, dtype=np.int32), n_songs), names, names, kit)
+
+
+def _rows(report, kind="distinct"):
+    return report["references"][kind]["rows"]
 
 
 def _bars_of(corpus):
@@ -60,7 +74,7 @@ REAL = EvaluationConfig(n=1000, n_unique=2000, repeats=1)
 
 @pytest.fixture(scope="module")
 def songs(shared, one_thread):
-    corpus, _ = prepare([shared / "groove", shared / "lpd"], workers=1)
+    corpus, _ = read_songs([shared / "groove", shared / "lpd"], GM9, 16, workers=1)
     return corpus.split("test"), corpus.split("train")
 
 
@@ -75,7 +89,12 @@ def report(songs):
 
 @pytest.fixture(scope="module")
 def rows(report):
-    return {row["name"]: row for row in report["rows"]}
+    return {row["name"]: row for row in _rows(report)}
+
+
+@pytest.fixture(scope="module")
+def rows_as_played(report):
+    return {row["name"]: row for row in _rows(report, "as_played")}
 
 
 REAL_ROW = "real, training songs"
@@ -132,7 +151,23 @@ def test_a_collapse_is_caught_by_coverage_and_unique_share(rows):
     assert collapsed["overlap"] > real["overlap"] - 0.05  # which is why overlap is no judge
 
 
-def test_every_row_has_every_number_and_it_is_a_number(report, rows):
+def test_bars_as_played_are_other_bars(rows, rows_as_played):
+    """Songs repeat their grooves: sparser, more often the same, and more often known from other songs."""
+    for name in ("real, held-out songs", REAL_ROW, "memoriser"):
+        assert rows_as_played[name]["onsets"] < rows[name]["onsets"] - 0.5
+        assert rows_as_played[name]["unique"] < rows[name]["unique"] - 0.1
+    held, distinct = (each["real, held-out songs"] for each in (rows_as_played, rows))
+    assert held["copies"] > distinct["copies"]
+    # the protocol: real songs cannot be told from real songs, noise can, in either table
+    assert rows_as_played[REAL_ROW]["c2st"] < 0.58
+    assert rows_as_played["independent cells"]["c2st"] > rows_as_played[REAL_ROW]["c2st"] + 0.2
+    # what is no song's is the same in both, and stands nearer to distinct bars, of which it was drawn
+    collapsed = [each["collapsed"] for each in (rows, rows_as_played)]
+    assert len({(row["onsets"], row["unique"], row["copies"], row["nearest"]) for row in collapsed}) == 1
+
+
+def test_every_row_has_every_number_and_it_is_a_number(report, rows, rows_as_played):
+    assert list(rows_as_played) == list(rows)
     assert list(rows) == [
         "real, held-out songs",
         REAL_ROW,
@@ -143,12 +178,12 @@ def test_every_row_has_every_number_and_it_is_a_number(report, rows):
         "collapsed",
     ]
     keys = {key for key, _, _ in judge.COLUMNS if key != "std"} | {"name", "bars", "unique_of"}  # one repeat only
-    for name, row in list(rows.items())[1:]:
+    for name, row in [*list(rows.items())[1:], *list(rows_as_played.items())[1:]]:
         assert set(row) == keys, name
         assert (row["bars"], row["unique_of"]) == (1000, 2000)
     text = json.dumps(report, allow_nan=False)
     assert json.loads(text) == report
-    for row in report["rows"]:
+    for row in [*rows.values(), *rows_as_played.values()]:
         for key in ("c2st", "trees", "mlp", "precision", "recall", "coverage", "overlap", "copies", "unique", "empty"):
             assert 0 <= row.get(key, 0) <= 1, key
         assert min(row.get(key, 0) for key in ("fd", "divergence", "nearest", "density", "onsets")) >= 0
@@ -156,21 +191,24 @@ def test_every_row_has_every_number_and_it_is_a_number(report, rows):
 
 def test_the_counts_of_the_report(songs, report):
     held, training = (corpus.distinct() for corpus in songs)
-    assert report["reference"] == {
-        "bars": len(held),
-        "songs": len(set(held.song_id.tolist())),
-        "kit": "gm9",
-        "steps": 16,
-    }
+    assert (report["kit"], report["steps"]) == ("gm9", 16)
+    assert list(report["references"]) == ["distinct", "as_played"]
+    for found in report["references"].values():
+        assert found["bars"] == len(held)
+    assert report["references"]["distinct"]["songs"] == len(set(held.song_id.tolist()))
+    assert report["references"]["as_played"]["songs"] == len(set(held.song_id.tolist()))  # so many draws miss none
     assert report["training"] == {"bars": len(training), "songs": len(set(training.song_id.tolist()))}
     assert report["config"] == {"n": 1000, "n_unique": 2000, "repeats": 1, "seed": 0}
 
 
 def test_the_real_table_as_markdown(report):
-    lines = judge.to_markdown(report).splitlines()
-    assert {line.count("|") for line in lines} == {len(judge.COLUMNS) + 2}
-    assert [line.split("|")[1].strip() for line in lines[2:]] == [row["name"] for row in report["rows"]]
-    assert "nan" not in "\n".join(lines)
+    parts = judge.to_markdown(report).split("## ")[1:]
+    assert [part.splitlines()[0] for part in parts] == ["Beside distinct bars", "Beside bars as played"]
+    for part, kind in zip(parts, ("distinct", "as_played"), strict=True):
+        lines = [line for line in part.splitlines() if "|" in line]
+        assert {line.count("|") for line in lines} == {len(judge.COLUMNS) + 2}
+        assert [line.split("|")[1].strip() for line in lines[2:]] == [row["name"] for row in _rows(report, kind)]
+        assert "nan" not in part
 
 
 def test_real_words_are_likelier_the_more_is_known(songs):
@@ -191,21 +229,39 @@ def test_a_rerun_gives_the_identical_report(held, training):
     first, second = judged("independent", "shuffle"), judged("independent", "shuffle")
     assert json.dumps(first) == json.dumps(second)
     # a row does not hang on those beside it
-    assert judged("shuffle")["rows"] == [*first["rows"][:2], first["rows"][3]]
-    other = judged("independent", "shuffle", protocol=replace(SMALL, seed=1))
-    assert other["rows"][0] == first["rows"][0]  # counts of all held-out bars, nothing drawn
-    assert all(mine != theirs for mine, theirs in zip(first["rows"][1:], other["rows"][1:], strict=True))
+    alone, other = judged("shuffle"), judged("independent", "shuffle", protocol=replace(SMALL, seed=1))
+    for kind in ("distinct", "as_played"):
+        mine = _rows(first, kind)
+        assert _rows(alone, kind) == [*mine[:2], mine[3]]
+        assert all(one != another for one, another in zip(mine[1:], _rows(other, kind)[1:], strict=True))
+    assert _rows(other)[0] == _rows(first)[0]  # counts of all held-out bars, nothing drawn
 
 
-def test_a_chorus_counts_once(held, training):
-    """Every bar of one song played forty times more, in either set: the table stays as it was."""
+def test_a_song_does_not_count_more_for_being_longer(held, training):
+    """Every bar of one song played forty times more, in either set: neither table changes."""
     choruses = [
         corpus.only(np.repeat(np.arange(len(corpus)), 1 + 39 * (corpus.song_id == 3))) for corpus in (held, training)
     ]
     assert len(choruses[0]) > 4 * len(held)
     ours = evaluate(held, training, [baseline("memoriser", training)], SMALL)
     assert evaluate(*choruses, [baseline("memoriser", choruses[1])], SMALL) == ours
-    assert ours["reference"]["bars"] == len(held.distinct()) == 12 * 14
+    assert ours["references"]["distinct"]["bars"] == len(held.distinct()) == 12 * 14
+
+
+def test_as_played_a_song_weighs_the_same_and_repeats_what_it_repeats():
+    """Song 0 plays a kick on 1 99 times and once with a snare behind it; song 1 only a backbeat."""
+    words = np.zeros((200, 16), np.uint16)
+    words[:100, 0] = 1 << 8
+    words[99, 5] = 1 << 7  # one other bar of a hundred
+    words[100:, 4] = 1 << 7
+    song = np.repeat([0, 1], 100)
+    corpus = Corpus.of(words, song, song, np.arange(200), ("a", "b"), ("a", "b"), GM9)
+    bars, found = from_corpus("x", corpus).draw_as_played(20_000, 0)
+    assert abs((found == 0).mean() - 0.5) < 0.02
+    assert abs(bars[:, 5, 1].mean() - 0.005) < 0.002  # one in a hundred bars of half of the songs
+    distinct, found = from_corpus("x", corpus).draw(20_000, 0)
+    assert np.sort(found).tolist() == [0, 0, 1]
+    assert distinct[:, 5, 1].sum() == 1
 
 
 def test_the_report_is_a_value_of_its_own(held, training):
@@ -222,7 +278,7 @@ def test_rows_measure_the_candidates_bars(held, training):
     """By numbers that are known: a set with two distinct bars, one of them silent."""
     bars = np.zeros((150, 16, 9), bool)
     bars[:50, :, 2] = True
-    row = evaluate(held, training, [from_bars("two", bars)], SMALL)["rows"][-1]
+    row = _rows(evaluate(held, training, [from_bars("two", bars)], SMALL))[-1]
     assert row["name"] == "two"
     assert (row["bars"], row["unique_of"]) == (150, 150)
     assert row["unique"] == 2 / 150
@@ -242,11 +298,11 @@ def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
         return np.random.default_rng(seed).random((n, 16, 9)) < 0.1, None
 
     one = judge.Candidate("noise", draw)
-    row = evaluate(held, training, [one], EvaluationConfig(n=120, n_unique=300, repeats=1, seed=7))["rows"][-1]
+    row = _rows(evaluate(held, training, [one], EvaluationConfig(n=120, n_unique=300, repeats=1, seed=7)))[-1]
     assert (row["bars"], row["unique_of"]) == (120, 300)
-    row = evaluate(held, training, [one], EvaluationConfig(n=160, n_unique=100, repeats=1, seed=8))["rows"][-1]
+    row = _rows(evaluate(held, training, [one], EvaluationConfig(n=160, n_unique=100, repeats=1, seed=8)))[-1]
     assert (row["bars"], row["unique_of"]) == (160, 100)
-    assert asked == [(300, 7), (160, 8)]
+    assert asked == [(300, 7), (160, 8)]  # and both references judge the same bars
 
 
 def test_progress(held, training):
@@ -258,7 +314,8 @@ def test_progress(held, training):
         SMALL,
         progress=lambda *row: reported.append(row),
     )
-    assert reported == [(0, 3, REAL_ROW), (1, 3, "a"), (2, 3, "b"), (3, 3, "")]
+    names = [REAL_ROW, REAL_ROW, "a", "a", "b", "b", ""]  # a row for each reference
+    assert reported == [(done, 6, name) for done, name in enumerate(names)]
 
 
 def test_kept_bars_are_drawn_without_replacement_with_their_songs(held):
@@ -281,14 +338,15 @@ def test_a_silent_generator_has_a_row_too(held, training, tmp_path):
     report = evaluate(
         held, training, [from_sampler("silent", Memoriser(np.zeros((1, 16, 9), bool)))], SMALL, out=tmp_path
     )
-    row = report["rows"][-1]
+    row = _rows(report)[-1]
     assert (row["empty"], row["onsets"], row["unique"]) == (1, 0, 1 / 200)
-    assert {line.count("|") for line in judge.to_markdown(report).splitlines()} == {len(judge.COLUMNS) + 2}
+    counts = {line.count("|") for line in judge.to_markdown(report).splitlines() if "|" in line}
+    assert counts == {len(judge.COLUMNS) + 2}
     json.dumps(report, allow_nan=False)
 
 
 def test_a_collapse_to_one_bar_is_no_cause_for_a_warning(held, training):
-    row = evaluate(held, training, [from_sampler("one bar", Memoriser(_bars_of(training)[:1]))], SMALL)["rows"][-1]
+    row = _rows(evaluate(held, training, [from_sampler("one bar", Memoriser(_bars_of(training)[:1]))], SMALL))[-1]
     assert row["fd"] > 1
     assert row["coverage"] < 0.2
     assert row["copies"] == 1
@@ -298,8 +356,8 @@ def test_a_collapse_to_one_bar_is_no_cause_for_a_warning(held, training):
 def test_other_grids_and_kits(steps):
     held, training = _words(3, steps=steps, kit=JAKI5), _words(4, steps=steps, kit=JAKI5)
     report = evaluate(held, training, [baseline("shuffle", training)], SMALL)
-    assert (report["reference"]["kit"], report["reference"]["steps"]) == ("jaki5", steps)
-    assert report["rows"][-1]["c2st"] >= 0.3
+    assert (report["kit"], report["steps"]) == ("jaki5", steps)
+    assert _rows(report)[-1]["c2st"] >= 0.3
     json.dumps(report, allow_nan=False)
 
 
@@ -316,11 +374,11 @@ def test_too_few_bars_or_songs(held, training):
     # a hundred times the same bar are one bar
     with pytest.raises(ValueError, match=r"there are 1$"):
         evaluate(held.only(np.zeros(500, int)), training, [], SMALL)
-    one_song = replace(held, song_id=np.zeros_like(held.song_id))
+    one_song = replace(held, distinct_song=np.zeros_like(held.distinct_song))
     with pytest.raises(ValueError, match="two songs"):
         evaluate(one_song, training, [], SMALL)
     with pytest.raises(ValueError, match="two songs"):
-        evaluate(held, replace(training, song_id=np.zeros_like(training.song_id)), [], SMALL)
+        evaluate(held, replace(training, distinct_song=np.zeros_like(training.distinct_song)), [], SMALL)
 
 
 def test_candidates_with_too_few_bars_to_judge(held, training):
@@ -398,7 +456,7 @@ def _refusal(path, kit=GM9, steps=16):
 
 
 def test_candidates_without_bars(tmp_path):
-    assert "no .mid, .midi or .npz file" in _refusal(tmp_path)
+    assert "no .mid, .midi, .kar, .rmi or .npz file" in _refusal(tmp_path)
     (tmp_path / "bars.txt").write_text("Dear diary")
     _refusal(tmp_path / "bars.txt")
     (tmp_path / "gan.safetensors").write_bytes(b"Dear diary")
@@ -452,10 +510,23 @@ def test_the_bundled_gan_is_a_candidate(tmp_path, monkeypatch):
 # -- bars of files, see songs.load_bars ----------------------------------------------------------
 
 
+def test_nine_parts_of_another_kit_are_refused(tmp_path):
+    bars = np.random.default_rng(0).random((200, 16, 9)) < 0.3
+    np.savez(tmp_path / "ten.npz", bars=bars, kit="roland10")
+    with pytest.raises(ValueError, match=r"ten\.npz: bars of kit roland10 cannot be folded into kit gm9"):
+        candidate(str(tmp_path / "ten.npz"), GM9, 16)
+    assert candidate(str(tmp_path / "ten.npz"), ROLAND10, 16).draw(100, 0)[0].shape == (100, 16, 9)
+
+
 def test_load_bars_of_a_words_file(tmp_path, held):
     path = tmp_path / "words.npz"
     save_corpus(path, held)
-    bars, song, kit = load_bars(path, JAKI5, 32)  # the file has its own kit and grid
+    bars, _, kit = load_bars(path, JAKI5)
+    assert kit is JAKI5
+    np.testing.assert_array_equal(bars, _bars_of(held.folded(JAKI5).distinct()))
+    with pytest.raises(ValueError, match=r"no bars of 32 steps; there are bars of 16"):
+        load_bars(path, steps=32)
+    bars, song, kit = load_bars(path)
     assert kit is GM9
     np.testing.assert_array_equal(bars, _bars_of(held.distinct()))
     np.testing.assert_array_equal(song, held.distinct().song_id)
@@ -541,8 +612,12 @@ def test_load_bars_of_midi_and_lpd(tmp_path, save_lpd):
     folder.mkdir()
     write_midi_files(folder, [f"{i}.mid" for i in range(7)], bars)
     found, _, kit = load_bars(folder)
-    np.testing.assert_array_equal(found, bars)
+    assert kit is GM12
+    np.testing.assert_array_equal(found[..., :9], bars)
+    assert not found[..., 9:].any()
+    found, _, kit = load_bars(folder, GM9)
     assert kit is GM9
+    np.testing.assert_array_equal(found, bars)
     found, _, kit = load_bars(folder / "3.mid", JAKI5, 32)
     assert kit is JAKI5
     assert found.shape == (1, 32, 5)
@@ -583,6 +658,30 @@ def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
     assert nats["prior, given the bar before"] != nats["prior, of bars with one before them"]
 
 
+def test_likelihoods_as_played(held, training):
+    """What is played often is counted often: a song that repeats one bar is the likelier the more it does."""
+    found = nll_per_step(held, training, reference="as_played", seed=4)
+    bars, counted = held.as_played(len(held.distinct()), 4), training.as_played(len(training.distinct()), 4)
+    assert list(found) == list(COUNTED)
+    for name, count in COUNTED.items():
+        assert found[name] == pytest.approx(-count(counted).log_prob(bars.words).mean())
+    monotone = training.only(np.append(np.arange(len(training)), np.repeat(np.arange(0, len(training), 15), 500)))
+    distinct, played = (nll_per_step(monotone, monotone, reference=kind) for kind in ("distinct", "as_played"))
+    assert distinct["uniform"] == played["uniform"]
+    assert played["order-1 Markov"] < distinct["order-1 Markov"] - 0.5
+
+
+def test_pairs_as_played_are_neighbours(held):
+    before, after = judge._pairs_as_played(held, 500, 3)
+    assert len(before) == len(after) == 500
+    place = {(song, bar): row for row, (song, bar) in enumerate(zip(held.file_id, held.bar_index, strict=True))}
+    words = held.words
+    for word, row in zip(before, range(500), strict=True):
+        at = place[after.file_id[row], after.bar_index[row] - 1]
+        np.testing.assert_array_equal(word, words[at])
+    assert len(judge._pairs_as_played(held, 0, 3)[0]) == 0
+
+
 def test_likelihoods_where_no_bar_follows_another(held, training):
     apart = held.only(np.arange(0, len(held), 2))
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
@@ -597,7 +696,8 @@ def small_report(held, training, tmp_path_factory, one_thread):
     out = tmp_path_factory.mktemp("report") / "new" / "folder"
     candidates = [from_bars("a/b.npz", _bars_of(held)[:150]), baseline("independent", training)]
     report = evaluate(held, training, candidates, SMALL, out=out)
-    return report | {"nll_per_step": {"uniform": np.log(512), "order-1 Markov": 2.0}}, out
+    report["references"]["distinct"]["nll_per_step"] = {"uniform": np.log(512), "order-1 Markov": 2.0}
+    return report, out
 
 
 def test_markdown_by_hand(small_report):
@@ -610,29 +710,33 @@ def test_markdown_by_hand(small_report):
         "pattern": 0.5,
         "divergence": 0.0004,
     }
-    lines = judge.to_markdown({"rows": [row]}).splitlines()
+    title, _, *lines = judge.to_markdown({"references": {"as_played": {"rows": [row]}}}).splitlines()
     cells = dict(zip([c.strip() for c in lines[0].split("|")], [c.strip() for c in lines[2].split("|")], strict=True))
+    assert title == "## Beside bars as played"
     assert len(lines) == 3
     assert cells["bars"] == "x"
     assert (cells["C2ST"], cells["FD"], cells["nearest"], cells["onsets"]) == ("0.513", "0.12", "6", "16.9")
     assert (cells["DP"], cells["KLD"], cells["coverage"], cells["PR density"]) == ("0.500", "0.000", "", "")
 
 
-def test_both_tables(small_report):
+def test_all_tables(small_report):
     report, _ = small_report
-    text = judge.to_markdown(report)
-    first, second = (part.splitlines() for part in text.rstrip("\n").split("\n\n"))
-    assert {line.count("|") for line in first} == {len(judge.COLUMNS) + 2}
-    assert len(first) == 2 + 4
-    assert [line.split("|")[1].strip() for line in first[2:]] == [row["name"] for row in report["rows"]]
-    assert {line.count("|") for line in second} == {3}
-    assert second[2:] == ["| uniform | 6.238 |", "| order-1 Markov | 2.000 |"]
-    assert judge.nll_table(report["nll_per_step"], "held-out songs").splitlines() == second
+    parts = [part.splitlines() for part in judge.to_markdown(report).rstrip("\n").split("\n\n")]
+    (first_title,), first, nll, (second_title,), second = parts
+    assert (first_title, second_title) == ("## Beside distinct bars", "## Beside bars as played")
+    for table, kind in ((first, "distinct"), (second, "as_played")):
+        assert {line.count("|") for line in table} == {len(judge.COLUMNS) + 2}
+        assert len(table) == 2 + 4
+        assert [line.split("|")[1].strip() for line in table[2:]] == [row["name"] for row in _rows(report, kind)]
+    assert {line.count("|") for line in nll} == {3}
+    assert nll[0] == "| distinct bars of held-out songs, by | NLL, nats per step |"
+    assert nll[2:] == ["| uniform | 6.238 |", "| order-1 Markov | 2.000 |"]
 
 
 @pytest.mark.parametrize("name", ["a|b.npz", "a\nb.npz"])
 def test_names_do_not_break_the_table(name):
-    lines = judge.to_markdown({"rows": [{"name": name, "c2st": 0.5}]}).splitlines()
+    rows = [{"name": name, "c2st": 0.5}]
+    _, _, *lines = judge.to_markdown({"references": {"distinct": {"rows": rows}}}).splitlines()
     assert len(lines) == 3
     bars = [line.replace("\\|", "").count("|") for line in lines]
     assert set(bars) == {len(judge.COLUMNS) + 2}
@@ -655,7 +759,7 @@ def test_a_report_with_what_is_no_number_is_json(tmp_path):
     """Readers other than Python's know no NaN."""
     row = {"name": "silent", "pattern": float("nan"), "onsets": 0.0}
     with pytest.raises(ValueError, match="JSON"):
-        judge.write_report({"rows": [row]}, tmp_path)
+        judge.write_report({"references": {"distinct": {"rows": [row]}}}, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -663,8 +767,9 @@ def test_pictures(small_report):
     _, out = small_report
     names = sorted(path.name for path in out.iterdir())
     assert names == sorted(
-        f"{kind}-{name}.png"
+        f"{kind}-{reference}-{name}.png"
         for kind in ("features", "samples")
+        for reference in ("distinct", "as-played")
         for name in ("1-real--training-songs", "2-a-b-npz", "3-independent-cells")
     )
     for path in out.iterdir():
@@ -677,4 +782,4 @@ def test_pictures_of_candidates_with_like_names(held, training, tmp_path):
     """out/v1.npz and out-v1.npz are two."""
     bars = _bars_of(held)[:150]
     evaluate(held, training, [from_bars("out/v1.npz", bars), from_bars("out-v1.npz", ~bars)], SMALL, out=tmp_path)
-    assert len(list(tmp_path.glob("samples-*.png"))) == 3
+    assert len(list(tmp_path.glob("samples-*.png"))) == 2 * 3

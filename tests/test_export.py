@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from rhythmgan.bars import bars_to_words, text_to_words, words_to_bars
+from rhythmgan.bars import bars_to_words, fold_bars, text_to_words, words_to_bars
 from rhythmgan.draw import bars_to_image
 from rhythmgan.export import DEFAULT_FORMATS, FORMATS, FilePerLoop, Loops, OneFile, export, formats_named, is_played
 from rhythmgan.folders import export_path, export_samples, export_variations
 from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
-from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.kit import GM9, JAKI5, ROLAND10
 from rhythmgan.load import load_bars, load_loop
 from rhythmgan.midi import midi_bytes
 from rhythmgan.models.gan import GAN, GANConfig
@@ -430,3 +430,17 @@ def test_texts_and_arrays_of_samples_are_bars_again(gan, tmp_path):
         bars, _, kit = load_bars(tmp_path / f"seeds-000002-000004.{suffix}", distinct=False)
         assert kit == JAKI5
         assert bars.shape == (3, 16, 5)
+
+
+def test_arrays_name_a_kit_that_its_parts_do_not_tell(gan, tmp_path):
+    """Nine parts are GM9's, if the file does not say that they are those of ROLAND10."""
+    export_samples(gan, SampleConfig(3, seed=2, formats=("npz",)), tmp_path, kit=ROLAND10)
+    bars, _, kit = load_bars(tmp_path)
+    assert kit == ROLAND10
+    np.testing.assert_array_equal(bars, fold_bars(gan.sample(3, seed=2), GM9, ROLAND10))
+    np.savez(tmp_path / "other.npz", bars=bars, kit="tr808")
+    with pytest.raises(ValueError, match=r"other\.npz: no kit is named 'tr808'"):
+        load_bars(tmp_path / "other.npz")
+    np.savez(tmp_path / "other.npz", bars=bars, kit="jaki5")
+    with pytest.raises(ValueError, match=r"other\.npz: expected bars"):
+        load_bars(tmp_path / "other.npz")

@@ -19,7 +19,7 @@ from rhythmgan import features
 from rhythmgan.bars import GRIDS
 from rhythmgan.features import FEATURES, GROUPS, check_feature, measure
 from rhythmgan.grid import NoBars, quantise
-from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS, ROLAND10, RYTHMGAN7
 from rhythmgan.midi_reader import read_midi
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -716,6 +716,11 @@ def test_no_line_is_too_syncopated_for_a_byte(steps, most):
 # kits, groups, streams
 
 COUNTED = {
+    "gm12": (
+        bar(GM12, kick=[0, 7], snare=[4], high_tom=[13], ride=[0, 2], shaker=[2, 3, 9], conga=[4, 11], bell=[6, 9]),
+        {"density": 13, "kick density": 2, "drums density": 6, "cymbals density": 7},
+        {"low": [0, 7], "mid": [4, 11, 13], "high": [0, 2, 3, 6, 9]},
+    ),
     "gm9": (
         bar(GM9, kick=[0, 10], snare=[4], closed_hat=[0, 2, 4], open_hat=[15], low_tom=[4, 12], ride=[2], crash=[0, 1]),
         {"density": 12, "kick density": 2, "drums density": 5, "cymbals density": 7},
@@ -725,6 +730,20 @@ COUNTED = {
         bar(RYTHMGAN7, kick=[3], snare=[4, 12], closed_hat=[6], tom=[4, 5, 6], crash=[0], percussion=[6, 7, 8, 9]),
         {"density": 12, "kick density": 1, "drums density": 6, "cymbals density": 6},
         {"low": [3], "mid": [4, 5, 6, 12], "high": [0, 6, 7, 8, 9]},
+    ),
+    "roland10": (
+        bar(
+            ROLAND10,
+            kick=[1],
+            snare=[4, 9],
+            high_tom=[12],
+            floor_tom=[13, 14],
+            open_hat=[3],
+            closed_hat=[2, 3],
+            ride=[2],
+        ),
+        {"density": 10, "kick density": 1, "drums density": 6, "cymbals density": 4},
+        {"low": [1], "mid": [4, 9, 12, 13, 14], "high": [2, 3]},
     ),
     "jaki5": (
         bar(JAKI5, kick=[0, 6, 7], snare=[4], closed_cymbals=[0, 8], open_cymbals=[8], toms=[4, 14]),
@@ -754,13 +773,26 @@ def test_counted_by_hand(kit):
         assert float(features.density(cells * 0.5, kit, group)) == densities[f"{group} density"] / 2
 
 
+def test_bars_without_a_kit_are_of_the_kit_of_as_many_parts():
+    for kit in (GM12, GM9, RYTHMGAN7, JAKI5):
+        cells = bars(20, kit=kit, seed=kit.n_parts)
+        assert measure(cells).keys() == measure(cells, kit).keys()
+        for name, values in measure(cells, kit).items():
+            equal(measure(cells)[name], values)
+        equal(features.witek(cells), features.witek(cells, kit))
+        equal(features.hoesl_senn(cells), features.hoesl_senn(cells, kit))
+        equal(features.density_and_syncopation(cells)[1], features.syncopation(cells, kit))
+
+
 @every_kit
 def test_every_kit_like_plain_loops(kit):
     """Streams put together by hand, each part at its own rate."""
     rng = np.random.default_rng(5)
     cells = rng.random((3000, 16, kit.n_parts)) < rng.random((3000, 1, 1)) * rng.random((1, 1, kit.n_parts))
     by_hand = {
+        "gm12": ([1, 4, 5, 6, 10], [2, 3, 7, 8, 9, 11]),
         "gm9": ([1, 4, 5, 6], [2, 3, 7, 8]),
+        "roland10": ([1, 2, 3, 4], [5, 6, 7, 8]),
         "rythmgan7": ([1, 4], [2, 3, 5, 6]),
         "jaki5": ([1, 4], [2, 3]),
     }
@@ -1070,8 +1102,8 @@ def test_no_bars_at_all():
     none = torch.zeros(0, 16, 9)
     assert features.density(none).shape == features.syncopation(none).shape == (0,)
     assert features.note_rest_lhl(none[..., 0]).shape == (0,)
-    assert features.swing(np.zeros(0), np.zeros(0, int), 0).shape == (0,)
-    assert torch.isnan(features.swing(np.zeros(0), np.zeros(0, int), 3)).tolist() == [True] * 3
+    assert features.swing_of_onsets(np.zeros(0), np.zeros(0, int), 0).shape == (0,)
+    assert torch.isnan(features.swing_of_onsets(np.zeros(0), np.zeros(0, int), 3)).tolist() == [True] * 3
 
 
 def test_silence():
@@ -1237,14 +1269,14 @@ def test_swing_by_hand():
     sixteenths = np.array([0.25, 0.75, 1.25, 1.75])
     beat = np.concatenate([straight, 4 + triplets, 8 + on_beats, 12 + sixteenths, 16 + np.array([0.5, 1 + 2 / 3])])
     bar = (beat // 4).astype(int)
-    found = features.swing(beat, bar, 6)
+    found = features.swing_of_onsets(beat, bar, 6)
     assert found.dtype == torch.float64
     expected = [0.5, 2 / 3, math.nan, math.nan, (0.5 + 2 / 3) / 2, math.nan]
     assert found.tolist() == pytest.approx(expected, abs=1e-12, nan_ok=True)
     order = np.random.default_rng(0).permutation(len(beat))
-    shuffled = features.swing(torch.from_numpy(beat[order]), torch.from_numpy(bar[order]), 6)
+    shuffled = features.swing_of_onsets(torch.from_numpy(beat[order]), torch.from_numpy(bar[order]), 6)
     assert shuffled.tolist() == pytest.approx(expected, abs=1e-12, nan_ok=True)
-    assert features.swing(beat.astype(np.float32), bar.astype(np.int32), 6).tolist() == pytest.approx(
+    assert features.swing_of_onsets(beat.astype(np.float32), bar.astype(np.int32), 6).tolist() == pytest.approx(
         expected, abs=1e-5, nan_ok=True
     )
 
@@ -1254,7 +1286,7 @@ def test_swing_by_hand():
     [(0.376, True), (0.374, False), (0.708, True), (0.709, False), (0.25, False), (0.75, False), (0.0, False)],
 )
 def test_what_counts_as_an_off_beat_eighth(place, counts):
-    found = float(features.swing(np.array([7 + place]), np.array([0]), 1))
+    found = float(features.swing_of_onsets(np.array([7 + place]), np.array([0]), 1))
     assert found == pytest.approx(place) if counts else math.isnan(found)
 
 
@@ -1262,16 +1294,16 @@ def test_swing_of_random_hits():
     rng = np.random.default_rng(3)
     beat, bar = rng.random(5000) * 400, rng.integers(0, 900, 5000)
     expected = plain_swing(beat.tolist(), bar.tolist(), 1000)
-    assert features.swing(beat, bar, 1000).tolist() == pytest.approx(expected, nan_ok=True)
+    assert features.swing_of_onsets(beat, bar, 1000).tolist() == pytest.approx(expected, nan_ok=True)
     whole = plain_swing(beat.tolist(), [0] * 5000, 1)
-    assert features.swing(beat, np.zeros(5000, int), 1).tolist() == pytest.approx(whole)
+    assert features.swing_of_onsets(beat, np.zeros(5000, int), 1).tolist() == pytest.approx(whole)
 
 
 def test_swing_leaves_its_input_alone():
     beat, bar = np.array([0.5, 1.6, 2.0, 6.5]), np.array([0, 0, 0, 1])
     before = beat.copy(), bar.copy()
-    features.swing(beat, bar, 2)
-    features.swing(torch.from_numpy(beat), torch.from_numpy(bar), 2)
+    features.swing_of_onsets(beat, bar, 2)
+    features.swing_of_onsets(torch.from_numpy(beat), torch.from_numpy(bar), 2)
     assert np.array_equal(beat, before[0])
     assert np.array_equal(bar, before[1])
 
@@ -1300,7 +1332,7 @@ def test_shuffles_swing(groove):
     def median(is_it):
         """Over the performances of a few bars and more whose style is it, each one number."""
         swings = [
-            float(features.swing(onsets.beat, np.zeros(len(onsets.beat), int), 1))
+            float(features.swing_of_onsets(onsets.beat, np.zeros(len(onsets.beat), int), 1))
             for style, onsets, _ in groove
             if is_it(style) and len(onsets.beat) >= 50
         ]

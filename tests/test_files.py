@@ -106,7 +106,8 @@ attempt(lambda: block("old.bin"))
 attempt(lambda: block("new.bin"))
 
 from rhythmgan.draw import write_png
-from rhythmgan.data import load_patterns, save_corpus
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.patterns import load_patterns
 from rhythmgan.midi import write_midi, write_midi_files
 noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
 attempt(lambda: write_png("picture.png", noise))

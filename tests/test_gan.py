@@ -12,11 +12,11 @@ from scipy.stats import chisquare, kstest, norm
 
 from rhythmgan.augment import N_AUGMENTATIONS
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_patterns
 from rhythmgan.kit import KITS
 from rhythmgan.models import gan as room
 from rhythmgan.models.gan import GAN, Discriminator, GANConfig, Generator, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
+from rhythmgan.patterns import load_patterns
 
 
 @pytest.fixture(scope="module")

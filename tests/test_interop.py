@@ -11,12 +11,12 @@ import rhythmgan
 from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, quantise
 from rhythmgan.interop import from_pretty_midi, from_pypianoroll, to_pretty_midi, to_pypianoroll
-from rhythmgan.kit import GM9, JAKI5, KITS
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS
 from rhythmgan.load import load_loop
 from rhythmgan.lpd import read_lpd
 from rhythmgan.midi import write_midi
 from rhythmgan.performance import Performance, Playback, accents, onsets_to_performance
-from rhythmgan.songs import prepare
+from rhythmgan.songs.preparation import read_songs
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", GRIDS)
@@ -114,7 +114,8 @@ def test_anybodys_pretty_midi_is_read():
     song.instruments += [piano, first, second]
     found, playback = from_pretty_midi(song)
     assert playback == Playback(90)
-    assert found.bars.shape == (3, 16, 9)
+    assert found.kit == GM12
+    assert found.bars.shape == (3, 16, 12)
     assert [tuple(place) for place in np.argwhere(found.bars).tolist()] == [(0, 0, 0), (0, 2, 2), (2, 4, 1)]
     assert found.velocities[found.bars].tolist() == [50, 70, 60]
     np.testing.assert_allclose(found.offsets[found.bars], [0.4, 0, 0], atol=1e-6)
@@ -124,6 +125,23 @@ def test_anybodys_pretty_midi_is_read():
 
 
 # -- pypianoroll ---------------------------------------------------------------------------------
+
+
+def test_what_is_early_at_the_end_of_a_loop_belongs_to_its_beginning():
+    """A snare 20 of 480 ticks before the end of a bar, as a pretty_midi and as a pianoroll of 24 ticks a beat."""
+    song = pretty_midi.PrettyMIDI(resolution=480, initial_tempo=120)
+    drums = pretty_midi.Instrument(0, is_drum=True)
+    drums.notes = [pretty_midi.Note(90, pitch, start, start + 0.01) for pitch, start in ((36, 0), (38, 2 - 20 / 960))]
+    song.instruments.append(drums)
+    found, _ = rhythmgan.from_pretty_midi(song)
+    assert np.argwhere(found.bars).tolist() == [[0, 0, 0], [0, 0, 1]]
+    np.testing.assert_allclose(found.offsets[found.bars], [0, -1 / 6], atol=1e-6)
+    roll = np.zeros((96, 128), np.uint8)
+    roll[0, 36] = roll[95, 38] = 90
+    track = pypianoroll.StandardTrack(is_drum=True, pianoroll=roll)
+    song = pypianoroll.Multitrack(resolution=24, downbeat=np.arange(96) == 0, tracks=[track])
+    found, _ = rhythmgan.from_pypianoroll(song)
+    assert np.argwhere(found.bars).tolist() == [[0, 0, 0], [0, 0, 1]]
 
 
 def test_multitrack_by_hand():
@@ -233,13 +251,14 @@ def test_anybodys_multitrack_is_read():
     song = pypianoroll.Multitrack(resolution=4, downbeat=downbeat, tracks=[piano, drums])
     found, playback = from_pypianoroll(song)
     assert playback == Playback(120)
-    assert found.bars.shape == (1, 16, 9)
+    assert found.kit == GM12
+    assert found.bars.shape == (1, 16, 12)
     assert [tuple(place) for place in np.argwhere(found.bars).tolist()] == [(0, 0, 0), (0, 6, 2), (0, 8, 2)]
     assert found.velocities[found.bars].tolist() == [64, 64, 64]
     song = pypianoroll.Multitrack(resolution=4, tempo=np.full(60, 77.0), tracks=[drums])
     found, playback = from_pypianoroll(song)
     assert playback == Playback(77)
-    assert found.bars.shape == (2, 16, 9)  # without downbeats all is 4/4
+    assert found.bars.shape == (2, 16, 12)  # without downbeats all is 4/4
     for tracks in ([], [piano]):
         with pytest.raises(NoBars, match="no drums"):
             from_pypianoroll(pypianoroll.Multitrack(resolution=4, tracks=tracks))
@@ -249,7 +268,7 @@ def test_prepare_reads_saved_multitracks(tmp_path):
     bars = _bars(4, 16, JAKI5)
     bars[2] = False
     to_pypianoroll(bars, JAKI5).save(str(tmp_path / "loop.npz"))
-    corpus, (count,) = prepare([tmp_path], JAKI5, workers=1)
+    corpus, (count,) = read_songs([tmp_path], JAKI5, 16, workers=1)
     assert corpus.bar_index.tolist() == [0, 1, 3]
     assert count.n_onsets == bars.sum()
 

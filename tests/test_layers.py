@@ -16,22 +16,43 @@ ROOT = Path(__file__).resolve().parent.parent
 # from the bottom up; a module imports only from layers below its own
 LAYERS = (
     {"rhythmgan.kit"},
-    {"rhythmgan.files", "rhythmgan.bars", "rhythmgan.seeds", "rhythmgan.latent"},
-    {"rhythmgan.features.metrical", "rhythmgan.features.lines"},
-    {f"rhythmgan.features.{room}" for room in ("counts", "note_rest", "shape", "syncopation_measures", "timing")},
-    {"rhythmgan.features.table"},
-    {"rhythmgan.grid", "rhythmgan.features", "rhythmgan.augment", "rhythmgan.synth"},
-    {"rhythmgan.playback"},
+    {f"rhythmgan.{room}" for room in ("files", "npz", "bars", "seeds", "latent", "grid_choice")},
+    {"rhythmgan.grid", "rhythmgan.playback"},
     {"rhythmgan.performance"},
-    {"rhythmgan.midi", "rhythmgan.midi_reader", "rhythmgan.lpd"},
-    {"rhythmgan.draw", "rhythmgan.reference", "rhythmgan.sound"},
+    {"rhythmgan.features.metrical", "rhythmgan.features.lines", "rhythmgan.roles"},
+    {f"rhythmgan.features.{room}" for room in ("counts", "note_rest", "shape", "syncopation_measures", "timing")},
+    {"rhythmgan.features.table", "rhythmgan.features.grooves"},
+    {"rhythmgan.features", "rhythmgan.augment", "rhythmgan.synth"},
+    {"rhythmgan.midi", "rhythmgan.midi_events"},
+    {"rhythmgan.midi_drums"},
+    {"rhythmgan.midi_reader", "rhythmgan.lpd"},
+    {"rhythmgan.draw", "rhythmgan.groove", "rhythmgan.sound"},
     {"rhythmgan.export"},
     {"rhythmgan.console"},
-    {"rhythmgan.metrics", "rhythmgan.data", "rhythmgan.sources"},
-    {"rhythmgan.songs", "rhythmgan.baselines"},
+    {
+        "rhythmgan.metrics",
+        "rhythmgan.songs",
+        "rhythmgan.songs.members",
+        "rhythmgan.songs.workers",
+        "rhythmgan.songs.parts",
+    },
+    {"rhythmgan.songs.parquet"},
+    {"rhythmgan.songs.archives"},
+    {"rhythmgan.songs.manifests", "rhythmgan.data"},
+    {"rhythmgan.songs.contents"},
+    {"rhythmgan.songs.listing"},
+    {"rhythmgan.patterns", "rhythmgan.songs.sources", "rhythmgan.baselines", "rhythmgan.reference"},
+    {"rhythmgan.corpus_file"},
+    {"rhythmgan.songs.reading", "rhythmgan.songs.counts"},
+    {"rhythmgan.songs.preparation"},
     {"rhythmgan.load"},
     {"rhythmgan.interop", "rhythmgan.models"},
-    {"rhythmgan.models.config", "rhythmgan.models.weights", "rhythmgan.models.interfaces"},
+    {
+        "rhythmgan.models.config",
+        "rhythmgan.models.weights",
+        "rhythmgan.models.interfaces",
+        "rhythmgan.models.precision",
+    },
     {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate", "rhythmgan.generate.paths", "rhythmgan.generate.phrases", "rhythmgan.generate.variation"},
@@ -43,7 +64,18 @@ LAYERS = (
     {"rhythmgan.commands"},
     {
         f"rhythmgan.commands.{name}"
-        for name in ("prepare", "train", "sample", "interpolate", "vary", "evaluate", "features", "info", "demo")
+        for name in (
+            "prepare",
+            "train",
+            "sample",
+            "interpolate",
+            "vary",
+            "evaluate",
+            "features",
+            "grooves",
+            "info",
+            "demo",
+        )
     },
     {"rhythmgan"},  # the names of the package itself
     {"rhythmgan.cli"},
@@ -214,7 +246,9 @@ def _imports_of(path):
     return _imports(name, path.read_text(encoding="utf-8"), path.stem == "__init__", NAMES)
 
 
-SHARED_OF_MODELS = {f"rhythmgan.models{room}" for room in ("", ".interfaces", ".catalogue", ".config", ".weights")}
+SHARED_OF_MODELS = {
+    f"rhythmgan.models{room}" for room in ("", ".interfaces", ".catalogue", ".config", ".weights", ".precision")
+}
 MODELS = {name for name in NAMES if _within(name, "rhythmgan.models")} - SHARED_OF_MODELS
 
 LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config")

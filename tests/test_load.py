@@ -1,6 +1,7 @@
 """A loop of a file, as it is played."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -51,6 +52,12 @@ def test_swing_is_read_as_offsets(tmp_path):
     assert playback.swing == 0.5
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "loop.mid")
+    with pytest.raises(ValueError, match=r"loop\.mid: unreadable: not a regular file"):
+        load_loop(tmp_path / "loop.mid")
+
+
 def test_silent_bars_between_are_kept_and_those_around_are_not(tmp_path):
     bars = np.zeros((6, 16, 9), bool)
     bars[1, 3, 0] = bars[4, 0, 1] = True
@@ -67,7 +74,7 @@ def test_bars_that_say_nothing_of_it_have_accents(tmp_path):
     found, playback = load_loop(tmp_path / "own.txt", GM9, 16)
     _same(found, Performance.of(bars))
     assert playback == Playback(120, 0.5)
-    found, _ = load_loop(tmp_path / "own.npz", GM9, 16)
+    found, _ = load_loop(tmp_path / "own.npz", JAKI5, 16)
     assert found.kit == JAKI5
     _same(found, Performance.of(bars[..., :5], JAKI5))
 
@@ -82,8 +89,15 @@ def test_real_playing_passes_from_file_to_file(shared, tmp_path):
         heard = quantise(read_midi(path), GM9)
         loop, playback = load_loop(path, GM9, 16)
         inside = heard.index - heard.index[0]
-        np.testing.assert_array_equal(loop.velocities[inside], heard.velocities)
-        np.testing.assert_array_equal(loop.offsets[inside], heard.offsets)
+        here = inside < len(loop)
+        if not here.all():  # all that is in the last bar is early on its first step, and so on that of the loop
+            assert here.sum() == len(here) - 1
+            np.testing.assert_array_equal(heard.bars[-1].nonzero()[0], 0)
+            assert (heard.offsets[-1][heard.bars[-1]] < 0).all()
+            assert (loop.velocities[0, 0] >= heard.velocities[-1, 0]).all()
+            here[0] = False
+        np.testing.assert_array_equal(loop.velocities[inside[here]], heard.velocities[here])
+        np.testing.assert_array_equal(loop.offsets[inside[here]], heard.offsets[here])
         write_midi(tmp_path / "again.mid", loop, bpm=playback.bpm)
         again, same = load_loop(tmp_path / "again.mid", GM9, 16)
         _same(again, loop)

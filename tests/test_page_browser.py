@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from rhythmgan.bars import bars_to_words
-from rhythmgan.data import Corpus, save_corpus
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.data import Corpus
 from rhythmgan.features import density, syncopation
 from rhythmgan.grid import quantise
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM9, GM12
 from rhythmgan.midi import midi_bytes
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import load_gan
@@ -59,7 +60,7 @@ def address(script, folder):
     bar = np.concatenate([np.arange(7), np.arange(3), np.arange(2)]).astype(np.int32)
     # by the hash of their names the first and the last are among the songs that no model has seen
     names = ("song-6", "song-1", "song-8")
-    save_corpus(folder / "bars.npz", Corpus(words, song, song, bar, names, ("a", "b", "c"), GM9))
+    save_corpus(folder / "bars.npz", Corpus.of(words, song, song, bar, names, ("a", "b", "c"), GM9))
     with script.served(str(folder / "bars.npz"), str(folder / "votes.sqlite")) as place:
         yield place
 
@@ -446,6 +447,27 @@ def test_locked_parts_stay_when_the_rest_is_filled_and_varied(page, address, fol
         made = _bars_of(_download(page, "MIDI")[1], folder)[0]
         assert (made[:, :2] == bar[:, :2]).all()
         assert (made != bar).any()
+
+
+def test_percussion_is_played_by_hand_and_left_alone(page, address, folder):
+    """Its rows have no lock, as no model plays them; the numbers are those of the other parts."""
+    _open(page, address, "Edit")
+    bar = load_gan().sample(1, seed=1)[0]
+    for name in ("shaker, step 3", "conga, step 8", "bell, step 16"):
+        page.get_by_role("gridcell", name=name, exact=True).click()
+        _settled(page)
+    assert page.get_by_role("button", name=re.compile("^Lock ")).count() == 9
+    page.get_by_text("3 onsets of shaker, conga and bell stay").wait_for()
+    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == str(int(bar.sum()))
+    page.get_by_role("button", name="Fill the rest", exact=True).click()
+    _settled(page)
+    path = folder / "percussion.mid"
+    path.write_bytes(_download(page, "MIDI")[1])
+    (made,) = quantise(read_midi(path), GM12).bars
+    assert np.argwhere(made[:, 9:]).tolist() == [[2, 0], [7, 1], [15, 2]]
+    assert (made[:, :9] != bar).any()
+    page.get_by_role("button", name="Play the bar").click()
+    _is_heard(page)
 
 
 def test_a_choice_is_made_after_listening_and_kept(page, address, folder):

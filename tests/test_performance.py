@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhythmgan.bars import GRIDS, fold_bars
-from rhythmgan.grid import NoBars, Onsets, quantise
-from rhythmgan.kit import GM9, JAKI5, KITS, RYTHMGAN7
+from rhythmgan.grid import NoBars, Onsets, TimeSignature, quantise
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS, ROLAND10, RYTHMGAN7
 from rhythmgan.performance import (
     MAX_LOOP,
     Performance,
@@ -141,8 +141,23 @@ def test_other_bars_in_the_same_playing():
         (9, 0): 33,
     }
     assert other.offsets[0, [0, 9], 0].tolist() == [-0.125, -0.125]
-    assert other.offsets.sum() == -0.25
+    assert other.offsets.sum() == -0.375  # the crash is as early as the kick that it falls with
     assert equal(first.with_bars(first.bars), first)
+
+
+def test_what_is_new_in_a_swung_loop_swings_with_it():
+    """Hats on sixteenths, the second of each two a fifth of a step late; on the last beat there are none."""
+    bars = np.zeros((2, 16, 9), bool)
+    bars[:, :12, 2] = True
+    offsets = np.zeros(bars.shape)
+    offsets[:, 1::2] = 0.2
+    loop = Performance.of(bars, GM9, offsets=offsets)
+    more = bars.copy()
+    more[0, [0, 3, 6], 0] = more[1, [13, 14], 1] = True
+    other = loop.with_bars(more)
+    np.testing.assert_allclose(other.offsets[0, [0, 3, 6], 0], [0, 0.2, 0], atol=1e-6)
+    np.testing.assert_allclose(other.offsets[1, [13, 14], 1], [0.2, 0], atol=1e-6)
+    np.testing.assert_array_equal(loop.with_bars(np.stack([more, bars]))[0].offsets, other.offsets)
 
 
 def test_several_variations_in_the_playing_of_a_loop():
@@ -151,7 +166,8 @@ def test_several_variations_in_the_playing_of_a_loop():
     varied = loop.with_bars(others)
     assert varied.bars.shape == (3, 2, 16, 9)
     assert equal(varied[0], loop)
-    assert equal(varied[1], Performance.of(~loop.bars))
+    assert (varied[1].velocities == Performance.of(~loop.bars).velocities).all()
+    assert equal(varied[1], loop.with_bars(~loop.bars))
     assert equal(varied[2], loop.with_bars(loop.bars[::-1]))
     with pytest.raises(ValueError, match="expected bars of shape"):
         loop.with_bars(loop.bars[:1])
@@ -195,10 +211,37 @@ def test_folding_by_hand():
     assert folded.velocities.sum() == 90 + 70 + 5 + 127
 
 
-@pytest.mark.parametrize("kit", [RYTHMGAN7, JAKI5], ids=lambda kit: kit.name)
-def test_folded_accents_are_the_accents_of_folded_bars(kit):
-    bars = played((3, 2, 16, 9), density=0.4).bars
-    assert equal(Performance.of(bars).folded(kit), Performance.of(fold_bars(bars, GM9, kit), kit))
+def test_what_the_kit_has_no_part_for_is_dropped_with_how_it_is_played():
+    bar = _bar((0, 7), (0, 9), (1, 10), (2, 11), (2, 5), n_parts=12)
+    velocities, offsets = np.zeros((16, 12)), np.zeros((16, 12))
+    for step, part, velocity, offset in (
+        (0, 7, 60, 0.1),
+        (0, 9, 90, -0.2),
+        (1, 10, 33, 0.3),
+        (2, 11, 127, 0.4),
+        (2, 5, 8, -0.1),
+    ):
+        velocities[step, part], offsets[step, part] = velocity, offset
+    whole = Performance.of(bar, GM12, velocities, offsets)
+    nine = whole.folded(GM9)
+    assert equal(nine, Performance.of(bar[:, :9], GM9, velocities[:, :9], offsets[:, :9]))
+    seven = whole.folded(RYTHMGAN7)
+    assert seven.velocities[0, :3].tolist() == [[0] * 6 + [90], [0] * 6 + [33], [0, 0, 0, 0, 8, 0, 127]]
+    np.testing.assert_allclose(seven.offsets[0, :3, 6], [-0.2, 0.3, 0.4], rtol=1e-6)
+    only_percussion = Performance.of(_bar((3, 9), n_parts=12)).folded(GM9)
+    assert not only_percussion.bars.any()
+    assert len(only_percussion) == 1
+
+
+@pytest.mark.parametrize("kit", [GM9, RYTHMGAN7, JAKI5, ROLAND10], ids=lambda kit: kit.name)
+@pytest.mark.parametrize("source", [GM12, GM9], ids=lambda kit: kit.name)
+def test_folded_accents_are_the_accents_of_folded_bars(source, kit):
+    bars = played((3, 2, 16, source.n_parts), source, density=0.4).bars
+    assert equal(Performance.of(bars).folded(kit), Performance.of(fold_bars(bars, source, kit), kit))
+
+
+def test_a_performance_does_not_grow():
+    bars = played((3, 2, 16, 9)).bars
     with pytest.raises(ValueError, match="cannot be folded"):
         Performance.of(bars[..., :5], JAKI5).folded(GM9)
 
@@ -208,7 +251,9 @@ def test_bare_bars_and_performances_are_taken_alike():
     assert as_performance(loop) is loop
     assert as_performance(loop, JAKI5) is loop
     assert equal(as_performance(loop.bars, JAKI5), Performance.of(loop.bars, JAKI5))
-    assert as_performance(np.zeros((16, 9), bool)).kit == GM9
+    for kit in (GM12, GM9, RYTHMGAN7, JAKI5):
+        assert as_performance(np.zeros((16, kit.n_parts), bool)).kit == kit
+        assert as_performances(np.zeros((2, 16, kit.n_parts), bool), 2).kit == kit
     assert equal(as_performances(loop, 2), loop.apart())
     assert equal(as_performances(loop.bars, 2, JAKI5), Performance.of(loop.bars, JAKI5).apart())
     for call in (lambda: as_performance(loop, GM9), lambda: as_performances(loop, 2, GM9)):
@@ -353,10 +398,119 @@ def test_a_songs_playing_from_its_first_bar_that_sounds():
     np.testing.assert_allclose(performance.offsets[performance.bars], [0, 0.2, -0.2], atol=1e-6)
 
 
+def _loop(beats, n_beats, pitches=36, velocities=90, steps=16, **options):
+    """Cells, velocities and offsets of the loop that onsets make."""
+    n = len(beats)
+    pitch, velocity = (np.broadcast_to(np.array(values, np.uint8), n) for values in (pitches, velocities))
+    performance, _ = onsets_to_performance(
+        Onsets(np.array(beats), pitch, velocity, n_beats=n_beats, **options), GM9, steps
+    )
+    cells = np.argwhere(performance.bars).tolist()
+    offsets = performance.offsets[performance.bars].astype(float).round(3).tolist()
+    return len(performance), list(
+        zip(map(tuple, cells), performance.velocities[performance.bars].tolist(), offsets, strict=True)
+    )
+
+
+def test_what_is_early_at_the_end_of_a_loop_belongs_to_its_beginning():
+    """40 of 480 ticks before the end of one bar: a third of a sixteenth early on the first step."""
+    kick, snare = ((0, 0, 0), 77, -0.333), ((0, 4, 1), 90, 0)
+    beats, pitches, velocities = [1, 4 - 40 / 480], [38, 36], [90, 77]
+    assert _loop(beats, 4, pitches, velocities) == (1, [kick, snare])
+    # the recorder was stopped before the end, or a tick after it
+    assert _loop(beats, 3.95, pitches, velocities) == (1, [kick, snare])
+    assert _loop(beats, 4 + 1 / 24, pitches, velocities) == (1, [kick, snare])
+    # on a coarser grid more is early; more than half a step is a step of its own
+    assert _loop([1, 3.84], 4, pitches, velocities, steps=12) == (1, [((0, 0, 0), 77, -0.48), ((0, 3, 1), 90, 0)])
+    assert _loop([1, 3.84], 4, pitches, velocities) == (1, [((0, 4, 1), 90, 0), ((0, 15, 0), 77, 0.36)])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_loops_of_any_length_begin_again(n):
+    beats = [*range(4 * n), 4 * n - 0.1, 4 * n - 0.05]
+    length, cells = _loop(beats, 4 * n, [36] * (4 * n) + [38, 42])
+    assert length == n
+    assert [cell for cell, *_ in cells[:3]] == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+    assert [late for *_, late in cells[:3]] == [0, -0.4, -0.2]
+    assert len(cells) == 4 * n + 2
+
+
+def test_the_louder_one_of_the_first_step_is_heard():
+    assert _loop([0, 3.95], 4, velocities=[90, 90])[1] == [((0, 0, 0), 90, 0)]
+    assert _loop([0, 3.95], 4, velocities=[90, 91])[1] == [((0, 0, 0), 91, -0.2)]
+
+
+def test_a_loop_begins_again_with_its_first_bar_that_sounds():
+    assert _loop([9, 11.95], 12) == (1, [((0, 0, 0), 90, -0.2), ((0, 4, 0), 90, 0)])
+    waltz_before = (TimeSignature(0, 3, 4), TimeSignature(3, 4, 4))
+    assert _loop([4, 6.95], 7, time_signatures=waltz_before) == (1, [((0, 0, 0), 90, -0.2), ((0, 4, 0), 90, 0)])
+
+
+@pytest.mark.parametrize(
+    ("beats", "n_beats"),
+    [
+        pytest.param([1, 3.95], 0, id="no end is known"),
+        pytest.param([1, 3.95], 5, id="a beat is written behind the bar line"),
+        pytest.param([1, 3.95], 8, id="another bar is written"),
+        pytest.param([1, 3.95, 4.02], 4.02, id="something sounds behind the bar line"),
+        pytest.param([1, 4], 4, id="on the bar line"),
+    ],
+)
+def test_what_is_early_on_a_bar_that_is_written_stays_there(beats, n_beats):
+    length, cells = _loop(beats, n_beats)
+    assert length == 2
+    assert [cell for cell, *_ in cells] == [(0, 4, 0), (1, 0, 0)]
+
+
 @pytest.mark.parametrize(("bpm", "read"), [(3.576, 4), (4, 4), (87.3, 87.3), (1000, 1000), (60e6, 1000)])
 def test_tempi_of_songs_are_brought_into_range(bpm, read):
     onsets = Onsets(np.zeros(1), np.array([36], np.uint8), np.array([90], np.uint8), bpm=bpm)
     assert onsets_to_performance(onsets, GM9)[1].bpm == read
+
+
+def test_a_beat_of_twelve_eight_is_a_dotted_quarter():
+    """180 quarter notes a minute are 120 of its beats; a kick lies an eighth before the end of the second bar."""
+    signatures = (TimeSignature(0, 12, 8),)
+    beats = np.array([0, 1.5, 6, 11.5, 11.9])
+    onsets = Onsets(beats, np.full(5, 36, np.uint8), np.full(5, 90, np.uint8), signatures, 180, n_beats=12)
+    performance, playback = onsets_to_performance(onsets, GM9, 12)
+    assert playback.bpm == 120
+    assert [tuple(place) for place in np.argwhere(performance.bars).tolist()] == [
+        (0, 0, 0),
+        (0, 3, 0),
+        (1, 0, 0),
+        (1, 11, 0),
+    ]
+    # a waltz before it says nothing of the bars that are read
+    signatures = (TimeSignature(0, 3, 4), TimeSignature(3, 12, 8))
+    onsets = Onsets(np.array([0, 3.0, 4.5]), np.full(3, 36, np.uint8), np.full(3, 90, np.uint8), signatures, 180)
+    assert onsets_to_performance(onsets, GM9, 12)[1].bpm == 120
+
+
+def _loop_to(*beat, n_beats, signatures=()):
+    """The cells of a loop of kicks whose track ends at ``n_beats``, and how many bars it has."""
+    onsets = Onsets(
+        np.array(beat), np.full(len(beat), 36, np.uint8), np.full(len(beat), 90, np.uint8), signatures, n_beats=n_beats
+    )
+    bars = onsets_to_performance(onsets, GM9)[0].bars
+    return [tuple(place) for place in np.argwhere(bars[..., 0]).tolist()], len(bars)
+
+
+@pytest.mark.parametrize("rings", [0, 0.01, 1 / 24, 0.06, 0.125, 0.5, 0.99])
+def test_a_last_hit_may_ring_on_behind_the_end_of_its_loop(rings):
+    """A bar of 4/4 with a hit an eleventh of a beat before its end; then two bars of it."""
+    assert _loop_to(1, 2, 3.91, n_beats=4 + rings) == ([(0, 0), (0, 4), (0, 8)], 1)
+    assert _loop_to(1, 4, 7.91, n_beats=8 + rings) == ([(0, 0), (0, 4), (1, 0)], 2)
+    # behind a time signature bars begin anew
+    signatures = (TimeSignature(0, 4, 4), TimeSignature(1, 4, 4))
+    assert _loop_to(1, 2, 4.91, n_beats=5 + rings, signatures=signatures) == ([(0, 0), (0, 4)], 1)
+
+
+def test_a_hit_before_the_end_of_a_song_that_goes_on():
+    # an onset behind the line; an end a beat behind it; a hit that is not early
+    assert _loop_to(1, 3.91, 4.3, n_beats=4.5) == ([(0, 4), (1, 0), (1, 1)], 2)
+    assert _loop_to(1, 3.91, n_beats=5) == ([(0, 4), (1, 0)], 2)
+    assert _loop_to(1, 3.8, n_beats=4.5) == ([(0, 4), (0, 15)], 1)
 
 
 def test_why_a_song_has_no_loop():

@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from rhythmgan.bars import bars_to_words
+from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, measure
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.weights import bundled
-from rhythmgan.reference import Reference, load_reference, load_reference_for, save_reference
+from rhythmgan.reference import (
+    Reference,
+    load_reference,
+    load_reference_for,
+    references_of,
+    save_reference,
+    saved_references,
+)
 
 
 def _of_density(onsets, steps=16):
@@ -200,11 +209,75 @@ def test_a_table_for_people():
     assert cells[6:] == ["9", "25%"]
 
 
+# -- weights, kinds and roles --------------------------------------------------------------------
+
+
+def test_weights_by_hand():
+    """Bars of 3, 5 and 9 onsets that count 1 : 6 : 3."""
+    known = Reference.of(_of_density([9, 3, 5]), GM9, [3, 1, 6], kind="as_played", role="fill")
+    assert known.value("density", [0, 10, 10.1, 50, 70, 70.1, 100]).tolist() == [3, 3, 5, 5, 5, 9, 9]
+    assert known.means["density"] == pytest.approx((9 * 3 + 3 + 5 * 6) / 10)
+    assert known.deviations["density"] == pytest.approx(np.std([9] * 3 + [3] + [5] * 6))
+    assert known.percentile("density", [3, 4, 5, 7]) == pytest.approx([5, 10, 40, 70], abs=0.1)
+    assert (known.kind, known.role, known.n_bars) == ("as_played", "fill", 3)
+
+
+def test_weights_are_repetitions(bars):
+    """A bar that counts n times as much is a bar that comes n times; one that counts nothing is none."""
+    counts = np.random.default_rng(3).integers(0, 6, len(bars))
+    weighted, repeated = Reference.of(bars, GM9, counts), Reference.of(np.repeat(bars, counts, 0), GM9)
+    for name in FEATURES:
+        # sums of floats depend a little on how many bars are measured at once
+        np.testing.assert_allclose(weighted.quantiles[name], repeated.quantiles[name], rtol=1e-6)
+        assert weighted.means[name] == pytest.approx(repeated.means[name], rel=1e-6)
+        assert weighted.deviations[name] == pytest.approx(repeated.deviations[name], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [1, 1, -1], [0, 0, 0], [1, 1, np.nan], [[1], [1], [1]]])
+def test_weights_that_are_none(weights):
+    with pytest.raises(ValueError, match="weights are 3 numbers that are not negative"):
+        Reference.of(_of_density([1, 2, 3]), GM9, weights)
+
+
+def test_unknown_kinds_and_roles(tmp_path, reference):
+    with pytest.raises(ValueError, match=r"a reference is one of distinct, as_played; not 'played'"):
+        Reference.of(_of_density([1]), GM9, kind="played")
+    with pytest.raises(ValueError, match=r"a role is one of groove, variation, fill, any; not 'break'"):
+        load_reference(role="break")
+
+
+def _corpus(onsets, song, role, kit=GM9, steps=16):
+    """A corpus of bars with these many onsets, of songs and roles, in one file."""
+    n = len(onsets)
+    words = bars_to_words(_of_density(onsets, steps)[..., : kit.n_parts])
+    names = tuple(f"song {i}" for i in range(max(song) + 1))
+    return Corpus.of(words, np.array(song), np.zeros(n, int), np.arange(n), names, ("groove/a.mid",), kit, role)
+
+
+def test_references_of_a_corpus_by_hand():
+    """Song 0 plays its groove of 10 onsets three times and a fill of 20; song 1 a groove of 4 and one of 6."""
+    corpus = _corpus([10, 10, 20, 10, 4, 6], [0, 0, 0, 0, 1, 1], [0, 0, 2, 0, 0, 0])
+    found = {(each.kind, each.role): each for each in references_of(corpus)}
+    means = {key: (each.n_bars, each.means["density"]) for key, each in found.items()}
+    assert means == {
+        ("distinct", "any"): (4, pytest.approx((10 + 20 + 4 + 6) / 4)),
+        ("as_played", "any"): (6, pytest.approx((12.5 + 5) / 2)),
+        ("distinct", "groove"): (3, pytest.approx((10 + 4 + 6) / 3)),
+        ("as_played", "groove"): (5, pytest.approx((10 + 5) / 2)),
+        ("distinct", "fill"): (1, 20),
+        ("as_played", "fill"): (1, 20),
+    }  # nobody plays a variation
+    assert found["as_played", "any"].value("density", [25, 50, 80, 90]).tolist() == [4, 6, 10, 20]
+    assert found["distinct", "any"].value("density", [25, 50, 75, 90]).tolist() == [4, 6, 10, 20]
+    assert references_of(corpus.only(np.zeros(0, int))) == []
+
+
 # -- the file ------------------------------------------------------------------------------------
 
 
 def _assert_same(found, expected):
     assert (found.kit, found.steps, found.n_bars) == (expected.kit, expected.steps, expected.n_bars)
+    assert (found.kind, found.role) == (expected.kind, expected.role)
     assert (found.means, found.deviations) == (expected.means, expected.deviations)
     assert list(found.quantiles) == list(expected.quantiles)
     for name, grid in expected.quantiles.items():
@@ -224,6 +297,36 @@ def test_a_file_reads_back(tmp_path, steps, kit):
     _assert_same(load_reference(path), known)
 
 
+def test_a_file_holds_several(tmp_path):
+    """By kind, role, grid and kit; the first is what is meant by default."""
+    path = tmp_path / "reference.safetensors"
+    corpora = [_corpus([10, 10, 20], [0, 0, 0], [0, 0, 2], kit, steps) for kit, steps in ((JAKI5, 24), (GM9, 16))]
+    references = [each for corpus in corpora for each in references_of(corpus)]
+    save_reference(path, *references)
+    assert len(references) == 12
+    for each in references:
+        _assert_same(load_reference(path, each.kind, each.role, each.steps, each.kit), each)
+    _assert_same(load_reference(path), references[0])
+    assert saved_references(path) == {
+        f"{kit}/{kind}/{role}/{steps}": n_bars
+        for kit, steps in (("jaki5", 24), ("gm9", 16))
+        for role, kinds in (("any", (2, 3)), ("groove", (1, 2)), ("fill", (1, 1)))
+        for kind, n_bars in zip(("distinct", "as_played"), kinds, strict=True)
+    }
+    with pytest.raises(ValueError, match=r"no reference jaki5/distinct/variation/24; it holds jaki5/.* and 4 more"):
+        load_reference(path, role="variation")
+    with pytest.raises(ValueError, match="two references jaki5/distinct/any/24"):
+        save_reference(path, references[0], references[0])
+    with pytest.raises(ValueError, match="no reference to write"):
+        save_reference(path)
+
+
+def test_the_same_references_are_the_same_bytes(tmp_path, reference):
+    for name in ("a", "b"):
+        save_reference(tmp_path / name, reference)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def _refusal(path):
     with pytest.raises(ValueError, match="not a reference of features") as refused:
         load_reference(path)
@@ -233,30 +336,55 @@ def _refusal(path):
     return message
 
 
+KEY = "gm9/distinct/any/16"
+
+
 def _rewritten(path, known, tensors=None, **changes):
-    """A reference's file with metadata replaced, or left out where None."""
+    """A reference's file with metadata replaced, or left out where None; n_bars, means and deviations as JSON."""
     save_reference(path, known)
     with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() | changes
-    content = known.quantiles if tensors is None else tensors
+        metadata = file.metadata()
+        content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    facts = json.loads(metadata["references"])
+    (key,) = facts
+    for name in {"n_bars", "means", "deviations"} & set(changes):
+        value = changes.pop(name)
+        facts[key].pop(name)
+        if value is not None:
+            facts[key][name] = "REPLACED"
+            metadata["references"] = json.dumps(facts).replace('"REPLACED"', value)
+        else:
+            metadata["references"] = json.dumps(facts)
+    metadata |= changes
+    if tensors is not None:
+        content = {f"{key}/{name}": tensor for name, tensor in tensors.items()}
     path.write_bytes(save(content, {name: value for name, value in metadata.items() if value is not None}))
     return path
 
 
-@pytest.mark.parametrize("name", ["format", "version", "kit", "steps", "n_bars", "means", "deviations"])
+@pytest.mark.parametrize("name", ["format", "version", "kit", "steps", "references", "n_bars", "means", "deviations"])
 def test_missing_metadata(tmp_path, reference, name):
     _refusal(_rewritten(tmp_path / "r.safetensors", reference, **{name: None}))
+
+
+def test_a_file_of_version_1_says_how_to_make_it_anew(tmp_path, reference):
+    message = _refusal(_rewritten(tmp_path / "r.safetensors", reference, version="1"))
+    assert message.endswith("it is of version 1, this release reads version 2; `rhythmgan features` makes it anew")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         pytest.param({"format": "rhythmgan.gan"}, id="format"),
-        pytest.param({"version": "2"}, id="version"),
+        pytest.param({"version": "3"}, id="version"),
         pytest.param({"kit": "tr808"}, id="kit"),
         pytest.param({"steps": "many"}, id="steps"),
         pytest.param({"steps": "17"}, id="steps of no grid"),
-        pytest.param({"n_bars": "1.5"}, id="bars"),
+        pytest.param({"n_bars": '"1.5"'}, id="bars"),
+        pytest.param({"n_bars": "0"}, id="no bars"),
+        pytest.param({"references": "{}"}, id="no references"),
+        pytest.param({"references": "[]"}, id="a list of references"),
+        pytest.param({"references": '{"gm9/16": {}}'}, id="a name with too few places"),
         pytest.param({"means": "{"}, id="no JSON"),
         pytest.param({"means": "[]"}, id="a list"),
         pytest.param({"means": "3"}, id="a number"),
@@ -271,17 +399,33 @@ def test_metadata_that_does_not_fit(tmp_path, reference, changes):
 
 
 @pytest.mark.parametrize(
-    "tensors",
+    "pairs",
     [
-        pytest.param({"density": np.zeros(1000, np.float32)}, id="short"),
-        pytest.param({"density": np.zeros((1001, 1), np.float32)}, id="a column"),
-        pytest.param({"density": -np.arange(1001, dtype=np.float32)}, id="falling"),
-        pytest.param({"density": np.full(1001, np.nan, np.float32)}, id="not numbers"),
-        pytest.param({"groove": np.zeros(1001, np.float32)}, id="no feature that we know"),
+        pytest.param([[3, 1000]], id="short"),
+        pytest.param([[3, 500], [4, 502]], id="long"),
+        pytest.param([[3, 500.5], [4, 500.5]], id="halves"),
+        pytest.param([[3, 0], [4, 1001]], id="none of a value"),
+        pytest.param([3, 1001], id="a row"),
+        pytest.param([[3, 1001, 0]], id="three columns"),
+        pytest.param([[4, 500], [3, 501]], id="falling"),
+        pytest.param([[3, 500], [3, 501]], id="twice the same"),
+        pytest.param([[np.nan, 1001]], id="not numbers"),
     ],
 )
-def test_quantiles_that_are_none(tmp_path, reference, tensors):
-    _refusal(_rewritten(tmp_path / "r.safetensors", reference, tensors))
+def test_quantiles_that_are_none(tmp_path, reference, pairs):
+    tensors = {name: np.array([[3, 1001]], np.float32) for name in FEATURES}
+    path = _rewritten(tmp_path / "r.safetensors", reference, tensors)
+    assert load_reference(path).value("Witek", 50) == 3
+    _refusal(_rewritten(path, reference, tensors | {"density": np.array(pairs, np.float32)}))
+    _refusal(_rewritten(path, reference, {"density": tensors["density"]}))  # the others are missing
+    _refusal(_rewritten(path, reference, tensors | {"density": tensors["density"].astype(np.float64)}))
+
+
+def test_features_that_no_release_knows_are_none(tmp_path, reference):
+    numbers = json.dumps({"groove": 1.0})
+    tensors = {"groove": np.array([[3, 1001]], np.float32)}
+    path = _rewritten(tmp_path / "r.safetensors", reference, tensors, means=numbers, deviations=numbers)
+    assert "no feature that we know" in _refusal(path)
 
 
 def test_foreign_files(tmp_path):
@@ -357,6 +501,16 @@ def test_the_bundled_reference():
     assert 40 < known.percentile("density", known.means["density"]) < 70
 
 
+def test_bundled_grooves_are_sparser_and_straighter_than_fills():
+    """As played as well: songs repeat grooves, and each of their fills is played once or twice."""
+    for kind in ("distinct", "as_played"):
+        groove, fill = (load_reference(None, kind, role) for role in ("groove", "fill"))
+        assert groove.means["syncopation"] < fill.means["syncopation"]
+    played, distinct = (load_reference(None, kind).means for kind in ("as_played", "distinct"))
+    assert played["density"] < distinct["density"]
+    assert played["syncopation"] < distinct["syncopation"]
+
+
 # -- which weights it belongs to -----------------------------------------------------------------
 
 
@@ -394,7 +548,8 @@ def test_weights_without_a_reference_say_how_to_make_one(weights, reference):
         load_reference_for(weights)
     message = str(refused.value)
     assert message.startswith(f"{weights}: ")
-    command = f"rhythmgan features CORPUS --split train --reference {weights.parent / 'reference.safetensors'}"
+    path = weights.parent / "reference.safetensors"
+    command = f"rhythmgan features CORPUS --split train --kit gm9 --grid 16 --reference {path}"
     assert f"`{command}`" in message
     assert "\n" not in message
 
@@ -405,7 +560,7 @@ def test_a_reference_of_other_bars_is_not_that_of_the_weights(weights, steps, ki
     save_reference(path, Reference.of(np.ones((3, steps, kit.n_parts), bool), kit))
     with pytest.raises(
         ValueError,
-        match=f"measures bars of kit {kit.name} and {steps} steps, .*gan.safetensors makes bars of gm9 and 16 steps;",
+        match=f"holds no reference {KEY} for .*gan.safetensors; it holds {kit.name}/distinct/any/{steps}; `rhythmgan f",
     ):
         load_reference_for(weights)
 

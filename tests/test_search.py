@@ -9,11 +9,11 @@ import torch
 from cmaes import SepCMA
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import load_patterns
 from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.patterns import load_patterns
 from rl_tuner import rewards
 from rl_tuner.agent import load_agent
 from rl_tuner.dynamics import State

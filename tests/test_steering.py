@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhythmgan.data import load_patterns
 from rhythmgan.features import density, syncopation
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.patterns import load_patterns
+from rhythmgan.performance import Performance
 from rhythmgan.reference import Reference, load_reference
 from rl_tuner.agent import load_agent
 from rl_tuner.steering import SteeringResult, checked_targets, steer, to_values
@@ -245,7 +246,9 @@ NONSENSE = [
     ({"density": -1}, {}, "density"),
     ({"syncopation": -0.5}, {}, "syncopation"),
     ({"density": 2e6}, {}, "density"),
-    ({"swing": 3}, {}, "'swing'"),
+    ({"loudness": 3}, {}, "'loudness'"),
+    ({"swing": 3}, {}, "swing lies between"),
+    (USUAL, {"played": Performance.of(np.zeros((2, 16, 9), bool))}, "one for each point"),
     (USUAL, {"n": 0}, "not 0"),
     (USUAL, {"n": -3}, "not -3"),
     (USUAL, {"n": 1_000_001}, "1000001"),
@@ -347,9 +350,11 @@ def test_percentiles_are_those_of_the_reference():
     assert abs(float(bundled.percentile("density", targets["density"])) - 80) < 5
 
 
-@pytest.mark.parametrize("wrong", [{"density": 101}, {"density": -1}, {"density": math.nan}, {"swing": 50}])
+@pytest.mark.parametrize(
+    "wrong", [{"density": 101}, {"density": -1}, {"density": math.nan}, {"swing": 101}, {"loudness": 50}]
+)
 def test_percentiles_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"percentiles|swing") as refusal:
+    with pytest.raises(ValueError, match=r"percentiles|loudness") as refusal:
         to_values(wrong)
     assert "\n" not in str(refusal.value)
 

@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Corpus, load_patterns
+from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+from rhythmgan.patterns import load_patterns
 from rl_tuner import training
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark import sweep as sweeping
@@ -243,7 +244,7 @@ def test_targets_are_each_songs_distinct_bars():
     patterns = load_patterns()
     n = len(patterns)
     song = np.arange(2 * n, dtype=np.int32) // 2  # every bar twice in its song
-    twice = Corpus(
+    twice = Corpus.of(
         np.repeat(patterns.words, 2, 0), song, np.zeros(2 * n, np.int32), song, patterns.songs, ("made",), GM9
     )
     expected = values_of(words_to_bars(patterns.words, 9), TARGETS, GM9)

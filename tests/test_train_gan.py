@@ -20,11 +20,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.cli import main
-from rhythmgan.data import Corpus, load_patterns
+from rhythmgan.data import Corpus
 from rhythmgan.kit import JAKI5
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.weights import read_metadata
+from rhythmgan.patterns import load_patterns
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
 from rhythmgan.training.folder import CHECKPOINT, CONFIG
 from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, train_gan
@@ -40,12 +41,12 @@ def _one_thread():
 
 def _corpus(words, song_id):
     n = len(words)
-    return Corpus(
+    return Corpus.of(
         words,
         song_id.astype(np.int32),
         np.zeros(n, np.int32),
         np.arange(n, dtype=np.int32),
-        tuple("ab"),
+        tuple(map(str, range(int(song_id.max(initial=0)) + 1))),
         ("toy",),
         JAKI5,
     )

@@ -14,11 +14,13 @@ from safetensors.torch import load_file
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.cli import main
-from rhythmgan.data import Corpus, load_patterns, save_corpus
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.patterns import load_patterns
 from rhythmgan.training import prior as prior_training
 from rhythmgan.training.config import PriorTrainingConfig
 from rhythmgan.training.folder import CHECKPOINT, CONFIG
@@ -55,7 +57,7 @@ def _songs(n_songs, seed):
     song = np.arange(n_songs, dtype=np.int32).repeat(3)
     place = np.tile(np.arange(3, dtype=np.int32), n_songs)
     names = tuple(map(str, range(n_songs)))
-    return Corpus(words, song, song, place, names, names, JAKI5)
+    return Corpus.of(words, song, song, place, names, names, JAKI5)
 
 
 def test_learns_a_toy_to_its_entropy(tmp_path):
@@ -137,7 +139,7 @@ def test_the_average_begins_anew(tmp_path, monkeypatch):
 
 
 def replace_words(corpus, new):
-    return Corpus(
+    return Corpus.of(
         new.astype(np.uint16), corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, corpus.kit
     )
 

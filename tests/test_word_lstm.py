@@ -232,7 +232,7 @@ def test_weights_of_a_gan_are_not_taken_for_a_prior():
 def test_the_bundled_prior_knows_bars_from_noise():
     """Without the real data: the textbook bars are far likelier than their cells drawn at random."""
     from rhythmgan.bars import words_to_bars
-    from rhythmgan.data import load_patterns
+    from rhythmgan.patterns import load_patterns
 
     prior = load_prior()
     assert (prior.kit, prior.config.steps) == (GM9, 16)

@@ -11,12 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from rhythmgan.bars import bars_to_words
-from rhythmgan.kit import GM9
+from rhythmgan.bars import bars_to_words, fold_bars
+from rhythmgan.kit import GM9, GM12
 from rhythmgan.performance import Performance, accents
 from rhythmgan.sound import velocity_to_gain
 
-KIT = GM9
+KIT = GM12
+MODELS_KIT = GM9
+"""What the bundled models play and know: the first parts of ``KIT``."""
+
+PERCUSSION = slice(MODELS_KIT.n_parts, KIT.n_parts)
+"""The parts of ``KIT`` that the models do not know: shaker, conga and bell."""
+
 STEPS = 16
 
 
@@ -25,7 +31,7 @@ class Bar:
     """A bar and what it is called.
 
     Attributes:
-        code: its 144 cells, 6 to a letter of the URL-safe alphabet: the bar itself, whatever weights made it.
+        code: its 192 cells, 6 to a letter of the URL-safe alphabet: the bar itself, whatever weights made it.
         name: in a few words.
         own: how it is played where it came from a file, a loop of this one bar; None where it has accents, on the grid.
             No address holds it.
@@ -37,12 +43,12 @@ class Bar:
 
     @staticmethod
     def of(cells: np.ndarray, name: str, own: Performance | None = None) -> Bar:
-        """The bar of cells (steps, parts) bool; ``own`` is a performance of them."""
-        return Bar(base64.urlsafe_b64encode(np.packbits(cells).tobytes()).decode(), name, own)
+        """The bar of cells (steps, parts) bool of ``KIT`` or of ``MODELS_KIT``; ``own`` is a performance of them."""
+        return Bar(_encoded(in_page_kit(cells)), name, own)
 
     @staticmethod
     def read(code: str, name: str) -> Bar:
-        """The bar of a code from outside.
+        """The bar of a code from outside; also one of 24 letters, from when the page had the models' nine parts.
 
         Raises:
             ValueError: no such code.
@@ -51,10 +57,11 @@ class Bar:
             data = base64.b64decode(code.encode("ascii"), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError, ValueError):
             data = b""
+        n_parts, rest = divmod(len(data) * 8, STEPS)
         # and only in one way: other readers of base64 take other letters for the same bits
-        if len(data) * 8 != STEPS * KIT.n_parts or base64.urlsafe_b64encode(data).decode() != code:
+        if rest or n_parts not in (KIT.n_parts, MODELS_KIT.n_parts) or base64.urlsafe_b64encode(data).decode() != code:
             raise ValueError("the address holds no bar that can be read")
-        return Bar(code, name)
+        return Bar.of(np.unpackbits(np.frombuffer(data, np.uint8)).astype(bool).reshape(STEPS, n_parts), name)
 
     @cached_property
     def cells(self) -> np.ndarray:
@@ -85,15 +92,35 @@ class Bar:
             }
         return said
 
+    @property
+    def n_percussion(self) -> int:
+        """Onsets of the parts that the models do not know."""
+        return int(self.cells[:, PERCUSSION].sum())
+
     def with_cells(self, cells: np.ndarray, name: str) -> Bar:
         """Other cells (steps, parts) bool in the same playing."""
         return Bar.of(cells, name, None if self.own is None else self.own.with_bars(cells[None]))
+
+    def around(self, cells: np.ndarray, name: str) -> Bar:
+        """Other cells of a model (steps, parts of ``MODELS_KIT``) bool; what the models do not know stays as it is."""
+        return self.with_cells(np.concatenate([cells, self.cells[:, PERCUSSION]], 1), name)
 
     def named(self, name: str) -> Bar:
         """The same bar under another name."""
         return Bar(self.code, name, self.own)
 
 
-def stacked(bars: Sequence[Bar]) -> np.ndarray:
-    """The cells of several bars: (n, steps, parts) bool."""
-    return np.stack([bar.cells for bar in bars])
+def for_models(bars: Sequence[Bar]) -> np.ndarray:
+    """What the models know of bars: (n, steps, parts of ``MODELS_KIT``) bool."""
+    return fold_bars(np.stack([bar.cells for bar in bars]), KIT, MODELS_KIT)
+
+
+def in_page_kit(cells: np.ndarray) -> np.ndarray:
+    """Bars (…, parts) bool of ``KIT`` or of ``MODELS_KIT`` as bars of ``KIT``: the models' are without percussion."""
+    missing = KIT.n_parts - cells.shape[-1]
+    assert missing in (0, KIT.n_parts - MODELS_KIT.n_parts), f"no bars of the page: {cells.shape}"
+    return np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)])
+
+
+def _encoded(cells: np.ndarray) -> str:
+    return base64.urlsafe_b64encode(np.packbits(cells).tobytes()).decode()

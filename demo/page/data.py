@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import streamlit as st
 
 from page import cards, charts, models, session, songs, takeaway
-from page.bar import KIT, Bar
+from page.bar import MODELS_KIT, STEPS, Bar
 from rhythmgan.bars import words_to_bars
 from rhythmgan.features import FEATURES, measure
+from rhythmgan.grid_choice import OWN_GRIDS
+from rhythmgan.reference import ANY_ROLE, KINDS, load_reference, reference_key, saved_references
+from rhythmgan.roles import ROLES
 
 _PAGE = 24
 _GENERATED = 4000
+_KINDS = {"distinct": "distinct", "as_played": "as played"}
 _FIRST = ["density", "syncopation", "off-beat share", "parts used"]
 
 
@@ -37,62 +43,117 @@ def show() -> None:
 
 def _show_songs() -> None:
     corpus = songs.words()
+    played: list[str] = []
     if songs.are_textbook():
-        bars = [
-            Bar.of(cells, corpus.songs[song]) for cells, song in zip(_cells(corpus.words), corpus.song_id, strict=True)
-        ]
+        rows = zip(songs.cells(corpus), corpus.song_id, strict=True)
+        bars = [Bar.of(cells, songs.titles()[song]) for cells, song in rows]
         title = "textbook bars"
     else:
-        song = st.selectbox(f"Song, of {len(corpus.songs):,}", _by_length(), key="song", format_func=_title)
+        song = st.selectbox(
+            f"Song, of {len(_by_length()):,} with bars on {STEPS} steps", _by_length(), key="song", format_func=_title
+        )
         assert song is not None  # a corpus has songs
-        chosen = corpus.only(corpus.song_id == corpus.songs.index(song)).distinct()
+        chosen = corpus.only(corpus.song_id == song).distinct()
         title = _title(song)
-        places = zip(_cells(chosen.words), chosen.bar_index, strict=True)
-        bars = [Bar.of(cells, f"bar {bar + 1}, {title}") for cells, bar in places]
+        own = songs.performances(chosen)
+        bars = [
+            Bar.of(cells, f"bar {bar + 1}, {title}", None if own is None else own[i : i + 1])
+            for i, (cells, bar) in enumerate(zip(songs.cells(chosen), chosen.bar_index, strict=True))
+        ]
+        played = [_played(ROLES[role], plays) for role, plays in zip(chosen.role, chosen.plays, strict=True)]
+        if others := _others(song):
+            st.caption(others)
     pages = -(-len(bars) // _PAGE)
     page = st.pagination(pages, key="page") if pages > 1 else 1
-    shown = bars[(page - 1) * _PAGE : page * _PAGE]
-    cards.show(shown, "songs", columns=4, notes=[models.line(*values) for values in models.features(shown)])
+    here = slice((page - 1) * _PAGE, page * _PAGE)
+    shown = bars[here]
+    notes = models.notes(shown)
+    if played:
+        notes = [f"{own} · {note}" for own, note in zip(played[here], notes, strict=True)]
+    cards.show(shown, "songs", columns=4, notes=notes)
     takeaway.all_of(shown, title, "zip-songs", "These as ZIP")
 
 
-def _title(song: str) -> str:
-    return f"song {song[:8]}" if len(song) == 32 else song  # of Lakh's songs only a digest is known
+def _played(role: str, plays: int) -> str:
+    """What a bar is in its song, and how often the song plays it."""
+    return f"{role}, played {'once' if plays == 1 else f'{plays} times'}"
+
+
+def _others(song: int) -> str:
+    """How many bars of a song are not drawn, being on other grids; empty where there are none."""
+    counts = {steps: int(counts[song]) for steps, counts in songs.on_other_grids().items()}
+    told = [f"{n:,} on {steps} steps" for steps, n in counts.items() if n]
+    return f"Not shown are bars of this song on other grids than 16 steps: {', '.join(told)}." if told else ""
+
+
+def _title(song: int) -> str:
+    return songs.titles()[song]
 
 
 @st.cache_data(show_spinner=False)
-def _by_length() -> list[str]:
-    """The songs, those with the most different bars first."""
+def _by_length() -> list[int]:
+    """The songs by their ids, those with the most different bars first."""
     corpus = songs.words().distinct()
     counts = np.bincount(corpus.song_id, minlength=len(corpus.songs))
-    return [corpus.songs[i] for i in np.argsort(-counts, kind="stable") if counts[i]]
-
-
-def _cells(words: np.ndarray) -> np.ndarray:
-    return words_to_bars(words, KIT.n_parts)
+    return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
 
 
 def _show_features() -> None:
+    columns = st.columns(3)
+    kind = columns[0].segmented_control(
+        "Real bars", list(_KINDS), required=True, default="distinct", format_func=_KINDS.__getitem__, key="reference"
+    )
+    role = columns[1].segmented_control("Role", [ANY_ROLE, *ROLES], required=True, default=ANY_ROLE, key="role")
+    steps = columns[2].segmented_control("Grid, steps", list(OWN_GRIDS), required=True, default=STEPS, key="grid")
     names = st.multiselect("Features", list(FEATURES), _FIRST, key="features", max_selections=8)
-    columns = st.columns(2)
-    for i, name in enumerate(names):
-        sets = {"real bars": _real(name), "the GAN's": _generated()[name]}
-        columns[i % 2].altair_chart(charts.histograms(sets, name), alt=f"{name} of real and of generated bars")
-    source = "the training bars" if songs.are_textbook() else "of songs that no model was trained on"
-    st.caption(f"{_GENERATED:,} bars of the GAN beside real ones, {source}; each song's distinct bars count.")
+    real = _real(kind, role, steps)
+    if not real:
+        st.info(f"There are no {'' if role == ANY_ROLE else f'{role} '}bars of {steps} steps here.")
+        return
+    shown = [name for name in names if name in real]
+    if len(shown) < len(names):
+        st.caption(f"Not defined on {steps} steps: {', '.join(name for name in names if name not in real)}.")
+    halves = st.columns(2)
+    for i, name in enumerate(shown):
+        sets = {"real bars": real[name]} | ({"the GAN's": _generated()[name]} if steps == STEPS else {})
+        halves[i % 2].altair_chart(charts.histograms(sets, name), alt=f"{name} of {' and of '.join(sets)}")
+    source = "training songs" if songs.are_textbook() else "songs that no model was trained on"
+    beside = f"{_GENERATED:,} bars of the GAN beside them." if steps == STEPS else f"The GAN plays {STEPS} steps only."
+    st.caption(f"Real bars of {source}: {KINDS[kind]}, in the nine parts that the GAN plays. {beside}")
 
 
 @st.cache_data(show_spinner=False)
 def _generated() -> dict[str, np.ndarray]:
     """Feature → its values in generated bars, where it has one."""
-    found = measure(models.generator().sample(_GENERATED, seed=1 << 42), KIT)
+    found = measure(models.generator().sample(_GENERATED, seed=1 << 42), MODELS_KIT)
     return {name: values[~values.isnan()].numpy() for name, values in found.items()}
 
 
 @st.cache_data(show_spinner=False)
-def _real(name: str) -> np.ndarray:
+def _real(kind: str, role: str, steps: int) -> dict[str, np.ndarray]:
+    """Feature → its values in real bars, or their quantiles where there are no songs; empty without such bars.
+
+    Args:
+        kind: one of ``KINDS``; as played as many bars are drawn as the GAN's.
+        role: one of ``ROLES``, or "any".
+        steps: the grid.
+    """
     if songs.are_textbook():
-        values = models.reference().quantiles[name]
-    else:
-        values = measure(songs.held_out(), KIT, [name])[name].numpy()
-    return values[~np.isnan(values)]
+        if reference_key(MODELS_KIT.name, kind, role, steps) not in saved_references():
+            return {}
+        return load_reference(None, kind, role, steps, MODELS_KIT).quantiles
+    corpus = songs.unheard(steps)
+    chosen = None if corpus is None else corpus.with_role(role)
+    if chosen is None or not len(chosen):
+        return {}
+    chosen = chosen.distinct() if kind == "distinct" else chosen.as_played(_GENERATED)
+    return _values(words_to_bars(chosen.words, chosen.kit.n_parts))
+
+
+def _values(cells: np.ndarray) -> dict[str, np.ndarray]:
+    """Each feature that the grid of bars (n, steps, parts of ``MODELS_KIT``) bool has → its values."""
+    found = {}
+    for name in FEATURES:
+        with contextlib.suppress(ValueError):
+            found[name] = measure(cells, MODELS_KIT, [name])[name].numpy()
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from page import cards, models, session, takeaway
-from page.bar import KIT, STEPS, Bar
+from page.bar import KIT, MODELS_KIT, STEPS, Bar, for_models
 from page.component import component
 from rhythmgan.bars import words_to_bars
 from rhythmgan.generate.variation import fill, vary
@@ -26,7 +26,7 @@ class Desk:
     Attributes:
         bar: as it is now.
         first: as it was when it was opened.
-        locks: for each part whether the model leaves it alone.
+        locks: for each part that the models know whether they leave it alone.
         undo: what it was before, the latest last.
         epoch: how often Python changed it; answers of the browser to an earlier epoch are too late.
         revision: how often the browser changed it since.
@@ -35,7 +35,7 @@ class Desk:
 
     bar: Bar
     first: Bar
-    locks: list[bool] = field(default_factory=lambda: [False] * KIT.n_parts)
+    locks: list[bool] = field(default_factory=lambda: [False] * MODELS_KIT.n_parts)
     undo: list[Bar] = field(default_factory=list)
     epoch: int = 0
     revision: int = 0
@@ -55,7 +55,7 @@ class Desk:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             return
         numbers = all(isinstance(number, int) and 0 <= number < 1 << 31 for number in (epoch, revision))
-        switches = isinstance(locks, list) and [type(lock) for lock in locks] == [bool] * KIT.n_parts
+        switches = isinstance(locks, list) and [type(lock) for lock in locks] == [bool] * MODELS_KIT.n_parts
         if numbers and switches and epoch == self.epoch and cells.shape == (STEPS, KIT.n_parts):
             self._set(self.first.with_cells(cells, self.first.name))
             self.revision, self.locks = revision, locks
@@ -121,7 +121,7 @@ def show() -> None:
 
 def _buttons(desk: Desk) -> None:
     visitor = session.visitor()
-    locked = np.broadcast_to(np.array(desk.locks), (STEPS, KIT.n_parts))
+    locked = np.broadcast_to(np.array(desk.locks), (STEPS, MODELS_KIT.n_parts))
 
     def put(cells: np.ndarray) -> None:
         desk.put(desk.first.with_cells(cells, desk.first.name))
@@ -129,14 +129,16 @@ def _buttons(desk: Desk) -> None:
 
     def varied() -> None:
         desk.seed += 1
-        bars, _ = vary(models.generator(), desk.bar.cells[None], [desk.seed], st.session_state.amount / 100, locked)
-        if (bars == desk.bar.cells).all():
+        known = for_models([desk.bar])
+        bars, _ = vary(models.generator(), known, [desk.seed], st.session_state.amount / 100, locked)
+        if (bars == known).all():
             st.toast("The model finds nothing else to play: vary further, or open a lock", icon=":material/lock_open:")
-        put(bars[0, 0])
+        put(desk.bar.around(bars[0, 0], "").cells)
 
     def filled() -> None:
         desk.seed += 1
-        put(fill(models.generator(), desk.bar.cells, locked, [desk.seed])[0])
+        (bar,) = fill(models.generator(), for_models([desk.bar])[0], locked, [desk.seed])
+        put(desk.bar.around(bar, "").cells)
 
     def undone() -> None:
         desk.back()
@@ -150,7 +152,7 @@ def _buttons(desk: Desk) -> None:
         icon=":material/auto_fix_high:",
         width="stretch",
         disabled=all(desk.locks),
-        help="Parts with a closed lock stay; the model plays the others anew, to fit them.",
+        help="Parts with a closed lock stay, and those without one; the model plays the others anew, to fit them.",
     )
     with st.container(horizontal=True):
         st.button("Undo", on_click=undone, icon=":material/undo:", disabled=not desk.undo)
@@ -159,6 +161,8 @@ def _buttons(desk: Desk) -> None:
 
 def _numbers(desk: Desk) -> None:
     """What the bar measures now, and how it moved since it was opened."""
+    if unknown := models.unknown([desk.bar]):
+        st.caption(unknown)
     now, first = models.numbers(desk.bar), models.numbers(desk.first)
     rows = (
         ("Density", "density", "onsets", "denser than {:.0f} % of real bars"),

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from page.bar import KIT, Bar, stacked
+from page.bar import MODELS_KIT, Bar, for_models
 from rhythmgan.features import measure
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
@@ -63,13 +63,13 @@ class Numbers:
 
 
 def features(bars: Sequence[Bar]) -> list[tuple[float, float]]:
-    """(density, syncopation) of each bar."""
-    return features_of(stacked(bars))
+    """(density, syncopation) of each bar, in the parts that the models know: as those of the reference are."""
+    return features_of(for_models(bars))
 
 
 def features_of(cells: np.ndarray) -> list[tuple[float, float]]:
-    """(density, syncopation) of bars (n, steps, parts) bool."""
-    found = measure(cells, KIT, list(TARGETS))
+    """(density, syncopation) of bars (n, steps, parts of ``MODELS_KIT``) bool."""
+    found = measure(cells, MODELS_KIT, list(TARGETS))
     return list(zip(found["density"].tolist(), found["syncopation"].tolist(), strict=True))
 
 
@@ -78,16 +78,31 @@ def percentile(name: str, value: float) -> float:
     return float(reference().percentile(name, value))
 
 
-def line(density: float, syncopation: float) -> str:
-    """The two in a line."""
-    return f"{density:.0f} onsets · syncopation {syncopation:.0f}"
+def notes(bars: Sequence[Bar]) -> list[str]:
+    """A line for each bar: the two, and what they leave out."""
+    return [
+        f"{density:.0f} onsets · syncopation {syncopation:.0f}"
+        + (f" · and {bar.n_percussion} of percussion" if bar.n_percussion else "")
+        for bar, (density, syncopation) in zip(bars, features(bars), strict=True)
+    ]
+
+
+def unknown(bars: Sequence[Bar]) -> str:
+    """What is said where models change bars with onsets that they do not know; empty where there are none."""
+    n = sum(bar.n_percussion for bar in {bar.code: bar for bar in bars}.values())
+    if not n:
+        return ""
+    return (
+        f"{n} {'onset' if n == 1 else 'onsets'} of shaker, conga and bell stay as they are: the models know the other "
+        "nine parts, and density, syncopation, likelihood and realism are measured of these."
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)
 def numbers(bar: Bar) -> Numbers:
     """All that is said of one bar."""
     ((density, syncopation),) = features([bar])
-    said = _said_of(bar.cells[None])
+    said = _said_of(for_models([bar]))
     percentiles = {
         "density": percentile("density", density),
         "syncopation": percentile("syncopation", syncopation),
@@ -97,7 +112,7 @@ def numbers(bar: Bar) -> Numbers:
 
 
 def standing(cells: np.ndarray) -> dict[str, float]:
-    """Where bars (n, steps, parts) bool stand among generated ones in likelihood and realism: mean per cent below."""
+    """Where bars of the models' kit (n, steps, parts) bool stand among generated ones: mean per cent below."""
     return _standing(_said_of(cells))
 
 
@@ -107,7 +122,7 @@ def _standing(said: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def _said_of(cells: np.ndarray) -> dict[str, np.ndarray]:
-    """What prior and discriminator say of bars (n, steps, parts) bool, each (n,)."""
+    """What prior and discriminator say of bars of their kit (n, steps, parts) bool, each (n,)."""
     logits = generator().logits(cells)
     nats = prior().log_prob(cells) / cells.shape[1]
     return {"likelihood": nats.numpy(), "realism": logits.numpy()}

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from page import cards, models, session, takeaway
-from page.bar import Bar
+from page.bar import Bar, for_models
 from page.component import component
 from rhythmgan.latent import interpolate
 
@@ -82,7 +82,7 @@ def _show_pad(n: int) -> None:
     def walked() -> None:
         visitor.path = _readable(sent.pad.path, lattice) or visitor.path
 
-    density = [[float(bar.cells.sum()) for bar in row] for row in lattice]
+    density = [for_models(row).sum((1, 2)).astype(float).tolist() for row in lattice]
     _pad(
         key="pad",
         data={
@@ -105,6 +105,8 @@ def _show_pad(n: int) -> None:
         "Drag across the pad, or use the arrow keys and Enter to begin anew: what you pass is the path. The stronger a "
         "field's colour, the denser its bar."
     )
+    if any(bar.n_percussion for bar in corners):
+        st.caption("The model knows nine parts: shaker, conga and bell are those of the nearest corner.")
     takeaway.one([lattice[j][i] for i, j in visitor.path], "morph", "take-path")
 
 
@@ -139,9 +141,12 @@ def _corner(name: str | None, choices: dict[str, Bar]) -> Bar | None:
 
 @st.cache_data(show_spinner=False, max_entries=100)
 def _lattice(corners: tuple[Bar, ...]) -> list[list[Bar]]:
-    """Rows of bars: a slerp between two; slerps across between slerps along two sides, for four."""
+    """Rows of bars: a slerp between two; slerps across between slerps along two sides, for four.
+
+    What the model does not know is that of the nearest corner, of several the first.
+    """
     # each with the same seed: a bar has the same point at every corner
-    z = np.concatenate([models.generator().encode(corner.cells[None]) for corner in corners])
+    z = np.concatenate([models.generator().encode(for_models([corner])) for corner in corners])
     if len(corners) == 2:
         points = _slerp(z[0], z[1], _STRIP)[None]
     else:
@@ -150,7 +155,11 @@ def _lattice(corners: tuple[Bar, ...]) -> list[list[Bar]]:
     rows, columns, dim = points.shape
     cells = models.generator().decode(points.reshape(-1, dim))
     names = {corner.code: corner.name for corner in corners}
-    bars = [Bar.of(bar, f"morph {i % columns + 1}, {i // columns + 1}") for i, bar in enumerate(cells)]
+    bars = []
+    for i, bar in enumerate(cells):
+        row, column = divmod(i, columns)
+        nearest = corners[(2 * row >= rows + 1) * 2 + (2 * column >= columns + 1)]
+        bars.append(Bar(nearest.code, "").around(bar, f"morph {column + 1}, {row + 1}"))
     bars = [bar.named(names.get(bar.code, bar.name)) for bar in bars]
     return [bars[row * columns : (row + 1) * columns] for row in range(rows)]
 
@@ -191,8 +200,7 @@ def _show_map() -> None:
         points = picked["selection"].get("picked") or []
         if points:
             bar = models.sampled(int(points[0]["seed"]), 1, 1.0)[0]
-            ((density, syncopation),) = models.features([bar])
-            cards.show([bar], "mapped", columns=1, names=True, notes=[models.line(density, syncopation)])
+            cards.show([bar], "mapped", columns=1, names=True, notes=models.notes([bar]))
             takeaway.one([bar], bar.name, "take-mapped")
         else:
             st.info("A bar comes with a click.", icon=":material/touch_app:")

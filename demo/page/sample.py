@@ -56,8 +56,7 @@ def show() -> None:
     with held:
         _in_hand()
     with gallery:
-        notes = [models.line(*values) for values in models.features(bars)]
-        cards.show(bars, "gallery", columns=3, notes=notes)
+        cards.show(bars, "gallery", columns=3, notes=models.notes(bars))
         takeaway.all_of(bars, f"seeds {state.seed} to {state.seed + state.count - 1}", "zip-gallery")
     _kept("Favourites", visitor.favourites, "favourites", "Hearts are kept in this browser, and are here next time.")
     _kept("This session", visitor.history, "history", "The bars that you had in hand, the latest first.")
@@ -74,6 +73,8 @@ def _in_hand() -> None:
         f"**{density:.0f} onsets**, denser than {denser:.0f} % of real bars · "
         f"**syncopation {syncopation:.0f}**, more than {freer:.0f} %"
     )
+    if bar.n_percussion:
+        st.caption(f"Beside them {bar.n_percussion} of shaker, conga and bell, which the models do not know.")
     takeaway.one([bar], bar.name, "take-hand")
     st.caption("This is the bar in hand: Steer, Morph and Edit begin from it. Play another one to take it instead.")
 

@@ -28,7 +28,10 @@ class Visitor:
         history: what was in hand in this session, the latest first.
         kept: favourites, the latest first; None until the browser has told them, or one is added.
         untouched: whether nothing was taken in hand yet.
-        bpm, swing: of all that plays; downloads read them at the moment they are asked for.
+        bpm, swing: of all that plays, as the sliders show them; downloads read them at the moment they are asked for.
+        own_bpm: the tempo of the loop that was uploaded last.
+        tempo_from: which upload that was.
+        sets_tempo: whether the slider is to be set to it yet.
         path: places that were passed on the pad of the bars ``path_of``.
         offered: what was offered for the corners of the pad, by name; a name stays what it was.
     """
@@ -39,6 +42,9 @@ class Visitor:
     untouched: bool = True
     bpm: int = 120
     swing: float = 0.5
+    own_bpm: float | None = None
+    tempo_from: str = ""
+    sets_tempo: bool = False
     path: list[list[int]] = field(default_factory=list)
     path_of: tuple[str, ...] = ()
     offered: dict[str, Bar] = field(default_factory=dict)
@@ -46,6 +52,18 @@ class Visitor:
     @property
     def favourites(self) -> list[Bar]:
         return self.kept or []
+
+    @property
+    def exact_bpm(self) -> float:
+        """The tempo that the slider shows; where it shows that of an upload, the upload's very own."""
+        return self.own_bpm if self.own_bpm is not None and round(self.own_bpm) == self.bpm else self.bpm
+
+    def take_tempo(self, bpm: float, upload: str) -> bool:
+        """Take the tempo of an upload, unless it was taken before; returns whether the slider is to follow."""
+        if upload == self.tempo_from:
+            return False
+        self.own_bpm, self.tempo_from, self.sets_tempo = bpm, upload, True
+        return True
 
     def take(self, bar: Bar, instead_of: Bar | None = None) -> None:
         """Take a bar in hand, maybe instead of one that was not worth remembering; the address leads to it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from page import cards, charts, models, session, takeaway
-from page.bar import KIT, STEPS, Bar, stacked
+from page.bar import KIT, STEPS, Bar, for_models
 from rhythmgan.load import load_loop
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import REALISM
@@ -85,18 +85,20 @@ def _uploaded() -> list[Bar] | None:
     if file is None:
         return None
     try:
-        bars, n_bars = read_upload(file.name, file.getvalue())
+        bars, n_bars, bpm = read_upload(file.name, file.getvalue())
     except ValueError as error:
         st.warning(f"{error}. Another file?", icon=":material/music_off:")
         return None
+    if session.visitor().take_tempo(bpm, file.file_id):
+        st.rerun()  # all of the page: the tempo is shown elsewhere
     if n_bars > len(bars):
         st.caption(f"The first {len(bars)} of its {n_bars:,} bars are steered.")
     return bars
 
 
 @st.cache_data(show_spinner=False, max_entries=20)
-def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
-    """The first bars of a MIDI file that came from outside, and how many it has.
+def read_upload(name: str, data: bytes) -> tuple[list[Bar], int, float]:
+    """The first bars of a MIDI file that came from outside, how many it has, and its tempo.
 
     Raises:
         ValueError: no drums in it, or no MIDI file; in words for the visitor.
@@ -107,11 +109,12 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int]:
         path = Path(folder) / f"{stem}.mid"
         path.write_bytes(data)
         try:
-            loop, _ = load_loop(path, KIT, STEPS)
+            loop, playback = load_loop(path, KIT, STEPS)
         except ValueError as error:
             raise ValueError(str(error).replace(f"{folder}/", "")) from None
     first = [loop[i : i + 1] for i in range(min(len(loop), MAX_BARS))]
-    return [Bar.of(played.bars[0], f"{stem} {i}", played) for i, played in enumerate(first, 1)], len(loop)
+    bars = [Bar.of(played.bars[0], f"{stem} {i}", played) for i, played in enumerate(first, 1)]
+    return bars, len(loop), playback.bpm
 
 
 @st.cache_resource(show_spinner=False)
@@ -121,7 +124,7 @@ def agent() -> Agent:
 
 @st.cache_data(show_spinner=False, max_entries=100)
 def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, calls: int) -> SteeringResult:
-    cells = stacked([Bar(code, "") for code in codes])
+    cells = for_models([Bar(code, "") for code in codes])
     return steer(
         targets,
         len(codes),
@@ -141,18 +144,19 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
         steered = _steered(tuple(bar.code for bar in before), targets, realism, calls)
     reached = bool(steered.success.all())
     st.markdown(f"{':material/check_circle:' if reached else ':material/adjust:'} {_capital(steered.sentence())}.")
-    after = [bar.with_cells(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
+    if unknown := models.unknown(before):
+        st.caption(unknown)
+    after = [bar.around(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
     if len({bar.code for bar in before}) == 1:
         shown, after = before[:1], [bar.named(f"steered {i}") for i, bar in enumerate(after, 1)]
         shown += after
     else:
         shown = [bar for pair in zip(before, after, strict=True) for bar in pair]
-    notes = [models.line(*values) for values in models.features(shown)]
-    cards.show(shown, "steered", columns=4, notes=notes)
+    cards.show(shown, "steered", columns=4, notes=models.notes(shown))
     takeaway.all_of(after, "steered bars", "zip-steered", "The steered bars as ZIP")
     for column, name, chart in zip(st.columns(2), steered.features, charts.paths(steered), strict=True):
         column.altair_chart(chart, alt=f"{name} of every bar over the calls, and the band of its target")
-    standing = {when: models.standing(stacked(bars)) for when, bars in (("before", before), ("after", after))}
+    standing = {when: models.standing(for_models(bars)) for when, bars in (("before", before), ("after", after))}
     st.caption(
         "The bar of every call, the target's band, and the bar that was taken. "
         + " ".join(

@@ -24,7 +24,7 @@ def _formats() -> Iterator[FilePerLoop]:
 def _encoded(form: FilePerLoop, bars: Sequence[Bar], mine: Visitor) -> bytes:
     """The file of a loop of bars, at the visitor's tempo and swing."""
     loop = Performance.joined([bar.performance for bar in bars])
-    (data,) = form.encode(loop.as_several(), Playback(mine.bpm, mine.swing))
+    (data,) = form.encode(loop.as_several(), Playback(mine.exact_bpm, mine.swing))
     return data
 
 

@@ -46,6 +46,9 @@ def show() -> None:
     visitor = session.visitor()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         button = st.container(width="content")
+        if visitor.sets_tempo and visitor.own_bpm is not None:
+            st.session_state.bpm = min(max(round(visitor.own_bpm), SLOWEST), FASTEST)
+            visitor.sets_tempo = False
         bpm = st.slider("Tempo, bpm", SLOWEST, FASTEST, 120, key="bpm", bind="query-params")
         swing = st.slider(
             "Swing, %",
@@ -57,12 +60,12 @@ def show() -> None:
             help="Where the second sixteenth of each eighth falls: 50 is straight, 67 a triplet shuffle.",
         )
         visitor.bpm, visitor.swing = bpm, swing / 100
-        first = visitor.hand
+        first, played = visitor.hand, Playback(visitor.exact_bpm, visitor.swing)
         with button:
             _tempo(
                 key="tempo",
                 data={
-                    "tempo": {"bpm": bpm, "beats": Playback(bpm, visitor.swing).step_beats(STEPS).tolist()},
+                    "tempo": {"bpm": played.bpm, "beats": played.step_beats(STEPS).tolist()},
                     "first": first.sent,
                 },
                 width="content",

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS votes (
     listener TEXT NOT NULL,        -- a random name for each visit
     first TEXT NOT NULL,           -- the kind of bar A, such as GAN
     second TEXT NOT NULL,          -- of bar B
-    first_bar TEXT NOT NULL,       -- its code: 144 cells in base64url
+    first_bar TEXT NOT NULL,       -- its code: its cells in base64url, see page.bar
     second_bar TEXT NOT NULL,
     bpm REAL NOT NULL,
     swing REAL NOT NULL,

@@ -56,7 +56,7 @@ def _set_environment(options: argparse.Namespace) -> None:
     from rhythmgan.files import check_target, make_folder
 
     if options.data:
-        from rhythmgan.data import load_corpus
+        from rhythmgan.corpus_file import load_corpus
 
         load_corpus(options.data)
         os.environ["RHYTHMGAN_DATA"] = str(Path(options.data).resolve())
@@ -70,8 +70,8 @@ def _set_environment(options: argparse.Namespace) -> None:
 
 def _warm_up() -> None:
     """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit."""
-    from rhythmgan.kit import GM9
+    from rhythmgan.kit import GM12
     from rhythmgan.models import catalogue  # noqa: F401
     from rhythmgan.synth import one_shots
 
-    one_shots(GM9)
+    one_shots(GM12)

@@ -13,10 +13,12 @@ from rhythmgan.console import add_report_options
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser's."""
-    parser = commands.add_parser("info", help="say what a file holds", description="Say what a file holds.")
+    parser = commands.add_parser(
+        "info", help="say what a file holds", description="Say what a file holds, or why it gives no bars."
+    )
     parser.set_defaults(run=_run)
     parser.add_argument(
-        "file", nargs="?", help="weights, a corpus, MIDI, LPD .npz or a text of bars (the bundled weights)"
+        "file", nargs="?", help="weights, a corpus, MIDI, LPD .npz, a text of bars, or any other (the bundled weights)"
     )
     add_report_options(parser, json=True)
 
@@ -28,7 +30,13 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.json:
         return {name.replace("'", "").replace(" ", "_"): _number(value) for name, value in facts.items()}
     for name, value in facts.items():
-        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+        if name == "grid":
+            for steps, n in value.items():
+                print(f"bars of {steps} steps: {n:,}")
+        elif isinstance(value, dict):
+            print(f"{name}: {', '.join(f'{key} {n:,}' for key, n in value.items()) or 'none'}")
+        elif value is not None:
+            print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
     return None
 
 

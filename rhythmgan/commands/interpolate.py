@@ -83,7 +83,7 @@ def _waypoints(options: argparse.Namespace, model: LatentModel) -> np.ndarray:
 def _read_z(path: str, latent_dim: int) -> np.ndarray:
     import numpy as np
 
-    from rhythmgan.files import read_npz
+    from rhythmgan.npz import read_npz
 
     members = read_npz(path, "a file of latent points")
     z = members.get("z", members.get(""))

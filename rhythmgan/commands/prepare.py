@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from rhythmgan.console import add_report_options, positive, progress_bar
-from rhythmgan.kit import GM9, KITS
+from rhythmgan.kit import GM12, KITS
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -20,12 +21,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Read songs into one file of bars, a corpus.",
     )
     parser.set_defaults(run=_run)
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of .npz or .mid files, or one file")
     parser.add_argument(
-        "--kit", default=GM9.name, help=f"kit that the pitches are folded into: {', '.join(KITS)} (%(default)s)"
+        "sources", nargs="+", metavar="SOURCE", help="a folder, an archive (.zip, .tar, .tar.gz, .parquet), or one file"
     )
-    parser.add_argument("--grid", type=int, default=16, help="steps in a bar: 12, 16, 24, 32, 48 (%(default)s)")
+    parser.add_argument(
+        "--kit", default=GM12.name, help=f"kit that the pitches are folded into: {', '.join(KITS)} (%(default)s)"
+    )
     parser.add_argument("--manifest", metavar="FILE", help="CSV file that names each file's song")
+    parser.add_argument(
+        "--duplicates", metavar="FILE", help="list of MD5s that are versions of one song, a line a song (none)"
+    )
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (all cores)")
     parser.add_argument("--dropped", metavar="FILE", help="write every file that gave no bars, with its reason, as CSV")
     parser.add_argument("--out", required=True, metavar="CORPUS", help="the .npz file to write")
@@ -33,34 +38,48 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    from rhythmgan.data import save_corpus
+    from rhythmgan.corpus_file import corpus_grids, load_corpus
     from rhythmgan.files import check_target, make_folder
     from rhythmgan.kit import kit_named
-    from rhythmgan.songs import counts_table, prepare, write_dropped
+    from rhythmgan.songs.counts import counts_table, kits_table, styles_table, write_dropped
+    from rhythmgan.songs.preparation import prepare
 
     kit = kit_named(options.kit)
     make_folder(Path(options.out).parent)
-    check_target(options.out)
+    if options.dropped and Path(check_target(options.dropped)).resolve() == Path(check_target(options.out)).resolve():
+        raise ValueError("--out and --dropped are one file")
     with progress_bar("file", options.quiet) as progress:
-        corpus, counts = prepare(
-            options.sources, kit, options.grid, manifest=options.manifest, workers=options.workers, progress=progress
+        counts = prepare(
+            options.sources,
+            options.out,
+            kit,
+            manifest=options.manifest,
+            duplicates=options.duplicates,
+            workers=options.workers,
+            progress=progress,
+            log=lambda line: print(line, file=sys.stderr),
         )
-    save_corpus(options.out, corpus)
     if options.dropped:
         write_dropped(options.dropped, counts)
-    distinct = {name: len(corpus.split(name).distinct()) for name in ("train", "valid", "test")}
+    grids = corpus_grids(options.out)
+    distinct = {}
+    for grid in grids:
+        corpus = load_corpus(options.out, grid)
+        distinct[grid] = {name: len(corpus.split(name).distinct()) for name in ("train", "valid", "test")}
+    n_songs = len(corpus.songs)
     if options.json:
-        sources = [{name: value for name, value in vars(count).items() if name != "named"} for count in counts]
         return {
             "out": str(Path(options.out).resolve()),
             "kit": kit.name,
-            "grid": corpus.steps,
-            "bars": len(corpus),
-            "songs": len(corpus.songs),
-            "distinct": distinct,
-            "sources": sources,
+            "bars": sum(grids.values()),
+            "songs": n_songs,
+            "grids": {str(grid): {"bars": n, "distinct": distinct[grid]} for grid, n in grids.items()},
+            "sources": [count.facts() for count in counts],
         }
-    print(counts_table(counts))
-    print(f"\n{options.out}: {len(corpus):,} bars of {len(corpus.songs):,} songs, {corpus.steps} steps, kit {kit.name}")
-    print(f"each song's distinct bars, by split: {', '.join(f'{n:,} {name}' for name, n in distinct.items())}")
+    for table in (counts_table(counts), kits_table(counts), styles_table(counts)):
+        print(table, end="\n\n")
+    print(f"{options.out}: {sum(grids.values()):,} bars of {n_songs:,} songs, kit {kit.name}")
+    print("each song's distinct bars, by grid and split:")
+    for grid in grids:
+        print(f"  {grid} steps: {', '.join(f'{n:,} {name}' for name, n in distinct[grid].items())}")
     return None

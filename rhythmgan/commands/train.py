@@ -7,11 +7,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
+from rhythmgan.kit import KITS
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+
+if TYPE_CHECKING:
+    from rhythmgan.data import Corpus
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -53,19 +57,31 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="CORPUS", help="a corpus or a text of bars (the textbook patterns that ship with rhythmgan)"
     )
+    parser.add_argument(
+        "--grid", type=int, metavar="STEPS", help="the bars of a corpus on this grid (that of most bars)"
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} (the corpus's)")
     add_machine_options(parser, devices=True)
     add_report_options(parser)
 
 
-def _train_gan(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_corpus, load_patterns
+def _corpus(options: argparse.Namespace) -> Corpus:
+    """The bars to learn from, on the grid and in the kit that are asked for."""
+    from rhythmgan.corpus_file import load_corpus
+    from rhythmgan.kit import kit_named
+    from rhythmgan.patterns import patterns_path
 
+    kit = None if options.kit is None else kit_named(options.kit)
+    return load_corpus(options.data or patterns_path(), options.grid, kit)
+
+
+def _train_gan(options: argparse.Namespace) -> None:
     # data first: a wrong path is reported before torch and Lightning take their seconds
-    corpus = load_corpus(options.data) if options.data else load_patterns()
+    corpus = _corpus(options)
     is_text = options.data is None or Path(options.data).suffix == ".txt"
     corpus = corpus.split(options.split or ("all" if is_text else "train"))
     talks = _is_first()
@@ -87,9 +103,7 @@ def _train_gan(options: argparse.Namespace) -> None:
 
 
 def _train_prior(options: argparse.Namespace) -> None:
-    from rhythmgan.data import load_corpus, load_patterns
-
-    corpus = load_corpus(options.data) if options.data else load_patterns()
+    corpus = _corpus(options)
     train, validation = corpus.split("train"), corpus.split("valid")
     talks = _is_first()
     if talks and not options.quiet:
@@ -110,7 +124,7 @@ def _train_prior(options: argparse.Namespace) -> None:
     if not talks:
         return
     nll = nll_per_step(validation, train, {"prior": load_likelihood(weights)})
-    print(nll_table(nll, "the validation songs, which chose the weights"))
+    print(nll_table(nll, "distinct bars of the validation songs, which chose the weights"))
     facts = json.loads(read_metadata(weights)["provenance"])
     done, best = int(facts["trained_steps"]), int(facts["best_step"])
     why = "all that were asked for" if done >= training.train_steps else "the validation songs stopped it"

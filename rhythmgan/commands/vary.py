@@ -14,7 +14,7 @@ from rhythmgan.console import (
     file_names,
     formats_given,
     given,
-    output_given,
+    loop_output_given,
 )
 from rhythmgan.generate.config import VariationConfig
 
@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(parser, VariationConfig, "n", "variations")
     add_field(parser, VariationConfig, "amount", "how far from the loop: over 0, up to 1 for another bar altogether")
     add_field(parser, VariationConfig, "seed", "seed of the first variation; the next has the next seed")
-    add_output_options(parser, "variations", VariationConfig.formats, bpm="that of the loop")
+    add_output_options(parser, "variations", VariationConfig.formats, bpm="that of the loop", swing="that of the loop")
     add_model_options(parser)
     add_report_options(parser, json=True)
 
@@ -45,7 +45,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     config = VariationConfig(**given(options, "n", "amount", "seed"), **formats_given(options))
     model = load_generator(options.weights or "gan")
     loop, playback = read_loop(options.loop, model, options.out)
-    done = export_variations(model, loop, options.out, config, **output_given(options, model.kit, playback))
+    output = loop_output_given(options, model.kit, playback)
+    done = export_variations(model, loop, options.out, config, swing=options.swing, **output)
     changed = (done.bars[1:] ^ done.bars[:1]).sum((1, 2, 3)).tolist()
     folder = Path(options.out).resolve()
     if options.json:

@@ -1,4 +1,4 @@
-"""Numbers of a bar: density, syncopation in its published forms, repetition, evenness, balance, swing.
+"""Numbers of a bar: density, syncopation in its published forms, repetition, evenness, balance; and swing where played.
 
 A *line* is one part's onsets, or those of several parts together: (n, steps) bool. Everything is
 cyclic in the bar unless said, batched, and stays on the device that it came from; NumPy arrays are
@@ -10,6 +10,7 @@ that can be differentiated and that is exact where every cell is 0 or 1.
 """
 
 from rhythmgan.features.counts import GROUPS, density, off_beat_share, parts_used, step_density
+from rhythmgan.features.grooves import backbeat, cymbal_steps, is_groove, kick_on_one, tom_steps, what_songs_play
 from rhythmgan.features.lines import cells_of, streams, union
 from rhythmgan.features.metrical import metrical_weights
 from rhythmgan.features.note_rest import note_rest_lhl, syncopation
@@ -24,22 +25,38 @@ from rhythmgan.features.syncopation_measures import (
     witek,
     wnbd,
 )
-from rhythmgan.features.table import FEATURES, check_feature, density_and_syncopation, measure
-from rhythmgan.features.timing import swing
+from rhythmgan.features.table import (
+    FEATURES,
+    PERFORMANCE_FEATURES,
+    check_feature,
+    check_performance_feature,
+    density_and_syncopation,
+    measure,
+    measure_performance,
+)
+from rhythmgan.features.timing import LEVELS, sixteenth_swing, swing, swing_of_onsets, with_swing, with_swung_bars
 
 __all__ = [
     "FEATURES",
     "GROUPS",
+    "LEVELS",
+    "PERFORMANCE_FEATURES",
+    "backbeat",
     "balance",
     "cells_of",
     "check_feature",
+    "check_performance_feature",
     "cosine_evenness",
+    "cymbal_steps",
     "density",
     "density_and_syncopation",
     "evenness",
     "hoesl_senn",
+    "is_groove",
     "keith",
+    "kick_on_one",
     "measure",
+    "measure_performance",
     "metric_complexity",
     "metrical_weights",
     "note_rest_lhl",
@@ -50,11 +67,17 @@ __all__ = [
     "repetition",
     "short_sighted_lhl",
     "signed_lhl",
+    "sixteenth_swing",
     "step_density",
     "streams",
     "swing",
+    "swing_of_onsets",
     "syncopation",
+    "tom_steps",
     "union",
+    "what_songs_play",
     "witek",
+    "with_swing",
+    "with_swung_bars",
     "wnbd",
 ]

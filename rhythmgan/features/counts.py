@@ -8,21 +8,21 @@ from torch import Tensor
 
 from rhythmgan.bars import BEATS
 from rhythmgan.features.lines import cells_of, checked_bars, union
-from rhythmgan.kit import GM9, Kit
+from rhythmgan.kit import Kit
 
 GROUPS = {"kick": ("low",), "drums": ("low", "mid"), "cymbals": ("high",)}
 """Groups of parts whose density is offered by itself, as the streams that they are made of."""
 
 
-def density(bars: Tensor | np.ndarray, kit: Kit = GM9, group: str | None = None) -> Tensor:
+def density(bars: Tensor | np.ndarray, kit: Kit | None = None, group: str | None = None) -> Tensor:
     """Onsets in the bar, 0 … steps × parts; of one of ``GROUPS`` only if it is named.
 
-    ``kick``; ``drums``: kick, snare and toms; ``cymbals``: hats, ride and crash. Any grid.
+    ``kick``; ``drums``: kick, snare, toms and congas; ``cymbals``: hats, ride, crash, shaker and bell. Any grid.
 
     Raises:
         ValueError: a shape that does not fit the kit, or an unknown group.
     """
-    bars = checked_bars(bars, kit)
+    bars, kit = checked_bars(bars, kit)
     if group is not None:
         if group not in GROUPS:
             raise ValueError(f"no group of parts is called {group!r}; there are {', '.join(GROUPS)}")
@@ -50,4 +50,4 @@ def off_beat_share(bars: Tensor | np.ndarray) -> Tensor:
     steps = cells.shape[1]
     onsets = cells.sum((1, 2))
     on_beat = cells[:, :: steps // BEATS].sum((1, 2))
-    return (onsets - on_beat) / onsets.clamp(min=1)
+    return (onsets - on_beat).float() / onsets.clamp(min=1)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.bars import GRIDS, check_steps
-from rhythmgan.kit import GM9, STREAMS, Kit
+from rhythmgan.bars import GRIDS, check_steps, kit_of
+from rhythmgan.kit import STREAMS, Kit
 
 
 def as_tensor(values: Tensor | np.ndarray) -> Tensor:
@@ -19,13 +19,13 @@ def as_tensor(values: Tensor | np.ndarray) -> Tensor:
     return torch.from_numpy(values if shared else values.copy())
 
 
-def streams(bars: Tensor | np.ndarray, kit: Kit = GM9) -> dict[str, Tensor]:
+def streams(bars: Tensor | np.ndarray, kit: Kit | None = None) -> dict[str, Tensor]:
     """The three lines that syncopation is measured on, by name, each (n, steps).
 
-    ``low`` is the kick, ``mid`` snare and toms, ``high`` hats, ride and crash: a line sounds where any
-    of its parts does. Of bars with cells between 0 and 1 it is the chance that any does.
+    ``low`` is the kick, ``mid`` snare, toms and congas, ``high`` hats, ride, crash, shaker and bell: a line sounds
+    where any of its parts does. Of bars with cells between 0 and 1 it is the chance that any does.
     """
-    bars = checked_bars(bars, kit)
+    bars, kit = checked_bars(bars, kit)
     lines = {}
     for name in STREAMS:
         parts = [bars[..., index] for index in kit.parts_of(name)]
@@ -45,17 +45,18 @@ def union(bars: Tensor | np.ndarray) -> Tensor:
     return cells_of(bars).any(-1)
 
 
-def checked_bars(bars: Tensor | np.ndarray, kit: Kit) -> Tensor:
-    """The bars as a tensor of bools or floats.
+def checked_bars(bars: Tensor | np.ndarray, kit: Kit | None) -> tuple[Tensor, Kit]:
+    """The bars as a tensor of bools or floats, and their kit: that of as many parts where none is named.
 
     Raises:
-        ValueError: another shape than (n, steps, parts of the kit).
+        ValueError: another shape than (n, steps, parts of the kit), or no kit of so many parts.
     """
     bars = as_tensor(bars)
+    kit = kit_of(bars, kit)
     if bars.ndim != 3 or bars.shape[-1] != kit.n_parts:
         raise ValueError(f"expected bars (n, steps, {kit.n_parts}) for kit {kit.name}; got {tuple(bars.shape)}")
     check_steps(bars.shape[1])
-    return checked_chances(bars) if bars.is_floating_point() else as_bools(bars)
+    return checked_chances(bars) if bars.is_floating_point() else as_bools(bars), kit
 
 
 def checked_chances(cells: Tensor) -> Tensor:

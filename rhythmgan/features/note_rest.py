@@ -10,13 +10,13 @@ from torch import Tensor
 
 from rhythmgan.features.lines import as_tensor, checked_bars, checked_chances, steps_first, streams
 from rhythmgan.features.metrical import metrical_weights, rest_weights
-from rhythmgan.kit import GM9, STREAMS, Kit
+from rhythmgan.kit import STREAMS, Kit
 
 _CHUNK = 8192
 """Bars at a time: about what a core's cache holds."""
 
 
-def syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9, stream: str | None = None) -> Tensor:
+def syncopation(bars: Tensor | np.ndarray, kit: Kit | None = None, stream: str | None = None) -> Tensor:
     """Note–rest syncopation summed over the three streams, or of one of them: ``low``, ``mid``, ``high``.
 
     The sum of ``note_rest_lhl`` over ``streams``; 0 … 45 on 16 steps. Any grid.
@@ -24,7 +24,7 @@ def syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9, stream: str | None = 
     Raises:
         ValueError: a shape that does not fit the kit, or an unknown stream.
     """
-    bars = checked_bars(bars, kit)
+    bars, kit = checked_bars(bars, kit)
     if stream is not None and stream not in STREAMS:
         raise ValueError(f"no stream is called {stream!r}; there are {', '.join(STREAMS)}")
     names = STREAMS if stream is None else (stream,)

@@ -17,7 +17,7 @@ def repetition(bars: Tensor | np.ndarray) -> Tensor:
     cells = cells_of(bars)
     half = cells.shape[1] // 2
     both = (cells[:, :half] & cells[:, half:]).sum((1, 2))
-    return 2 * both / cells.sum((1, 2)).clamp(min=1)
+    return (2 * both).float() / cells.sum((1, 2)).clamp(min=1)
 
 
 def evenness(line: Tensor | np.ndarray) -> Tensor:
@@ -34,9 +34,8 @@ def evenness(line: Tensor | np.ndarray) -> Tensor:
 
 def _turn_off_even(line: Tensor) -> Tensor:
     """(steps, n): how far the k-th onset is from the k-th of as many even ones, in turns; float64."""
-    steps = line.shape[0]
     number = (line.cumsum(0) - 1).double()
-    return torch.arange(steps, device=line.device)[:, None] / steps - number / line.sum(0).clamp(min=1)
+    return _turns(line) - number / line.sum(0).clamp(min=1)
 
 
 def cosine_evenness(line: Tensor | np.ndarray) -> Tensor:
@@ -64,8 +63,13 @@ def balance(line: Tensor | np.ndarray) -> Tensor:
         ValueError: another shape or grid.
     """
     line = steps_first(line)
-    turn = torch.arange(line.shape[0], device=line.device)[:, None] / line.shape[0]
-    return 1 - _resultant(line, turn) / line.sum(0).clamp(min=1)
+    return 1 - _resultant(line, _turns(line)) / line.sum(0).clamp(min=1)
+
+
+def _turns(line: Tensor) -> Tensor:
+    """(steps, 1): how far round the circle each step is; float32, whatever torch's default is."""
+    steps = line.shape[0]
+    return torch.arange(steps, dtype=torch.float32, device=line.device)[:, None] / steps
 
 
 def _resultant(line: Tensor, turn: Tensor) -> Tensor:
@@ -89,5 +93,5 @@ def npvi(line: Tensor | np.ndarray) -> Tensor:
     after = (torch.arange(steps, device=line.device)[:, None] + gap) % steps
     neighbour = gap.gather(0, after)
     is_last = line & (line.flip(0).cumsum(0).flip(0) == 1)
-    contrast = 2 * (gap - neighbour).abs() / (gap + neighbour)
+    contrast = 2 * (gap - neighbour).abs().float() / (gap + neighbour)
     return 100 * (line * ~is_last * contrast).sum(0) / (line.sum(0) - 1).clamp(min=1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from rhythmgan.bars import BEATS
 from rhythmgan.features.lines import cells_of, steps_first, steps_to_next, streams
 from rhythmgan.features.metrical import metrical_weights
-from rhythmgan.kit import GM9, STREAMS, Kit
+from rhythmgan.kit import STREAMS, Kit
 
 
 def _weights(line: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def wnbd(line: Tensor | np.ndarray) -> Tensor:
     to_beat = beat - place
     crosses = (gap > to_beat) & (gap < to_beat + beat)
     off = line & (place > 0)
-    distance = beat * (1.0 + crosses) / nearest.clamp(min=1)
+    distance = beat * (1 + crosses.float()) / nearest.clamp(min=1)
     return (off * distance).sum(0) / line.sum(0).clamp(min=1)
 
 
@@ -137,7 +137,7 @@ _WITEK_WEIGHTS = tuple(
 )
 
 
-def witek(bars: Tensor | np.ndarray, kit: Kit = GM9) -> Tensor:
+def witek(bars: Tensor | np.ndarray, kit: Kit | None = None) -> Tensor:
     """Syncopation between kick, snare and cymbals (Witek et al. 2014): Σ of w(R) − w(N) + I where w(R) ≥ w(N).
 
     N is a note of ``low`` or ``mid``. R is the strongest silent step before anything sounds again where
@@ -181,7 +181,7 @@ def witek(bars: Tensor | np.ndarray, kit: Kit = GM9) -> Tensor:
     return total
 
 
-def hoesl_senn(bars: Tensor | np.ndarray, kit: Kit = GM9) -> Tensor:
+def hoesl_senn(bars: Tensor | np.ndarray, kit: Kit | None = None) -> Tensor:
     """Syncopation fitted to listeners' judgements of drum patterns (Hoesl & Senn 2018).
 
     1.32 / steps · Σ over the syncopes of kick and snare of (c^w[R] − c^w[N]) · d where both are silent on
@@ -212,5 +212,5 @@ def hoesl_senn(bars: Tensor | np.ndarray, kit: Kit = GM9) -> Tensor:
             better = (weights[here] >= strongest) | own[here]  # of equal ones the first
             strongest = torch.where(own[here], 0, torch.where(better, weights[here], strongest))
             value = torch.where(better, height[here].expand_as(value), value)
-            factor = torch.where(better, 1.0 + 0.6 * silent[here], factor)
+            factor = torch.where(better, 1 + 0.6 * silent[here].float(), factor)
     return 1.32 / steps * total

@@ -22,10 +22,12 @@ from rhythmgan.features.syncopation_measures import (
     witek,
     wnbd,
 )
-from rhythmgan.kit import GM9, Kit
+from rhythmgan.features.timing import sixteenth_swing, swing
+from rhythmgan.kit import Kit
+from rhythmgan.performance import Performance
 
 
-def density_and_syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9) -> tuple[Tensor, Tensor]:
+def density_and_syncopation(bars: Tensor | np.ndarray, kit: Kit | None = None) -> tuple[Tensor, Tensor]:
     """``density`` and ``syncopation`` of bars (n, steps, parts) bool, both (n,) ints.
 
     What steering asks for at every step; ``benchmarks/features.py`` times it.
@@ -33,7 +35,8 @@ def density_and_syncopation(bars: Tensor | np.ndarray, kit: Kit = GM9) -> tuple[
     Raises:
         ValueError: as ``syncopation``.
     """
-    bars = as_bools(checked_bars(bars, kit))
+    cells, kit = checked_bars(bars, kit)
+    bars = as_bools(cells)
     return density(bars, kit), syncopation(bars, kit)
 
 
@@ -82,14 +85,21 @@ FEATURES: dict[str, Callable[[Tensor, Kit], Tensor]] = {
 counts or sums over onsets, averaged over those that sound where they are means; the short-sighted form is
 that of all parts together, as in jaki."""
 
+PERFORMANCE_FEATURES: dict[str, Callable[[Performance], Tensor]] = {
+    "swing": swing,
+    "sixteenth swing": sixteenth_swing,
+}
+"""Every feature of a performed bar by its name: what bars on a grid, without offsets, do not say."""
 
-def measure(bars: Tensor | np.ndarray, kit: Kit = GM9, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+
+def measure(bars: Tensor | np.ndarray, kit: Kit | None = None, names: Sequence[str] | None = None) -> dict[str, Tensor]:
     """Features of bars (n, steps, parts) bool: name → (n,), in the order of the names; all of ``FEATURES`` by default.
 
     Raises:
         ValueError: a shape that does not fit the kit, an unknown name, or one that is not defined on this grid.
     """
-    bars = as_bools(checked_bars(bars, kit))
+    cells, kit = checked_bars(bars, kit)
+    bars = as_bools(cells)
     for name in names or ():
         check_feature(name)
     return {name: FEATURES[name](bars, kit) for name in (FEATURES if names is None else names)}
@@ -99,4 +109,31 @@ def check_feature(name: str) -> str:
     """``name`` if it is one of ``FEATURES``, otherwise a ValueError that lists them."""
     if name not in FEATURES:
         raise ValueError(f"no feature is called {name!r}; there are {', '.join(FEATURES)}")
+    return name
+
+
+def measure_performance(performance: Performance, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """Features of performed bars (n, steps, parts): name → (n,) float64, of several loops (loops, n).
+
+    Args:
+        performance: the bars, and how they are played.
+        names: of ``PERFORMANCE_FEATURES``; all by default.
+
+    Returns:
+        In the order of the names. NaN for a bar that has no onset to measure.
+
+    Raises:
+        ValueError: an unknown name, or one that is not defined on this grid.
+    """
+    for name in names or ():
+        check_performance_feature(name)
+    return {
+        name: PERFORMANCE_FEATURES[name](performance) for name in (PERFORMANCE_FEATURES if names is None else names)
+    }
+
+
+def check_performance_feature(name: str) -> str:
+    """``name`` if it is one of ``PERFORMANCE_FEATURES``, otherwise a ValueError that lists them."""
+    if name not in PERFORMANCE_FEATURES:
+        raise ValueError(f"no feature of a performance is called {name!r}; there are {', '.join(PERFORMANCE_FEATURES)}")
     return name

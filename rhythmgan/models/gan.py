@@ -25,6 +25,7 @@ from rhythmgan.augment import N_AUGMENTATIONS, REAL
 from rhythmgan.bars import BEATS
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import GANConfig
+from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
 
@@ -51,6 +52,7 @@ class Generator(nn.Module):
         self.to_parts = nn.Linear(width, n_parts)
         self.to_links = nn.Linear(width, n_parts * n_parts)
         self.register_buffer("causal_mask", torch.ones(n_parts, n_parts).triu(1), persistent=False)
+        self.float()  # whatever torch's default is
 
     def forward(self, z: Tensor, augmentation: Tensor | None = None) -> Tensor:
         """The bars of z as floats that are exactly 0 or 1; gradients pass straight through the threshold."""
@@ -162,6 +164,7 @@ class Discriminator(nn.Module):
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
         )
         self.last = nn.Linear(width, 1)
+        self.float()  # whatever torch's default is
 
     def forward(self, bars: Tensor, augmentation: Tensor | None = None) -> Tensor:
         first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
@@ -193,6 +196,7 @@ class UnfinishedBars:
         return torch.stack(self.decided, 1) > 0 if self.decided else self.state.new_zeros(shape, dtype=torch.bool)
 
     @torch.no_grad()
+    @without_autocast
     def decide(self, noise: Tensor) -> UnfinishedBars:
         """The same bars one step further.
 
@@ -265,22 +269,26 @@ class GAN(nn.Module):
         return fingerprint(self.discriminator)
 
     @torch.no_grad()
+    @without_autocast
     def logits(self, bars: np.ndarray | Tensor) -> Tensor:
         """The discriminator's logits (n,) of bars (n, steps, parts) bool, high for real, on its device."""
         cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
         found: Tensor = self.discriminator(cells)
         return found
 
+    @without_autocast
     def begin(self, n: int) -> UnfinishedBars:
         """n bars of which no step is decided yet, to be decided step by step in single precision."""
         return UnfinishedBars(self.generator, self.generator.begin(n, None)[0])
 
+    @without_autocast
     def decode_with_gradient(self, z: Tensor) -> Tensor:
         """The bars of z (n, latent_dim) as floats that are exactly 0 or 1; gradients pass straight through."""
         cells: Tensor = self.generator(z)
         return cells
 
     @torch.no_grad()
+    @without_autocast
     def cell_log_prob(self, bars: np.ndarray, temperature: float = 1.0) -> Tensor:
         """log Φ(± expected / temperature) of each cell of bars (n, steps, parts) bool, float64 on the CPU.
 
@@ -340,6 +348,7 @@ class GAN(nn.Module):
         return seeds_to_z(seeds, self.latent_dim, stream) * np.float32(temperature)
 
     @torch.no_grad()
+    @without_autocast
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
         """The bars of latent points: z (n, latent_dim) float → (n, steps, parts) bool.
 
@@ -374,6 +383,7 @@ class GAN(nn.Module):
         return copy.deepcopy(self.generator).cpu().double().eval()
 
     @torch.no_grad()
+    @without_autocast
     def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
         """Latent points of bars, played or generated: the way back from ``decode``.
 

@@ -23,6 +23,7 @@ from rhythmgan.bars import bars_to_words, words_to_bars
 from rhythmgan.features import cells_of
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import WordLSTMConfig
+from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import check_seed, seeds_to_uniform
 
@@ -85,6 +86,7 @@ class WordLSTM(nn.Module):
         self.to_words = nn.Linear(config.width, width)
         self.words_out = WordTable(n_parts, width)
         self.bias = nn.Parameter(torch.zeros(self.n_words))
+        self.float()  # whatever torch's default is
 
     @property
     def steps(self) -> int:
@@ -142,6 +144,7 @@ class WordLSTM(nn.Module):
         return self.to_words(self.drop_out(states)) @ self.words_out().T + self.bias
 
     @torch.no_grad()
+    @without_autocast
     def step_log_prob(self, bars: Tensor | np.ndarray, previous: Tensor | np.ndarray | None = None) -> Tensor:
         """Log-probability of each step's word given those before it: (n, steps) nats, on the prior's device.
 
@@ -171,6 +174,7 @@ class WordLSTM(nn.Module):
         return F.pad(words, (1, 0), value=self.start)[:, :-1]
 
     @torch.no_grad()
+    @without_autocast
     def sample(
         self,
         n: int,

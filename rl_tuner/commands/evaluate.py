@@ -34,10 +34,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from dataclasses import replace
 
-    from rhythmgan.data import load_corpus
+    from rhythmgan.corpus_file import load_corpus
 
-    corpus = load_corpus(options.data)
-    gan, prior = load_models(options, corpus)
+    with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
+        pass
+    gan, prior = load_models(options)
+    corpus = load_corpus(options.data, gan.steps, gan.kit)
 
     from rl_tuner.agent import load_agent
     from rl_tuner.benchmark.evaluators import make_evaluators

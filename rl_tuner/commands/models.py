@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rhythmgan.data import Corpus
     from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 
 PRIOR_USE = "says how likely bars are"
 """What the prior is for, in help texts."""
 
 
-def load_models(options: argparse.Namespace, corpus: Corpus | None = None) -> tuple[LatentCritic, SamplingLikelihood]:
-    """GAN and prior; where a corpus is given, of its kit and grid."""
+def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLikelihood]:
+    """GAN and prior, of one kit and grid."""
     import torch
 
     from rhythmgan.models.catalogue import load_generator, load_likelihood
@@ -25,9 +24,7 @@ def load_models(options: argparse.Namespace, corpus: Corpus | None = None) -> tu
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
     gan, prior = load_generator(options.weights or "gan"), load_likelihood(options.prior or "prior")
-    kit, steps = (corpus.kit, corpus.steps) if corpus else (gan.kit, gan.steps)
-    check_compatible(gan, kit, steps, "the GAN")
-    check_compatible(prior, kit, steps, "the prior")
+    check_compatible(prior, gan.kit, gan.steps, "the prior")
     return gan, prior
 
 

@@ -14,7 +14,7 @@ from rhythmgan.console import (
     file_names,
     formats_given,
     given,
-    output_given,
+    loop_output_given,
     positive,
 )
 from rhythmgan.export import DEFAULT_FORMATS
@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other feature that the agent steers; several times for several",
+        help="any other feature that the agent steers, or swing (of the off-beat eighths); several times for several",
     )
     parser.add_argument(
         "--percentile",
@@ -54,7 +54,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     starts = parser.add_mutually_exclusive_group()
     starts.add_argument("--from-seed", type=int, metavar="SEED", help="begin every episode at the bar of this seed")
     starts.add_argument("--from-midi", metavar="FILE", help="begin at the bars of a loop of your own, each in turn")
-    add_output_options(parser, "steered", DEFAULT_FORMATS, bpm=f"that of the loop, or {Playback.bpm:g}")
+    loop_defaults = {name: f"that of the loop, or {getattr(Playback, name):g}" for name in ("bpm", "swing")}
+    add_output_options(parser, "steered", DEFAULT_FORMATS, **loop_defaults)
     add_model_options(parser, prior=PRIOR_USE, agent=True)
     add_report_options(parser, json=True)
 
@@ -66,15 +67,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rl_tuner.export import REPORT, export_steered, report
     from rl_tuner.steering import steer, to_values
 
-    wanted = {name: getattr(options, name) for name in ("density", "syncopation")}
     targets = _targets(options.target)
-    for name, value in wanted.items():
-        if value is not None and name in targets:
-            raise ValueError(f"two targets are given for {name}")
-        if value is not None:
-            targets[name] = value
+    _add(targets, "density", options.density)
+    _add(targets, "syncopation", options.syncopation)
     if options.percentile:
         targets = to_values(targets, load_reference_for(options.weights))
+    _add(targets, "sixteenth swing", options.swing)
     gan, prior = load_models(options)
 
     from rl_tuner.agent import load_agent
@@ -85,24 +83,33 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         start = gan.encode(played.bars, seed=options.seed)
     elif options.from_seed is not None:
         start = gan.latents([options.from_seed])
-    output = output_given(options, gan.kit, playback) | formats_given(options)
+    output = loop_output_given(options, gan.kit, playback) | formats_given(options)
     steered = steer(
         targets,
         options.n,
         seed=options.seed,
         start=start,
+        played=played,
         agent=load_agent(options.agent),
         generator=gan,
         prior=prior,
         **given(options, "calls", "realism"),
     )
-    files = export_steered(steered, gan.kit, options.out, seed=options.seed, played=played, **output)
+    files = export_steered(steered, options.out, seed=options.seed, **output)
     if options.json:
         folder = str(Path(options.out).resolve())
         return report(steered, options.seed) | {"out": folder, "files": files | {"report": [REPORT]}}
     print(steered.sentence())
     print(f"{options.out}: {file_names(files)}, {REPORT}")
     return None
+
+
+def _add(targets: dict[str, float], name: str, value: float | None) -> None:
+    """Add the target of an option of its own, where it is given."""
+    if value is not None and name in targets:
+        raise ValueError(f"two targets are given for {name}")
+    if value is not None:
+        targets[name] = value
 
 
 def _targets(pairs: Sequence[str]) -> dict[str, float]:

@@ -166,12 +166,12 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         features, terms = len(self.dynamics.scale.features), self.dynamics.terms
 
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=self.random, device=self.device)
+            return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
 
         rows = (uniform(n, features) * len(self.targets)).long().clamp(max=len(self.targets) - 1)
         rows = torch.where(uniform(n, 1) < self.crossed, rows, rows[:, :1])
         targets = self.targets.gather(0, rows)
-        importance = torch.ones(n, features, device=self.device)
+        importance = torch.ones(n, features, dtype=torch.float32, device=self.device)
         if features > 1:
             skips = uniform(n) < self.skipped
             which = (uniform(n) * features).long().clamp(max=features - 1)

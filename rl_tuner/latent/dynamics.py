@@ -70,7 +70,7 @@ class Dynamics(BarDynamics):
 
     def draw(self, n: int, random: torch.Generator) -> Tensor:
         """Points of N(0, I), (n, latent_dim)."""
-        return torch.randn((n, self.space.latent_dim), generator=random, device=self.table.device)
+        return torch.randn((n, self.space.latent_dim), generator=random, dtype=torch.float32, device=self.table.device)
 
     def decode(self, z: Tensor) -> Tensor:
         """The generator's bars (n, steps, parts) bool."""

@@ -38,7 +38,7 @@ class Moves:
             rows.append((-1, math.pi / 2, beat, 0, 1))
         for direction in range(n_directions):
             rows += [(direction, sign * size, 0, 0, 0) for size in self.step_sizes for sign in (1, -1)]
-        return torch.tensor(rows)
+        return torch.tensor(rows, dtype=torch.float32)
 
 
 _FAR = 2.0

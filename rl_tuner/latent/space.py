@@ -49,7 +49,7 @@ class LatentSpace(FeatureScale):
             "regression_map": (_n_terms(n), latent_dim),
             "pinv_steps": (BEATS, n, latent_dim),
         }.items():
-            self.register_buffer(name, torch.zeros(shape))
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
         self.register_buffer("beat_starts", torch.zeros(BEATS, dtype=torch.long))
 
     def towards(self, values: Tensor, targets: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def find_space(
     cells = torch.from_numpy(bars).flatten(1).double()
     principal = torch.linalg.svd(torch.linalg.lstsq(from_z, cells).solution[:-1])[0].T
     n_random = (n_directions - len(space.features) + 2) // 4
-    random = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed))
+    random = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     n_principal = n_directions - len(space.features) - n_random
     candidates = torch.cat([slopes.T, principal[:n_principal], random.double()])
     space.directions = torch.linalg.qr(candidates[:n_directions].T)[0].T.float()

@@ -52,12 +52,12 @@ def train_actor(dynamics: Dynamics, targets: Tensor, seconds: float, seed: int =
         torch.manual_seed(seed)
         actor = Actor(dynamics.space.latent_dim, targets.shape[1])
     optimizer = torch.optim.Adam(actor.parameters(), _LEARNING_RATE)
-    began = time.perf_counter()
-    while (done := (time.perf_counter() - began) / seconds) < 1:
+    began, done = time.perf_counter(), 0.0
+    while done < 1:
         rows = torch.randint(len(targets), (_BATCH, targets.shape[1]), generator=random)
-        crossed = torch.rand(_BATCH, 1, generator=random) < _CROSSED
+        crossed = torch.rand(_BATCH, 1, generator=random, dtype=torch.float32) < _CROSSED
         wanted = targets.gather(0, torch.where(crossed, rows, rows[:, :1]))
-        z = torch.randn(_BATCH, dynamics.space.latent_dim, generator=random)
+        z = torch.randn(_BATCH, dynamics.space.latent_dim, generator=random, dtype=torch.float32)
         moved = actor(z, dynamics.space.standardised(wanted))
         gap = (soft_values(dynamics, moved) - wanted) / dynamics.space.tolerance / 2
         loss = torch.sqrt(1 + gap.square().sum(1)).mean() + nearness * (moved - z).square().mean()
@@ -67,6 +67,7 @@ def train_actor(dynamics: Dynamics, targets: Tensor, seconds: float, seed: int =
         loss.backward()
         nn.utils.clip_grad_norm_(actor.parameters(), 1.0)
         optimizer.step()
+        done = (time.perf_counter() - began) / seconds
     return actor.eval().requires_grad_(False)
 
 

@@ -21,7 +21,7 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
 
     def search(problem: Problem) -> None:
         dynamics = problem.dynamics
-        z = torch.full((len(problem.open), dynamics.space.latent_dim), torch.nan)
+        z = torch.full((len(problem.open), dynamics.space.latent_dim), torch.nan, dtype=torch.float32)
         here = dynamics.look_at(z, bars_of(problem), problem.goals, problem.goals.calls)
         problem.record(here)
         while not problem.is_over:

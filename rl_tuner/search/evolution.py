@@ -53,7 +53,7 @@ class Parameters:
     def of(dim: int, population: int = POPULATION) -> Parameters:
         """The parameters for so many dimensions; half of the population are parents."""
         n_parents = population // 2
-        weights = math.log((population + 1) / 2) - torch.arange(1, n_parents + 1).log()
+        weights = math.log((population + 1) / 2) - torch.arange(1, n_parents + 1, dtype=torch.float32).log()
         weights = weights / weights.sum()
         mu_eff = float(1 / (weights**2).sum())
         c_sigma = (mu_eff + 2) / (dim + mu_eff + 5)

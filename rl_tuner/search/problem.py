@@ -105,7 +105,7 @@ class Problem:
 
     def noise(self, *shape: int) -> Tensor:
         """N(0, 1) of this shape, drawn from the problem's seed."""
-        return torch.randn(shape, generator=self.random)
+        return torch.randn(shape, generator=self.random, dtype=torch.float32)
 
     def evaluate(self, z: Tensor) -> Tensor:
         """Spend one call on each open target.

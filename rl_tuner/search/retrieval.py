@@ -19,9 +19,9 @@ def retrieval(bars: Tensor, values: Tensor) -> Search:
     def search(problem: Problem) -> None:
         dynamics = problem.dynamics
         distances = torch.cdist(problem.targets / dynamics.space.tolerance, values / dynamics.space.tolerance, p=1)
-        tie_break = torch.rand(distances.shape, generator=problem.random) * 0.5
+        tie_break = torch.rand(distances.shape, generator=problem.random, dtype=distances.dtype) * 0.5
         nearest = bars[(distances + tie_break).argmin(1)]
-        z = torch.full((len(nearest), dynamics.space.latent_dim), torch.nan)
+        z = torch.full((len(nearest), dynamics.space.latent_dim), torch.nan, dtype=torch.float32)
         problem.record(dynamics.look_at(z, nearest, problem.goals, problem.goals.calls))
 
     return search

@@ -36,7 +36,11 @@ export default function (component) {
     const grid = node("div", { class: "grid", role: "grid", "aria-label": "Step sequencer" });
     for (let part = parts - 1; part >= 0; part--) {
       const row = node("div", { class: "row", role: "row" });
-      const lock = node("button", { class: "lock", onclick: () => turn(part) });
+      // the models leave parts alone that they do not know: these have no lock
+      const known = part < data.locks.length;
+      const lock = known
+        ? node("button", { class: "lock", onclick: () => turn(part) })
+        : node("span", { class: "lock unknown", title: "The models do not know this part: they leave it as it is" }, names[part]);
       root.lockers[part] = lock;
       row.append(lock);
       root.cells[part] = [];
@@ -129,10 +133,12 @@ export default function (component) {
   function paint() {
     const plays = player.id === SOUND;
     for (let part = 0; part < parts; part++) {
-      const locked = root.locks[part];
-      root.lockers[part].replaceChildren(padlock(locked), names[part]);
-      root.lockers[part].setAttribute("aria-pressed", locked);
-      root.lockers[part].setAttribute("aria-label", `${locked ? "Unlock" : "Lock"} ${names[part]}`);
+      if (part < root.locks.length) {
+        const locked = root.locks[part];
+        root.lockers[part].replaceChildren(padlock(locked), names[part]);
+        root.lockers[part].setAttribute("aria-pressed", locked);
+        root.lockers[part].setAttribute("aria-label", `${locked ? "Unlock" : "Lock"} ${names[part]}`);
+      }
       for (let step = 0; step < steps; step++) {
         const cell = root.cells[part][step];
         const on = sounds(root.words[step], part, parts);
@@ -140,7 +146,8 @@ export default function (component) {
         cell.setAttribute("aria-label", `${names[part]}, step ${step + 1}`);
         cell.tabIndex = root.at[0] === part && root.at[1] === step ? 0 : -1;
         cell.style.setProperty("--ink", on ? ink(hues[part]) : "transparent");
-        cell.style.setProperty("--shade", shades[step]);
+        // a cell that is new in a bar of a file has no loudness of its own
+        cell.style.setProperty("--shade", root.played?.shades[step][part] || shades[step]);
         cell.classList.toggle("beat", step % (steps / 4) === 0);
         cell.classList.toggle("heard", plays && player.place?.step === step);
       }

@@ -1,0 +1,30 @@
+"""What a model computes hangs on its input alone, never on the precision that the caller has set for his own work."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import ParamSpec, TypeVar
+
+import torch
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+_DEVICES = ("cpu", "cuda", "mps")
+
+
+def without_autocast(function: Callable[Given, Found]) -> Callable[Given, Found]:
+    """Decorate a function that computes in the precision of its weights, whatever ``torch.autocast`` is around it."""
+
+    @functools.wraps(function)
+    def computed(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        with ExitStack() as stack:
+            for device in _DEVICES:
+                # "mps" has none before torch 2.5
+                if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
+            return function(*args, **kwargs)
+
+    return computed

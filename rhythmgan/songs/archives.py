@@ -1,0 +1,347 @@
+"""Contents of files, plain or inside a .zip, a .tar or a parquet table, without unpacking anything to disk.
+
+Names of members are labels here: nothing is ever written, and no path is made of them.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import io
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Any, cast
+
+from rhythmgan.midi_reader import MAX_BYTES
+from rhythmgan.songs import parquet
+from rhythmgan.songs.members import FILE, PARQUET, TAR, ZIP, Listing, Place, without_controls
+
+SUFFIXES = {
+    ".zip": ZIP,
+    ".tar": TAR,
+    ".tar.gz": "tar.gz",
+    ".tgz": "tar.gz",
+    ".tar.bz2": "tar.bz2",
+    ".tbz2": "tar.bz2",
+    ".tbz": "tar.bz2",
+    ".tar.xz": "tar.xz",
+    ".txz": "tar.xz",
+    ".parquet": PARQUET,
+}
+"""The kind of archive by the ending of its name."""
+
+COMPRESSED = {"tar.gz", "tar.bz2", "tar.xz"}
+STREAMED = {*COMPRESSED, PARQUET}
+"""Kinds that can only be read from their beginning: who needs all of one reads it in one go."""
+
+TABLES = ("manifest.csv", "info.csv")
+"""Members whose content is taken while an archive is listed."""
+
+_DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    OSError,
+)
+"""What is raised of archives that are damaged; a ValueError comes of names and numbers that are none."""
+
+
+_MARKS = ((0, b"\x1f\x8b", "tar.gz"), (0, b"BZh", "tar.bz2"), (0, b"\xfd7zXZ\0", "tar.xz"), (257, b"ustar", TAR))
+
+
+def _kind_by_content(path: str) -> str:
+    """The kind of an archive: by its name, of a .tar by how it is packed, whatever it is called."""
+    kind = kind_of(path)
+    if kind in (ZIP, PARQUET):
+        return kind
+    with _open_plain(path) as file:
+        head = file.read(512)
+    return next((found for place, mark, found in _MARKS if head.startswith(mark, place)), kind)
+
+
+def kind_of(path: str) -> str:
+    """The kind of an archive by its name; ``FILE`` of any other file."""
+    name = os.path.basename(path).lower()
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), FILE)
+
+
+def without_suffix(name: str) -> str:
+    """The name of an archive without the ending that says its kind."""
+    suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
+
+
+def list_archive(path: str, suffixes: Sequence[str]) -> Listing:
+    """The members of an archive whose names end in one of the suffixes (lower case); hidden ones are left out.
+
+    A .tar that is compressed is unpacked once for this, into nothing.
+
+    Raises:
+        ModuleNotFoundError: a parquet table, and pyarrow is not installed.
+    """
+    listing = Listing()
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        kind = _kind_by_content(path)
+        if kind == PARQUET:
+            parquet.list_table(path, listing)
+        elif kind == ZIP:
+            _list_zip(path, listing, tuple(suffixes))
+        else:
+            _list_tar(path, kind, listing, tuple(suffixes))
+    except _DAMAGE as error:
+        listing.damage = _reason(error, path)
+    # as on unpacking, a name that comes again replaces what was there
+    listing.members = listing.members.without_repeats()
+    return listing
+
+
+def _reason(error: BaseException, path: str) -> str:
+    """One line on a damaged archive."""
+    kind = kind_of(path)
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror or str(error)
+    if kind == ZIP:
+        return "not a .zip file, or it is damaged"
+    if isinstance(error, parquet.NoColumnError):
+        return str(error)
+    if kind == PARQUET:
+        return f"not a parquet table: {str(error).partition(chr(10))[0]}"[:160]
+    return f"not a .{kind} file, or it is damaged"
+
+
+def _is_wanted(name: str, suffixes: Iterable[str]) -> bool:
+    base = name.rpartition("/")[2]
+    return base.lower().endswith((*suffixes,)) and not base.startswith(".") and "__MACOSX" not in name.split("/")
+
+
+def clean(name: str) -> str:
+    """A member's name as a path below the archive: ``/`` between folders, no ``..``, nothing absolute, no controls."""
+    return "/".join(
+        part for part in without_controls(name).replace("\\", "/").split("/") if part not in ("", ".", "..")
+    )
+
+
+# -- .zip ----------------------------------------------------------------------------------------
+
+_UTF8_NAME, _ENCRYPTED = 0x800, 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def _list_zip(path: str, listing: Listing, suffixes: tuple[str, ...]) -> None:
+    with zipfile.ZipFile(path) as archive:
+        tables = []
+        for info in archive.infolist():
+            name = info.orig_filename  # zipfile cuts the other one at a NUL
+            if not info.flag_bits & _UTF8_NAME:
+                # such names are code page 437 by the book, and UTF-8 as most programs write them
+                with suppress(UnicodeError):
+                    name = name.encode("cp437").decode("utf-8")
+            if name.endswith("/"):
+                continue
+            name = clean(name)
+            mode = info.external_attr >> 16
+            if name.rpartition("/")[2] in TABLES:
+                tables.append((name, _zip_place(info)))
+            elif _is_wanted(name, SUFFIXES):
+                listing.n_archives += 1
+            elif _is_wanted(name, suffixes):
+                if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                    listing.n_skipped += 1
+                    continue
+                listing.members.append(name, _zip_place(info))
+    for (name, _), content in zip(tables, read(path, [place for _, place in tables]), strict=True):
+        if isinstance(content, bytes):
+            listing.tables[name] = content
+
+
+def _zip_place(info: zipfile.ZipInfo) -> Place:
+    problem = ""
+    if info.flag_bits & _ENCRYPTED:
+        problem = "encrypted"
+    elif info.compress_type not in _METHODS:
+        problem = f"packed in a way that is not read (method {info.compress_type})"
+    return Place(ZIP, info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC, problem)
+
+
+def _read_zip_member(file: IO[bytes], place: Place) -> bytes:
+    """A member by its own header: to open an archive of 100,000 members for each run of 64 would take hours."""
+    file.seek(place.offset)
+    header = file.read(30)
+    if len(header) < 30 or header[:4] != b"PK\3\4":
+        raise ValueError("damaged: its header is not where the directory of the archive says")
+    file.seek(sum(struct.unpack("<HH", header[26:30])), io.SEEK_CUR)
+    content = file.read(place.packed)
+    # one byte more than is declared says that the declaration is false, whatever else would come
+    try:
+        if place.method == zipfile.ZIP_DEFLATED:
+            content = zlib.decompressobj(-15).decompress(content, place.size + 1)
+        elif place.method == zipfile.ZIP_BZIP2:
+            content = bz2.BZ2Decompressor().decompress(content, place.size + 1)
+        elif place.method == zipfile.ZIP_LZMA:
+            content = _unpacked_lzma(content, place.size)
+    except (zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError):
+        raise ValueError("damaged: it cannot be unpacked") from None
+    if len(content) != place.size or zlib.crc32(content) != place.crc:
+        raise ValueError("damaged: its size or its checksum is not the declared one")
+    return content
+
+
+def _unpacked_lzma(content: bytes, size: int) -> bytes:
+    """What a .zip packs by LZMA: a version, the length of the properties, these, and a stream without a header.
+
+    No more than ``size`` is asked for, because a stream without a mark of its end goes on in what fills its last bytes.
+
+    Raises:
+        lzma.LZMAError, struct.error, ValueError: damaged.
+    """
+    n_properties, packing, dictionary = struct.unpack("<2xHBI", content[:9])
+    packing, lc = divmod(packing, 9)
+    pb, lp = divmod(packing, 5)
+    # nothing further back than all of it can be repeated, whatever dictionary is declared
+    bounded = max(min(dictionary, size), 4096)
+    chain = [{"id": lzma.FILTER_LZMA1, "dict_size": bounded, "lc": lc, "lp": lp, "pb": pb}]
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain).decompress(content[4 + n_properties :], size)
+
+
+# -- .tar ----------------------------------------------------------------------------------------
+
+
+def _open_tar(path: str, kind: str) -> IO[bytes]:
+    """The bytes of a .tar, unpacked as they are read; seeking forwards reads on, seeking back begins anew."""
+    if kind == "tar.gz":
+        return cast("IO[bytes]", gzip.open(path))
+    if kind == "tar.bz2":
+        return bz2.open(path)
+    if kind == "tar.xz":
+        return lzma.open(path)
+    return open(path, "rb")
+
+
+class _Headers:
+    """A .tar for tarfile, which reads whatever length a header declares for a name: gigabytes of a few packed bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.tell, self.seek = file.tell, file.seek
+
+    def read(self, n_bytes: int) -> bytes:
+        if n_bytes > 1 << 20:
+            raise tarfile.ReadError("a header of more than 1 MiB")
+        return self._file.read(n_bytes)
+
+
+def _list_tar(path: str, kind: str, listing: Listing, suffixes: tuple[str, ...]) -> None:
+    archive: Any  # the stubs leave out its list of members
+    with (
+        _open_tar(path, kind) as file,
+        tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:", encoding="utf-8") as archive,
+    ):
+        while (info := archive.next()) is not None:
+            archive.members = []  # or it would hold a kilobyte for each
+            name = clean(info.name)
+            is_table = name.rpartition("/")[2] in TABLES
+            listing.n_archives += info.isreg() and _is_wanted(name, SUFFIXES)
+            if info.isdir() or not (is_table or _is_wanted(name, suffixes)):
+                continue
+            if not info.isreg() or info.issparse():
+                listing.n_skipped += 1
+                continue
+            place = Place(kind, info.offset_data, info.size)
+            if is_table and info.size <= MAX_BYTES:
+                file.seek(place.offset)
+                listing.tables[name] = file.read(place.size)
+            elif not is_table:
+                listing.members.append(name, place)
+        # tarfile takes a header that it cannot read for the end
+        file.seek(archive.offset)
+        if file.read(512).strip(b"\0"):
+            raise tarfile.ReadError("a header that is none")
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def read(path: str, places: Iterable[Place]) -> Iterator[bytes | OSError]:
+    """The content of each place in one file or archive, in order, or what is wrong with it.
+
+    What is wrong with one costs no other, except behind the point where a stream breaks off. The archive
+    is opened once; of a kind in ``STREAMED`` it is read from its beginning to the last of the places, which
+    are best in rising order. They are taken one at a time.
+    """
+    rest = iter(places)
+    place = next(rest, None)
+    if place is None:
+        return
+    kind = place.kind
+    try:
+        with _opened(path, kind) as content_of:
+            while place is not None:
+                content = content_of(place)
+                place = next(rest, None)
+                yield content
+    except _DAMAGE as error:
+        broken = OSError(errno.EIO, _reason(error, path), path)
+        if isinstance(error, OSError) and error.errno:
+            broken = error
+        elif kind in STREAMED:
+            broken = OSError(errno.EIO, "the archive is damaged before it or within it", path)
+    while place is not None:
+        yield OSError(errno.EIO, place.problem, path) if place.problem else broken
+        place = next(rest, None)
+
+
+@contextmanager
+def _opened(path: str, kind: str) -> Iterator[Callable[[Place], bytes | OSError]]:
+    """What gives the content of a place in a file or archive."""
+    if kind == PARQUET:
+        with parquet.open_table(path) as table:
+            yield parquet.Rows(table, path).read
+    else:
+        with _open_tar(path, kind) if kind in COMPRESSED else _open_plain(path) as file:
+            yield lambda place: _read_place(file, path, place)
+
+
+def _too_large(path: str) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB", path)
+
+
+def _open_plain(path: str) -> IO[bytes]:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)  # a pipe would keep us waiting
+    return open(path, "rb", buffering=0)
+
+
+def _read_place(file: IO[bytes], path: str, place: Place) -> bytes | OSError:
+    """One content.
+
+    Raises:
+        OSError, EOFError, zlib.error, lzma.LZMAError: of a compressed .tar, whose rest is lost with it.
+    """
+    if place.problem:
+        return OSError(errno.EIO, place.problem, path)
+    if place.kind == FILE:
+        return file.read() if os.fstat(file.fileno()).st_size <= MAX_BYTES else _too_large(path)
+    if max(place.size, place.packed) > MAX_BYTES:
+        return _too_large(path)
+    if place.kind == ZIP:
+        try:
+            return _read_zip_member(file, place)
+        except ValueError as error:
+            return OSError(errno.EIO, str(error), path)
+    file.seek(place.offset)
+    content = file.read(place.size)
+    return content if len(content) == place.size else OSError(errno.EIO, "the archive breaks off within it", path)
