@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from rhythmgan.generate.variation import vary
 from rhythmgan.kit import Kit
 from rhythmgan.latent import interpolate
 from rhythmgan.load import SAMPLE_OPTIONS, load_loop
+from rhythmgan.midi_reader import SUFFIXES, read_midi
 from rhythmgan.models.interfaces import BarModel, LatentModel, Likelihood
 from rhythmgan.performance import PLAIN, Performance, Playback
 
@@ -338,6 +340,8 @@ def export_variations(
 def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playback]:
     """A user's loop as it is played, whose bars are to be the model's, and stay out of harm's way.
 
+    Onsets of a MIDI file that the loop has no cell for are counted in the log: they are in nothing that is written.
+
     Raises:
         ValueError: no loop, one of another kit or grid, or one that lies in the folder to be written.
         OSError: it cannot be opened.
@@ -350,5 +354,11 @@ def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playba
         raise ValueError(
             f"{path}: its bars have {steps} steps and {n_parts} parts, "
             f"those of the weights {model.steps} and {model.kit.n_parts}"
+        )
+    if Path(path).suffix.lower() in SUFFIXES and (n_lost := len(read_midi(path).beat) - int(loop.bars.sum())) > 0:
+        logging.getLogger(__name__).warning(
+            "%s: %d of its drum onsets are left out: they are no part of kit %s, share a cell of %d steps with a "
+            "louder one, or lie in another time signature",
+            *(path, n_lost, model.kit.name, steps),
         )
     return loop, playback

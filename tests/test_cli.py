@@ -252,6 +252,21 @@ def test_vary_keeps_a_silent_bar_of_the_loop(own_loop, tmp_path):
         assert (saved["bars"][0] == own_loop).all()
 
 
+def test_onsets_that_a_loop_has_no_cell_for_are_said(own_loop, save_midi, tmp_path):
+    """A side stick beside the snare, and two congas; a loop of which all is kept says nothing."""
+    write_midi(tmp_path / "own.mid", own_loop)
+    done = _run("vary", tmp_path / "own.mid", "--n", 1, "--quiet", "--out", tmp_path / "a")
+    assert (done.returncode, done.stderr) == (0, "")
+    hits = [(0, 36), (480, 38), (480, 37), (600, 63), (960, 36), (1080, 62), (1440, 38)]
+    events = []
+    for tick, pitch in hits:
+        events += [(tick, mido.Message("note_on", channel=9, note=pitch, velocity=90 + pitch % 3))]
+        events += [(tick + 60, mido.Message("note_off", channel=9, note=pitch))]
+    done = _run("vary", save_midi("mixed.mid", events), "--n", 1, "--quiet", "--out", tmp_path / "b")
+    assert done.returncode == 0
+    assert "mixed.mid: 3 of its drum onsets are left out: they are no part of kit gm9, share a cell" in done.stderr
+
+
 def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi, tmp_path):
     write_midi(tmp_path / "own.mid", own_loop)
     note = [(0, mido.Message("note_on", note=60, velocity=90)), (120, mido.Message("note_off", note=60))]
