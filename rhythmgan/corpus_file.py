@@ -74,20 +74,21 @@ def load_corpus(path: str | os.PathLike[str], steps: int | None = None, kit: Kit
             that its kit cannot be folded into.
         OSError: it cannot be opened.
     """
-    try:
-        if kit is not None and steps is None:
-            grids = corpus_grids(path, kit)
-            steps = max(grids, key=lambda grid: (grids[grid], -grid), default=None)
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    if kit is not None and steps is None:
+        steps = _commonest(corpus_grids(path, kit))
     corpus = _read(path, steps)
-    try:
-        folded = corpus if kit is None else corpus.folded(kit)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    folded = _folded(path, corpus, kit)
     if not len(folded):
         raise ValueError(f"{path}: it has no bars of {corpus.steps} steps in kit {folded.kit.name}")
     return folded
+
+
+def _folded(path: str | os.PathLike[str], corpus: Corpus, kit: Kit | None) -> Corpus:
+    """The bars in another kit; an error names the file."""
+    try:
+        return corpus if kit is None else corpus.folded(kit)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _read(path: str | os.PathLike[str], steps: int | None) -> Corpus:
@@ -96,7 +97,9 @@ def _read(path: str | os.PathLike[str], steps: int | None) -> Corpus:
         return load_patterns(path, steps)
     members = _members(path)
     try:
-        return _corpus(members, _commonest(members) if steps is None else check_steps(steps))
+        if steps is None:
+            steps = _commonest(_n_bars(members)) or GRIDS[0]
+        return _corpus(members, check_steps(steps))
     except KeyError as error:
         raise ValueError(f"{path}: not a corpus as `rhythmgan prepare` writes it: no {error.args[0]}") from None
     except (ValueError, TypeError, IndexError) as error:
@@ -119,14 +122,13 @@ def corpus_grids(path: str | os.PathLike[str], kit: Kit | None = None) -> dict[i
         lengths = [len(bar) for bar in read_text(path)[0]]
         found = {steps: lengths.count(steps) for steps in GRIDS if steps in lengths}
     else:
-        members = _members(path)
-        columns = {steps: members[f"bar_{steps}"] for steps in GRIDS if f"bar_{steps}" in members}
-        if any(column.ndim != 1 for column in columns.values()):
-            raise ValueError(f"{path}: not a corpus: its bars are no columns")
-        found = {steps: len(column) for steps, column in columns.items()}
+        try:
+            found = _n_bars(_members(path))
+        except TypeError as error:
+            raise ValueError(f"{path}: not a corpus: {error}") from None
     if kit is None:
         return found
-    folded = {steps: len(_read(path, steps).folded(kit)) for steps in found}
+    folded = {steps: len(_folded(path, _read(path, steps), kit)) for steps in found}
     return {steps: n for steps, n in folded.items() if n}
 
 
@@ -235,9 +237,14 @@ def _members(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return members
 
 
-def _commonest(members: Mapping[str, np.ndarray]) -> int:
-    """The grid with the most bars, of equals the coarser."""
-    return max(GRIDS, key=lambda steps: (len(members.get(f"bar_{steps}", ())), -steps))
+def _n_bars(members: Mapping[str, np.ndarray]) -> dict[int, int]:
+    """How many bars there are on each grid, of those that there are bars on."""
+    return {steps: len(members[f"bar_{steps}"]) for steps in GRIDS if f"bar_{steps}" in members}
+
+
+def _commonest(grids: Mapping[int, int]) -> int | None:
+    """The grid with the most bars, of equals the coarser; None where there is none."""
+    return max(grids, key=lambda steps: (grids[steps], -steps), default=None)
 
 
 def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:

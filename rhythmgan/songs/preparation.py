@@ -15,7 +15,7 @@ import numpy as np
 
 from rhythmgan.bars import GRIDS, check_steps
 from rhythmgan.corpus_file import BAR_COLUMNS, FORMAT, load_corpus, onset_starts, write_names
-from rhythmgan.data import UNKNOWN_STYLE, Corpus
+from rhythmgan.data import UNKNOWN_STYLE, Corpus, unique_in_order
 from rhythmgan.files import check_target, sweep_parts, whole_file
 from rhythmgan.kit import GM12, KITS, Kit
 from rhythmgan.npz import NpzWriter, map_npz, npz_names
@@ -267,20 +267,16 @@ def _take(files: Sequence[SongFile], parts: dict[int, str], counts: Sequence[Sou
                 style = styles.setdefault(file.style, len(styles))
                 rows.append((begin + index, file.source, LABELS.index(file.label), _number(file.song), style, fact.bpm))
         if rows:
-            kinds = "q,i4,u1,i8,i4,f4"
-            columns.append(np.array(rows, kinds))
+            columns.append(np.array(rows, "q,i4,u1,i8,i4,f4"))
             rows.clear()
     for count, mine in zip(counts, heard, strict=True):
         for kit in KITS.values():
             count.outside[kit.name] = float(mine[kit.part_of_pitch < 0].sum() / max(mine.sum(), 1))
     which, source, label, name, file_style, bpm = _fields(columns)
-    _, first, song = np.unique(name, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    first, song, _ = unique_in_order(name)
     for number, count in enumerate(counts):
         count.n_songs = len(np.unique(song[source == number]))
-    return _Kept(which, source, label, place[song].astype(np.int32), file_style, bpm, first[order], list(styles))
+    return _Kept(which, source, label, song.astype(np.int32), file_style, bpm, first, list(styles))
 
 
 def _fields(tables: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rhythmgan.console import add_machine_options, add_model_options, add_report_options, positive
 from rl_tuner.benchmark.config import QUICK, BenchmarkConfig
-from rl_tuner.commands.models import PRIOR_USE, load_models, logger
+from rl_tuner.commands.models import PRIOR_USE, load_models_and_songs, logger
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -34,12 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from dataclasses import replace
 
-    from rhythmgan.corpus_file import load_corpus
-
-    with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
-        pass
-    gan, prior = load_models(options)
-    corpus = load_corpus(options.data, gan.steps, gan.kit)
+    gan, prior, corpus = load_models_and_songs(options)
 
     from rl_tuner.agent import load_agent
     from rl_tuner.benchmark.evaluators import make_evaluators

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rhythmgan.data import Corpus
     from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 
 PRIOR_USE = "says how likely bars are"
@@ -26,6 +27,16 @@ def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLike
     gan, prior = load_generator(options.weights or "gan"), load_likelihood(options.prior or "prior")
     check_compatible(prior, gan.kit, gan.steps, "the prior")
     return gan, prior
+
+
+def load_models_and_songs(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLikelihood, Corpus]:
+    """GAN, prior, and the corpus of ``--data`` on the grid and in the kit of the GAN."""
+    from rhythmgan.corpus_file import load_corpus
+
+    with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
+        pass
+    gan, prior = load_models(options)
+    return gan, prior, load_corpus(options.data, gan.steps, gan.kit)
 
 
 def logger(options: argparse.Namespace) -> Callable[[str], None]:

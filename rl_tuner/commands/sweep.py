@@ -6,7 +6,7 @@ import argparse
 
 from rhythmgan.console import add_machine_options, add_model_options, add_report_options, positive
 from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
-from rl_tuner.commands.models import PRIOR_USE, load_models, logger
+from rl_tuner.commands.models import PRIOR_USE, load_models_and_songs, logger
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -29,12 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from rhythmgan.corpus_file import load_corpus
-
-    with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
-        pass
-    gan, prior = load_models(options)
-    corpus = load_corpus(options.data, gan.steps, gan.kit)
+    gan, prior, corpus = load_models_and_songs(options)
 
     from rl_tuner.benchmark.sweep import sweep, sweep_to_markdown
 

@@ -12,7 +12,7 @@ from rhythmgan.console import (
     given,
     progress_bar,
 )
-from rl_tuner.commands.models import PRIOR_USE, load_models
+from rl_tuner.commands.models import PRIOR_USE, load_models_and_songs
 from rl_tuner.config import BUNDLED, EnvConfig, shortened
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
@@ -36,12 +36,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from rhythmgan.corpus_file import load_corpus
-
-    with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
-        pass
-    gan, prior = load_models(options)
-    corpus = load_corpus(options.data, gan.steps, gan.kit).split("train")
+    gan, prior, songs = load_models_and_songs(options)
+    corpus = songs.split("train")
 
     from dataclasses import replace
 
