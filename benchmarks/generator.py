@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.seeds import seeds_to_z
 
 _BATCH = 1024
 
@@ -20,7 +21,7 @@ def _bare_products(gan: GAN) -> Callable[[], None]:
     """The same matrix products as ``decode`` does for a batch, with nothing between them."""
     g = gan.generator
     state = torch.randn(_BATCH, g.width)
-    lagged = torch.zeros(_BATCH, len(g.lags) * g.n_parts)
+    lagged = torch.zeros(_BATCH, g.lagged_to_new.in_features)
     both = torch.cat([lagged, state], 1)
 
     def products() -> None:
@@ -30,6 +31,7 @@ def _bare_products(gan: GAN) -> Callable[[], None]:
             state @ g.state_to_new.weight.T
             state @ g.to_parts.weight.T
             state @ g.to_links.weight.T
+            state @ g.to_repeats.weight.T
 
     return products
 
@@ -54,10 +56,11 @@ def main() -> None:
         for _ in range(options.rounds):
             measure("sample(): seed to bar", lambda: gan.sample(n))
             measure("the matrix products bare", lambda: [products() for _ in range(n // _BATCH)])
-            measure("seeds to z alone", lambda: gan.latents(range(n)))
+            measure("seeds to z alone", lambda: seeds_to_z(range(n), gan.latent_dim))
     g = gan.generator
-    lagged = len(g.lags) * g.n_parts
-    flops = 2 * g.steps * g.width * (3 * (lagged + g.width) + g.n_parts + g.n_parts**2)
+    read = g.lagged_to_new.in_features + g.width
+    out = g.to_parts.out_features + g.to_links.out_features + g.to_repeats.out_features
+    flops = 2 * g.steps * g.width * (3 * read + out)
     print(f"one CPU core, batches of {_BATCH}, best of {options.rounds} rounds; {flops / 1e6:.2f} MFLOP a bar")
     print("| | bars per second | share of the bare products |\n| --- | ---: | ---: |")
     floor = rates["the matrix products bare"]

@@ -1,4 +1,4 @@
-"""What the latent space is good for: bars there and back, variations of them, and paths between seeds.
+"""What the latent space is good for: bars there and back, and ways from bar to bar.
 
 Run: python benchmarks/latent.py bars.npz
 """
@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.console import add_condition_options
 from rhythmgan.corpus_file import load_corpus
-from rhythmgan.generate.paths import even_path, step_changes
-from rhythmgan.latent import interpolate, rotate
+from rhythmgan.generate.morph import even_ways, morph, most_changes
+from rhythmgan.latent import interpolate
 from rhythmgan.metrics import c2st
 from rhythmgan.models.catalogue import load_generator
-from rhythmgan.models.interfaces import LatentModel
+from rhythmgan.models.interfaces import LatentCritic
 
 _FRAMES = 16
-_MAX_CHANGE = 0.25
-"""The share of the sounding cells that a step of a morph should not change more of."""
-_ANGLES = (0.1, 0.2, 0.4, 0.8)
+_TIMED = 20
+"""Ways that are made one by one to see how long one takes."""
 
 
-def _there_and_back(gan: LatentModel, bars: np.ndarray) -> None:
+def _there_and_back(gan: LatentCritic, bars: np.ndarray) -> None:
     start = time.perf_counter()
     z = gan.encode(bars)
     seconds = time.perf_counter() - start
@@ -41,43 +42,66 @@ def _there_and_back(gan: LatentModel, bars: np.ndarray) -> None:
     print(f"| {(wrong == 0).mean():.4f} | {right:.5f} | {kept:.5f} | {low:.2f} | {middle:.2f} | {high:.2f} |\n")
 
 
-def _variations(gan: LatentModel, bars: np.ndarray, song: np.ndarray) -> None:
-    print("The same bars turned towards seeds:\n")
-    print("| radians | cells that differ | the same bar | C2ST |\n| ---: | ---: | ---: | ---: |")
-    z, towards = gan.encode(bars), gan.latents(range(len(bars)))
-    strangers = gan.decode(towards)
-    for angle in _ANGLES:
-        varied = gan.decode(rotate(z, towards, angle))
-        changed = (varied != bars).sum((1, 2))
-        told = c2st(bars, song, varied, song)["c2st"]
-        print(f"| {angle} | {changed.mean():.1f} | {(changed == 0).mean():.2f} | {told:.3f} |")
-    changed = (strangers != bars).sum((1, 2))
-    told = c2st(bars, song, strangers)["c2st"]
-    print(f"| a seed's bar | {changed.mean():.1f} | {(changed == 0).mean():.2f} | {told:.3f} |\n")
+def _morphs(gan: LatentCritic, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    ways = morph(gan, starts, ends, _FRAMES)
+    gan.encode(ways.reshape(-1, *starts.shape[1:]))  # every frame has its z: a part of the time
+    return ways
 
 
-def _paths(gan: LatentModel, bars: np.ndarray, song: np.ndarray, pairs: int) -> None:
-    z = gan.latents(range(2 * pairs))
-    apart = (gan.decode(z[::2]) != gan.decode(z[1::2])).sum((1, 2)).mean()
-    print(f"{pairs} slerps of {_FRAMES} frames between seeds whose bars are {apart:.1f} cells apart:\n")
-    print(f"| frames | steps up to {_MAX_CHANGE:.0%} | without change | cells a step | largest | C2ST | of samples |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name in ("at even angles", "evenly heard"):
-        shares, cells, frames = [], [], []
-        for a, b in zip(z[::2], z[1::2], strict=True):
-            path = even_path(gan, a, b, _FRAMES) if name == "evenly heard" else interpolate(a, b, _FRAMES)
-            path_bars = gan.decode(path)
-            shares.append(np.diagonal(step_changes(path_bars), 1))
-            cells.append((path_bars[1:] != path_bars[:-1]).sum((1, 2)))
-            frames.append(path_bars)
-        inner = np.concatenate([path_bars[1:-1] for path_bars in frames])
-        path_of = np.repeat(np.arange(pairs), _FRAMES - 2)  # frames of one path are alike: all on one side
-        samples = gan.sample(len(inner), seed=10**6)
+def _unsearched(gan: LatentCritic, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    return even_ways(starts, ends, _FRAMES)
+
+
+def _slerps(gan: LatentCritic, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    points = zip(gan.encode(starts), gan.encode(ends), strict=True)
+    z = np.concatenate([interpolate(a, b, _FRAMES) for a, b in points])
+    return gan.decode(z).reshape(len(starts), _FRAMES, *starts.shape[1:])
+
+
+def _ways(gan: LatentCritic, real: np.ndarray, song: np.ndarray, pairs: int) -> None:
+    bars = gan.sample(2 * pairs)
+    starts, ends = bars[::2], bars[1::2]
+    distance = (starts ^ ends).sum((1, 2))
+    limit = np.array([most_changes(int(each), _FRAMES) for each in distance])
+    samples = c2st(real, song, gan.sample(pairs * (_FRAMES - 2), seed=10**6))["c2st"]
+    print(
+        f"{pairs} ways of {_FRAMES} frames between seeds whose bars are {distance.mean():.1f} cells apart; C2ST of "
+        f"seeds' bars {samples:.3f}. A step over its limit changes more than max(3, 1.5 · distance / {_FRAMES - 1}) "
+        "cells; steps that change nothing are counted where the distance is as large as the number of steps; the last "
+        "columns are a quarter, a half and three quarters on.\n"
+    )
+    print(
+        "| way | cells a step | largest step | steps over the limit | that change nothing | density off the line "
+        "| C2ST | ¼ | ½ | ¾ | ms a way | of many |"
+    )
+    print("| --- |" + " ---: |" * 11)
+    kinds: dict[str, Callable[[LatentCritic, np.ndarray, np.ndarray], np.ndarray]] = {
+        "morph": _morphs,
+        "the same before the search": _unsearched,
+        "slerp": _slerps,
+    }
+    for name, make in kinds.items():
+        times = []
+        for i in range(_TIMED):
+            begun = time.process_time()
+            make(gan, starts[i : i + 1], ends[i : i + 1])
+            times.append(time.process_time() - begun)
+        begun = time.process_time()
+        ways = make(gan, starts, ends)
+        of_many = (time.process_time() - begun) / pairs
+        changes = (ways[:, 1:] ^ ways[:, :-1]).sum((2, 3))
+        density = ways.sum((2, 3))
+        line = density[:, :1] + (density[:, -1:] - density[:, :1]) * np.linspace(0, 1, _FRAMES)
+        inner = ways[:, 1:-1].reshape(-1, *real.shape[1:])
+        way_of = np.repeat(np.arange(pairs), _FRAMES - 2)  # frames of one way are alike: all on one side
+        told = [c2st(real, song, inner, way_of)["c2st"]]
+        told += [c2st(real, song, ways[:, round(part * (_FRAMES - 1))])["c2st"] for part in (0.25, 0.5, 0.75)]
         print(
-            f"| {name} | {(np.stack(shares) <= _MAX_CHANGE).mean():.3f} | {(np.stack(cells) == 0).mean():.2f} "
-            f"| {np.mean(cells):.2f} "
-            f"| {np.max(cells, 1).mean():.1f} | {c2st(bars, song, inner, path_of)['c2st']:.3f} "
-            f"| {c2st(bars, song, samples)['c2st']:.3f} |"
+            f"| {name} | {changes.mean():.2f} | {changes.max(1).mean():.1f} | {(changes > limit[:, None]).mean():.3f} "
+            f"| {(changes[distance >= _FRAMES - 1] == 0).mean():.3f} | {np.abs(density - line)[:, 1:-1].mean():.2f} | "
+            + " | ".join(f"{each:.3f}" for each in told)
+            + f" | {np.median(times) * 1e3:.0f} | {of_many * 1e3:.0f} |",
+            flush=True,
         )
 
 
@@ -86,15 +110,17 @@ def main() -> None:
     parser.add_argument("data", help="a corpus that `rhythmgan prepare` wrote")
     parser.add_argument("--weights", help="a weights file (the bundled one)")
     parser.add_argument("--split", choices=("valid", "test"), default="test", help="songs (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=300, help="paths (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=300, help="ways (%(default)s)")
+    add_condition_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    gan = load_generator(options.weights or "gan")
-    held = load_corpus(options.data, gan.steps, gan.kit).split(options.split).distinct()
-    bars = words_to_bars(held.words, held.kit.n_parts)
-    _there_and_back(gan, bars)
-    _variations(gan, bars, held.song_id)
-    _paths(gan, bars, held.song_id, options.pairs)
+    gan = load_generator(options.weights, options.grid).with_condition(options.role, options.style)
+    songs = load_corpus(options.data, gan.steps, gan.kit).split(options.split)
+    distinct = words_to_bars(songs.distinct().words, songs.kit.n_parts)
+    _there_and_back(gan, distinct)
+    role = gan.condition.role  # bars of a role as songs play them, of any each song's distinct ones
+    held = songs.distinct() if role == "any" else songs.with_role(role).as_played(len(distinct))
+    _ways(gan, words_to_bars(held.words, held.kit.n_parts), held.song_id, options.pairs)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-TABS = ("Sample", "Steer", "Morph", "Edit", "Blind test", "Data")
+TABS = ("Sample", "Phrase", "Steer", "Morph", "Edit", "Blind test", "Data")
 WIDTHS = {"desktop": (1280, "light"), "phone": (390, "dark")}
 TALLEST = 1500
 

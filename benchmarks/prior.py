@@ -22,8 +22,13 @@ def _bare_products(prior: WordLSTM) -> Callable[[], None]:
     weights = [weight for name, weight in prior.lstm.named_parameters() if name.startswith("weight")]
     given = [torch.randn(_BATCH * steps, weight.shape[1]) for weight in weights]
     states = torch.randn(_BATCH, prior.config.width)
-    out = torch.randn(_BATCH * steps, prior.config.width)
-    words = torch.randn(prior.config.word_width, prior.n_words)
+    # from a state to what a chunk's values are compared with, and to them
+    heads = [weight for name, weight in prior.chances.named_parameters() if name.endswith("from_state.weight")]
+    compared = [
+        (torch.randn(_BATCH * steps, len(head)), torch.randn(len(head), 1 << size))
+        for head, size in zip(heads, prior.chances.sizes, strict=True)
+    ]
+    out = torch.randn(_BATCH * steps, heads[0].shape[1])
 
     def products() -> None:
         for weight, values in zip(weights, given, strict=True):
@@ -32,7 +37,9 @@ def _bare_products(prior: WordLSTM) -> Callable[[], None]:
                     states @ weight.T
             else:
                 values @ weight.T
-        (out @ prior.to_words.weight.T) @ words
+        for head, (found, values) in zip(heads, compared, strict=True):
+            out @ head.T
+            found @ values
 
     return products
 
@@ -45,12 +52,14 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     prior = load_prior(options.weights)
-    bars = torch.from_numpy(prior.sample(_BATCH))
+    previous = prior.sample(_BATCH)
+    bars = torch.from_numpy(previous)
     runs: dict[str, Callable[[], object]] = {
         "log_prob()": lambda: prior.log_prob(bars),
         "the matrix products bare": _bare_products(prior),
         "log_prob(), given the bar before": lambda: prior.log_prob(bars, bars),
         "sample(), in double precision": lambda: prior.sample(_BATCH),
+        "sample(), given the bar before": lambda: prior.sample(_BATCH, previous=previous),
     }
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(options.rounds):

@@ -81,7 +81,7 @@ def items(loops: dict[str, Path], sources: Sequence[str]) -> list[Item]:
         sample("phrases of 50 seeds", "midi,npz", "--n", "50", "--bars", "4"),
         sample("temperature .7", "midi,npz", "--n", "1000", "--temperature", ".7"),
         path("30 interpolations", 0, 30),
-        path("10 even interpolations", 100, 10, "--even"),
+        path("10 interpolations through z", 100, 10, "--mode", "slerp"),
         path("10 straight interpolations", 200, 10, "--mode", "lerp"),
         vary("50 variations of a text", loops["text"], "--n", "50"),
         vary("50 variations of MIDI", loops["midi"], "--n", "50", "--amount", ".4", "--seed", "7"),

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import streamlit as st
 
-TABS = {"Sample": "sample", "Steer": "steer", "Morph": "morph", "Edit": "edit", "Blind test": "blind", "Data": "data"}
+TABS = {
+    "Sample": "sample",
+    "Phrase": "phrase",
+    "Steer": "steer",
+    "Morph": "morph",
+    "Edit": "edit",
+    "Blind test": "blind",
+    "Data": "data",
+}
 
 st.set_page_config("rhythmgan", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 st.html(Path(__file__).parent / "page" / "web" / "page.css")
@@ -19,7 +27,7 @@ tabs = st.tabs(list(TABS), key="tab", bind="query-params")
 # only now, with a page to look at: torch takes two seconds
 from page import models, session, transport  # noqa: E402
 
-session.begin(models.sampled(1, 1, 1.0)[0])
+session.begin(models.sampled(1, 1)[0])
 with tempo:
     transport.show()
 for tab, room in zip(tabs, TABS.values(), strict=True):

@@ -14,12 +14,11 @@ import rhythmgan
 
 def main(first: str, second: str, path: str) -> None:
     gan = rhythmgan.load_gan()
-    a, b = gan.latents([int(first), int(second)])
-    there = rhythmgan.interpolate(a, b, frames=8)
-    and_back = np.concatenate([there, there[-2:0:-1]])
-    bars = gan.decode(and_back)
-    rhythmgan.write_midi(path, bars, gan.kit, bpm=100)
-    print(f"{len(bars)} bars in {path}")
+    bars = gan.decode(gan.latents([int(first), int(second)]))
+    (there,) = rhythmgan.morph(gan, bars[:1], bars[1:], frames=8)
+    there_and_back = np.concatenate([there, there[-2:0:-1]])
+    rhythmgan.write_midi(path, there_and_back, gan.kit, bpm=100)
+    print(f"{len(there_and_back)} bars in {path}")
 
 
 if __name__ == "__main__":

@@ -42,14 +42,18 @@ keep() {
 }
 
 if [ -z "${QUICK:-}" ]; then
-  gan=(--pretrain-steps 4000 --train-steps 3000 --batch-size 256 --threads 1)
-  prior=(--train-steps 6000 --threads 1)
+  gan=(--pretrain-steps 4000 --train-steps 3000 --denoiser-steps 2500 --batch-size 256 --threads 1)
+  gan12=(--pretrain-steps 2000 --train-steps 1500 --denoiser-steps 2500 --batch-size 256 --threads 1)
+  prior=(--train-steps 4500 --threads 1)
+  prior12=(--train-steps 1000 --threads 1)
   agent=(--threads 1)
   evaluation=(--split test)
   steering=(--threads 1)
 else
-  gan=(--pretrain-steps 50 --train-steps 50 --batch-size 32 --threads 1)
+  gan=(--pretrain-steps 50 --train-steps 50 --denoiser-steps 50 --batch-size 32 --threads 1)
+  gan12=("${gan[@]}")
   prior=(--train-steps 50 --threads 1)
+  prior12=("${prior[@]}")
   agent=(--train-steps 5000 --num-envs 64 --threads 1)
   evaluation=(--split test --quick)
   steering=(--threads 1 --quick --seeds 1 --calls 32)
@@ -60,7 +64,7 @@ if [ -z "${DRY_RUN:-}" ]; then
   mkdir -p "$out"
   cd "$out"
 fi
-run mkdir -p run weights docs/data docs/samples docs/sound docs/steering tables
+run mkdir -p run weights docs/data docs/sound docs/steering tables
 
 # the corpus
 if [ ! -e corpus.npz ]; then
@@ -70,22 +74,39 @@ fi
 keep tables/grooves.md rhythmgan grooves corpus.npz --grid 16 --picture docs/data/roles.png
 
 # the weights
-run rhythmgan train gan --data corpus.npz --grid 16 --kit gm9 --out run/gan "${gan[@]}"
-run rhythmgan train prior --data corpus.npz --grid 16 --kit gm9 --out run/prior "${prior[@]}"
+run rhythmgan train gan --data corpus.npz --grid 16 --out run/gan "${gan[@]}"
+run rhythmgan train gan --data corpus.npz --grid 12 --out run/gan12 "${gan12[@]}"
+run rhythmgan train prior --data corpus.npz --grid 16 --out run/prior "${prior[@]}"
+run rhythmgan train prior --data corpus.npz --grid 12 --out run/prior12 "${prior12[@]}"
 run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
   --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
-keep tables/features.md rhythmgan features corpus.npz --split train --kit gm9 --grid 16 --reference run/gan/reference.safetensors
+keep tables/features.md rhythmgan features corpus.npz --split train --grid 16 --reference run/gan/reference.safetensors
+run cp run/gan12/gan.safetensors weights/gan12.safetensors
+run cp run/prior12/prior.safetensors weights/prior12.safetensors
 run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/gan/reference.safetensors weights
 run python "$recipes/groove_swing.py" "$songs/groove" weights/groove_swing.json
 run python "$recipes/manifest.py" weights
 
 # the tables
 models=(--weights weights/gan.safetensors --prior weights/prior.safetensors)
-run rhythmgan evaluate weights/gan.safetensors weights/prior.safetensors --data corpus.npz --out tables/bars "${evaluation[@]}"
+bars=(rhythmgan evaluate weights/gan.safetensors weights/prior.safetensors --data corpus.npz "${evaluation[@]}")
+run "${bars[@]}" --out tables/bars
+run "${bars[@]}" --kit gm9 --baseline memoriser --out tables/bars-gm9
+for role in groove variation fill; do
+  run "${bars[@]}" --role $role --baseline memoriser --out tables/bars-$role
+done
+run rhythmgan evaluate weights/gan12.safetensors weights/prior12.safetensors --data corpus.npz "${evaluation[@]}" \
+  --baseline memoriser --out tables/bars-12
 run rl-tuner evaluate --data corpus.npz --out tables/steering "${models[@]}" --agent weights/agent.safetensors "${steering[@]}"
 
 # the pictures
-run rhythmgan sample --n 64 --format midi,png --weights weights/gan.safetensors --out docs/samples
+for role in groove variation fill; do
+  run rhythmgan sample --n 64 --role $role --format midi,png --weights weights/gan.safetensors --out docs/samples/$role
+done
+run rhythmgan sample --n 64 --style jazz --format png --weights weights/gan12.safetensors --out docs/samples/triplets
+run rhythmgan interpolate --seeds 3-17 --frames 16 --format png --weights weights/gan.safetensors --out docs/samples/morph
+run rhythmgan vary docs/samples/groove/seed-000003.mid --n 15 --amount .1 --format png --weights weights/gan.safetensors \
+  --out docs/samples/variations
 run rhythmgan sample --n 1 --bars 4 --bpm 110 --format wav "${models[@]}" --out docs/sound
 run rl-tuner steer --density 20 --syncopation 6 --n 8 "${models[@]}" --agent weights/agent.safetensors --out loop
 run cp loop/steered.png docs/steering/steered.png

@@ -1,8 +1,8 @@
 """The manifest of the bundled weights: a hash of every file, and the facts that tie the files together.
 
 A weights file is worth something only beside the others: an agent steers one generator, percentiles belong to one
-corpus, and all models share a kit and a grid. ``manifest.json`` states this once. ``--check`` reads the files
-again and prints one line for everything that is not as the manifest says.
+corpus, and all models of a grid share a kit and their training songs. ``manifest.json`` states this once. ``--check``
+reads the files again and prints one line for everything that is not as the manifest says.
 
 Run: python recipes/manifest.py [--check] [FOLDER]
 """
@@ -17,12 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rhythmgan.conditions import ANY
 from rhythmgan.files import read_safetensors_metadata, write_whole
 from rhythmgan.models.gan import load_gan
-from rhythmgan.models.weights import fingerprint
 
 FOLDER = Path(__file__).resolve().parent.parent / "rhythmgan" / "weights"
 NAME = "manifest.json"
+
+AGENT = "rl_tuner.agent"
 
 FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rhythmgan.gan": {
@@ -37,8 +39,7 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "trained_bars": ("provenance", "trained_bars"),
         "trained_songs": ("provenance", "trained_songs"),
     },
-    "rl_tuner.agent": {
-        "generator": ("config", "generator"),
+    AGENT: {
         "trained_bars": ("provenance", "trained_targets"),
     },
     "rhythmgan.reference": {
@@ -57,12 +58,12 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """The manifest of the weights files (``*.safetensors``) of a folder, as far as they can be read.
 
     Returns:
-        The manifest: ``files``, name → ``bytes``, ``sha256``, ``format`` and ``version``; ``shared``, the facts that
-        the files agree on, see ``FACTS``. And a line for each file that cannot be read and each fact on which
-        files differ.
+        The manifest: ``files``, name → ``bytes``, ``sha256``, ``format`` and ``version``, and of an agent what it
+        ``steers``; ``shared``, grid → the facts that its files agree on, see ``FACTS``. And a line for each file that
+        cannot be read, each agent without its generator, and each fact on which files differ.
     """
     files: dict[str, dict[str, Any]] = {}
-    stated: dict[str, dict[str, str]] = {}
+    stated: dict[str, dict[str, dict[str, str]]] = {}
     lines: list[str] = []
     for path in sorted(folder.glob("*.safetensors")):
         data = path.read_bytes()
@@ -73,20 +74,29 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
             lines.append(f"{path.name}: {error}")
             continue
         files[path.name] |= {"format": kind, "version": version}
+        grid = facts.pop("grid", None)
+        if kind == AGENT:
+            steered = generator_of(path)
+            if steered is None:
+                lines.append(f"{path.name}: steers no generator of this folder")
+                continue
+            files[path.name]["steers"], grid = steered
         for fact, value in facts.items():
-            stated.setdefault(fact, {})[path.name] = value
+            stated.setdefault(str(grid), {}).setdefault(fact, {})[path.name] = value
     if not files:
         lines.append(f"{folder} holds no weights files")
-    shared = {}
-    for fact, values in sorted(stated.items()):
-        shared[fact], *others = dict.fromkeys(values.values())
-        if others:
-            lines.append(f"{fact} differs: " + ", ".join(f"{name} has {value}" for name, value in values.items()))
+    shared: dict[str, dict[str, str]] = {}
+    for grid, facts_of_grid in sorted(stated.items()):
+        for fact, values in sorted(facts_of_grid.items()):
+            value, *others = dict.fromkeys(values.values())
+            shared.setdefault(grid, {})[fact] = value
+            if others:
+                lines.append(f"{fact} differs: " + ", ".join(f"{name} has {value}" for name, value in values.items()))
     return {"files": files, "shared": shared}, lines
 
 
 def read_facts(path: Path) -> tuple[str, str, dict[str, str]]:
-    """Format, version and shared facts of a weights file; of a GAN also the fingerprint of its generator.
+    """Format, version and shared facts of a weights file.
 
     Raises:
         ValueError: a damaged file, an unknown format, or a fact that is not stated.
@@ -105,9 +115,20 @@ def read_facts(path: Path) -> tuple[str, str, dict[str, str]]:
                 raise ValueError(f"its metadata does not state {'.'.join(keys)}")
             value = value[key]
         facts[fact] = str(value)
-    if kind == "rhythmgan.gan":
-        facts["generator"] = fingerprint(load_gan(path).generator)
     return kind, version, facts
+
+
+def generator_of(agent: Path) -> tuple[str, str] | None:
+    """The GAN beside an agent that it steers, as its file's name and its grid; None if there is none."""
+    config = json.loads(read_safetensors_metadata(agent)["config"])
+    for path in sorted(agent.parent.glob("gan*.safetensors")):
+        try:
+            gan = load_gan(path).with_condition(config.get("role", ANY), config.get("style", ANY))
+        except ValueError:  # damaged, which has a line of its own, or it knows no such role
+            continue
+        if gan.fingerprint == config.get("generator"):
+            return path.name, str(gan.steps)
+    return None
 
 
 def write_manifest(folder: Path) -> Path:

@@ -1,6 +1,8 @@
 from .corpus_file import load_corpus
 from .features import density, syncopation
+from .generate.morph import morph
 from .generate.phrases import phrases
+from .generate.sampling import sample
 from .interop import from_pretty_midi, from_pypianoroll, to_pretty_midi, to_pypianoroll
 from .kit import GM9, GM12, JAKI5, ROLAND10, RYTHMGAN7
 from .latent import interpolate
@@ -31,10 +33,12 @@ __all__ = [
     "load_gan",
     "load_prior",
     "load_reference",
+    "morph",
     "phrases",
     "prepare",
     "read_midi",
     "render",
+    "sample",
     "syncopation",
     "to_pretty_midi",
     "to_pypianoroll",

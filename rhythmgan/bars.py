@@ -146,7 +146,7 @@ def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
 
 
 def fold_bars(bars: np.ndarray, source: Kit, target: Kit) -> np.ndarray:
-    """bars of kit ``source`` (n, steps, parts) bool → bars of the smaller kit ``target``.
+    """bars of kit ``source`` (n, steps, parts) bool → bars of kit ``target``.
 
     A part of the target sounds where any part that folds into it does. What ``target`` has no part for is dropped:
     a bar may become silent.

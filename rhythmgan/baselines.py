@@ -96,11 +96,16 @@ class Markov:
 
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         random = np.random.default_rng(seed).random((self.steps, n))
-        following = self.following.cumsum(1)
-        last = len(self.first) - 1  # the sums end at 1 but for rounding
-        words = [np.minimum(np.searchsorted(self.first.cumsum(), random[0]), last)]
+        n_words = len(self.first)
+        words = [np.minimum(np.searchsorted(self.first.cumsum(), random[0]), n_words - 1)]
+        # all rows behind each other, each lifted by its number, are one rising line: a row is found with the word in it
+        rows = np.arange(n_words)
+        line = self.following.cumsum(1)
+        line += rows[:, None]
         for number in random[1:]:
-            words.append(np.minimum((following[words[-1]] < number[:, None]).sum(1), last))
+            before = words[-1]
+            found = np.searchsorted(line.ravel(), before + number) - before * n_words
+            words.append(found.clip(0, n_words - 1))  # the sums of a row end at 1 but for rounding
         return words_to_bars(np.stack(words, 1), self.n_parts)
 
 

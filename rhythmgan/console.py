@@ -140,6 +140,7 @@ def add_output_options(
     formats: Sequence[str],
     bpm: str = f"{Playback.bpm:g}",
     swing: str = f"{Playback.swing:g}",
+    kit: str = "that of the weights",
 ) -> None:
     """Where bars are written, in which formats, how they are played, and in which kit.
 
@@ -149,6 +150,7 @@ def add_output_options(
         formats: what is written by default.
         bpm: what the tempo is by default, in words.
         swing: what the swing is by default, in words.
+        kit: what the kit is by default, in words, and whether several may be named.
     """
     parser.add_argument(
         "--out", default=out, metavar="DIR", help="folder to write to, created if missing (%(default)s)"
@@ -158,7 +160,8 @@ def add_output_options(
         metavar="NAMES",
         help=f"formats to write, with commas between: {', '.join(FORMATS)} ({','.join(formats)}). midi and wav are a "
         "file for each loop; csv has a row for each onset: loop, bar, step, part, velocity, and offset in parts of a "
-        "step; json has the words of each bar, and the same onsets as notes",
+        "step; features has a row for each bar, and the features of it; json has the words of each bar, and the same "
+        "onsets as notes",
     )
     parser.add_argument("--bpm", type=float, metavar="X", help=f"tempo of MIDI and WAV files ({bpm})")
     parser.add_argument(
@@ -169,8 +172,22 @@ def add_output_options(
         "straight, .667 a shuffle; or a percentile of what the drummers of Groove play: 80%% is more than four fifths "
         f"of it ({swing})",
     )
+    parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} ({kit})")
+
+
+def add_condition_options(parser: argparse.ArgumentParser) -> None:
+    """What bars are asked for."""
     parser.add_argument(
-        "--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} (that of the weights)"
+        "--role",
+        metavar="NAME",
+        help="groove, variation or fill: bars that play this role in songs, as often as songs play them; any: of each "
+        "song its distinct bars (groove)",
+    )
+    parser.add_argument(
+        "--style", metavar="NAME", help="style of the songs, as funk; `rhythmgan info` lists them (any)"
+    )
+    parser.add_argument(
+        "--grid", type=positive, metavar="STEPS", help="steps of a bar: 16, or 12 for triplets and shuffles (16)"
     )
 
 

@@ -198,6 +198,23 @@ class Corpus:
         chosen = np.array([split_of(name) == split for name in self.songs], bool)
         return self.only(chosen[self.song_id])
 
+    def share(self, fraction: float) -> Corpus:
+        """The bars of about this fraction of the songs, chosen by a hash of their names that ``split`` does not use.
+
+        A smaller fraction's songs are among a larger one's, and a song stays in or out whatever else is prepared with
+        it.
+
+        Args:
+            fraction: over 0, to 1.
+
+        Raises:
+            ValueError: a fraction out of range.
+        """
+        if not 0 < fraction <= 1:
+            raise ValueError(f"a share of the songs lies over 0, to 1; not {fraction}")
+        chosen = np.array([_place_of(name, 1) < fraction for name in self.songs], bool)
+        return self.only(chosen[self.song_id])
+
     def with_role(self, role: str) -> Corpus:
         """The bars of one role, one of ``ROLES``; all of them for "any".
 
@@ -262,16 +279,19 @@ class Corpus:
         song = random.integers(len(first), size=n)
         return self.only(rows[first[song] + random.integers(count[song])])
 
+    def followers(self) -> np.ndarray:
+        """The rows of bars whose bar before stands in the row before."""
+        index = self.bar_index.astype(np.int32)
+        follows = (self.file_id[1:] == self.file_id[:-1]) & (index[1:] == index[:-1] + 1)
+        return 1 + np.flatnonzero(follows)
+
     def pairs(self) -> tuple[np.ndarray, Corpus]:
         """Each song's distinct pairs of neighbouring bars, the first of each.
 
         Returns:
             The words of the bars before, (n, steps), and the bars that follow them.
         """
-        follows = np.zeros(len(self), bool)
-        index = self.bar_index.astype(np.int32)
-        follows[1:] = (self.file_id[1:] == self.file_id[:-1]) & (index[1:] == index[:-1] + 1)
-        rows = np.flatnonzero(follows)
+        rows = self.followers()
         pair = self.bar_id[rows - 1].astype(np.int64) << 32 | self.bar_id[rows]
         rows = rows[np.sort(np.unique(pair, return_index=True)[1])]
         return self.distinct_words[self.bar_id[rows - 1]], self.only(rows)
@@ -369,8 +389,14 @@ def split_of(song: str) -> Split:
 
     A song stays where it is whatever else is prepared with it.
     """
-    place = int.from_bytes(hashlib.sha256(song.encode("utf-8", "surrogateescape")).digest()[:4], "big") / 2**32
+    place = _place_of(song, 0)
     return "train" if place < 0.7 else "valid" if place < 0.8 else "test"
+
+
+def _place_of(song: str, number: int) -> float:
+    """A number from 0 to below 1 of a song's name alone; another ``number`` gives an independent one."""
+    hashed = hashlib.sha256(song.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(hashed[4 * number : 4 * number + 4], "big") / 2**32
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,17 +13,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhythmgan import features, metrics
-from rhythmgan.bars import words_to_bars
-from rhythmgan.baselines import COUNTED, SAMPLERS, Sampler
-from rhythmgan.corpus_file import load_corpus
+from rhythmgan import conditions_met, features, metrics
+from rhythmgan.baselines import COUNTED
+from rhythmgan.candidates import (
+    MIN_BARS,
+    Asked,
+    Candidate,
+    Draw,
+    bars_of,
+    check_enough,
+    from_corpus,
+    nats_of_bars,
+    role_shares,
+)
+from rhythmgan.conditions import ANY
+from rhythmgan.conditions_met import roles_met, styles_met
 from rhythmgan.data import Corpus
 from rhythmgan.draw import bars_to_image, histograms_to_image, write_png
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.kit import Kit
-from rhythmgan.load import is_corpus, load_bars
-from rhythmgan.models.catalogue import BUNDLED, load_model
-from rhythmgan.models.interfaces import Likelihood, check_compatible
+from rhythmgan.models.interfaces import Likelihood
 from rhythmgan.seeds import check_seed
 
 FEATURES = (
@@ -40,8 +50,6 @@ FEATURES = (
 """The features that precision, recall, density, coverage, FD, overlap and divergence are measured on."""
 
 _PLOTTED = ("density", "syncopation", "step density", "off-beat share", "parts used", "repetition")
-
-MIN_BARS = 100
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("bars", "n", ",d"),
@@ -68,29 +76,20 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 """Of each number of a row: its key, its head in the table, its format."""
 
 
+SIGNS: tuple[tuple[str, str, str], ...] = (
+    ("kick_on_1", "kick on 1", ".2f"),
+    ("backbeat", "snare on 2 and 4", ".2f"),
+    ("cymbals", f"cymbals on {metrics.CYMBALS_OF_A_GROOVE} steps or more", ".2f"),
+    ("groove", "all three", ".3f"),
+    ("groove_of_real", "of held-out songs'", ".2f"),
+    ("toms", f"toms on {metrics.TOMS_OF_A_FILL} steps or more", ".2f"),
+    ("onsets", "onsets", ".1f"),
+    ("syncopation", "syncopation", ".1f"),
+)
+"""The same of the numbers that tell grooves from fills, a table of their own."""
+
 REFERENCES = {"distinct": "distinct bars", "as_played": "bars as played"}
 """What bars are compared with, as ``reference.KINDS`` says it, and the name of each in a report."""
-
-Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray | None]]
-"""(n, seed) → at most n bars (n, steps, parts) bool, and their songs (n,) ints where they have songs."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Bars to evaluate.
-
-    Attributes:
-        name: in the table.
-        draw: its bars.
-        prior: where it is a likelihood, the model itself, whose NLL on the held-out songs is reported.
-        draw_as_played: its bars where they stand beside bars as played, if they are others then: of songs, and of what
-            is made of songs.
-    """
-
-    name: str
-    draw: Draw
-    prior: Likelihood | None = None
-    draw_as_played: Draw | None = None
 
 
 @dataclass(frozen=True)
@@ -120,102 +119,6 @@ QUICK = EvaluationConfig(n=1000, n_unique=1000, repeats=1)
 """A first look in seconds: its numbers scatter, and those that depend on sample size differ from the full ones."""
 
 
-# --- Candidates --------------------------------------------------------------------------------------
-
-
-def from_sampler(name: str, sampler: Sampler) -> Candidate:
-    """A model that bars can be drawn from."""
-    prior = sampler if isinstance(sampler, Likelihood) else None
-    return Candidate(name, lambda n, seed: (sampler.sample(n, seed), None), prior)
-
-
-def from_bars(name: str, bars: np.ndarray, song: np.ndarray | None = None) -> Candidate:
-    """Given bars, drawn without replacement."""
-
-    def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        rows = np.random.default_rng(seed).permutation(len(bars))[:n]
-        return bars[rows], None if song is None else song[rows]
-
-    return Candidate(name, draw)
-
-
-def from_corpus(name: str, corpus: Corpus) -> Candidate:
-    """Bars of songs: their distinct bars without replacement, and beside bars as played what ``as_played`` draws."""
-
-    def draw_as_played(n: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        drawn = corpus.as_played(n, seed)
-        return _bars(drawn), drawn.song_id
-
-    distinct = corpus.distinct()
-    return replace(from_bars(name, _bars(distinct), distinct.song_id), draw_as_played=draw_as_played)
-
-
-def baseline(name: str, training: Corpus, seed: int = 0) -> Candidate:
-    """One of the baselines by its option: those of ``SAMPLERS``, or the prior.
-
-    They are made of the songs' distinct bars, and beside bars as played of as many bars drawn as they are played.
-
-    Args:
-        name: the option.
-        training: the songs.
-        seed: of the bars as played.
-
-    Raises:
-        ValueError: no baseline has this name.
-    """
-    if name == "prior":
-        return _bundled(name, training.kit, training.steps)
-    if name not in SAMPLERS:
-        raise ValueError(f"no baseline is called {name!r}; there are {', '.join(SAMPLERS)}, prior")
-    title, make = SAMPLERS[name]
-    distinct = training.distinct()
-    played = make(training.as_played(len(distinct), seed))
-    return replace(from_sampler(title, make(distinct)), draw_as_played=lambda n, seed: (played.sample(n, seed), None))
-
-
-def candidate(source: str, kit: Kit, steps: int) -> Candidate:
-    """What a word of the command line stands for: ``gan``, ``prior``, or a file or folder of bars.
-
-    A file is a weights file, a corpus, an .npz with ``bars`` as ``rhythmgan sample --format npz`` writes it,
-    or MIDI; of a folder all MIDI files are read. A bar of MIDI without an onset is no bar: what a model makes of
-    silence only an .npz shows.
-
-    Raises:
-        ValueError: nothing that bars can be had from, fewer than ``MIN_BARS``, or bars of another kit or grid.
-        OSError: it cannot be opened.
-    """
-    if source in BUNDLED and not Path(source).exists():
-        return _bundled(source, kit, steps)
-    path = Path(source)
-    if path.suffix == ".safetensors":
-        return from_sampler(str(path), check_compatible(load_model(path), kit, steps, str(path)))
-    if is_corpus(path) and path.suffix != ".txt":
-        corpus = load_corpus(path, steps, kit)
-        _check_enough(str(path), len(corpus.distinct()))
-        return from_corpus(str(path), corpus)
-    bars, song, its_kit = load_bars(path, kit, steps)
-    if bars.shape[1:] != (steps, kit.n_parts):
-        raise ValueError(f"{path}: expected bars (n, {steps}, {kit.n_parts}) bool, found {bars.dtype} {bars.shape}")
-    if its_kit != kit:
-        raise ValueError(f"{path}: bars of kit {its_kit.name}, but kit {kit.name} is needed")
-    _check_enough(str(path), len(bars))
-    return from_bars(str(path), bars, song)
-
-
-def _bundled(name: str, kit: Kit, steps: int) -> Candidate:
-    """One of the models that ship."""
-    return from_sampler(BUNDLED[name][0], check_compatible(load_model(name), kit, steps, f"the bundled {name}"))
-
-
-def _check_enough(name: str, n: int) -> None:
-    if n < MIN_BARS:
-        raise ValueError(f"{name}: at least {MIN_BARS} bars are needed to evaluate them, there are {n}")
-
-
-def _bars(corpus: Corpus) -> np.ndarray:
-    return words_to_bars(corpus.words, corpus.kit.n_parts)
-
-
 # --- The table ---------------------------------------------------------------------------------------
 
 
@@ -225,6 +128,9 @@ def evaluate(
     candidates: Sequence[Candidate],
     config: EvaluationConfig | None = None,
     *,
+    kit: Kit | None = None,
+    role: str = ANY,
+    style: str = ANY,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
@@ -233,11 +139,17 @@ def evaluate(
     As many bars as played are drawn as there are distinct ones. Always in both tables: the held-out songs themselves,
     and the real bars of the training songs.
 
+    Conditional models are asked for the role and the style. For role "any" they are asked for a catalogue beside
+    distinct bars, and for all roles beside bars as played, in the shares in which the training songs play them.
+
     Args:
         held_out: held-out songs.
         training: the songs that models were trained on.
-        candidates: what to evaluate.
+        candidates: what to evaluate, of kit ``kit``.
         config: how.
+        kit: what the songs are folded into; their own by default. Priors of the songs' kit are asked how likely what
+            their bars become in it is.
+        role, style: what all bars of the songs have, and models are asked for; or "any".
         out: a folder for pictures of every row but the first: ``features-distinct-1-….png``,
             ``samples-distinct-1-….png``, and the same of ``as-played``.
         progress: called with (rows done, rows in all, row).
@@ -245,23 +157,28 @@ def evaluate(
     Returns:
         ``kit``, ``steps`` and ``config``; ``training``: counts of the training songs; ``references``: for each of
         ``REFERENCES`` counts of the held-out songs, ``rows``, a dict for each row with its ``name``, and with a prior
-        among the candidates ``nll_per_step`` as ``nll_per_step``.
+        among the candidates ``nll_per_step`` as ``nll_per_step``. With a conditional model among them ``asked``, what
+        it is asked for, and ``conditions``, what ``conditions_met`` finds of ``roles`` and ``styles``, None where it
+        finds nothing.
 
     Raises:
         ValueError: fewer than ``MIN_BARS`` bars of held-out songs, of training songs or of a candidate; or too few
             songs to halve.
     """
     config = config or EvaluationConfig()
+    whole = held_out
+    held_out, training = held_out.folded(kit or held_out.kit), training.folded(kit or training.kit)
+    asked = Asked(role, style, role_shares(training) if len(training) else {})
     reference, counted = held_out.distinct(), training.distinct()
     for corpus, name in ((reference, "held-out"), (counted, "training")):
         if len(corpus) < MIN_BARS:
             raise ValueError(f"at least {MIN_BARS} bars of {name} songs are needed, there are {len(corpus)}")
-    known = _bars(counted)
+    known = bars_of(counted)
     folder = make_folder(out) if out else None
     if folder:
         for picture in [*folder.glob("features-*.png"), *folder.glob("samples-*.png")]:
             picture.unlink()  # of another run, they would look like this one's
-    everyone = [from_corpus("real, training songs", training), *candidates]
+    everyone = [from_corpus("real, training songs", training), *(one.asked(asked) for one in candidates)]
     judges = {
         "distinct": _Reference("distinct", reference, known, config, folder),
         "as_played": _Reference("as_played", held_out.as_played(len(reference), config.seed), known, config, folder),
@@ -279,6 +196,21 @@ def evaluate(
     if progress:
         progress(len(judges) * len(everyone), len(judges) * len(everyone), "")
     priors = {one.name: one.prior for one in candidates if one.prior is not None}
+    for name in [name for name, prior in priors.items() if prior.kit not in (whole.kit, held_out.kit)]:
+        logging.getLogger(__name__).warning(
+            "no nats of %s: it needs songs of kit %s, these are of kit %s",
+            name,
+            priors.pop(name).kit.name,
+            whole.kit.name,
+        )
+    conditional: dict[str, Any] = {}
+    if any(one.ask for one in candidates):
+        songs = held_out, training, candidates, config.n, config.seed
+        conditional["asked"] = asdict(asked)
+        conditional["conditions"] = {
+            "roles": roles_met(*songs, style) if role == ANY else None,
+            "styles": styles_met(*songs, role) if style == ANY else None,
+        }
     return {
         "kit": held_out.kit.name,
         "steps": held_out.steps,
@@ -286,10 +218,18 @@ def evaluate(
         "training": {"bars": len(known), "songs": len(np.unique(counted.song_id))},
         "references": {
             kind: {"bars": len(judge.bars), "songs": len(np.unique(judge.song)), "rows": rows[kind]}
-            | ({"nll_per_step": nll_per_step(held_out, training, priors, kind, config.seed)} if priors else {})
+            | (
+                {
+                    "nll_per_step": nll_per_step(
+                        whole, training, priors, kind, config.seed, kit=kit, asked=asked, n=config.n
+                    )
+                }
+                if priors
+                else {}
+            )
             for kind, judge in judges.items()
         },
-    }
+    } | conditional
 
 
 class _Reference:
@@ -305,7 +245,8 @@ class _Reference:
 
     def __init__(self, kind: str, held_out: Corpus, known: np.ndarray, config: EvaluationConfig, out: Path | None):
         self.kind, self.known, self.config, self.out = kind, known, config, out
-        self.bars, self.song, self.kit = _bars(held_out), held_out.song_id, held_out.kit
+        self.bars, self.song, self.kit = bars_of(held_out), held_out.song_id, held_out.kit
+        self.signs = metrics.groove_signs(self.bars, self.kit)
 
     def first_row(self) -> dict[str, Any]:
         """What is said of the real bars themselves."""
@@ -314,13 +255,14 @@ class _Reference:
             | metrics.novelty(self.bars, self.known)
             | {"unique": metrics.unique_share(self.bars), "unique_of": len(self.bars)}
             | metrics.musegan(self.bars)
+            | self.signs
         )
 
     def row(self, number: int, name: str, many: np.ndarray, songs: np.ndarray | None) -> dict[str, Any]:
         """What is said of other bars (n, steps, parts) bool, of songs (n,) ints where they have songs."""
         config = self.config
         bars = many[: config.n]
-        _check_enough(name, len(bars))
+        check_enough(name, len(bars))
         songs = None if songs is None else songs[: config.n]
         detected = metrics.c2st(self.bars, self.song, bars, songs, config.repeats, config.seed)
         # as many of either kind: some numbers depend on sample size, which must not differ between rows
@@ -337,6 +279,7 @@ class _Reference:
             | metrics.novelty(bars, self.known)
             | {"unique": metrics.unique_share(many[: config.n_unique]), "unique_of": len(many[: config.n_unique])}
             | metrics.musegan(bars)
+            | self._groove_signs(bars)
         )
         if self.out is not None:
             slug = "".join(c if c.isalnum() else "-" for c in name)[-60:]
@@ -347,6 +290,11 @@ class _Reference:
             write_png(self.out / f"features-{picture}", histograms)
             write_png(self.out / f"samples-{picture}", bars_to_image(many[:32], self.kit))
         return {"name": name, "bars": len(bars)} | found
+
+    def _groove_signs(self, bars: np.ndarray) -> dict[str, float]:
+        """``metrics.groove_signs``, and how often all three come for once that they come in the real bars."""
+        signs = metrics.groove_signs(bars, self.kit)
+        return signs | ({"groove_of_real": signs["groove"] / self.signs["groove"]} if self.signs["groove"] else {})
 
 
 def feature_matrix(bars: np.ndarray, kit: Kit) -> np.ndarray:
@@ -360,10 +308,15 @@ def nll_per_step(
     priors: Mapping[str, Likelihood] | None = None,
     reference: str = "distinct",
     seed: int = 0,
+    *,
+    kit: Kit | None = None,
+    asked: Asked | None = None,
+    n: int | None = None,
 ) -> dict[str, float]:
     """Negative log-likelihood per step, in nats, of the bars of held-out songs, by model; less is better.
 
-    The counts of the training songs' bars, and each prior: given nothing, and given the bar before.
+    The counts of the training songs' bars, and each prior: given nothing, and given the bar before. A prior of a larger
+    kit than ``kit`` is given the bars of its own kit, and asked how likely what they become in ``kit`` is.
 
     Args:
         held_out: held-out songs.
@@ -372,48 +325,98 @@ def nll_per_step(
         reference: whether bars are "distinct" or "as_played", of both. As many are drawn as played as there are
             distinct ones.
         seed: of the draws.
+        n: held-out bars that are drawn as played at most: a prior that knows roles takes its time for each of them.
+        kit: what bars are folded into; the held-out songs' by default.
+        asked: what conditional priors are asked for: by default "any" role, in the training songs' shares.
+
+    Raises:
+        ValueError: a prior of another kit than the songs' and ``kit``.
     """
-    bars, counted = held_out.distinct(), training.distinct()
-    before, after = held_out.pairs()
+    target = kit or held_out.kit
+    training = training.folded(target)
+    asked = asked or Asked(shares=role_shares(training))
+    songs, folded = _side_by_side(held_out, target)
+    bars, counted = folded.distinct(), training.distinct()
+    after = folded.pairs()[1]
     if reference == "as_played":
-        before, after = _pairs_as_played(held_out, len(after), seed)
-        bars, counted = held_out.as_played(len(bars), seed), training.as_played(len(counted), seed)
+        most = len(folded) if n is None else n
+        after = _pairs_as_played(folded, min(len(after), most), seed)
+        bars, counted = folded.as_played(min(len(bars), most), seed), training.as_played(len(counted), seed)
     found = {name: float(-count(counted).log_prob(bars.words).mean()) for name, count in COUNTED.items()}
-    alone, first, second = (words_to_bars(words, held_out.kit.n_parts) for words in (bars.words, before, after.words))
     for name, prior in (priors or {}).items():
-        found[name] = float(-prior.step_log_prob(alone).mean())
-        if len(after):
-            found[f"{name}, of bars with one before them"] = float(-prior.step_log_prob(second).mean())
-            found[f"{name}, given the bar before"] = float(-prior.step_log_prob(second, first).mean())
+        if prior.kit not in (target, held_out.kit):
+            raise ValueError(
+                f"{name} is a prior of kit {prior.kit.name}; the songs are of kit {held_out.kit.name}, "
+                f"to be judged in kit {target.name}"
+            )
+        of_its_kit = folded if prior.kit == target else songs
+
+        def nats(
+            rows: np.ndarray, before: np.ndarray | None = None, prior: Likelihood = prior, own: Corpus = of_its_kit
+        ) -> float:
+            first = None if before is None else bars_of(own.only(before))
+            found = nats_of_bars(prior, asked, bars_of(own.only(rows)), first, target, reference == "as_played")
+            return float(found.mean() / own.steps)
+
+        alone, later = (np.asarray(these.rows) for these in (bars, after))
+        found[name] = nats(alone)
+        if len(later):
+            found[f"{name}, of bars with one before them"] = nats(later)
+            found[f"{name}, given the bar before"] = nats(later, later - 1)
     return found
 
 
-def _pairs_as_played(corpus: Corpus, n: int, seed: int) -> tuple[np.ndarray, Corpus]:
-    """n pairs of neighbouring bars as they are played: the words of the bars before, and the bars that follow them."""
-    same_file = corpus.file_id[1:] == corpus.file_id[:-1]
-    rows = 1 + np.flatnonzero(same_file & (corpus.bar_index[1:] == corpus.bar_index[:-1] + 1))
+def _side_by_side(songs: Corpus, kit: Kit) -> tuple[Corpus, Corpus]:
+    """The bars that have parts of ``kit``: of the songs' own kit, and folded; row by row the same bars.
+
+    The folded ones hold their rows in ``rows``, also when some of them are taken.
+    """
+    numbered = replace(songs, rows=np.arange(len(songs)), playing=None)
+    folded = numbered.folded(kit)
+    return numbered.only(np.asarray(folded.rows)), replace(folded, rows=np.arange(len(folded)))
+
+
+def _pairs_as_played(corpus: Corpus, n: int, seed: int) -> Corpus:
+    """n bars that follow another, as they are played."""
+    rows = corpus.followers()
     drawn = np.random.default_rng(seed).choice(rows, n, p=corpus.only(rows).weights()) if len(rows) else rows
-    return corpus.only(drawn - 1).words, corpus.only(drawn)
+    return corpus.only(drawn)
 
 
 # --- Showing it --------------------------------------------------------------------------------------
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The rows of each reference as a Markdown table under a heading, and ``nll_per_step`` where there is any."""
+    """The rows of each reference as Markdown tables under a heading, and what else there is in the report."""
     lines: list[str] = []
     for kind, found in report["references"].items():
         title = REFERENCES[kind]
-        lines += [f"## Beside {title}", "", *_table(found["rows"]), ""]
+        lines += [f"## Beside {title}", ""]
+        if "asked" in report:
+            lines += [_said_of(report["asked"], kind), ""]
+        lines += [*_table(found["rows"], COLUMNS), "", *_table(found["rows"], SIGNS), ""]
         if "nll_per_step" in found:
             lines += [nll_table(found["nll_per_step"], f"{title} of held-out songs"), ""]
+    for kind, found in report.get("conditions", {}).items():
+        if found:
+            lines += conditions_met.to_markdown(kind, found)
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| bars | " + " | ".join(head for _, head, _ in COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
+def _said_of(asked: Mapping[str, Any], kind: str) -> str:
+    """What conditional models were asked for, as a sentence."""
+    role, style, shares = asked["role"], asked["style"], asked["shares"]
+    wanted = f"role {role}"
+    if role == ANY and kind == "as_played" and shares:
+        listed = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+        wanted = f"the roles in the shares in which the training songs play them ({listed})"
+    return f"Models that know roles and styles are asked for {wanted} and style {style}."
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]) -> list[str]:
+    lines = ["| bars | " + " | ".join(head for _, head, _ in columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for row in rows:
-        cells = [format(row[key], form) if key in row else "" for key, _, form in COLUMNS]
+        cells = [format(row[key], form) if key in row else "" for key, _, form in columns]
         name = " ".join(row["name"].split()).replace("|", "\\|")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines

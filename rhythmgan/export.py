@@ -249,6 +249,34 @@ def _json(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None
     file.write(b"\n]}\n")
 
 
+@contextmanager
+def _features(file: BinaryIO, playback: Playback) -> Iterator[Callable[[Loops], None]]:
+    """A row for each bar: which loop, which bar of it, and every feature that its grid has."""
+    from rhythmgan.features import features_of_grid, measure
+
+    names: list[str] | None = None
+
+    def add(loops: Loops) -> None:
+        nonlocal names
+        performances = loops.performances
+        n, n_bars, *shape = performances.bars.shape
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        if names is None:
+            names = features_of_grid(shape[0], performances.kit)
+            table.writerow([loops.key, "bar", *names])
+        columns = measure(performances.bars.reshape(-1, *shape), performances.kit, names).values()
+        values = [
+            [f"{value:.6g}" for value in column.tolist()] if column.is_floating_point() else column.tolist()
+            for column in columns
+        ]
+        labels = [label for label in loops.labels for _ in range(n_bars)]
+        table.writerows(zip(labels, [*range(n_bars)] * n, *values, strict=True))
+        file.write(text.getvalue().encode())
+
+    yield add
+
+
 _ONSET = ("bar", "step", "part", "velocity", "offset")
 
 
@@ -275,6 +303,7 @@ FORMATS: dict[str, Format] = {
         OneFile("text", "txt", "text/plain", _text),
         OneFile("png", "png", "image/png", _png, most_bars=_PICTURED),
         OneFile("csv", "csv", "text/csv", _csv),
+        OneFile("features", "features.csv", "text/csv", _features),
         OneFile("json", "json", "application/json", _json),
     )
 }
@@ -331,17 +360,48 @@ def export(
         ValueError: the playback does not fit the grid, or a part has no sound.
         OSError: the folder cannot be written, or the disk is full; it names the file.
     """
+    formats = list(formats)
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        return
+    check_encodable(first, formats, playback)
+    with exporting(out, formats, playback, stem=stem, kept=kept, replaced=replaced, notes=notes) as add:
+        for loops in itertools.chain([first], batches):
+            add(loops)
+
+
+def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback) -> None:
+    """Encode the first bar in each format with a file for each loop: what does not fit shows before a file is touched.
+
+    Raises:
+        ValueError: as ``export``.
+    """
+    for form in formats:
+        if isinstance(form, FilePerLoop):
+            next(form.encode(loops.performances[0][:1].as_several(), playback))
+
+
+@contextmanager
+def exporting(
+    out: str | os.PathLike[str],
+    formats: Iterable[Format],
+    playback: Playback,
+    *,
+    stem: str,
+    kept: Collection[str] = (),
+    replaced: Iterable[str] = (),
+    notes: Mapping[str, bytes] | None = None,
+) -> Iterator[Callable[[Loops], None]]:
+    """The function to add loops with, for whoever writes into several folders at once; otherwise as ``export``.
+
+    At the end of the context the files for all loops are complete.
+    """
     from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
 
     formats = list(formats)
     per_loop = [form for form in formats if isinstance(form, FilePerLoop)]
     one_file = [form for form in formats if isinstance(form, OneFile)]
-    batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
-        return
-    for form in per_loop:
-        next(form.encode(first.performances[0][:1].as_several(), playback))
     folder = make_folder(out)
     sweep_parts(folder)
     for name in replaced:
@@ -354,12 +414,15 @@ def export(
             path = folder / f"{stem}.{row.suffix}"
             file = files.enter_context(whole_file(path))
             adding.append((path, files.enter_context(row.encode(file, playback))))
-        for loops in itertools.chain([first], batches):
+
+        def add(loops: Loops) -> None:
             for form in per_loop:
                 _write_missing(folder, form, loops, playback, kept)
-            for path, add in reversed(adding):
+            for path, add_to in reversed(adding):
                 with _blamed_on(path):
-                    add(loops)
+                    add_to(loops)
+
+        yield add
 
 
 def _write_missing(folder: Path, form: FilePerLoop, loops: Loops, playback: Playback, kept: Collection[str]) -> None:
@@ -387,7 +450,7 @@ def _blamed_on(path: Path) -> Iterator[None]:
 
 def _remove_files_of(folder: Path, name: str) -> None:
     """Remove the files of an earlier call, of every format: they would look like this one's."""
-    every = "|".join(form.suffix for form in FORMATS.values())
+    every = "|".join(re.escape(form.suffix) for form in FORMATS.values())
     per_loop = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
     for path in folder.glob(f"{name}*"):
         if re.fullmatch(rf"{name}(-\d{{3,}}\.({per_loop})|\.({every}))", path.name):

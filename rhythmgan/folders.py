@@ -1,33 +1,29 @@
-"""Folders of generated loops: samples, paths between them and variations of a loop, in any formats."""
+"""Folders of generated loops: paths between latent points and variations of a loop, in any formats."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rhythmgan.bars import fold_bars
-from rhythmgan.export import FORMATS, FilePerLoop, Format, Loops, OneFile, export, formats_named, is_played
+from rhythmgan.export import FilePerLoop, Format, Loops, export, formats_named, is_played
 from rhythmgan.features import with_swung_bars
-from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, PathConfig, SampleConfig, VariationConfig
-from rhythmgan.generate.paths import even_path
-from rhythmgan.generate.phrases import phrases
-from rhythmgan.generate.variation import vary
+from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, FillConfig, PathConfig, PathMode, VariationConfig
+from rhythmgan.generate.morph import morph
+from rhythmgan.generate.variation import fill, lock_parts, vary
+from rhythmgan.grid import Onsets, quantise_by_grid
 from rhythmgan.kit import Kit
 from rhythmgan.latent import interpolate
-from rhythmgan.load import SAMPLE_OPTIONS, load_loop
+from rhythmgan.load import load_loop
 from rhythmgan.midi_reader import SUFFIXES, read_midi
-from rhythmgan.models.interfaces import BarModel, LatentModel, Likelihood
+from rhythmgan.models.interfaces import BarModel, DenoisingModel, LatentModel
 from rhythmgan.performance import PLAIN, Performance, Playback
-
-_CHUNK = 1024
-"""Bars that are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -35,192 +31,19 @@ class Exported:
     """What was written into a folder.
 
     Attributes:
-        bars: the bars, in the kit that was asked for; of samples those of the first loops only, see
-            ``export_samples``.
-        files: name of each format → names of its files in the folder; of samples only the first.
+        bars: the bars, in the kit that was asked for.
+        files: name of each format → names of its files in the folder.
     """
 
     bars: np.ndarray
     files: dict[str, list[str]]
 
 
-# --- Samples -----------------------------------------------------------------------------------------
-
-
-def seed_name(seed: int) -> str:
-    """What the files of a seed's bar or phrase are called, without a suffix."""
-    return f"seed-{seed:06d}"
-
-
-def export_samples(
-    model: LatentModel,
-    config: SampleConfig,
-    out: str | os.PathLike[str],
-    *,
-    playback: Playback = PLAIN,
-    kit: Kit | None = None,
-    prior: Likelihood | None = None,
-    n_first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Exported:
-    """Write bars or phrases into a folder; files of an earlier, interrupted call are kept as they are.
-
-    Every bar is drawn once, for all formats. A file for each seed is called ``seed-000003.mid``, one for all
-    ``seeds-000003-000007.npz``. The .npz file has ``bars`` (rows, steps, parts) bool, ``z`` (rows, latent_dim) and
-    ``seed`` (rows,), the bars of a phrase in rows one after the other.
-
-    Args:
-        model: makes the bars.
-        config: what to sample, and in which formats.
-        out: a folder, created if missing.
-        playback: tempo and swing of MIDI and WAV files.
-        kit: what the bars are folded into; that of the model by default.
-        prior: picks the bars of a phrase; needed for phrases.
-        n_first: of how many seeds the bars are wanted back, from the first on.
-        progress: called with (seeds done, seeds in all) after every chunk.
-
-    Returns:
-        The bars of the first ``n_first`` seeds (n_first, bars, steps, parts) bool, and the first file of each format.
-
-    Raises:
-        ValueError: an option or a format that does not fit, or ``out`` holds samples of other options.
-        OSError: the folder cannot be written, or the disk is full.
-    """
-    formats = formats_named(config.formats)
-    if config.bars > 1 and prior is None:
-        raise ValueError("phrases need a prior, to say which bar may follow which")
-    kit = kit or model.kit
-    folder = Path(out)
-    here = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-    note = _note(folder, _options(model, config, playback, kit, prior))
-    # a file for each seed may be missing anywhere; one for all is whole or not there
-    unfinished = [form for form in formats if isinstance(form, FilePerLoop) or _file(config, form) not in here]
-    first: list[np.ndarray] = []
-
-    def batches() -> Iterator[Loops]:
-        for chunk in _chunks(config):
-            seeds = [
-                seed for seed in chunk if seed < config.seed + n_first or _is_missing(seed, config, unfinished, here)
-            ]
-            if seeds:
-                loops = _sampled(model, config, kit, prior, seeds)
-                first.extend(loops.performances.bars[: max(n_first - len(first), 0)])
-                yield loops
-            if progress:
-                progress(chunk[-1] + 1 - config.seed, config.n)
-
-    export(batches(), out, unfinished, playback, stem=_stem(config), kept=here, notes=note)
-    return Exported(np.array(first, bool), {form.name: [_file(config, form)] for form in formats})
-
-
-def seed_files(config: SampleConfig, name: str) -> Iterator[str]:
-    """Names of the files that samples of a format are in."""
-    form = FORMATS[name]
-    if isinstance(form, FilePerLoop):
-        return (f"{seed_name(seed)}.{form.suffix}" for seed in range(config.seed, config.seed + config.n))
-    return iter([_file(config, form)])
-
-
-def _stem(config: SampleConfig) -> str:
-    """What one file for all seeds is called."""
-    return f"seeds-{config.seed:06d}-{config.seed + config.n - 1:06d}"
-
-
-def _file(config: SampleConfig, form: Format) -> str:
-    """The file of all seeds, or that of the first one."""
-    return f"{seed_name(config.seed) if isinstance(form, FilePerLoop) else _stem(config)}.{form.suffix}"
-
-
-def _is_missing(seed: int, config: SampleConfig, unfinished: Sequence[Format], here: Collection[str]) -> bool:
-    """Whether some file is to be written that the seed's bars belong to."""
-    for form in unfinished:
-        if isinstance(form, OneFile):
-            if form.most_bars is None or (seed - config.seed) * config.bars < form.most_bars:
-                return True
-        elif f"{seed_name(seed)}.{form.suffix}" not in here:
-            return True
-    return False
-
-
-def _chunks(config: SampleConfig) -> Iterator[range]:
-    """The seeds, as many at a time as make ``_CHUNK`` bars."""
-    size, end = max(1, _CHUNK // config.bars), config.seed + config.n
-    for start in range(config.seed, end, size):
-        yield range(start, min(start + size, end))
-
-
-def _sampled(
-    model: LatentModel, config: SampleConfig, kit: Kit, prior: Likelihood | None, seeds: Sequence[int]
-) -> Loops:
-    """The bars or phrases of these seeds, each drawn once."""
-    if config.bars > 1:
-        assert prior is not None
-        bars, z = phrases(model, prior, seeds, config.bars, config.temperature)
-    else:
-        z = model.latents(seeds, config.temperature)[:, None]
-        bars = model.decode(z[:, 0])[:, None]
-    bars = fold_bars(bars, model.kit, kit)
-    return Loops(
-        names=[seed_name(seed) for seed in seeds],
-        performances=Performance.of(bars, kit),
-        key="seed",
-        labels=seeds,
-        titles=[f"seed {seed}" for seed in seeds],
-        arrays={
-            "bars": bars.reshape(-1, *bars.shape[2:]),
-            "z": z.reshape(-1, model.latent_dim),
-            "seed": np.repeat(np.array(seeds, np.int64), config.bars),
-        },
-        columns=_columns(config.bars),
-    )
-
-
-def _columns(n_bars: int) -> int | None:
-    """Bars in a row of the picture: a row is a loop, where it is one of several bars and not too long."""
-    return n_bars if 1 < n_bars <= 8 else None
-
-
-def _options(
-    model: LatentModel, config: SampleConfig, playback: Playback, kit: Kit, prior: Likelihood | None
-) -> dict[str, object]:
-    """What makes the files, apart from how many and where: as the options are called on the command line."""
-    return {
-        "bars": config.bars,
-        "temperature": config.temperature,
-        "bpm": playback.bpm,
-        "swing": playback.swing,
-        "kit": kit.name,
-        "weights": model.fingerprint,
-        "prior": prior.fingerprint if prior and config.bars > 1 else None,
-    }
-
-
-def _note(folder: Path, options: dict[str, object]) -> dict[str, bytes]:
-    """The note of what made the files, where there is none yet; files that something else made are not mixed in.
-
-    Raises:
-        ValueError: the folder holds samples of other options, or its note cannot be read.
-    """
-    path = folder / SAMPLE_OPTIONS
-    if not path.exists():
-        return {SAMPLE_OPTIONS: (json.dumps(options, indent=2) + "\n").encode()}
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path} cannot be read: choose another folder") from None
-    for name, value in options.items():
-        if before.get(name) != value:
-            raise ValueError(
-                f"{folder} holds samples with {name} {before.get(name)}, not {value}: choose another folder"
-            )
-    return {}
-
-
 # --- Paths -------------------------------------------------------------------------------------------
 
 
 def export_path(
-    model: LatentModel,
+    model: DenoisingModel,
     waypoints: np.ndarray,
     out: str | os.PathLike[str],
     config: PathConfig | None = None,
@@ -228,18 +51,19 @@ def export_path(
     playback: Playback = PLAIN,
     kit: Kit | None = None,
 ) -> Exported:
-    """Write the bars along a path through latent points: ``frame-000.mid`` …, ``path.mid`` of all, ``path.npz`` ….
+    """Write the bars along a path from point to point: ``frame-000.mid`` …, ``path.mid`` of all, ``path.npz`` ….
 
     Args:
         model: makes the bars.
-        waypoints: (m, latent_dim) floats, m at least 2.
+        waypoints: (k, latent_dim) floats, k at least 2; or (k, bars, latent_dim), loops whose bars change side by side.
         out: a folder, created if missing. The frames of another path in it are removed.
         config: how the path leads, and the formats.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the model by default.
 
     Returns:
-        The bars (n, steps, parts) bool and all files. The .npz file has them as ``bars``, and ``z`` (n, latent_dim).
+        The frames (n, bars, steps, parts) bool, of single bars (n, steps, parts), and all files. The .npz file has them
+        as ``bars`` and their points as ``z``, (n, bars, latent_dim) or (n, latent_dim).
 
     Raises:
         ValueError: fewer than two waypoints, or another option that does not fit.
@@ -249,30 +73,49 @@ def export_path(
     formats = formats_named(config.formats)
     if len(waypoints) < 2:
         raise ValueError("a path needs two points at least")
-    if config.frames * (len(waypoints) - 1) > MAX_LOOPS:
-        raise ValueError(f"a path has {MAX_LOOPS} frames at most")
+    loops = waypoints[:, None] if waypoints.ndim == 2 else waypoints
+    if config.frames * (len(loops) - 1) * loops.shape[1] > MAX_LOOPS:
+        raise ValueError(f"a path has {MAX_LOOPS} bars at most")
     kit = kit or model.kit
+    made, z = _path(model, loops, config.frames, config.mode)
+    bars = fold_bars(made.reshape(-1, *made.shape[2:]), model.kit, kit)
+    frames = bars.reshape(*made.shape[:2], *bars.shape[1:])
+    arrays = {"bars": frames, "z": z} if loops.shape[1] > 1 else {"bars": bars, "z": z[:, 0]}
+    written = Loops(
+        names=[f"frame-{i:03d}" for i in range(len(frames))],
+        performances=Performance.of(frames, kit),
+        key="frame",
+        labels=range(len(frames)),
+        titles=[f"frame {i}" for i in range(len(frames))],
+        arrays=arrays,
+    )
+    whole = Loops(["path"], Performance.of(bars, kit).as_several(), "name", ["path"], ["path"], {})
+    export([written], out, formats, playback, stem="path", replaced=["frame", "path"])
+    export([whole], out, [form for form in formats if isinstance(form, FilePerLoop)], playback, stem="path")
+    return Exported(arrays["bars"], _files(formats, [*whole.names, *written.names], "path"))
+
+
+def _path(model: DenoisingModel, loops: np.ndarray, frames: int, mode: PathMode) -> tuple[np.ndarray, np.ndarray]:
+    """The bars (n, bars, steps, parts) and points (n, bars, latent_dim) on the way through loops (k, bars, latent_dim).
+
+    Where a loop is reached its points are the given ones.
+    """
+    k, n_bars, latent_dim = loops.shape
+    at_loop = np.arange((k - 1) * (frames - 1) + 1) % max(frames - 1, 1) == 0
+    if mode == "morph":
+        bars = model.decode(loops.reshape(-1, latent_dim)).reshape(k, n_bars, model.steps, -1)
+        starts, ends = (bars[rows].reshape(-1, *bars.shape[2:]) for rows in (slice(-1), slice(1, None)))
+        ways = morph(model, starts, ends, frames).reshape(k - 1, n_bars, frames, *bars.shape[2:]).swapaxes(1, 2)
+        made = np.concatenate([ways[0], *ways[1:, 1:]])
+        z = model.encode(made.reshape(-1, *bars.shape[2:])).reshape(-1, n_bars, latent_dim)
+        z[at_loop] = loops
+        return made, z
     legs = [
-        even_path(model, a, b, config.frames, config.mode)
-        if config.even
-        else interpolate(a, b, config.frames, config.mode)
-        for a, b in itertools.pairwise(waypoints)
+        np.stack([interpolate(a, b, frames, mode) for a, b in zip(start, end, strict=True)], 1)
+        for start, end in itertools.pairwise(loops)
     ]
     z = np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
-    bars = fold_bars(model.decode(z), model.kit, kit)
-    performance = Performance.of(bars, kit)
-    frames = Loops(
-        names=[f"frame-{i:03d}" for i in range(len(bars))],
-        performances=performance.apart(),
-        key="frame",
-        labels=range(len(bars)),
-        titles=[f"frame {i}" for i in range(len(bars))],
-        arrays={"bars": bars, "z": z},
-    )
-    whole = Loops(["path"], performance.as_several(), "name", ["path"], ["path"], {})
-    export([frames], out, formats, playback, stem="path", replaced=["frame", "path"])
-    export([whole], out, [form for form in formats if isinstance(form, FilePerLoop)], playback, stem="path")
-    return Exported(bars, _files(formats, [*whole.names, *frames.names], "path"))
+    return model.decode(z.reshape(-1, latent_dim)).reshape(len(z), n_bars, model.steps, -1), z
 
 
 def _files(formats: Sequence[Format], names: Sequence[str], stem: str) -> dict[str, list[str]]:
@@ -301,7 +144,7 @@ def export_variations(
     See ``variation.vary``. Cells that stay keep the velocity and the offset that they have in the loop.
 
     Args:
-        model: makes the bars.
+        model: says what is likely.
         loop: (m, steps, parts) bool, of the model's kit and grid, which gets metrical accents; or its performance.
         out: a folder, created if missing. The variations of another loop in it are removed.
         config: how the loop is varied, and the formats.
@@ -316,25 +159,96 @@ def export_variations(
         ``offsets`` of the shape of ``bars``.
 
     Raises:
-        ValueError: an option out of range, or bars that are not the model's.
+        ValueError: an option out of range, a part that there is not, or bars that are not the model's.
         OSError: the folder cannot be written, or the disk is full.
     """
     config = config or VariationConfig()
     formats = formats_named(config.formats)
+    bars = _checked_loop(loop)
+    locked = lock_parts(model.kit, model.steps, config.lock)
+    if locked.all():
+        raise ValueError("all parts are locked: none is left to vary")
+    varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount, locked)
+    files = _LoopFiles("variation", "variations", formats, playback, swing, kit or model.kit)
+    return files.write(out, _performed(loop, model), varied, np.concatenate([model.encode(bars)[None], points]))
+
+
+def export_fills(
+    model: LatentModel,
+    loop: np.ndarray | Performance,
+    out: str | os.PathLike[str],
+    config: FillConfig,
+    *,
+    playback: Playback = PLAIN,
+    swing: float | None = None,
+    kit: Kit | None = None,
+) -> Exported:
+    """Write a loop and others around some of its parts: ``loop.mid``, ``filled-001.mid`` …, ``filled.npz`` ….
+
+    See ``variation.fill``. Arguments, results and errors are those of ``export_variations``.
+
+    Raises:
+        ValueError: also where no part is left to make anew.
+    """
+    formats = formats_named(config.formats)
+    bars = _checked_loop(loop)
+    locked = lock_parts(model.kit, model.steps, config.lock)
+    if locked.all():
+        raise ValueError("all parts are locked: none is left to fill in")
+    filled = fill(model, bars, locked, range(config.seed, config.seed + config.n), config.temperature)
+    z = np.stack([model.encode(each) for each in (bars, *filled)])
+    files = _LoopFiles("filled", "filled", formats, playback, swing, kit or model.kit)
+    return files.write(out, _performed(loop, model), filled, z)
+
+
+_LOOP_FILES = ("variation", "variations", "filled", "loop")
+"""Names of files that are made of a loop: those of two loops do not lie beside each other."""
+
+
+@dataclass(frozen=True)
+class _LoopFiles:
+    """The files of a loop and of others that were made from it.
+
+    Attributes:
+        name: of each of the others, without its number.
+        stem: of one file for all.
+        formats, playback, swing, kit: see ``export_variations``.
+    """
+
+    name: str
+    stem: str
+    formats: Sequence[Format]
+    playback: Playback
+    swing: float | None
+    kit: Kit
+
+    def write(self, out: str | os.PathLike[str], own: Performance, others: np.ndarray, z: np.ndarray) -> Exported:
+        """Write them: the loop itself first, then the others (n, m, steps, parts), with the points z of all."""
+        played = own.with_bars(others) if self.swing is None else with_swung_bars(own, others, self.swing)
+        performances = Performance.joined([own.as_several(), played]).folded(self.kit)
+        arrays = {"bars": performances.bars, "z": z}
+        if is_played(own) or self.swing is not None:
+            arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
+        names = ["loop", *(f"{self.name}-{i:03d}" for i in range(1, len(others) + 1))]
+        loops = Loops(names, performances, "name", names, names, arrays, len(own) if 1 < len(own) <= 8 else None)
+        export([loops], out, self.formats, self.playback, stem=self.stem, replaced=_LOOP_FILES)
+        return Exported(performances.bars, _files(self.formats, names, self.stem))
+
+
+def _performed(loop: np.ndarray | Performance, model: BarModel) -> Performance:
+    """The loop as it is played; bare bars get accents."""
+    return loop if isinstance(loop, Performance) else Performance.of(loop, model.kit)
+
+
+def _checked_loop(loop: np.ndarray | Performance) -> np.ndarray:
+    """The bars of a loop.
+
+    Raises:
+        ValueError: none, or too many.
+    """
     if not 1 <= len(loop) <= MAX_BARS:
         raise ValueError(f"a loop has 1 to {MAX_BARS} bars, not {len(loop)}")
-    bars = loop.bars if isinstance(loop, Performance) else loop
-    varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount)
-    own = loop if isinstance(loop, Performance) else Performance.of(loop, model.kit)
-    others = own.with_bars(varied) if swing is None else with_swung_bars(own, varied, swing)
-    performances = Performance.joined([own.as_several(), others]).folded(kit or model.kit)
-    arrays = {"bars": performances.bars, "z": np.concatenate([model.encode(bars)[None], points])}
-    if is_played(own) or swing is not None:
-        arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
-    names = ["loop", *(f"variation-{i:03d}" for i in range(1, config.n + 1))]
-    loops = Loops(names, performances, "name", names, names, arrays, _columns(len(loop)))
-    export([loops], out, formats, playback, stem="variations", replaced=["variation", "variations", "loop"])
-    return Exported(performances.bars, _files(formats, names, "variations"))
+    return loop.bars if isinstance(loop, Performance) else loop
 
 
 def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playback]:
@@ -355,10 +269,24 @@ def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playba
             f"{path}: its bars have {steps} steps and {n_parts} parts, "
             f"those of the weights {model.steps} and {model.kit.n_parts}"
         )
-    if Path(path).suffix.lower() in SUFFIXES and (n_lost := len(read_midi(path).beat) - int(loop.bars.sum())) > 0:
-        logging.getLogger(__name__).warning(
+    if Path(path).suffix.lower() in SUFFIXES:
+        _warn_of_what_is_lost(path, read_midi(path), loop, model)
+    return loop, playback
+
+
+def _warn_of_what_is_lost(path: str, onsets: Onsets, loop: Performance, model: BarModel) -> None:
+    """Say in the log that a loop of MIDI has another grid than the model's, or onsets that it has no cell for."""
+    log = logging.getLogger(__name__)
+    by_grid = quantise_by_grid(onsets, model.kit).by_grid
+    own = max(by_grid, key=lambda steps: len(by_grid[steps].bars), default=model.steps)
+    if own != model.steps:
+        log.warning(
+            "%s: most of its bars are on %d steps, but are read on the %d of the model; see --grid and --weights",
+            *(path, own, model.steps),
+        )
+    if (n_lost := len(onsets.beat) - int(loop.bars.sum())) > 0:
+        log.warning(
             "%s: %d of its drum onsets are left out: they are no part of kit %s, share a cell of %d steps with a "
             "louder one, or lie in another time signature",
-            *(path, n_lost, model.kit.name, steps),
+            *(path, n_lost, model.kit.name, model.steps),
         )
-    return loop, playback

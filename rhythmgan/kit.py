@@ -222,14 +222,15 @@ def kit_with(n_parts: int) -> Kit:
 def fold_table(source: Kit, target: Kit) -> np.ndarray:
     """(source parts,) int64: the part of ``target`` that each part of ``source`` folds into, -1 where it is dropped.
 
-    Only shaker, conga and bell of ``GM12`` are dropped, where the target has no hand percussion.
+    Only shaker, conga and bell of ``GM12`` are dropped, where the target has no hand percussion. Bars of ``GM9`` are
+    bars of ``GM12`` without percussion.
 
     Raises:
         ValueError: ``source`` is neither ``GM12`` nor ``GM9``, or ``target`` has more parts (JAKI5 cannot become GM9)
             or no place for one of the nine.
     """
     table = target.part_of_pitch[source.pitches].astype("int64")
-    if source != target:
+    if source != target and (source, target) != (GM9, GM12):
         nine = table[: GM9.n_parts]
         if source not in (GM12, GM9) or target.n_parts > source.n_parts or (nine < 0).any():
             raise ValueError(f"bars of kit {source.name} cannot be folded into kit {target.name}")

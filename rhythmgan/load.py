@@ -27,9 +27,10 @@ SAMPLE_OPTIONS = "sample.json"
 _WRITTEN = {
     "path.npz": r"(path|frame-\d+)\.mid",
     "variations.npz": r"(loop|variation-\d+)\.mid",
+    "filled.npz": r"(loop|filled-\d+)\.mid",
     "steered.npz": r"(before|after)-\d+\.mid",
 }
-"""The .npz files of `rhythmgan interpolate` and `vary` and of `rl-tuner steer`: name → the MIDI files beside it."""
+"""The .npz files of commands that write loops: name → the MIDI files beside it."""
 
 
 def is_corpus(path: str | os.PathLike[str]) -> bool:
@@ -50,9 +51,9 @@ def load_bars(
 ) -> tuple[np.ndarray, np.ndarray | None, Kit]:
     """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of samples or of songs.
 
-    Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary`` or ``rl-tuner steer`` wrote its .npz files are
-    read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold the bars that were
-    found.
+    Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary``, ``fill`` or ``rl-tuner steer`` wrote its .npz
+    files are read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold the bars
+    that were found.
 
     Args:
         path: the file or folder.

@@ -6,6 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from rhythmgan.bars import BEATS
+from rhythmgan.features import measure
+from rhythmgan.kit import Kit
+from rhythmgan.roles import drum_parts
+
+CYMBALS_OF_A_GROOVE = 4
+"""On how many steps a groove has a cymbal at least."""
+
+TOMS_OF_A_FILL = 3
+"""On how many steps toms count as more than an accent."""
+
 _MIN_HALF = 20
 
 
@@ -56,7 +67,7 @@ def c2st(
                 pool[rng.permutation(np.flatnonzero(rows))[:n]]
                 for pool, rows in ((real, real_rows), (generated, made_rows))
             ]
-            sides.append((np.concatenate(bars).reshape(2 * n, -1).astype(np.float32), np.repeat([0, 1], n)))
+            sides.append((_flat(np.concatenate(bars)), np.repeat([0, 1], n)))
         classifiers: dict[str, Any] = {
             "trees": HistGradientBoostingClassifier(random_state=repeat),
             "mlp": MLPClassifier((256,), alpha=1e-2, early_stopping=True, random_state=repeat),
@@ -67,6 +78,46 @@ def c2st(
     best = max(means, key=lambda name: means[name])
     std = {"std": float(np.std(accuracy[best]))} if repeats > 1 else {}
     return means | {"c2st": means[best]} | std
+
+
+def told_apart(
+    taught: np.ndarray, taught_label: np.ndarray, *others: tuple[np.ndarray, np.ndarray], seed: int = 0
+) -> list[np.ndarray]:
+    """How often a classifier of labelled bars gives other bars the label that they should have.
+
+    Boosted trees on the cells, each label counts the same.
+
+    Args:
+        taught: (n, steps, parts) bool, the bars that the classifier is taught on.
+        taught_label: (n,) ints from 0 on, each of them at least once, two labels at least.
+        others: bars (m, steps, parts) and their labels (m,), as many pairs as one likes.
+        seed: of the classifier.
+
+    Returns:
+        Of each pair (labels,) float64: the share of the bars of each label that it gets right, NaN of a label that no
+        bar has. Their mean is the balanced accuracy: 1 / labels for a guess.
+
+    Raises:
+        ValueError: fewer than two labels, or one of them without a bar.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    counts = np.bincount(taught_label)
+    if len(counts) < 2 or not counts.all():
+        raise ValueError(f"needs two labels at least, each with bars; there are {counts.tolist()}")
+    classifier = HistGradientBoostingClassifier(random_state=seed, class_weight="balanced")
+    classifier.fit(_flat(taught), taught_label)
+    found = []
+    for bars, label in others:
+        right = classifier.predict(_flat(bars)) == label
+        with np.errstate(invalid="ignore"):
+            found.append(np.bincount(label, right, minlength=len(counts)) / np.bincount(label, minlength=len(counts)))
+    return found
+
+
+def _flat(bars: np.ndarray) -> np.ndarray:
+    """(n, steps · parts) float32."""
+    return bars.reshape(len(bars), -1).astype(np.float32)
 
 
 def _half_of_songs(song: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -209,3 +260,30 @@ def musegan(bars: np.ndarray) -> dict[str, float]:
     if steps == 16 and bars.any():
         found["pattern"] = float((bars.sum((0, 2)) * np.tile([1.0, 0.1], 8)).sum() / bars.sum())
     return found
+
+
+def groove_signs(bars: np.ndarray, kit: Kit) -> dict[str, float]:
+    """What makes a bar a groove rather than a fill, of bars (n, steps, parts) bool, n at least 1.
+
+    Kick, snare, toms and cymbals (hats, ride, crash) are the parts that are so called, see ``roles.drum_parts``.
+
+    Returns:
+        Shares of the bars, 0 … 1: ``kick_on_1``; ``backbeat``, snare on beats 2 and 4; ``cymbals``, on four steps or
+        more; ``groove``, all three; ``toms``, on three steps or more. And the mean ``syncopation``.
+    """
+    parts = drum_parts(kit)
+    kick, snare, toms, cymbals = (
+        np.asarray(bars[..., indices].any(-1)) for indices in (parts.kicks, parts.snares, parts.toms, parts.cymbals)
+    )
+    beat = bars.shape[1] // BEATS
+    signs = {
+        "kick_on_1": kick[:, 0],
+        "backbeat": snare[:, beat] & snare[:, 3 * beat],
+        "cymbals": cymbals.sum(1) >= CYMBALS_OF_A_GROOVE,
+    }
+    signs["groove"] = np.logical_and.reduce(list(signs.values()))
+    signs["toms"] = toms.sum(1) >= TOMS_OF_A_FILL
+    means = measure(bars, kit, ["syncopation"])
+    return {name: float(rows.mean()) for name, rows in signs.items()} | {
+        "syncopation": float(means["syncopation"].double().mean())
+    }

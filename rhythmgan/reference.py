@@ -14,7 +14,7 @@ import numpy as np
 
 from rhythmgan.bars import check_steps, words_to_bars
 from rhythmgan.data import Corpus
-from rhythmgan.features import FEATURES, check_feature, measure
+from rhythmgan.features import FEATURES, check_feature, features_of_grid, measure
 from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.roles import ROLES
@@ -165,15 +165,9 @@ def references_of(corpus: Corpus) -> list[Reference]:
 
 def _measured(bars: np.ndarray, kit: Kit) -> dict[str, np.ndarray]:
     """The features that the grid of bars (n, steps, parts) bool has: name → (n,) float64."""
-    measure(bars[:1], kit, ["density"])  # a shape that does not fit is no matter of the grid
-    found: dict[str, np.ndarray] = {}
-    for name in FEATURES:
-        try:
-            measure(bars[:1], kit, [name])
-        except ValueError:
-            continue
-        found[name] = measure(bars, kit, [name])[name].double().numpy()
-    return found
+    measure(bars[:1], kit, ["density"])  # a shape that does not fit is said before the grid is looked at
+    names = features_of_grid(bars.shape[1], kit)
+    return {name: values.double().numpy() for name, values in measure(bars, kit, names).items()}
 
 
 def _reference(

@@ -10,14 +10,16 @@ MAX_SEED = 2**63 - 1
 
 RANDOM_STREAMS: dict[str, range] = {
     "bar": range(1),
-    "phrase candidates": range(12, 1 << 19),
-    "phrase hub": range(1 << 19, (1 << 19) + 1),
-    "phrase choice": range(1 << 20, 1 << 21),
+    "redraw": range(1, 12),
+    "phrase bars": range(12, 1 << 19),
+    "phrase form": range(1 << 20, 1 << 21),
     "encode": range(1 << 21, (1 << 21) + 1),
     "fill candidates": range(3 << 21, (3 << 21) + 64),
     "fill choice": range((3 << 21) + 64, (3 << 21) + 65),
+    "variation": range((3 << 21) + 65, (3 << 21) + 66),
     "steer": range(5 << 21, (5 << 21) + 4096),
     "space": range(7 << 21, (7 << 21) + (1 << 32)),
+    "calibration": range(1 << 34, (1 << 34) + 1),
 }
 """Every use of a seed's random numbers and the streams that are its own: no two uses share one.
 
@@ -25,13 +27,15 @@ RANDOM_STREAMS: dict[str, range] = {
 use                 its streams
 ==================  ===================================================================================
 bar                 the bar of the seed: the latent point of a GAN's, the numbers that a prior's is drawn with
-phrase candidates   12 for each bar of a phrase after the first
-phrase hub          the point that a phrase lies around
-phrase choice       one for each bar of a phrase, by its place: which candidate it is
+redraw              the points, or a prior's numbers, that are tried in turn where the bar of a seed is silent
+phrase bars         12 for each bar of a phrase after the first: what is drawn until it is a new one
+phrase form         one for each bar of a phrase, by its place: which bar comes again, or what the new one is
 encode              the latent point drawn for a bar
 fill candidates     one for each way to fill a bar
 fill choice         which of them is taken
+variation           which cells of a loop change
 steer               one for each call of an episode, by its number
+calibration         the noise with which a GAN's temperatures are calibrated
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
 
@@ -43,7 +47,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def mix(x: np.ndarray) -> np.ndarray:
     """SplitMix64's finaliser (Steele, Lea & Flood 2014): uint64 → well-mixed uint64, elementwise."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
     x = (x ^ (x >> np.uint64(27))) * _MIX_2
@@ -98,9 +102,9 @@ def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 
     if seeds.size and (seeds.dtype.kind not in "iu" or seeds.min() < 0 or seeds.max() > MAX_SEED):
         raise ValueError(f"seeds are whole numbers from 0 to {MAX_SEED}")
     with np.errstate(over="ignore"):
-        key = _mix(_mix(seeds.astype(np.uint64) + _GOLDEN) + np.uint64(stream) * _GOLDEN)
+        key = mix(mix(seeds.astype(np.uint64) + _GOLDEN) + np.uint64(stream) * _GOLDEN)
         counter = np.arange(dim, dtype=np.uint64) + np.uint64(1)
-        bits = _mix(key[:, None] + counter * _GOLDEN)
+        bits = mix(key[:, None] + counter * _GOLDEN)
     # 53 bits each, in (0, 1]: a logarithm stays finite
     return ((bits >> np.uint64(11)).astype(np.float64) + 1) * 2.0**-53
 

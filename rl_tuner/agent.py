@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from rhythmgan.conditions import ANY
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
@@ -20,7 +21,9 @@ from rl_tuner.latent.space import LatentSpace
 from rl_tuner.rewards import TERMS
 from rl_tuner.scale import TARGETS
 
-FORMAT = WeightsFormat("rl_tuner.agent", 2, "an agent")
+FORMAT = WeightsFormat("rl_tuner.agent", 3, "an agent")  # of version 2 it knew no roles and styles
+
+Model = TypeVar("Model", bound=LatentModel)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class AgentConfig:
         latent_dim: numbers of that one's z.
         n_cells: steps · parts of its bars.
         features: what it steers.
+        role, style: what the generator is asked for while it is steered.
         terms: names of the terms that goals may give a coefficient.
         n_directions: directions in latent space that it may step along.
         step_sizes, gains, noise_angles: see ``Moves``.
@@ -42,6 +46,8 @@ class AgentConfig:
     generator: str
     latent_dim: int
     n_cells: int
+    role: str = ANY
+    style: str = ANY
     features: tuple[str, ...] = TARGETS
     terms: tuple[str, ...] = TERMS
     n_directions: int = 8
@@ -61,7 +67,8 @@ class AgentConfig:
     def of(generator: LatentModel, **changes: Any) -> AgentConfig:
         """The config of an agent for a generator."""
         n_cells = generator.steps * generator.kit.n_parts
-        return AgentConfig(generator.fingerprint, generator.latent_dim, n_cells, **changes)
+        asked = asdict(generator.condition)
+        return AgentConfig(generator.fingerprint, generator.latent_dim, n_cells, **asked, **changes)
 
     @property
     def moves(self) -> Moves:
@@ -85,14 +92,27 @@ class Agent(nn.Module):
         n_inputs = latent_layout(config.latent_dim, config.n_cells, len(config.features), config.terms).width
         self.network = QNetwork(n_inputs, n_actions, config.width, config.layers)
 
-    def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> Dynamics:
-        """What moves its episodes.
+    def steered(self, generator: Model) -> Model:
+        """The generator, asked for what the agent learnt to steer.
 
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
-        if generator.fingerprint != self.config.generator:
-            raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+        wanted, known = self.config, (generator.roles, generator.styles)
+        if all(name == ANY or name in names for name, names in zip((wanted.role, wanted.style), known, strict=True)):
+            asked = generator.with_condition(wanted.role, wanted.style)
+            if asked.fingerprint == wanted.generator:
+                return asked
+        raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+
+    def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> Dynamics:
+        """What moves its episodes: generator and prior are asked for what it learnt to steer.
+
+        Raises:
+            ValueError: another generator than the one that it learnt to steer, or a prior that does not know its role
+                or style.
+        """
+        generator, prior = self.steered(generator), prior.with_condition(self.config.role, self.config.style)
         return Dynamics(generator, critic, prior, self.space, self.config.moves, self.config.terms)
 
     @torch.no_grad()

@@ -195,9 +195,9 @@ class BarDynamics(ABC):
         """The entries of the observation that only this kind of episode sees, (n, width of each) by name."""
 
     @torch.no_grad()
-    def begin(self, z: Tensor, goals: Goals) -> State:
-        """The states at their first bars, of z (n, dim), the first call spent."""
-        return self.look_at(z, self.decode(z), goals, goals.calls - 1)
+    def begin(self, z: Tensor, goals: Goals, bars: Tensor | None = None) -> State:
+        """The states at their first bars, of z (n, dim), the first call spent; ``bars`` where they are decoded."""
+        return self.look_at(z, self.decode(z) if bars is None else bars, goals, goals.calls - 1)
 
     def begin_anew(self, state: State, rows: Tensor, z: Tensor) -> None:
         """Set episodes, a mask (n,), to z (of as many rows as the mask has); action 0 then looks at their bars."""

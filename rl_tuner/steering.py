@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rhythmgan.features import LEVELS, measure_performance, with_swung_bars
 from rhythmgan.groove import swing_at
-from rhythmgan.kit import GM9, Kit
+from rhythmgan.kit import Kit
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.performance import Performance
@@ -72,7 +72,7 @@ class SteeringResult:
     terms: dict[str, np.ndarray]
     calls: np.ndarray
     at: np.ndarray
-    kit: Kit = GM9
+    kit: Kit
     swing: dict[str, float] = field(default_factory=dict)
     played: Performance | None = None
 
@@ -171,7 +171,8 @@ def steer(
         calls: generator calls of each at most, its first bar included.
         seed: of the first episode; the next has the next seed. An episode begins at the bar of its seed, unless
             ``start`` is given.
-        start: (m, latent_dim), where to begin instead, each in turn.
+        start: (m, latent_dim), where to begin instead, each in turn: points of the generator, asked for the role and
+            the style that the agent learnt.
         played: how the bars of ``start`` are played, a loop of m bars; with accents on the grid by default.
         importance: feature → how much it counts beside the others, over 0; 1 by default.
         realism: 0 … 1, how much it counts that bars stay real, beside precision: the coefficient of every term of
@@ -203,15 +204,17 @@ def steer(
             raise ValueError(f"{name!r} is given an importance but no target")
         if not 0 < value <= 10:
             raise ValueError(f"an importance lies over 0, up to 10, not at {value} ({name})")
-    generator = generator or load_generator()
+    generator = agent.steered(generator or load_generator())
     if critic is None:
         if not isinstance(generator, Critic):
             raise ValueError("this generator has no critic of its own: one must be given")
         critic = generator
     dynamics = agent.dynamics(generator, critic, prior or load_likelihood())
     seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
+    bars = None
     if start is None:
-        z = generator.latents(seeds)
+        z, drawn = generator.draw(seeds)
+        bars = torch.from_numpy(drawn)
     else:
         start = np.asarray(start, np.float32)
         fits = start.ndim == 2 and start.shape[1] == generator.latent_dim and len(start)
@@ -227,8 +230,8 @@ def steer(
     )
     calls = calls if wanted else 1  # nothing is to be found
     goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), **dict.fromkeys(dynamics.terms, realism))
-    found = run_episodes(agent, dynamics, torch.from_numpy(z), goals, seeds, returns=start is not None)
-    return replace(found, kit=generator.kit, swing=swing, played=played)
+    found = run_episodes(agent, dynamics, torch.from_numpy(z), goals, seeds, returns=start is not None, bars=bars)
+    return replace(found, swing=swing, played=played)
 
 
 def _swing_and_others(targets: Mapping[str, float]) -> tuple[dict[str, float], Mapping[str, float]]:
@@ -279,7 +282,13 @@ def to_values(percentiles: Mapping[str, float], reference: Reference | None = No
 
 
 def run_episodes(
-    agent: Agent, dynamics: Dynamics, z: Tensor, goals: Goals, seeds: np.ndarray, returns: bool
+    agent: Agent,
+    dynamics: Dynamics,
+    z: Tensor,
+    goals: Goals,
+    seeds: np.ndarray,
+    returns: bool,
+    bars: Tensor | None = None,
 ) -> SteeringResult:
     """Let an agent act from z (n, latent_dim) until it stays at a success or the calls are used up; see ``steer``.
 
@@ -290,10 +299,11 @@ def run_episodes(
         goals: n of them.
         seeds: (n,) uint64, of the noise of each episode.
         returns: whether an episode that stays without success begins anew at its start; otherwise at another random z.
+        bars: those of z, where they are decoded already.
     """
     n, dim = z.shape
     calls = int(goals.calls.max())
-    first = state = dynamics.begin(z, goals)
+    first = state = dynamics.begin(z, goals, bars)
     best, live = Best(first), torch.arange(n)
     path = torch.full((n, calls, goals.targets.shape[1]), torch.nan, dtype=first.values.dtype)
     path[:, 0] = first.values
@@ -325,4 +335,5 @@ def run_episodes(
         {name: term.numpy() for name, term in best.state.terms.items()},
         best.calls.numpy(),
         best.at.numpy(),
+        dynamics.kit,
     )

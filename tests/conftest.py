@@ -36,10 +36,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def real_corpus(shared):
     """All of the real data, prepared."""
-    from rhythmgan.kit import GM9
+    from rhythmgan.kit import GM12
     from rhythmgan.songs.preparation import read_songs
 
-    return read_songs([shared / name for name in ("lakh", "lpd", "groove")], GM9, 16)[0]
+    return read_songs([shared / name for name in ("lakh", "lpd", "groove")], GM12, 16)[0]
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,15 @@
 import json
 import os
 import pickle
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rhythmgan.conditions import ANY, Condition
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
-from rhythmgan.models.weights import bundled, fingerprint, read_metadata
+from rhythmgan.models.weights import bundled, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 from rl_tuner.agent import FORMAT, Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.goals import Goals
@@ -20,23 +22,37 @@ from rl_tuner.latent.space import find_space
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+SHAPE = GANConfig("gm9", width=4, discriminator_width=8, roles=("groove", "fill"), styles=("rock", "funk"))
+
+LEARNT = Condition("fill", "funk")
+"""What the agent's generator was asked for; unasked it plays grooves of any style."""
+
+
+def _gan(shape=SHAPE, seed=1):
+    torch.manual_seed(seed)
+    gan = GAN(shape).eval().requires_grad_(False)
+    gan.generator.to_parts.bias.fill_(-1.0)
+    return gan
+
+
 @pytest.fixture(scope="module")
 def models():
-    torch.manual_seed(1)
-    gan = GAN(GANConfig(width=4, discriminator_width=8)).eval().requires_grad_(False)
-    gan.generator.to_parts.bias.fill_(-1.0)
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
-    return gan, prior
+    gan = _gan()
+    prior = WordLSTM(WordLSTMConfig("gm9", width=8, word_width=8, roles=SHAPE.roles, styles=SHAPE.styles))
+    return gan, prior.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def agent(models):
     """One that steers three features by moves of its own."""
     gan, prior = models
+    learnt = gan.with_condition(LEARNT.role, LEARNT.style)
     config = AgentConfig(
-        fingerprint(gan.generator),
+        learnt.fingerprint,
         gan.latent_dim,
         144,
+        LEARNT.role,
+        LEARNT.style,
         ("syncopation", "density", "off-beat share"),
         n_directions=5,
         step_sizes=(0.5,),
@@ -47,7 +63,7 @@ def agent(models):
     )
     torch.manual_seed(2)
     made = Agent(config)
-    made.space = find_space(gan, gan, prior, config.features, 5, n=600)
+    made.space = find_space(learnt, gan, prior, config.features, 5, n=600)
     return made.eval().requires_grad_(False)
 
 
@@ -97,10 +113,57 @@ def test_another_generator_is_refused(agent, models):
     dynamics = agent.dynamics(gan, gan, prior)
     assert dynamics.n_actions == 27
     assert dynamics.layout.width == latent_layout(144, 144, 3).width
-    torch.manual_seed(5)
-    other = GAN(GANConfig(width=4, discriminator_width=8)).eval()
+    other = _gan(seed=5)
+    for ask in (agent.steered, lambda generator: agent.dynamics(generator, generator, prior)):
+        for asked in (other, other.with_condition("fill", "funk")):
+            with pytest.raises(ValueError, match="another generator"):
+                ask(asked)
+
+
+@pytest.mark.parametrize("changes", [{"roles": ("groove",)}, {"styles": ("rock",)}, {"roles": (), "styles": ()}])
+def test_a_generator_that_does_not_know_the_role_or_the_style_is_another_one(agent, changes):
+    """Refused in the agent's words, not by a generator that was asked for what it does not know."""
+    with pytest.raises(ValueError, match="the agent was trained to steer another generator") as refusal:
+        agent.steered(_gan(replace(SHAPE, **changes)))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("asked", [Condition("groove"), Condition(), Condition("groove", "rock"), LEARNT], ids=str)
+def test_a_generator_is_asked_for_what_the_agent_learnt_to_steer(agent, models, asked):
+    gan, prior = models
+    given, prior = (model.with_condition(asked.role, asked.style) for model in (gan, prior))
+    z = given.latents(range(200))
+    before = given.decode(z)
+    steered = agent.steered(given)
+    assert steered.condition == LEARNT
+    assert steered.fingerprint == agent.config.generator
+    expected = gan.with_condition("fill", "funk").decode(z)
+    assert (steered.decode(z) == expected).all()
+    dynamics = agent.dynamics(given, given, prior)
+    state = dynamics.begin(torch.from_numpy(z), Goals.of(agent.space.values[:200], 6))
+    assert (state.bars.numpy() == expected).all()
+    assert dynamics.prior.condition == LEARNT
+    # what was given is as before
+    assert given.condition == prior.condition == asked
+    assert (given.decode(z) == before).all()
+    assert (before != expected).any() == (asked != LEARNT)
+
+
+def test_a_config_is_of_what_the_generator_is_asked_for(models):
+    for role, style in (("fill", ANY), (ANY, "rock"), ("groove", "funk"), (ANY, ANY)):
+        gan = models[0].with_condition(role, style)
+        config = AgentConfig.of(gan, width=16)
+        assert (config.role, config.style, config.width) == (role, style, 16)
+        assert (config.latent_dim, config.n_cells) == (144, 144)
+        assert config.generator == gan.fingerprint
+        assert Agent(config).steered(models[0]).condition == gan.condition
+
+
+def test_the_same_weights_with_another_role_are_not_what_the_agent_learnt(agent, models):
+    """A role that does not fit the fingerprint is found, though the generator knows it."""
+    other = Agent(AgentConfig(**asdict(agent.config) | {"role": "groove"}))
     with pytest.raises(ValueError, match="another generator"):
-        agent.dynamics(other, other, prior)
+        other.steered(models[0])
 
 
 def _refused(path, match):
@@ -189,8 +252,9 @@ def test_a_config_that_does_not_fit_is_refused(path, config):
 def test_other_versions_and_weights_that_are_not_finite_are_refused(path):
     _rewrite(path, tensors={"space.means": torch.tensor([1.0, float("nan"), 2.0])})
     _refused(path, "not finite")
-    _rewrite(path, version="77", tensors={"space.means": torch.ones(3)})
-    _refused(path, "version 77")
+    for version in ("77", "2"):  # agents of version 2 knew no roles and styles
+        _rewrite(path, version=version, tensors={"space.means": torch.ones(3)})
+        _refused(path, f"version {version}")
 
 
 @pytest.mark.skipif(not bundled("agent.safetensors").exists(), reason="no agent is bundled yet")
@@ -199,16 +263,19 @@ def test_the_bundled_agent_steers_the_bundled_generator():
     from rhythmgan.models.word_lstm import load_prior
 
     agent = load_agent()
-    dynamics = agent.dynamics(gan := load_gan(), gan, load_prior())
+    gan = load_gan()
+    dynamics = agent.dynamics(gan, gan, load_prior())
+    assert agent.config.latent_dim == agent.config.n_cells == 192
+    assert (agent.config.role, agent.config.style) == (ANY, ANY)
     assert dynamics.n_actions == len(agent.config.moves.table(agent.config.n_directions))
     assert torch.isfinite(agent.space.directions).all()
     n = 40
     goals = Goals.of(agent.space.values[:n], 20)
-    state = dynamics.begin(torch.randn(n, 144, generator=torch.Generator().manual_seed(6)), goals)
+    state = dynamics.begin(torch.randn(n, agent.config.latent_dim, generator=torch.Generator().manual_seed(6)), goals)
     ever, plain = state.success > 0, state.success.mean()
     random = torch.Generator().manual_seed(7)
     for _ in range(19):
-        noise = torch.randn(n, 144, generator=random)
+        noise = torch.randn(n, agent.config.latent_dim, generator=random)
         state = dynamics.step(state, goals, agent.act(dynamics.observe(state, goals)), noise)
         ever |= state.success > 0
     assert ever.float().mean() > plain + 0.4

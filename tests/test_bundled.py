@@ -12,15 +12,27 @@ import pytest
 
 import rhythmgan.cli
 import rl_tuner.cli
+from rhythmgan.kit import GM12
+from rhythmgan.models.catalogue import load_model
 from rhythmgan.models.gan import load_gan
-from rhythmgan.models.weights import fingerprint, read_metadata
+from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.reference import load_reference
+from rhythmgan.roles import ROLES
 from rl_tuner.agent import load_agent
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "manifest.py"
-FILES = ("agent.safetensors", "gan.safetensors", "prior.safetensors", "reference.safetensors")
+FILES = (
+    "agent.safetensors",
+    "gan.safetensors",
+    "gan12.safetensors",
+    "prior.safetensors",
+    "prior12.safetensors",
+    "reference.safetensors",
+)
+MODELS = [(kind, grid) for kind in ("gan", "prior") for grid in (16, 12)]
+MOST_BYTES = 6_000_000
 
 
 @pytest.fixture(scope="module")
@@ -74,32 +86,51 @@ def test_manifest_matches_the_files(manifest, weights):
 def test_agent_belongs_to_the_generator(weights, one_thread):
     agent = load_agent(weights / "agent.safetensors")
     gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
-    assert agent.config.generator == fingerprint(gan.generator)
+    assert agent.steered(gan).fingerprint == agent.config.generator
     assert agent.config.latent_dim == gan.latent_dim
     agent.dynamics(gan, gan, prior)
+    with pytest.raises(ValueError, match="another generator"):
+        agent.steered(load_gan(weights / "gan12.safetensors"))
 
 
-def test_kit_and_grid_agree(weights, one_thread):
-    gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
+@pytest.mark.parametrize("grid", [16, 12])
+def test_kit_grid_roles_and_styles_agree(weights, one_thread, grid):
+    """What a model of a grid can be asked for, the other can."""
+    number = "" if grid == 16 else grid
+    gan, prior = load_gan(weights / f"gan{number}.safetensors"), load_prior(weights / f"prior{number}.safetensors")
+    assert gan.kit == prior.kit == GM12
+    assert gan.steps == prior.steps == grid
+    assert gan.roles == prior.roles == ROLES
+    assert gan.styles == prior.styles
+    assert len(gan.styles) >= 5
+
+
+def test_reference_is_of_the_models_kit_and_grid(weights):
     reference = load_reference(weights / "reference.safetensors")
-    assert gan.kit == prior.kit == reference.kit
-    assert gan.config.steps == prior.config.steps == reference.steps
+    assert (reference.kit, reference.steps) == (GM12, 16)
 
 
 def test_manifest_says_what_the_models_say(weights, one_thread):
     """The recipe reads metadata; the loaders must find the same in it."""
     said = json.loads((weights / "manifest.json").read_text())
-    gan = load_gan(weights / "gan.safetensors")
-    assert said["shared"]["kit"] == gan.kit.name
-    assert said["shared"]["grid"] == str(gan.config.steps)
-    assert said["shared"]["generator"] == fingerprint(gan.generator)
-    for name in ("gan.safetensors", "prior.safetensors"):
-        provenance = json.loads(read_metadata(weights / name)["provenance"])
-        assert said["shared"]["trained_bars"] == provenance["trained_bars"]
+    assert list(said["shared"]) == ["12", "16"]
+    assert said["files"]["agent.safetensors"]["steers"] == "gan.safetensors"
+    for kind, grid in MODELS:
+        path = weights / f"{kind}{'' if grid == 16 else grid}.safetensors"
+        model = load_model(path)
+        provenance = json.loads(read_metadata(path)["provenance"])
+        assert said["shared"][str(model.steps)]["kit"] == model.kit.name
+        for fact in ("trained_bars", "trained_songs"):
+            assert said["shared"][str(model.steps)][fact] == provenance[fact]
     assert tuple(said["files"]) == FILES
     assert {name: facts["bytes"] for name, facts in said["files"].items()} == {
         name: (weights / name).stat().st_size for name in FILES
     }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_weights_are_small(weights, name):
+    assert (weights / name).stat().st_size <= MOST_BYTES
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -118,10 +149,9 @@ def test_a_changed_generator_is_not_the_agents(manifest, copied):
     path = copied / "gan.safetensors"
     gan = load_gan(path)
     next(gan.generator.parameters()).view(-1)[0] += 1
-    save_gan(path, gan, {"trained_bars": "18297", "trained_songs": "884"})
-    lines = _lines(manifest, copied)
-    assert lines[0].startswith("generator differs: agent.safetensors has ")
-    with pytest.raises(manifest.Mismatch, match="generator differs"):
+    save_gan(path, gan, json.loads(read_metadata(path)["provenance"]))
+    assert _lines(manifest, copied)[0] == "agent.safetensors: steers no generator of this folder"
+    with pytest.raises(manifest.Mismatch, match="steers no generator"):
         manifest.write_manifest(copied)
 
 
@@ -153,10 +183,10 @@ def test_a_file_that_the_manifest_does_not_name_is_found(manifest, copied):
 def test_an_edited_manifest_is_found(manifest, copied):
     path = copied / "manifest.json"
     said = json.loads(path.read_text())
-    said["shared"]["trained_songs"] = "1"
+    said["shared"]["12"]["trained_songs"] = "1"
     path.write_text(json.dumps(said))
     (line,) = _lines(manifest, copied)
-    assert line.startswith("trained_songs: manifest.json says 1, found ")
+    assert line.startswith("12 trained_songs: manifest.json says 1, found ")
 
 
 @pytest.mark.parametrize("text", [None, "{", ""])
@@ -175,9 +205,10 @@ def test_files_that_do_not_belong_together_get_no_manifest(manifest, copied):
     _restate_config(copied / "agent.safetensors", generator="0" * 16)
     with pytest.raises(manifest.Mismatch) as caught:
         manifest.write_manifest(copied)
-    generator, kit = str(caught.value).splitlines()
-    assert generator.startswith(f"generator differs: agent.safetensors has {'0' * 16}, gan.safetensors has ")
-    assert kit == ("kit differs: gan.safetensors has gm9, prior.safetensors has gm9, reference.safetensors has jaki5")
+    assert str(caught.value).splitlines() == [
+        "agent.safetensors: steers no generator of this folder",
+        "kit differs: gan.safetensors has gm12, prior.safetensors has gm12, reference.safetensors has jaki5",
+    ]
     assert (copied / "manifest.json").read_bytes() == before
 
 
@@ -243,12 +274,16 @@ def test_the_recipe_gives_options_that_the_commands_have(tmp_path, environment):
         "rhythmgan prepare",
         "rhythmgan grooves",
         "rhythmgan train gan",
+        "rhythmgan train gan",
+        "rhythmgan train prior",
         "rhythmgan train prior",
         "rl-tuner train",
         "rhythmgan features",
-        "rhythmgan evaluate",
+        *["rhythmgan evaluate"] * 6,
         "rl-tuner evaluate",
-        "rhythmgan sample",
+        *["rhythmgan sample"] * 4,
+        "rhythmgan interpolate",
+        "rhythmgan vary",
         "rhythmgan sample",
         "rl-tuner steer",
     ]

@@ -1,5 +1,6 @@
 """The commands as a user types them, by subprocess: what they make, and one clear line for what is wrong."""
 
+import csv
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_tex
 from rhythmgan.corpus_file import load_corpus, save_corpus
 from rhythmgan.data import Corpus
 from rhythmgan.grid import quantise
-from rhythmgan.kit import GM9, JAKI5, KITS
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS, ROLAND10
+from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.weights import bundled
@@ -84,7 +86,7 @@ def test_prepare_then_train_then_sample(songs, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "s").glob("*.mid"))) == 3
     _refused("sample", "--weights", weights, "--kit", "gm9", "--out", tmp_path / "t", says="jaki5 cannot be folded")
-    says = "the prior is of kit gm9 and 16 steps, the bars of jaki5 and 16"
+    says = "the prior is of kit gm12 and 16 steps, the bars of jaki5 and 16"
     _refused("sample", "--weights", weights, "--bars", 2, "--out", tmp_path / "t", says=says)
     assert not (tmp_path / "t").exists()
     facts = _run("info", weights).stdout
@@ -97,8 +99,94 @@ def test_sample_draws_a_bar_and_says_where(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"2 bars in {tmp_path / 's'}: seed-000005.mid, seeds-000005-000006.npz," in done.stdout
     assert done.stdout.startswith("seed 5\n")
-    bar = quantise(read_midi(tmp_path / "s" / "seed-000005.mid"), GM9).bars[0]
+    bar = quantise(read_midi(tmp_path / "s" / "seed-000005.mid"), GM12).bars[0]
     assert done.stdout.split("\n\n")[0].count("x") == bar.sum()
+
+
+def test_sample_takes_bars_that_fit(tmp_path):
+    """Each is the bar of its seed; a resumed command says how many were there."""
+    wanted = (
+        "--where",
+        "density>=14 and kick density<4",
+        "--where",
+        "off-beat share>.4",
+        "--unique",
+        "--min-onsets",
+        9,
+    )
+    command = ("sample", "--seed", 7, *wanted, "--format", "midi,npz,features", "--quiet", "--out", tmp_path / "s")
+    done = _run(*command, "--n", 12)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "s" / "seeds-000007-first-12.features.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    seeds = [int(row["seed"]) for row in rows]
+    tried = seeds[-1] - 7 + 1
+    assert tried > len(rows) == 12
+    assert seeds == sorted(set(seeds))
+    assert done.stdout == (
+        f"12 bars in {tmp_path / 's'}: seed-{seeds[0]:06}.mid, seeds-000007-first-12.npz, "
+        f"seeds-000007-first-12.features.csv\n{tried:,} seeds were tried\n"
+    )
+    for row in rows:
+        assert float(row["density"]) >= 14
+        assert float(row["kick density"]) < 4
+        assert float(row["off-beat share"]) > 0.4
+    with np.load(tmp_path / "s" / "seeds-000007-first-12.npz") as saved:
+        assert saved["seed"].tolist() == seeds
+        assert saved["bars"].sum((1, 2)).tolist() == [int(row["density"]) for row in rows]
+        assert len(np.unique(saved["bars"].reshape(12, -1), axis=0)) == 12
+    name = f"seed-{seeds[5]:06}.mid"
+    assert _run("sample", "--n", 1, "--seed", seeds[5], "--out", tmp_path / "one").returncode == 0
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
+    said = json.loads(_run(*command, "--n", 15, "--json").stdout)
+    assert (said["n"], said["seed"], said["were_there"]) == (15, 7, 12)
+    assert (said["unique"], said["min-onsets"]) == (True, 9)
+    assert said["where"] == ["density >= 14", "kick density < 4", "off-beat share > 0.4"]
+    files = [int(name[5:11]) for name in said["files"]["midi"]]
+    assert (files[:12], len(files), said["tried"]) == (seeds, 15, files[-1] - 7 + 1)
+    assert "15 of 15 bars were there" in _run(*command, "--n", 15).stdout
+    _refused(*command[:-1], tmp_path / "s", "--where", "density<30", says="samples with where ['density >= 14', 'kick")
+
+
+def test_sample_keeps_what_it_found_where_nothing_more_fits(tmp_path):
+    command = ("sample", "--n", 50, "--where", "density>=50", "--tries", 300, "--quiet", "--format", "midi,npz")
+    done = _refused(
+        *command, "--out", tmp_path, says="has a bar with density >= 50; ask for fewer or for less, or raise"
+    )
+    assert done.stderr.count("\n") == 1
+    found = len(list(tmp_path.glob("*.mid")))
+    assert done.stderr.startswith(f"rhythmgan: {found} of 50 bars were found: none of the 300 seeds from ")
+    archives = [path.name for path in tmp_path.glob("*.npz")]
+    assert archives == ([f"seeds-000000-first-{found}.npz"] if found else [])
+
+
+def test_sample_writes_several_kits(tmp_path):
+    done = _run("sample", "--n", 3, "--kit", "gm9, roland10,jaki5", "--format", "npz", "--quiet", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout
+        == f"3 bars in {tmp_path}: "
+        + ", ".join(f"{kit}/seeds-000000-000002.npz" for kit in ("gm9", "roland10", "jaki5"))
+        + "\n"
+    )
+    own = load_bars(tmp_path / "gm9")[0]
+    for kit in (ROLAND10, JAKI5):
+        bars, _, found = load_bars(tmp_path / kit.name)
+        assert found == kit
+        assert (bars == fold_bars(own, GM9, kit)).all()
+    _refused("sample", "--kit", "gm9,tr808", "--out", tmp_path / "new", says="no kit is named 'tr808'")
+
+
+@pytest.mark.parametrize("unique", [(), ("--unique",)])
+def test_no_bar_of_20000_is_silent_and_none_is_there_twice_if_asked(tmp_path, unique):
+    done = _run("sample", "--n", 20_000, *unique, "--format", "npz", "--quiet", "--json", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (name,) = json.loads(done.stdout)["files"]["npz"]
+    with np.load(tmp_path / name) as saved:
+        bars = saved["bars"].reshape(20_000, -1)
+    assert bars.any(1).all()
+    n_distinct = len(np.unique(np.packbits(bars, axis=1), axis=0))
+    assert n_distinct == 20_000 if unique else n_distinct < 20_000
 
 
 def test_sample_makes_the_phrases_of_its_prior(tmp_path):
@@ -110,19 +198,21 @@ def test_sample_makes_the_phrases_of_its_prior(tmp_path):
     from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
 
     torch.manual_seed(0)
-    other = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    own = load_prior()
+    other = WordLSTM(WordLSTMConfig(width=8, word_width=8, n_forms=len(own.forms))).eval()
+    other.keep_forms(own.forms)
     save_prior(tmp_path / "p.safetensors", other, {})
     command = ("sample", "--n", 4, "--bars", 3, "--seed", 6, "--format", "npz,text", "--out")
-    for name, options, prior in (("own", (), load_prior()), ("other", ("--prior", tmp_path / "p.safetensors"), other)):
+    for name, options, prior in (("own", (), own), ("other", ("--prior", tmp_path / "p.safetensors"), other)):
         done = _run(*command, tmp_path / name, *options)
         assert done.returncode == 0, done.stderr
         assert f"4 phrases of 3 bars in {tmp_path / name}: seeds-000006-000009.npz" in done.stdout
         bars, z = phrases(load_gan(), prior, range(6, 10), 3)
         with np.load(tmp_path / name / "seeds-000006-000009.npz") as saved:
-            assert (saved["bars"] == bars.reshape(12, 16, 9)).all()
+            assert (saved["bars"] == bars.reshape(12, 16, 12)).all()
             assert (saved["z"] == z.reshape(12, -1)).all()
     with np.load(tmp_path / "own" / "seeds-000006-000009.npz") as saved:
-        assert (saved["bars"] != bars.reshape(12, 16, 9)).any()
+        assert (saved["bars"] != bars.reshape(12, 16, 12)).any()
     _refused(*command, tmp_path / "other", says="samples with prior")
 
 
@@ -145,7 +235,7 @@ def test_interpolate_from_seeds_and_from_a_file(tmp_path):
     assert again.returncode == 0, again.stderr
     with np.load(tmp_path / "a" / "path.npz") as a, np.load(tmp_path / "b" / "path.npz") as b:
         assert (a["bars"] == b["bars"]).all()
-    z_dim = 16 * 9
+    z_dim = 16 * 12
     np.save(tmp_path / "z.npy", np.zeros((2, z_dim - 1), np.float32))
     _refused("interpolate", "--z", tmp_path / "z.npy", says=f"expected finite floats (n, {z_dim})")
     np.save(tmp_path / "z.npy", np.array([{}, {}], dtype=object))
@@ -154,23 +244,40 @@ def test_interpolate_from_seeds_and_from_a_file(tmp_path):
     _refused("interpolate", "--seeds=-3-17", says="3-17")
 
 
-def test_interpolate_at_points_that_sound_even(tmp_path):
-    from rhythmgan.generate.paths import even_path
-    from rhythmgan.models.gan import load_gan
+def test_interpolate_changes_few_cells_at_a_time(tmp_path):
+    from rhythmgan.generate.morph import most_changes
 
-    done = _run("interpolate", "--seeds", "3-17", "--frames", 6, "--even", "--out", tmp_path / "a")
+    done = _run("interpolate", "--seeds", "3-17", "--frames", 6, "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr
-    gan = load_gan()
     with np.load(tmp_path / "a" / "path.npz") as saved:
-        np.testing.assert_array_equal(saved["z"], even_path(gan, *gan.latents([3, 17]), 6))
-        changed = (saved["bars"][1:] != saved["bars"][:-1]).sum((1, 2))
+        bars = saved["bars"]
+    changed = (bars[1:] != bars[:-1]).sum((1, 2))
+    assert max(changed) <= most_changes(int((bars[0] != bars[-1]).sum()), 6)
     assert f"cells that change from bar to bar: {' '.join(map(str, changed))}\n" in done.stdout
+
+
+def test_interpolate_between_loops(tmp_path):
+    beat = np.zeros((1, 16, 12), bool)
+    beat[:, [0, 8], 0] = beat[:, [4, 12], 1] = beat[:, ::2, 2] = True
+    half = beat.copy()
+    half[:, 2::4, 2] = False
+    for name, bars in (("a", beat), ("b", half), ("c", np.concatenate([beat, half]))):
+        np.savez(tmp_path / f"{name}.npz", bars=bars)
+    a, b, c = (tmp_path / f"{name}.npz" for name in "abc")
+    done = _run("interpolate", "--loops", a, b, "--frames", 5, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "o" / "path.npz") as saved:
+        np.testing.assert_array_equal(saved["bars"][[0, -1]], np.concatenate([beat, half]))
+    done = _run("interpolate", "--loops", c, c, "--frames", 3, "--out", tmp_path / "p")
+    assert "3 loops" in done.stdout
+    _refused("interpolate", "--loops", a, c, says="as many bars each; these have 1, 2")
+    _refused("interpolate", "--loops", a, says="two points")
 
 
 @pytest.fixture
 def own_loop():
-    """Four bars of the same beat, the third of them with a crash and the last with a fill."""
-    bars = np.zeros((4, 16, 9), bool)
+    """Four bars of the same beat in gm12, the third of them with a ride and the last with a fill."""
+    bars = np.zeros((4, 16, 12), bool)
     bars[:, [0, 7], 0] = bars[:, [4, 12], 1] = bars[:, ::2, 2] = True
     bars[2, 0, 7] = bars[3, 13:, 4] = True
     return bars
@@ -190,7 +297,7 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
     config = VariationConfig(3, amount=0.2, seed=5)
     assert (bars == export_variations(load_gan(), own_loop, tmp_path / "same", config).bars).all()
     assert (bars[0] == own_loop).all()
-    assert (quantise(read_midi(tmp_path / "v" / "loop.mid"), GM9).bars == own_loop).all()
+    assert (quantise(read_midi(tmp_path / "v" / "loop.mid"), GM12).bars == own_loop).all()
     assert len(list((tmp_path / "v").glob("variation-*.mid"))) == 3
     assert done.stdout.startswith(f"3 variations in {tmp_path / 'v'}: loop.mid, variation-001.mid")
     changed = [int((these != own_loop).sum()) for these in bars[1:]]
@@ -198,13 +305,13 @@ def test_vary_keeps_the_loop_and_says_how_far_the_others_went(own_loop, tmp_path
     done = _run(*command, tmp_path / "j", "--kit", "jaki5", "--bpm", 97)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "j" / "variations.npz") as saved:
-        assert (saved["bars"] == fold_bars(bars, GM9, JAKI5)).all()
+        assert (saved["bars"] == fold_bars(bars, GM12, JAKI5)).all()
 
 
 def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
     """Cells that stay have the velocities and the offsets of the loop, new ones accents."""
     random = np.random.default_rng(5)
-    played = Performance.of(own_loop, GM9, random.integers(1, 76, own_loop.shape), np.array(0.2))
+    played = Performance.of(own_loop, GM12, random.integers(1, 76, own_loop.shape), np.array(0.2))
     write_midi(tmp_path / "own.mid", played, bpm=97)
     done = _run("vary", tmp_path / "own.mid", "--n", 2, "--amount", 0.3, "--out", tmp_path / "v")
     assert done.returncode == 0, done.stderr
@@ -213,7 +320,7 @@ def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
         bars = saved["bars"][1]
     onsets = read_midi(tmp_path / "v" / "variation-001.mid")
     assert onsets.bpm == pytest.approx(97, abs=1e-3)
-    heard = quantise(onsets, GM9)
+    heard = quantise(onsets, GM12)
     stays = bars & own_loop
     assert stays.sum() > 5
     assert (bars & ~own_loop).sum() > 0
@@ -233,8 +340,8 @@ def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
 
 @pytest.mark.parametrize("kind", ["own.txt", "own.npz"])
 def test_vary_takes_a_loop_whole_from_a_text_or_an_archive(own_loop, tmp_path, kind):
-    """A bar that comes twice is not left out."""
-    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(own_loop), 9)}")
+    """A bar that comes twice is not left out, and one of nine parts is one of twelve without percussion."""
+    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(own_loop[..., :9]), 9)}")
     np.savez(tmp_path / "own.npz", bars=own_loop)
     done = _run("vary", tmp_path / kind, "--n", 1, "--out", tmp_path / "v")
     assert done.returncode == 0, done.stderr
@@ -248,23 +355,23 @@ def test_vary_keeps_a_silent_bar_of_the_loop(own_loop, tmp_path):
     done = _run("vary", tmp_path / "own.mid", "--n", 1, "--out", tmp_path / "v")
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "v" / "variations.npz") as saved:
-        assert saved["bars"].shape == (2, 4, 16, 9)
+        assert saved["bars"].shape == (2, 4, 16, 12)
         assert (saved["bars"][0] == own_loop).all()
 
 
 def test_onsets_that_a_loop_has_no_cell_for_are_said(own_loop, save_midi, tmp_path):
-    """A side stick beside the snare, and two congas; a loop of which all is kept says nothing."""
+    """A side stick beside the snare, and two whistles, but no conga; a loop of which all is kept says nothing."""
     write_midi(tmp_path / "own.mid", own_loop)
     done = _run("vary", tmp_path / "own.mid", "--n", 1, "--quiet", "--out", tmp_path / "a")
     assert (done.returncode, done.stderr) == (0, "")
-    hits = [(0, 36), (480, 38), (480, 37), (600, 63), (960, 36), (1080, 62), (1440, 38)]
+    hits = [(0, 36), (480, 38), (480, 37), (600, 71), (720, 63), (960, 36), (1080, 72), (1440, 38)]
     events = []
     for tick, pitch in hits:
         events += [(tick, mido.Message("note_on", channel=9, note=pitch, velocity=90 + pitch % 3))]
         events += [(tick + 60, mido.Message("note_off", channel=9, note=pitch))]
     done = _run("vary", save_midi("mixed.mid", events), "--n", 1, "--quiet", "--out", tmp_path / "b")
     assert done.returncode == 0
-    assert "mixed.mid: 3 of its drum onsets are left out: they are no part of kit gm9, share a cell" in done.stderr
+    assert "mixed.mid: 3 of its drum onsets are left out: they are no part of kit gm12, share a cell" in done.stderr
 
 
 def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi, tmp_path):
@@ -279,7 +386,7 @@ def test_what_cannot_be_varied_is_refused_in_one_line(own_loop, songs, save_midi
         ((songs,), "a loop is one file"),
         ((tmp_path / "own.mid", "--out", tmp_path), "holds the loop itself"),
         ((songs / "text.mid",), "unreadable"),
-        ((tmp_path / "small.npz",), "small.npz: bars of kit jaki5 cannot be folded into kit gm9"),
+        ((tmp_path / "small.npz",), "small.npz: bars of kit jaki5 cannot be folded into kit gm12"),
         ((tmp_path / "own.mid", "--amount", 2), "amount"),
         ((tmp_path / "own.mid", "--amount", 0), "amount"),
         ((tmp_path / "own.mid", "--bpm", 0), "tempo"),
@@ -314,7 +421,7 @@ def test_info_of_every_kind(songs, tmp_path):
         (("sample", "--seed=-1"), "whole numbers from 0"),
         (("sample", "--temperature", "nan"), "temperature"),
         (("sample", "--bpm", 0), "tempo"),
-        (("sample", "--format", "mp3"), "midi, wav, npz, text, png, csv, json"),
+        (("sample", "--format", "mp3"), "midi, wav, npz, text, png, csv, features, json"),
         (("sample", "--kit", "tr808"), ", ".join(KITS)),
         (("sample", "--weights", "missing.safetensors"), "missing.safetensors: No such file"),
         (("sample", "--bars", 2, "--prior", "missing.safetensors"), "missing.safetensors: No such file"),
@@ -326,10 +433,20 @@ def test_info_of_every_kind(songs, tmp_path):
         (("train", "gan", "--out", "run", "--batch-size", 1), "2 to 65536 bars"),
         (("train", "gan", "--out", "run", "--r1-gamma", "nan"), "r1_gamma"),
         (("sample", "--bars", 10**8), "1 to 256 bars"),
+        (("sample", "--where", "densty>=12"), "no feature is called 'densty'; there are density, kick density,"),
+        (("sample", "--where", "density=12"), "no operator is written '='; there are >=, <=, >, <, ==, !="),
+        (("sample", "--where", "density"), "FEATURE OPERATOR NUMBER, such as 'density>=12'"),
+        (("sample", "--min-onsets=-1"), "0 onsets or more"),
+        (("sample", "--min-onsets", 1000), "at most 192 onsets, not 1000"),
+        (("sample", "--tries", 0), "at least one seed must be tried"),
+        (
+            ("sample", "--where", "density>190", "--tries", 10, "--quiet"),
+            "0 of 64 bars were found: none of the 10 seeds from 0 on",
+        ),
         (("sample", "--out", ""), "empty"),
         (("interpolate", "--seeds", "3-17", "--frames", 10**9), "4096"),
         (("interpolate", "--seeds", "3-17", "--frames", 1), "2 frames"),
-        (("interpolate", "--seeds", "3-17", "--frames", 1, "--even"), "2 frames"),
+        (("interpolate", "--seeds", "3-17", "--frames", 1, "--mode", "slerp"), "2 frames"),
         (("interpolate", "--seeds", "3-17", "--bpm", 0), "tempo"),
         (("vary", "missing.mid"), "missing.mid: No such file"),
     ],
@@ -436,8 +553,13 @@ def words_file(tmp_path_factory):
 
 
 def _rows(table):
-    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if "|" in line]
-    return {row[0]: row[1:] for row in cells}
+    """Name → cells of the rows of Markdown tables; of a name that several have the first."""
+    found = {}
+    for line in table.splitlines():
+        if "|" in line:
+            name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
+            found.setdefault(name, cells)
+    return found
 
 
 def test_evaluate_prints_a_table_and_writes_what_it_says(words_file, tmp_path):
@@ -479,14 +601,25 @@ def test_evaluate_takes_what_sample_makes(words_file, tmp_path):
     assert "independent cells" in rows
 
 
-def test_evaluate_without_inputs_judges_the_bundled_models(words_file):
-    done = _run("evaluate", "--data", words_file, "--quick", "--n", 100)
+def test_evaluate_without_inputs_judges_the_bundled_models(words_file, tmp_path):
+    """In twelve parts, as they are; and folded into nine, where the prior's nats are those of nine."""
+    corpus = load_corpus(words_file)
+    bars = np.pad(words_to_bars(corpus.words, 9), ((0, 0), (0, 0), (0, 3)))
+    columns = (corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, GM12)
+    save_corpus(tmp_path / "wide.npz", Corpus.of(bars_to_words(bars), *columns))
+    options = ("--data", tmp_path / "wide.npz", "--quick", "--n", 100)
+    done = _run("evaluate", *options)
     assert done.returncode == 0, done.stderr
     rows = _rows(done.stdout)
     for name in ("GAN", "prior", "memoriser", "order-1 Markov"):
         assert name in rows
-    assert float(rows["uniform"][0]) == pytest.approx(np.log(512), abs=1e-3)
-    assert float(rows["prior"][0]) != float(rows["uniform"][0])
+    assert float(rows["uniform"][0]) == pytest.approx(np.log(4096), abs=1e-3)
+    report = json.loads(_run("evaluate", "prior", *options, "--kit", "gm9", "--baseline", "memoriser", "--json").stdout)
+    assert report["kit"] == "gm9"
+    nats = report["references"]["distinct"]["nll_per_step"]
+    assert nats["uniform"] == pytest.approx(np.log(512))
+    whole = float(rows["prior, given the bar before"][0])
+    assert 0 < nats["prior, given the bar before"] < whole < np.log(4096)  # nine parts are less to be told than twelve
 
 
 @pytest.mark.parametrize(
@@ -512,7 +645,9 @@ def test_evaluate_refuses_another_grid(tmp_path):
     save_corpus(tmp_path / "triplets.npz", Corpus.of(bars_to_words(bars), number, number, number, names, names, GM9))
     data = ("--data", tmp_path / "triplets.npz")
     _refused("evaluate", "gan", *data, says="it has no bars of 16 steps; there are bars of 12")
-    says = "the bundled gan makes bars of kit gm9 and 16 steps, but kit gm9 and 12 steps are needed"
+    says = "gan.safetensors makes bars of kit gm12 and 16 steps, but kit gm12 and 12 steps are needed"
+    _refused("evaluate", bundled("gan.safetensors"), *data, "--grid", 12, says=says)
+    says = "at least 100 bars of held-out songs are needed"  # the bundled GAN of this grid would do
     _refused("evaluate", "gan", *data, "--grid", 12, says=says)
     _refused("evaluate", "gan", *data, "--grid", 13, says="13")
     _refused("evaluate", *data, "--grid", 12, "--role", "fill", says="no fill of it falls into the train split")
@@ -528,9 +663,15 @@ def test_evaluate_compares_bars_of_one_role(words_file, tmp_path):
     save_corpus(tmp_path / "roles.npz", Corpus.of(*columns))
     options = ("--baseline", "memoriser", "--n", 100, "--quick", "--json")
     report = json.loads(_run("evaluate", "--data", tmp_path / "roles.npz", "--role", "fill", *options).stdout)
-    assert report["role"] == "fill"
+    assert (report["role"], report["style"]) == ("fill", "any")
     fills = corpus.only(role == 2).split("train").distinct()
     assert report["training"]["bars"] == len(fills)
+    options = (*options, "--data", tmp_path / "roles.npz", "--role", "fill")
+    half = json.loads(_run("evaluate", *options, "--songs-share", 0.5).stdout)
+    assert half["training"]["songs"] == len(set(fills.share(0.5).song_id.tolist())) < report["training"]["songs"]
+    assert half["references"]["distinct"]["rows"][0]["onsets"] == report["references"]["distinct"]["rows"][0]["onsets"]
+    _refused("evaluate", *options, "--songs-share", 0, says="a share of the songs lies over 0, to 1; not 0.0")
+    _refused("evaluate", *options, "--style", "polka", says="no style of this corpus is called 'polka'")
 
 
 def test_features_are_summed_up_and_kept(words_file, tmp_path):
@@ -638,3 +779,33 @@ sys.exit(main(["demo"]))
     done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "rhythmgan: the page needs Streamlit: pip install 'rhythmgan[page]'\n"
+
+
+def test_a_loop_of_triplets_that_is_read_on_sixteenths_is_said(tmp_path):
+    bars = np.zeros((2, 12, 12), bool)
+    bars[:, ::3, 0] = bars[:, 2::3, 7] = True  # a shuffle
+    write_midi(tmp_path / "shuffle.mid", bars)
+    done = _run("vary", tmp_path / "shuffle.mid", "--n", 1, "--format", "midi", "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    assert "shuffle.mid: most of its bars are on 12 steps, but are read on the 16 of the model" in done.stderr
+    done = _run("vary", tmp_path / "shuffle.mid", "--grid", 12, "--n", 1, "--format", "npz", "--out", tmp_path / "w")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    with np.load(tmp_path / "w" / "variations.npz") as found:
+        assert (found["bars"][0] == bars).all()
+
+
+def test_bars_of_nine_parts_are_a_loop_of_twelve(tmp_path):
+    done = _run("vary", patterns_path(), "--n", 1, "--amount", 0.01, "--format", "npz", "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "v" / "variations.npz") as found:
+        assert found["bars"].shape == (2, 72, 16, 12)
+        assert not found["bars"][0, :, :, 9:].any()
+
+
+def test_phrases_of_weights_for_triplets_take_the_prior_of_triplets(tmp_path):
+    weights = bundled("gan12.safetensors")
+    done = _run("sample", "--weights", weights, "--bars", 2, "--n", 1, "--format", "npz", "--out", tmp_path / "s")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "s" / "seeds-000000-000000.npz") as found:
+        assert found["bars"].shape == (2, 12, 12)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,17 @@ import rhythmgan
 import rhythmgan.cli
 import rl_tuner.cli
 from rhythmgan import console
-from rhythmgan.bars import bars_to_words
+from rhythmgan.bars import bars_to_words, fold_bars
 from rhythmgan.corpus_file import save_corpus
 from rhythmgan.data import Corpus
 from rhythmgan.evaluate import QUICK, EvaluationConfig
 from rhythmgan.export import FORMATS
-from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
-from rhythmgan.kit import GM9, GM12, KITS
+from rhythmgan.generate.config import FillConfig, PathConfig, SampleConfig, VariationConfig
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.models.gan import load_gan
 from rhythmgan.playback import Playback
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
 
@@ -62,9 +64,10 @@ def _helped(parser, option):
 @pytest.mark.parametrize(
     ("command", "config", "names"),
     [
-        ("sample", SampleConfig, ("n", "seed", "bars", "temperature")),
+        ("sample", SampleConfig, ("n", "seed", "bars", "fill", "temperature", "min_onsets", "tries")),
         ("interpolate", PathConfig, ("frames", "mode")),
         ("vary", VariationConfig, ("n", "amount", "seed")),
+        ("fill", partial(FillConfig, ()), ("n", "seed", "temperature")),
         (
             "train gan",
             GANTrainingConfig,
@@ -86,8 +89,13 @@ def test_help_says_the_defaults_that_the_dataclasses_have(command, config, names
 
 
 def test_help_says_the_defaults_of_what_is_written():
-    for command, config in (("sample", SampleConfig), ("interpolate", PathConfig), ("vary", VariationConfig)):
-        assert f"({','.join(config().formats)})" in _helped(RHYTHMGAN[command], "--format")
+    for command, config in (
+        ("sample", SampleConfig),
+        ("interpolate", PathConfig),
+        ("vary", VariationConfig),
+        ("fill", FillConfig),
+    ):
+        assert f"({','.join(config.formats)})" in _helped(RHYTHMGAN[command], "--format")
     for parser in (*(RHYTHMGAN[name] for name in ("sample", "interpolate")),):
         assert _helped(parser, "--bpm").endswith(f"({Playback().bpm:g})")
         assert _helped(parser, "--swing").endswith(f"({Playback().swing})")
@@ -107,13 +115,14 @@ def test_every_default_is_said(command):
     for name, action in _options(EVERY[command]).items():
         is_switch = isinstance(action, argparse._StoreTrueAction)
         says = re.search(r"\([^()]+\)", _helped(EVERY[command], name) or "")
-        may_stay_away = name in ("--manifest", "--dropped", "--reference", "--z", "--seeds")
+        may_stay_away = name in ("--manifest", "--dropped", "--reference", "--z", "--seeds", "--loops")
         assert is_switch or action.required or may_stay_away or says, name
         assert not is_switch or action.default is False
 
 
 WRITERS = {
-    name: EVERY[name] for name in ("rhythmgan sample", "rhythmgan interpolate", "rhythmgan vary", "rl-tuner steer")
+    name: EVERY[name]
+    for name in ("rhythmgan sample", "rhythmgan interpolate", "rhythmgan vary", "rhythmgan fill", "rl-tuner steer")
 }
 SHARED = ["--out", "--format", "--bpm", "--swing", "--kit", "--weights", "--prior", "--agent", "--devices",
           "--accelerator", "--precision", "--threads", "--quiet", "--json"]  # fmt: skip
@@ -139,6 +148,7 @@ def test_commands_that_write_bars_have_the_same_options():
         "samples",
         "path",
         "variations",
+        "filled",
         "steered",
     ]
 
@@ -319,7 +329,8 @@ def test_sample_says_its_files_and_options(tmp_path, capsys):
     }
     names = {name for names in said["files"].values() for name in names}
     assert {path.name for path in tmp_path.iterdir()} == names | {"sample.json"}
-    assert (said["out"], said["n"], said["seed"], said["bpm"], said["kit"]) == (str(tmp_path), 3, 7, 99, "gm9")
+    assert (said["out"], said["n"], said["seed"], said["bpm"], said["kit"]) == (str(tmp_path), 3, 7, 99, "gm12")
+    assert (said["tried"], said["were_there"], said["role"], said["where"]) == (3, 0, "groove", [])
     assert set(json.loads((tmp_path / "sample.json").read_text())) < set(said)
 
 
@@ -357,7 +368,7 @@ def test_what_is_measured_is_a_document(corpus, tmp_path, capsys):
         assert [row["name"] for row in found["rows"]][2:] == ["independent cells"]
     info = _document(capsys, "info", corpus)
     assert (info["bars"], info["songs"], info["steps"]) == (1600, 200, 16)
-    assert _document(capsys, "info")["width"] == 320
+    assert _document(capsys, "info")["width"] == load_gan().config.width
 
 
 def test_the_benchmark_of_steering_is_a_document(corpus, tmp_path, capsys, monkeypatch):
@@ -400,12 +411,8 @@ def test_a_folder_of_samples_is_read_exactly(tmp_path, capsys, caplog):
     for n, seed in ((6, 10), (9, 12)):
         rhythmgan.cli.main(["sample", "--n", str(n), "--seed", str(seed), "--kit", "jaki5", "--format", "midi,npz",
                             "--out", str(tmp_path), "--quiet"])  # fmt: skip
-    from rhythmgan.bars import fold_bars
-    from rhythmgan.kit import JAKI5
-    from rhythmgan.models.gan import load_gan
-
     bars, song, kit = load_bars(tmp_path)
-    np.testing.assert_array_equal(bars, fold_bars(load_gan().sample(11, seed=10), GM9, JAKI5))
+    np.testing.assert_array_equal(bars, fold_bars(load_gan().sample(11, seed=10), GM12, JAKI5))
     assert (song, kit) == (None, JAKI5)
     assert not caplog.records
     rhythmgan.cli.main(["sample", "--n", "2", "--seed", "50", "--kit", "jaki5", "--out", str(tmp_path), "--quiet"])
@@ -415,23 +422,32 @@ def test_a_folder_of_samples_is_read_exactly(tmp_path, capsys, caplog):
     assert _document(capsys, "features", tmp_path)["bars"] == 11
 
 
-@pytest.mark.parametrize("formats", [None, "npz", "midi", "midi,npz,png,csv,json"])
+@pytest.mark.parametrize("formats", [None, "npz", "midi", "midi,npz,png,csv,features,json"])
 @pytest.mark.parametrize(
     ("command", "n"),
     [
         (["rhythmgan", "sample", "--n", "5"], 5),
+        (["rhythmgan", "sample", "--n", "5", "--unique", "--where", "density>12"], 5),
         (["rhythmgan", "sample", "--n", "3", "--bars", "4"], 12),
         (["rhythmgan", "interpolate", "--seeds", "3-17-40", "--frames", "4"], 7),
         (["rhythmgan", "vary", "LOOP", "--n", "3"], 8),
+        (["rhythmgan", "fill", "LOOP", "--n", "3", "--lock", "kick"], 8),
         (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4"], 3),
         (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4", "--from-midi", "LOOP"], 3),
     ],
-    ids=["bars", "phrases", "a path", "variations", "steered bars", "a steered loop"],
+    ids=[
+        "bars",
+        "bars that fit",
+        "phrases",
+        "a path",
+        "variations",
+        "loops filled in",
+        "steered bars",
+        "a steered loop",
+    ],
 )
 def test_a_folder_that_a_command_wrote_is_read_without_a_word(tmp_path, capsys, caplog, command, n, formats):
     """From its arrays where there are any, which are exact."""
-    from rhythmgan.models.gan import load_gan
-
     write_midi(tmp_path / "loop.mid", load_gan().sample(2, seed=1))
     program, *arguments = [str(tmp_path / "loop.mid") if word == "LOOP" else word for word in command]
     main = {"rhythmgan": rhythmgan.cli.main, "rl-tuner": rl_tuner.cli.main}[program]
@@ -443,8 +459,8 @@ def test_a_folder_that_a_command_wrote_is_read_without_a_word(tmp_path, capsys, 
     if arrays := list(out.glob("*.npz")):
         with np.load(arrays[0]) as members:
             bars = members["bars"]
-        assert said["bars"] == n == bars.size // (16 * 9)
-        np.testing.assert_array_equal(load_bars(out)[0], bars.reshape(-1, 16, 9))
+        assert said["bars"] == n == bars.size // (16 * 12)
+        np.testing.assert_array_equal(load_bars(out)[0], bars.reshape(-1, 16, 12))
     else:
         assert said["bars"] > 0
 

@@ -319,6 +319,33 @@ def test_a_song_is_never_in_two_splits():
     assert corpus.split("all") is corpus
 
 
+def test_shares_of_the_songs_lie_in_each_other():
+    """A curve over the number of songs adds songs: it never takes other ones."""
+    names = tuple(f"song{i:05d}" for i in range(4000))
+    n = np.arange(len(names))
+    corpus = Corpus.of(np.ones((len(n), 16), np.uint16), n, n, np.zeros(len(n), int), names, names, GM9)
+    chosen = {fraction: set(corpus.share(fraction).song_id.tolist()) for fraction in (0.125, 0.25, 0.5, 1)}
+    assert chosen[0.125] < chosen[0.25] < chosen[0.5] < chosen[1] == set(n.tolist())
+    for fraction, found in chosen.items():
+        assert abs(len(found) / len(names) - fraction) < 0.03
+    # and every split is thinned alike: the share's hash is not the split's
+    for split in ("train", "valid", "test"):
+        whole = len(corpus.split(split))
+        assert abs(len(corpus.split(split).share(0.5)) / whole - 0.5) < 0.06
+    # a song stays in or out whatever else there is
+    few = corpus.only(n % 7 == 0)
+    assert set(few.share(0.25).song_id.tolist()) == chosen[0.25] & set(few.song_id.tolist())
+
+
+@pytest.mark.parametrize("fraction", [0, -0.5, 1.5, float("nan")])
+def test_shares_out_of_range(fraction):
+    corpus = Corpus.of(
+        np.ones((1, 16), np.uint16), np.zeros(1, int), np.zeros(1, int), np.zeros(1, int), ("a",), ("a",), GM9
+    )
+    with pytest.raises(ValueError, match="over 0, to 1"):
+        corpus.share(fraction)
+
+
 def test_a_split_may_be_empty():
     corpus = _words(3, songs=("song0001",))
     assert len(corpus.split("train")) == 0
@@ -832,6 +859,8 @@ def test_pairs_by_hand():
         (1, 2, 0, 7),  # another song
         (1, 2, 1, 8),  # 7 8 of its own
     )
+    assert corpus.followers().tolist() == [1, 2, 3, 5, 6, 8, 9, 11]
+    assert corpus.only(np.array([0, 1, 3, 4, 5, 9, 10, 11])).followers().tolist() == [1, 4, 7]
     before, after = corpus.pairs()
     assert before.shape == (5, 16)
     assert before[:, 3].tolist() == [7, 8, 9, 5, 7]
@@ -859,6 +888,8 @@ def test_pairs_are_the_slow_loop():
     origin = np.sort(rng.integers(0, 12, n))
     bar = np.concatenate([np.cumsum(rng.integers(1, 3, (origin == i).sum())) for i in range(12)])
     corpus = _in_a_row(*zip(origin // 2, origin, bar, rng.integers(1, 4, n), strict=True), songs=6)
+    follows = [row for row in range(1, n) if (origin[row], bar[row]) == (origin[row - 1], bar[row - 1] + 1)]
+    assert corpus.followers().tolist() == follows
     found, seen = [], set()
     for row in range(1, n):
         pair = (corpus.song_id[row], corpus.words[row - 1].tobytes(), corpus.words[row].tobytes())
@@ -873,6 +904,7 @@ def test_pairs_are_the_slow_loop():
 
 def test_pairs_of_next_to_nothing():
     for corpus in (_words(1), _words(4).only(np.zeros(4, bool)), _words(6)):  # whose files skip every other bar
+        assert corpus.followers().shape == (0,)
         before, after = corpus.pairs()
         assert before.shape == (0, 16)
         assert len(after) == 0

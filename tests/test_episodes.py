@@ -79,12 +79,12 @@ def test_the_table_in_markdown():
 
 def test_the_sheet_of_the_environment_has_gymnasiums_headings_and_the_table_of_the_layout():
     sheet = inspect.getdoc(LatentEnv)
-    layout = latent_layout(144, 144, 2)
+    layout = latent_layout(192, 192, 2)
     assert layout.table() in sheet
     headings = [line for line in sheet.splitlines() if line.startswith("## ")]
     names = ["Action space", "Observation space", "Rewards", "Starting state", "Episode end", "Arguments"]
     assert headings == [f"## {name}" for name in names]
-    assert layout.width == 307
+    assert layout.width == 403
 
 
 def test_terms_have_their_places_in_the_order_they_are_named():

@@ -9,20 +9,19 @@ import torch
 from PIL import Image
 
 from rhythmgan import evaluate as judge
-from rhythmgan.bars import bars_to_words, words_to_bars, words_to_text
+from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars, words_to_text
 from rhythmgan.baselines import COUNTED, Memoriser
-from rhythmgan.corpus_file import save_corpus
-from rhythmgan.data import Corpus
-from rhythmgan.evaluate import (
-    EvaluationConfig,
+from rhythmgan.candidates import (
+    Candidate,
     baseline,
     candidate,
-    evaluate,
     from_bars,
     from_corpus,
     from_sampler,
-    nll_per_step,
 )
+from rhythmgan.corpus_file import save_corpus
+from rhythmgan.data import Corpus
+from rhythmgan.evaluate import EvaluationConfig, evaluate, nll_per_step
 from rhythmgan.kit import GM9, GM12, JAKI5, ROLAND10
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi, write_midi_files
@@ -177,7 +176,11 @@ def test_every_row_has_every_number_and_it_is_a_number(report, rows, rows_as_pla
         "independent cells",
         "collapsed",
     ]
-    keys = {key for key, _, _ in judge.COLUMNS if key != "std"} | {"name", "bars", "unique_of"}  # one repeat only
+    keys = {key for key, _, _ in judge.COLUMNS + judge.SIGNS if key != "std"} | {
+        "name",
+        "bars",
+        "unique_of",
+    }  # one repeat only
     for name, row in [*list(rows.items())[1:], *list(rows_as_played.items())[1:]]:
         assert set(row) == keys, name
         assert (row["bars"], row["unique_of"]) == (1000, 2000)
@@ -205,9 +208,10 @@ def test_the_real_table_as_markdown(report):
     parts = judge.to_markdown(report).split("## ")[1:]
     assert [part.splitlines()[0] for part in parts] == ["Beside distinct bars", "Beside bars as played"]
     for part, kind in zip(parts, ("distinct", "as_played"), strict=True):
-        lines = [line for line in part.splitlines() if "|" in line]
-        assert {line.count("|") for line in lines} == {len(judge.COLUMNS) + 2}
-        assert [line.split("|")[1].strip() for line in lines[2:]] == [row["name"] for row in _rows(report, kind)]
+        tables = [table.splitlines() for table in part.split("\n\n") if "|" in table]
+        for lines, columns in zip(tables, (judge.COLUMNS, judge.SIGNS), strict=True):
+            assert {line.count("|") for line in lines} == {len(columns) + 2}
+            assert [line.split("|")[1].strip() for line in lines[2:]] == [row["name"] for row in _rows(report, kind)]
         assert "nan" not in part
 
 
@@ -290,6 +294,31 @@ def test_rows_measure_the_candidates_bars(held, training):
     assert row["c2st"] > 0.95
 
 
+def test_signs_of_a_groove_beside_those_of_the_held_out_songs(training):
+    """A third of the songs play a rock beat, three quarters of the candidate's bars do: 2.25 times as many."""
+    beat = np.zeros((16, 9), bool)
+    beat[0, 0] = beat[[4, 12], 1] = beat[::4, 2] = True
+    rng = np.random.default_rng(0)
+    bars = rng.random((180, 16, 9)) < 0.05
+    bars[:, 0, 0] = False
+    bars[::3] |= beat
+    song = np.repeat(np.arange(12), 15)
+    names = tuple(map(str, range(12)))
+    held = Corpus.of(bars_to_words(bars), song, song, np.tile(np.arange(15), 12), names, names, GM9)
+    assert len(held.distinct()) == 180
+    made = np.zeros((160, 16, 9), bool)
+    made[:120] = beat
+    report = evaluate(held, training, [from_bars("x", made)], SMALL)
+    first, *_, last = _rows(report)
+    assert (first["kick_on_1"], first["groove"]) == (1 / 3, 1 / 3)
+    assert "groove_of_real" not in first
+    assert last["groove"] == pytest.approx(0.75, abs=0.02)  # of 150 of its bars
+    assert last["groove_of_real"] == pytest.approx(3 * last["groove"])
+    # where no song plays a groove there is nothing to be beside
+    none = replace(held, distinct_words=held.distinct_words & np.uint16(0xFF))
+    assert "groove_of_real" not in _rows(evaluate(none, training, [], SMALL))[-1]
+
+
 def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
     asked = []
 
@@ -297,7 +326,7 @@ def test_as_many_bars_are_judged_as_the_protocol_says(held, training):
         asked.append((n, seed))
         return np.random.default_rng(seed).random((n, 16, 9)) < 0.1, None
 
-    one = judge.Candidate("noise", draw)
+    one = Candidate("noise", draw)
     row = _rows(evaluate(held, training, [one], EvaluationConfig(n=120, n_unique=300, repeats=1, seed=7)))[-1]
     assert (row["bars"], row["unique_of"]) == (120, 300)
     row = _rows(evaluate(held, training, [one], EvaluationConfig(n=160, n_unique=100, repeats=1, seed=8)))[-1]
@@ -340,8 +369,9 @@ def test_a_silent_generator_has_a_row_too(held, training, tmp_path):
     )
     row = _rows(report)[-1]
     assert (row["empty"], row["onsets"], row["unique"]) == (1, 0, 1 / 200)
+    assert [row[key] for key in ("kick_on_1", "backbeat", "cymbals", "groove", "toms", "syncopation")] == [0] * 6
     counts = {line.count("|") for line in judge.to_markdown(report).splitlines() if "|" in line}
-    assert counts == {len(judge.COLUMNS) + 2}
+    assert counts == {len(judge.COLUMNS) + 2, len(judge.SIGNS) + 2}
     json.dumps(report, allow_nan=False)
 
 
@@ -414,9 +444,9 @@ def test_candidates_of_every_kind_of_file(tmp_path, held):
     for i in range(0, 120, 30):
         write_midi(tmp_path / "midi" / f"{i}.mid", bars[i : i + 30])
     write_midi(tmp_path / "loop.mid", bars)
-    gan = GAN(GANConfig(width=8, discriminator_width=4))
+    gan = GAN(GANConfig(kit="gm9", width=8, discriminator_width=4))
     save_gan(tmp_path / "gan.safetensors", gan, {})
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8))
+    prior = WordLSTM(WordLSTMConfig(kit="gm9", width=8, word_width=8))
     save_prior(tmp_path / "prior.safetensors", prior, {})
 
     def drawn(name, n=1000):
@@ -480,7 +510,7 @@ def test_candidates_with_too_few_bars(tmp_path):
 def test_candidates_of_another_kit_or_grid(tmp_path):
     gan = GAN(GANConfig(kit="jaki5", width=4, discriminator_width=4))
     save_gan(tmp_path / "gan.safetensors", gan, {})
-    prior = WordLSTM(WordLSTMConfig(steps=32, width=4, word_width=4))
+    prior = WordLSTM(WordLSTMConfig(kit="gm9", steps=32, width=4, word_width=4))
     save_prior(tmp_path / "prior.safetensors", prior, {})
     assert "kit jaki5 and 16 steps, but kit gm9 and 16 steps are needed" in _refusal(tmp_path / "gan.safetensors")
     assert "32 steps" in _refusal(tmp_path / "prior.safetensors")
@@ -498,8 +528,8 @@ def test_the_bundled_gan_is_a_candidate(tmp_path, monkeypatch):
     one = candidate("gan", GM9, 16)
     assert one.name == "GAN"
     assert one.draw(3, 0)[0].shape == (3, 16, 9)
-    with pytest.raises(ValueError, match="the bundled gan makes bars of kit gm9 and 16 steps"):
-        candidate("gan", JAKI5, 16)
+    with pytest.raises(ValueError, match=r"the bundled gan makes bars of kit gm\d+ and 16 steps"):
+        candidate("gan", JAKI5, 32)
     # a file of that name is meant where there is one
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gan").mkdir()
@@ -641,7 +671,7 @@ def test_likelihoods_without_a_prior(held, training):
 
 def test_likelihoods_of_a_prior_and_the_bar_before(held, training):
     torch.manual_seed(0)
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    prior = WordLSTM(WordLSTMConfig(kit="gm9", width=8, word_width=8)).eval()
     nats = nll_per_step(held, training, {"prior": prior})
     distinct = held.distinct()
     assert nats["prior"] == pytest.approx(-prior.log_prob(_bars_of(distinct)).mean().item() / 16, rel=1e-5)
@@ -665,26 +695,146 @@ def test_likelihoods_as_played(held, training):
     assert list(found) == list(COUNTED)
     for name, count in COUNTED.items():
         assert found[name] == pytest.approx(-count(counted).log_prob(bars.words).mean())
+    few = nll_per_step(held, training, reference="as_played", seed=4, n=20)
+    for name, count in COUNTED.items():  # fewer bars that are judged, as many that are counted
+        assert few[name] == pytest.approx(-count(counted).log_prob(held.as_played(20, 4).words).mean())
+    assert nll_per_step(held, training, n=20) == nll_per_step(held, training)
     monotone = training.only(np.append(np.arange(len(training)), np.repeat(np.arange(0, len(training), 15), 500)))
     distinct, played = (nll_per_step(monotone, monotone, reference=kind) for kind in ("distinct", "as_played"))
     assert distinct["uniform"] == played["uniform"]
     assert played["order-1 Markov"] < distinct["order-1 Markov"] - 0.5
 
 
+class _Noted:
+    """A prior of twelve parts: each onset of what it is asked about costs a nat; it notes what it is given."""
+
+    kit, steps, fingerprint = GM12, 16, "x"
+
+    def __init__(self):
+        self.given = []
+
+    def step_log_prob(self, bars, previous=None, *, kit=None):
+        self.given.append((bars, previous, kit))
+        asked = bars if kit is None else fold_bars(bars, GM12, kit)
+        return torch.from_numpy(-asked.sum(2).astype(np.float32))
+
+    def log_prob(self, bars, previous=None):
+        raise NotImplementedError
+
+    in_double = log_prob
+
+
+@pytest.mark.parametrize("reference", ["distinct", "as_played"])
+def test_a_prior_of_twelve_parts_is_asked_about_nine(reference):
+    """About the very bars that a prior of nine parts is asked about, each given as the twelve parts that it was."""
+    wide = _words(5, kit=GM12)
+    words = wide.distinct_words.copy()
+    words[3] = 1 << GM12.n_parts - 1 - GM12.names.index("shaker")  # nine parts have none of its onsets
+    words[4] = words[5] | 1 << GM12.n_parts - 1 - GM12.names.index("conga")  # nine parts have one bar of these two
+    wide = replace(wide, distinct_words=words)
+    folded, training = wide.folded(GM9), _words(6)
+    assert len(folded.distinct()) == len(wide.distinct()) - 2
+    prior = _Noted()
+    found = nll_per_step(wide, training, {"p": prior}, reference, 3, kit=GM9)
+    plain = nll_per_step(folded, training, reference=reference, seed=3)
+    assert {name: found[name] for name in COUNTED} == plain
+
+    nine = folded.distinct() if reference == "distinct" else folded.as_played(len(folded.distinct()), 3)
+    after = folded.pairs()[1]
+    if reference == "as_played":
+        after = judge._pairs_as_played(folded, len(after), 3)
+    assert found["p"] == pytest.approx(_bars_of(nine).sum() / len(nine) / 16)
+    assert found["p, given the bar before"] == pytest.approx(_bars_of(after).sum() / len(after) / 16)
+    (alone, nothing, kit), (later, _, _), (again, before, _) = prior.given
+    assert (nothing, kit) == (None, GM9)
+    np.testing.assert_array_equal(fold_bars(alone, GM12, GM9), _bars_of(nine))
+    np.testing.assert_array_equal(fold_bars(later, GM12, GM9), _bars_of(after))
+    np.testing.assert_array_equal(later, again)
+    place = {(file, index): row for row, (file, index) in enumerate(zip(wide.file_id, wide.bar_index, strict=True))}
+    rows = [place[file, index - 1] for file, index in zip(after.file_id, after.bar_index, strict=True)]
+    np.testing.assert_array_equal(before, _bars_of(wide)[rows])
+
+
+def test_a_prior_of_its_own_kit_is_asked_as_it_is():
+    wide = _words(5, kit=GM12)
+    prior = _Noted()
+    found = nll_per_step(wide, wide, {"p": prior})
+    assert found["uniform"] == pytest.approx(np.log(4096))
+    assert found["p"] == pytest.approx(_bars_of(wide.distinct()).sum() / len(wide.distinct()) / 16)
+    assert [kit for _, _, kit in prior.given] == [None] * 3
+    with pytest.raises(ValueError, match="p is a prior of kit gm12; the songs are of kit gm9, to be judged in kit gm9"):
+        nll_per_step(_words(1), _words(2), {"p": prior})
+
+
+def test_songs_of_twelve_parts_are_judged_in_nine(tmp_path, caplog):
+    wide, other = _words(5, kit=GM12), _words(6, kit=GM12)
+    gan = GAN(GANConfig(kit="gm12", width=4, discriminator_width=4)).eval()
+    save_gan(tmp_path / "gan.safetensors", gan, {})
+    one = candidate(str(tmp_path / "gan.safetensors"), GM9, 16)
+    noted = replace(from_bars("p", _bars_of(other.folded(GM9))), prior=_Noted())
+    report = evaluate(wide, other, [one, noted], SMALL, kit=GM9)
+    nine = evaluate(wide.folded(GM9), other.folded(GM9), [one], SMALL)
+    assert report["kit"] == "gm9"
+    for kind in ("distinct", "as_played"):
+        assert _rows(report, kind)[:3] == _rows(nine, kind)
+        assert "p, given the bar before" in report["references"][kind]["nll_per_step"]
+    # songs of nine parts have not what it reads
+    report = evaluate(wide.folded(GM9), other.folded(GM9), [noted], SMALL)
+    assert "nll_per_step" not in report["references"]["distinct"]
+    assert "no nats of p: it needs songs of kit gm12, these are of kit gm9" in caplog.text
+
+
+def test_a_conditional_model_is_asked_for_what_the_table_compares(held, training):
+    role = np.arange(len(training)) % 3
+    songs = [replace(corpus, role=role[: len(corpus)].astype(np.uint8)) for corpus in (held, training)]
+    noted = []
+
+    def ask(role, style):
+        def draw(n, seed):
+            noted.append((role, style, n))
+            return np.random.default_rng(seed).random((n, 16, 9)) < 0.2, None
+
+        return draw
+
+    model = Candidate("m", ask("groove", "any"), ask=ask, roles=("groove", "variation", "fill"), styles=())
+    report = evaluate(*songs, [model], SMALL)
+    assert noted[0] == ("any", "any", 200)
+    assert [role for role, _, _ in noted[1:4]] == ["groove", "variation", "fill"]
+    assert sum(n for _, _, n in noted[1:4]) == 200
+    assert noted[4:] == [("groove", "any", 150), ("fill", "any", 150)]
+    assert report["asked"] == {
+        "role": "any",
+        "style": "any",
+        "shares": pytest.approx(dict.fromkeys(model.roles, 1 / 3)),
+    }
+    assert [row["name"] for row in report["conditions"]["roles"]["rows"]] == ["real, held-out songs", "m"]
+    assert report["conditions"]["styles"] is None
+    text = judge.to_markdown(report)
+    assert "asked for role any and style any." in text
+    assert "(groove 0.33, variation 0.33, fill 0.33) and style any." in text
+    assert "## Roles that are asked for" in text
+    json.dumps(report, allow_nan=False)
+
+    noted.clear()
+    fills = [corpus.only(np.tile(np.flatnonzero(corpus.role < 2), 1)) for corpus in songs]
+    report = evaluate(*fills, [model], SMALL, role="fill")
+    assert noted == [("fill", "any", 200)]
+    assert report["conditions"] == {"roles": None, "styles": None}
+    assert judge.to_markdown(report).count("asked for role fill and style any.") == 2
+
+
 def test_pairs_as_played_are_neighbours(held):
-    before, after = judge._pairs_as_played(held, 500, 3)
-    assert len(before) == len(after) == 500
-    place = {(song, bar): row for row, (song, bar) in enumerate(zip(held.file_id, held.bar_index, strict=True))}
-    words = held.words
-    for word, row in zip(before, range(500), strict=True):
-        at = place[after.file_id[row], after.bar_index[row] - 1]
-        np.testing.assert_array_equal(word, words[at])
-    assert len(judge._pairs_as_played(held, 0, 3)[0]) == 0
+    after = judge._pairs_as_played(held, 500, 3)
+    assert len(after) == 500
+    place = set(zip(held.file_id.tolist(), held.bar_index.tolist(), strict=True))
+    for row in range(500):
+        assert (after.file_id[row], after.bar_index[row] - 1) in place
+    assert len(judge._pairs_as_played(held, 0, 3)) == 0
 
 
 def test_likelihoods_where_no_bar_follows_another(held, training):
     apart = held.only(np.arange(0, len(held), 2))
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval()
+    prior = WordLSTM(WordLSTMConfig(kit="gm9", width=8, word_width=8)).eval()
     assert list(nll_per_step(apart, training, {"prior": prior}))[4:] == ["prior"]
 
 
@@ -709,8 +859,17 @@ def test_markdown_by_hand(small_report):
         "onsets": 16.94,
         "pattern": 0.5,
         "divergence": 0.0004,
+        "kick_on_1": 0.314,
+        "groove": 0.2814,
+        "groove_of_real": 0.938,
     }
-    title, _, *lines = judge.to_markdown({"references": {"as_played": {"rows": [row]}}}).splitlines()
+    title, *lines = [
+        line for line in judge.to_markdown({"references": {"as_played": {"rows": [row]}}}).splitlines() if line
+    ]
+    signs = [line.split("|")[1:-1] for line in lines[3:]]
+    assert [cells[0].strip() for cells in signs] == ["bars", "---", "x"]
+    assert [cell.strip() for cell in signs[2]] == ["x", "0.31", "", "", "0.281", "0.94", "", "16.9", ""]
+    lines = lines[:3]
     cells = dict(zip([c.strip() for c in lines[0].split("|")], [c.strip() for c in lines[2].split("|")], strict=True))
     assert title == "## Beside bars as played"
     assert len(lines) == 3
@@ -722,10 +881,15 @@ def test_markdown_by_hand(small_report):
 def test_all_tables(small_report):
     report, _ = small_report
     parts = [part.splitlines() for part in judge.to_markdown(report).rstrip("\n").split("\n\n")]
-    (first_title,), first, nll, (second_title,), second = parts
+    (first_title,), first, first_signs, nll, (second_title,), second, second_signs = parts
     assert (first_title, second_title) == ("## Beside distinct bars", "## Beside bars as played")
-    for table, kind in ((first, "distinct"), (second, "as_played")):
-        assert {line.count("|") for line in table} == {len(judge.COLUMNS) + 2}
+    for table, kind, columns in (
+        (first, "distinct", judge.COLUMNS),
+        (first_signs, "distinct", judge.SIGNS),
+        (second, "as_played", judge.COLUMNS),
+        (second_signs, "as_played", judge.SIGNS),
+    ):
+        assert {line.count("|") for line in table} == {len(columns) + 2}
         assert len(table) == 2 + 4
         assert [line.split("|")[1].strip() for line in table[2:]] == [row["name"] for row in _rows(report, kind)]
     assert {line.count("|") for line in nll} == {3}
@@ -736,10 +900,9 @@ def test_all_tables(small_report):
 @pytest.mark.parametrize("name", ["a|b.npz", "a\nb.npz"])
 def test_names_do_not_break_the_table(name):
     rows = [{"name": name, "c2st": 0.5}]
-    _, _, *lines = judge.to_markdown({"references": {"distinct": {"rows": rows}}}).splitlines()
-    assert len(lines) == 3
-    bars = [line.replace("\\|", "").count("|") for line in lines]
-    assert set(bars) == {len(judge.COLUMNS) + 2}
+    lines = [line for line in judge.to_markdown({"references": {"distinct": {"rows": rows}}}).splitlines() if line]
+    bars = [line.replace("\\|", "").count("|") for line in lines[1:]]
+    assert bars == [len(judge.COLUMNS) + 2] * 3 + [len(judge.SIGNS) + 2] * 3
 
 
 def test_report_files(small_report, tmp_path):

@@ -18,13 +18,15 @@ from PIL import Image
 from rhythmgan.bars import bars_to_words, fold_bars, text_to_words, words_to_bars
 from rhythmgan.draw import bars_to_image
 from rhythmgan.export import DEFAULT_FORMATS, FORMATS, FilePerLoop, Loops, OneFile, export, formats_named, is_played
-from rhythmgan.folders import export_path, export_samples, export_variations
+from rhythmgan.features import FEATURES, features_of_grid, measure
+from rhythmgan.folders import export_path, export_variations
 from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
 from rhythmgan.kit import GM9, JAKI5, ROLAND10
 from rhythmgan.load import load_bars, load_loop
 from rhythmgan.midi import midi_bytes
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.performance import Performance, Playback
+from rhythmgan.samples import export_samples
 from rhythmgan.sound import render, wav_bytes
 
 PLAYBACK = Playback(97, 0.6)
@@ -34,7 +36,7 @@ PLAYBACK = Playback(97, 0.6)
 def gan():
     torch.set_num_threads(1)
     torch.manual_seed(5)
-    return GAN(GANConfig(width=16, discriminator_width=8)).eval()
+    return GAN(GANConfig(kit="gm9", width=16, discriminator_width=8)).eval()
 
 
 def _loops(n=3, n_bars=2, kit=GM9, seed=0):
@@ -147,6 +149,34 @@ def test_csv_gives_the_bars_back(tmp_path):
     np.testing.assert_array_equal(levels, loops.performances.velocities)
 
 
+def test_features_have_a_row_for_each_bar(tmp_path):
+    rows = list(csv.DictReader(io.StringIO(_written(_two_onsets(), tmp_path, "features")["all.features.csv"].decode())))
+    assert list(rows[0]) == ["seed", "bar", *FEATURES]
+    names = ("seed", "bar", "density", "kick density", "step density", "parts used", "off-beat share")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["7", "0", "1", "0", "1", "1", "1"],
+        ["7", "1", "2", "1", "1", "2", "0"],
+        ["9", "0", "1", "0", "1", "1", "1"],
+        ["9", "1", "0", "0", "0", "0", "0"],
+    ]
+
+
+def test_features_are_as_measured(tmp_path):
+    loops = _loops(n=20)
+    rows = list(csv.DictReader(io.StringIO(_written(loops, tmp_path, "features")["all.features.csv"].decode())))
+    for name, values in measure(loops.performances.bars.reshape(-1, 16, 9), GM9).items():
+        np.testing.assert_allclose([float(row[name]) for row in rows], values.double().numpy(), rtol=1e-5)
+
+
+def test_features_that_a_grid_has_not_are_no_columns(tmp_path):
+    performances = Performance.of(np.ones((2, 1, 12, 9), bool))
+    loops = Loops(["a", "b"], performances, "name", ["a", "b"], ["a", "b"], {})
+    first, *rows = _written(loops, tmp_path, "features")["all.features.csv"].decode().splitlines()
+    assert first.split(",") == ["name", "bar", *features_of_grid(12, GM9)]
+    assert "Keith" not in first
+    assert [row.split(",")[:3] for row in rows] == [["a", "0", "108"], ["b", "0", "108"]]
+
+
 def test_json_has_words_and_notes(tmp_path):
     found = json.loads(_written(_two_onsets(), tmp_path, "json")["all.json"])
     names = list(JAKI5.names)
@@ -205,7 +235,7 @@ def test_a_batch_is_written_before_the_next_is_asked_for(tmp_path):
 def test_names_of_formats_are_said_where_one_is_none():
     assert [form.name for form in formats_named(["wav", " midi", "wav"])] == ["wav", "midi"]
     for names in (["midi", "mp3"], [], [""]):
-        with pytest.raises(ValueError, match="there are midi, wav, npz, text, png, csv, json"):
+        with pytest.raises(ValueError, match="there are midi, wav, npz, text, png, csv, features, json"):
             formats_named(names)
 
 
@@ -260,7 +290,7 @@ def test_a_format_is_added_by_one_row(gan, tmp_path, monkeypatch):
     row = FilePerLoop("tally", "tally", "text/plain", lambda loops, _: (b"%d" % bars.sum() for bars in loops.bars))
     monkeypatch.setitem(FORMATS, "tally", row)
     config = SampleConfig(2, seed=4, formats=("midi", "tally"))
-    assert export_samples(gan, config, tmp_path / "s").files["tally"] == ["seed-000004.tally"]
+    assert export_samples(gan, config, tmp_path / "s").files(1)["tally"] == ["seed-000004.tally"]
     bars = gan.sample(2, seed=4)
     assert [int((tmp_path / "s" / f"seed-00000{seed}.tally").read_text()) for seed in (4, 5)] == bars.sum(
         (1, 2)
@@ -290,7 +320,8 @@ def test_samples_are_decoded_once_for_all_formats(gan, tmp_path, decoded):
 
 def test_a_path_is_decoded_once_for_all_formats(gan, tmp_path, decoded):
     waypoints = gan.latents([3, 17, 4])
-    export_path(gan, waypoints, tmp_path, PathConfig(frames=5, formats=tuple(FORMATS)))
+    decoded.clear()
+    export_path(gan, waypoints, tmp_path, PathConfig(frames=5, mode="slerp", formats=tuple(FORMATS)))
     assert decoded == [9]
 
 
@@ -307,7 +338,7 @@ def test_variations_are_decoded_as_often_as_they_are_varied(gan, tmp_path, decod
 
 
 def test_only_the_bars_of_the_picture_are_decoded_for_it(gan, tmp_path, decoded, monkeypatch):
-    monkeypatch.setattr("rhythmgan.folders._CHUNK", 100)
+    monkeypatch.setattr("rhythmgan.samples._CHUNK", 100)
     export_samples(gan, SampleConfig(1000, formats=("png",)), tmp_path)
     assert decoded == [64]
 
@@ -332,9 +363,10 @@ def test_what_is_there_is_not_decoded_again(gan, tmp_path, decoded):
 # -- resumed --------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_is_resumed(tmp_path):
+@pytest.mark.parametrize("selection", [[], ["--unique", "--where", "density>=9 and kick density<4"]])
+def test_a_killed_run_is_resumed(tmp_path, selection):
     """By the same command: files that are there stay, those that are missing are made as they would have been."""
-    arguments = ["sample", "--n", "2000", "--format", "midi,npz,text,json", "--out"]
+    arguments = ["sample", "--n", "2000", *selection, "--format", "midi,npz,text,json", "--out"]
     command = [sys.executable, "-m", "rhythmgan", *arguments]
     whole, out = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([*command, whole], check=True, capture_output=True)
@@ -358,7 +390,8 @@ cli.main({[*arguments, str(out)]!r})
     assert {path.suffix for path in left.values()} == {".mid", ".json"}
     assert all(path.read_bytes() == expected[name] for name, path in left.items())
     times = {name: path.stat().st_mtime_ns for name, path in left.items()}
-    subprocess.run([*command, out], check=True, capture_output=True)
+    done = subprocess.run([*command, out], check=True, capture_output=True, text=True)
+    assert f"{len(left) - 1:,} of 2,000 bars were there\n" in done.stdout
     assert {path.name: path.read_bytes() for path in out.iterdir()} == expected
     assert {name: (out / name).stat().st_mtime_ns for name in left} == times
 
@@ -425,7 +458,7 @@ def test_frames_of_another_path_are_removed_in_every_format(gan, tmp_path):
 
 
 def test_texts_and_arrays_of_samples_are_bars_again(gan, tmp_path):
-    export_samples(gan, SampleConfig(3, seed=2, formats=("npz", "text")), tmp_path, kit=JAKI5)
+    export_samples(gan, SampleConfig(3, seed=2, formats=("npz", "text")), tmp_path, kits=[JAKI5])
     for suffix in ("npz", "txt"):
         bars, _, kit = load_bars(tmp_path / f"seeds-000002-000004.{suffix}", distinct=False)
         assert kit == JAKI5
@@ -434,7 +467,7 @@ def test_texts_and_arrays_of_samples_are_bars_again(gan, tmp_path):
 
 def test_arrays_name_a_kit_that_its_parts_do_not_tell(gan, tmp_path):
     """Nine parts are GM9's, if the file does not say that they are those of ROLAND10."""
-    export_samples(gan, SampleConfig(3, seed=2, formats=("npz",)), tmp_path, kit=ROLAND10)
+    export_samples(gan, SampleConfig(3, seed=2, formats=("npz",)), tmp_path, kits=[ROLAND10])
     bars, _, kit = load_bars(tmp_path)
     assert kit == ROLAND10
     np.testing.assert_array_equal(bars, fold_bars(gan.sample(3, seed=2), GM9, ROLAND10))

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHT = torch.tensor([[3.0, -2.0], [0.0, 1.0]])  # |w|² = 14
 REAL = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]])  # w · x = 4 and −2
 FAKE = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])  # w · x = 1 and 4
-LABELS = torch.tensor([0, 1])
-RATES = torch.tensor([[0.5, 0.25], [0.0, 1.0]])
+LABELS = torch.tensor([[0, 0, 0], [1, 0, 0]])
+RATES = torch.tensor([[[0.5, 0.25], [0.0, 1.0]]])  # of no role
 
 
 def _linear(bars, _):
@@ -38,6 +38,29 @@ def test_generator_terms_of_a_linear_discriminator():
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         {"loss_g": (_softplus(3) + _softplus(-6)) / 2, "rate_matching": 1 / 4 + 1 / 16 + 1 / 4}
     )
+
+
+def test_each_role_is_held_to_its_own_rates():
+    """Of three bars of role 2 and one of role 0; the one of role 1 has no bar, and rates that nothing meets."""
+    fake = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 1.0]], [[0.0, 1.0]]])
+    labels = torch.tensor([[3, 2, 1], [0, 0, 0], [0, 2, 2], [1, 2, 0]])
+    rates = torch.tensor([[[0.5, 0.75]], [[9.0, 9.0]], [[0.0, 1.0]]])
+    terms = GANLoss(0, 0, 1).generator_terms(lambda bars, _: bars.sum((1, 2)), fake, fake, labels, rates)
+    # role 2 has ⅓ and ⅔ for 0 and 1; role 0 has 1 and 1 for ½ and ¾
+    by_hand = (3 * (1 / 9 + 1 / 9) + 1 * (1 / 4 + 1 / 16)) / 4
+    assert terms["rate_matching"].item() == pytest.approx(by_hand)
+
+
+def test_each_bar_is_moved_by_the_rates_of_its_role_alone():
+    """The slope of Σ over roles of their share times the squared gap: 2 · gap / n at every bar of the role."""
+    fake = torch.tensor([[[1.0]], [[1.0]], [[0.0]]]).requires_grad_(True)
+    labels = torch.tensor([[0, 1, 0], [0, 0, 0], [0, 1, 0]])
+    rates = torch.tensor([[[0.25]], [[0.9]]])
+    loss = GANLoss(0, 0, 1)
+    terms = loss.generator_terms(lambda bars, _: 0 * bars.sum((1, 2)), fake.detach(), fake, labels, rates)
+    terms["rate_matching"].backward()
+    gap = [0.5 - 0.9, 1 - 0.25, 0.5 - 0.9]
+    assert fake.grad.flatten().tolist() == pytest.approx([2 * each / 3 for each in gap])
 
 
 def test_totals_by_hand():
@@ -73,7 +96,7 @@ def test_the_generator_is_moved_towards_higher_logits_and_towards_the_rates():
     loss.total(loss.generator_terms(_linear, REAL, fake, LABELS, RATES)).backward()
     chance = torch.sigmoid(torch.tensor([3.0, -6.0]))
     adversarial = -chance[:, None, None] * WEIGHT / 2
-    rates = 3 * 2 * (FAKE.mean(0) - RATES) / 2
+    rates = 3 * 2 * (FAKE.mean(0) - RATES[0]) / 2
     torch.testing.assert_close(fake.grad, adversarial + rates)
 
 
@@ -82,14 +105,14 @@ def test_the_discriminator_gets_the_label_of_every_bar():
 
     def critic(bars, labels):
         seen.append(labels.tolist())
-        return bars.sum((1, 2)) * labels
+        return bars.sum((1, 2)) * labels[:, 0]
 
     loss = GANLoss(1, 1, 1)
     terms = loss.discriminator_terms(critic, REAL, FAKE, LABELS)
     # the bars labelled 1 have 1 and 2 onsets
     assert terms["logit_gap"].item() == pytest.approx((0 + (1 - 2)) / 2)
     loss.generator_terms(critic, REAL, FAKE, LABELS, RATES)
-    assert seen == [[0, 1]] * 4
+    assert seen == [[[0, 0, 0], [1, 0, 0]]] * 4
 
 
 def test_squared_gradient_by_hand():

@@ -9,8 +9,8 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
+from rhythmgan.conditions import Condition
 from rhythmgan.models.gan import GAN, GANConfig
-from rhythmgan.models.weights import bundled
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
 from rl_tuner.config import DQNConfig
 from rl_tuner.dqn import DQN
@@ -33,12 +33,12 @@ def dynamics():
     """A tiny generator, of which a cell sounds where z is over .8."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    gan = GAN(GANConfig(width=2, discriminator_width=8)).eval().requires_grad_(False)
-    for layer in (gan.generator.to_parts, gan.generator.to_links):
+    gan = GAN(GANConfig("gm9", width=2, discriminator_width=8)).eval().requires_grad_(False)
+    for layer in (gan.generator.to_parts, gan.generator.to_links, gan.generator.to_repeats):
         layer.weight.zero_()
         layer.bias.zero_()
     gan.generator.to_parts.bias.fill_(-0.8)
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
+    prior = WordLSTM(WordLSTMConfig("gm9", width=8, word_width=8)).eval().requires_grad_(False)
     return Dynamics(gan, gan, prior, find_space(gan, gan, prior, n=3000, n_directions=8))
 
 
@@ -69,7 +69,6 @@ def test_gymnasiums_check_of_rendering_finds_nothing(dynamics):
     check_env(gymnasium.make(f"rl_tuner.envs:{LATENT}", dynamics=dynamics).unwrapped)
 
 
-@pytest.mark.skipif(not bundled("agent.safetensors").exists(), reason="no agent is bundled yet")
 def test_the_bundled_environments_need_no_arguments():
     env = gymnasium.make(f"rl_tuner.envs:{LATENT}")
     check_env(env.unwrapped, skip_render_check=True)
@@ -77,7 +76,12 @@ def test_the_bundled_environments_need_no_arguments():
     seen, _ = envs.reset(seed=1)
     assert seen in envs.observation_space
     assert envs.num_envs == 3
+    assert seen.shape == (3, 403)
     assert isinstance(envs.unwrapped, LatentVectorEnv)
+    made = envs.unwrapped.dynamics
+    assert (
+        made.generator.condition == made.critic.condition == made.prior.condition == Condition()
+    )  # any role and style
 
 
 def test_many_are_made_by_the_same_name(dynamics):

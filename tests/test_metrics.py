@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr
 from scipy.stats import gaussian_kde
 
+from rhythmgan.features import measure
+from rhythmgan.kit import GM9, GM12, JAKI5, ROLAND10
 from rhythmgan.metrics import (
     c2st,
     frechet_distance,
+    groove_signs,
     musegan,
     novelty,
     prdc,
     standardised,
+    told_apart,
     unique_share,
     yang_lerch,
 )
@@ -430,3 +434,73 @@ def test_halves_too_small_to_learn_from_are_refused():
     bars = np.random.default_rng(0).random((200, 16, 9)) < 0.2
     with pytest.raises(ValueError, match="half of the songs has 1 bars; at least 20 are needed"):
         c2st(bars, np.array([0] * 199 + [1]), bars)
+
+
+# -- grooves and fills --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kit", "steps"), [(GM9, 16), (GM12, 16), (ROLAND10, 32), (JAKI5, 12)])
+def test_the_signs_of_a_groove_by_hand(kit, steps):
+    """Of five bars: a rock beat; one without the 4; one with three cymbals; a fill of toms; silence."""
+    beat = steps // 4
+    kick, snare = kit.names.index("kick"), kit.names.index("snare")
+    hat = next(place for place, name in enumerate(kit.names) if "closed" in name)
+    tom = next(place for place, name in enumerate(kit.names) if "tom" in name)
+    bars = np.zeros((5, steps, kit.n_parts), bool)
+    bars[:3, 0, kick] = bars[:3, beat, snare] = bars[:3, 3 * beat, snare] = True
+    bars[:2, ::beat, hat] = True
+    bars[1, 3 * beat, snare] = False
+    bars[2, :3, hat] = True
+    bars[3, :3, tom] = True
+    found = groove_signs(bars, kit)
+    assert found.pop("syncopation") == measure(bars, kit, ["syncopation"])["syncopation"].double().mean().item()
+    assert found == {"kick_on_1": 3 / 5, "backbeat": 2 / 5, "cymbals": 2 / 5, "groove": 1 / 5, "toms": 1 / 5}
+
+
+def test_any_cymbal_and_any_tom_counts_and_a_step_counts_once():
+    bars = np.zeros((2, 16, GM12.n_parts), bool)
+    parts = {name: place for place, name in enumerate(GM12.names)}
+    for step, name in enumerate(("closed hat", "open hat", "ride", "crash")):
+        bars[0, step, parts[name]] = True
+    bars[1, :3, [parts["closed hat"], parts["crash"]]] = True
+    for step, name in enumerate(("low tom", "mid tom", "high tom")):
+        bars[1, step, parts[name]] = True
+    assert (groove_signs(bars, GM12)["cymbals"], groove_signs(bars, GM12)["toms"]) == (0.5, 0.5)
+
+
+def test_labels_that_are_there_are_told_apart_and_others_are_not():
+    rng = np.random.default_rng(0)
+
+    def drawn(n):
+        bars, label = rng.random((n, 16, 9)) < 0.2, rng.integers(0, 3, n)
+        bars[label == 1, 3, 4], bars[label == 2, 3, 4] = True, False
+        bars[label == 1, 5, 2], bars[label == 2, 5, 2] = False, True
+        bars[label == 0, 7, 7] = True
+        return bars, label
+
+    taught, other, deaf = drawn(1500), drawn(400), drawn(400)
+    real, guessed, missing = told_apart(
+        *taught, other, (deaf[0], rng.permutation(deaf[1])), (other[0][other[1] != 1], other[1][other[1] != 1])
+    )
+    assert real.shape == (3,)
+    assert real.min() > 0.8
+    assert abs(guessed.mean() - 1 / 3) < 0.08
+    assert np.isnan(missing).tolist() == [False, True, False]
+    assert missing[[0, 2]].tolist() == real[[0, 2]].tolist()
+
+
+def test_a_label_that_is_seldom_taught_is_still_told():
+    """One bar in ten, and nothing tells it for sure: a classifier that counts bars would never name it."""
+    rng = np.random.default_rng(1)
+    label = (np.arange(2000) % 10 == 0).astype(int)
+    bars = np.zeros((2000, 16, 9), bool)
+    bars[:, 0, 0] = rng.random(2000) < np.where(label, 0.7, 0.3)
+    (right,) = told_apart(bars[:1000], label[:1000], (bars[1000:], label[1000:]))
+    assert right.min() > 0.6
+
+
+@pytest.mark.parametrize("label", [[0, 0, 0], [0, 2, 2], [1, 1, 1]])
+def test_one_label_is_no_choice(label):
+    bars = np.zeros((3, 16, 9), bool)
+    with pytest.raises(ValueError, match="needs two labels at least"):
+        told_apart(bars, np.array(label), (bars, np.array(label)))

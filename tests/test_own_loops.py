@@ -13,7 +13,7 @@ import rhythmgan.cli
 import rl_tuner.cli
 from rhythmgan.features import measure, measure_performance, sixteenth_swing, swing_of_onsets
 from rhythmgan.groove import groove_swing, swing_at
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM12
 from rhythmgan.load import load_loop
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
@@ -173,7 +173,7 @@ def test_swing_alone_leaves_the_bars_as_they_are():
 def test_steered_bars_and_their_files_agree(tmp_path):
     out = _steer(tmp_path / "s", "--density", "18", "--swing", ".62", "--n", "3")
     for i in (1, 2, 3):
-        loop, playback = load_loop(out / f"after-00{i}.mid", GM9, 16)
+        loop, playback = load_loop(out / f"after-00{i}.mid", GM12, 16)
         assert playback.bpm == 120
         swing = sixteenth_swing(loop).item()
         assert np.isnan(swing) or swing == pytest.approx(0.62, abs=0.01)

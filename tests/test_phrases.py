@@ -1,72 +1,124 @@
-"""Phrases: a function of their seed, along points that are as likely as any, chosen as the prior would."""
+"""Phrases: a function of their seed, in the forms of songs, of bars that the prior draws and that have a z."""
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rhythmgan.generate.phrases import _ANGLES, _CANDIDATES, _HOLD, _TO_HUB, phrases
+from rhythmgan.conditions import Condition
+from rhythmgan.forms import KINDS, LENGTH, Forms
+from rhythmgan.generate.config import fill_places
+from rhythmgan.generate.phrases import phrases
 from rhythmgan.kit import GM9
-from rhythmgan.latent import rotate
-from rhythmgan.models.gan import GAN, GANConfig, load_gan
-from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.models.gan import GAN
+from rhythmgan.models.word_lstm import WordLSTM
+from rhythmgan.roles import ROLES
 from rhythmgan.seeds import MAX_SEED, RANDOM_STREAMS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SEEDS = np.arange(300, 420)
+END = 255
+GROOVE, VARIATION, FILL = range(3)
+
+
+def _forms(*texts):
+    """Forms that are equally likely: "A.B'A.C!", with "." behind a groove, "'" a variation, "!" a fill."""
+    tokens = np.full((len(texts), LENGTH), END, np.uint8)
+    for row, text in zip(tokens, texts, strict=True):
+        for place in range(len(text) // 2):
+            letter, sign = text[2 * place : 2 * place + 2]
+            row[place] = ".'!".index(sign) + 3 * "ABCDEFGH".index(letter)
+    return Forms(tokens, np.full((len(KINDS) + 1, len(texts)), 1 / len(texts), np.float32))
 
 
 @pytest.fixture(scope="module")
 def gan():
     """Untrained, with weights large enough that its bars differ."""
     torch.manual_seed(5)
-    gan = GAN(GANConfig(width=12, discriminator_width=8)).eval().requires_grad_(False)
-    for parameter in gan.generator.parameters():
+    gan = GAN(GANConfig(kit="gm9", width=12, discriminator_width=8, roles=ROLES, styles=("funk",)))
+    for parameter in gan.eval().requires_grad_(False).generator.parameters():
         parameter.mul_(2)
     return gan
 
 
-@pytest.fixture(scope="module")
-def prior():
-    """Untrained, with opinions strong enough to choose by."""
-    torch.manual_seed(6)
-    prior = WordLSTM(WordLSTMConfig(width=12, word_width=8)).eval().requires_grad_(False)
+def _prior(*texts, seed=6):
+    """Untrained, with opinions strong enough that bars are alike, and with these forms."""
+    torch.manual_seed(seed)
+    config = WordLSTMConfig(kit="gm9", width=12, word_width=8, roles=ROLES, styles=("funk",), n_forms=len(texts))
+    prior = WordLSTM(config).eval().requires_grad_(False)
     for parameter in prior.parameters():
-        parameter.mul_(4)
+        parameter.mul_(3)
+    prior.keep_forms(_forms(*texts))
     return prior
 
 
 @pytest.fixture(scope="module")
-def bundled():
-    """The phrases of the weights that ship: the GAN, bars and points of 120 seeds."""
-    torch.set_num_threads(1)
-    gan = load_gan()
-    return gan, *phrases(gan, load_prior(), SEEDS, 4)
+def prior():
+    return _prior("A.A.A.A.A.A.A.A.", "A.B.A.C!A.B.A.D!", "A.B'C.D'E.F!A.", "A.A.B.B.A.A.")
 
 
-def _angle(a, b):
-    a, b = a / np.linalg.norm(a, axis=-1, keepdims=True), b / np.linalg.norm(b, axis=-1, keepdims=True)
-    return 2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+class _Toy:
+    """A prior whose bars say what they were drawn with: the role, the bar before and the stream, in their cells."""
+
+    kit, steps, roles, styles = GM9, 16, ROLES, ("funk",)
+
+    def __init__(self, *texts, stubborn=0, log=None, condition=None):
+        self.forms = _forms(*texts)
+        self.stubborn = stubborn
+        self.condition = condition or Condition()
+        self.log = [] if log is None else log
+
+    def in_double(self):
+        return self
+
+    def with_condition(self, role=None, style=None):
+        twin = object.__new__(_Toy)
+        twin.__dict__.update(self.__dict__)
+        twin.condition = self.condition.asked(role, style, self.roles, self.styles)
+        return twin
+
+    def draw(self, seeds, stream=0, *, previous=None):
+        self.log.append((stream, self.condition, np.array(seeds), previous))
+        tries = (stream - 12) % 12
+        if tries < self.stubborn:
+            return previous if tries % 2 else np.zeros_like(previous)
+        bars = np.zeros((len(seeds), 16, 9), bool)
+        bars[:, 0, ROLES.index(self.condition.role)] = True
+        bits = (stream >> np.arange(14)) & 1 > 0
+        bars[:, 1:15, 0] = bits
+        return bars
 
 
 def _cells(a, b):
     return (a ^ b).sum((-1, -2))
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_a_phrase_begins_with_its_seeds_own_bar(gan, prior, temperature):
+def _letters(bars):
+    """The forms of phrases as texts."""
+    found = []
+    for phrase in bars:
+        names = {}
+        found.append("".join("ABCDEFGHIJKLMNOP"[names.setdefault(bar.tobytes(), len(names))] for bar in phrase))
+    return found
+
+
+# --- What a phrase is --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_phrase_begins_with_its_seeds_own_bar_and_every_bar_has_a_z(gan, prior, temperature):
     bars, z = phrases(gan, prior, [4, 9, 2], 5, temperature)
     assert (bars.shape, bars.dtype) == ((3, 5, 16, 9), bool)
     assert (z.shape, z.dtype) == ((3, 5, gan.latent_dim), np.float32)
     np.testing.assert_array_equal(z[:, 0], gan.latents([4, 9, 2], temperature))
     np.testing.assert_array_equal(gan.decode(z.reshape(15, -1)).reshape(bars.shape), bars)
-    assert len(np.unique(bars.reshape(15, -1), axis=0)) > 10
-    # all points of a phrase are as long, whatever the temperature
-    lengths = np.linalg.norm(z.astype(float), axis=2)
-    np.testing.assert_allclose(lengths, np.tile(lengths[:, :1], 5), rtol=1e-5)
+    assert bars.any((2, 3)).all()
 
 
 def test_a_single_bar_is_a_phrase(gan, prior):
@@ -89,95 +141,23 @@ def test_a_phrase_is_a_function_of_its_seed(gan, prior):
         np.testing.assert_array_equal(other[0], expected_bars)
         np.testing.assert_array_equal(other[1], expected_z)
     # other seeds, other ways to go on
-    assert len({bar.tobytes() for bar in bars[:, 1]}) == 5
+    assert len({phrase.tobytes() for phrase in bars}) == 5
 
 
-def test_every_bar_lies_around_a_hub_near_the_first(gan, prior):
-    z = phrases(gan, prior, range(60), 7)[1].astype(float)
-    hub = rotate(z[:, 0], gan.latents(range(60), stream=RANDOM_STREAMS["phrase hub"][0]), _TO_HUB).astype(float)
-    np.testing.assert_allclose(_angle(hub, z[:, 0]), _TO_HUB, atol=1e-4)
-    for place in range(1, 7):
-        least, most = _ANGLES[place % 4]
-        turned = _angle(z[:, place], hub)
-        assert ((turned > least - 1e-3) & (turned < most + 1e-3)).all()
-        # not always the nearest, not always the farthest
-        assert turned.min() < least + 0.3 * (most - least)
-        assert turned.max() > most - 0.3 * (most - least)
-
-
-class _Judge:
-    """A prior that likes, after any bar, those with a kick on the last step; and sparse bars everywhere."""
-
-    kit, steps = GM9, 16
-
-    def __init__(self, liking):
-        self.liking = liking
-        self.asked = []
-
-    def in_double(self):
-        return self
-
-    def log_prob(self, bars, previous=None):
-        nats = -20.0 * bars.sum((1, 2))
-        if previous is not None:
-            self.asked.append((bars, previous))
-            nats = nats + self.liking * bars[:, -1, 0]
-        return torch.from_numpy(nats)
-
-
-@pytest.mark.parametrize("liking", [0.0, 3.0, -4.0])
-def test_bars_are_drawn_by_how_much_likelier_they_are_after_the_bar_before(gan, liking):
-    """Of 12 candidates of which k are liked, one of those comes with chance k·w / (k·w + 12 − k), w = exp(hold·liking).
-
-    That a candidate is sparse, and so likely anywhere, counts for nothing.
-    """
-    judge = _Judge(liking)
-    n = 500
-    bars, _ = phrases(gan, judge, range(n), 2)
-    ((candidates, before),) = judge.asked
-    candidates = candidates.reshape(n, _CANDIDATES, 16, 9)
-    np.testing.assert_array_equal(before.reshape(candidates.shape), np.repeat(bars[:, :1], _CANDIDATES, 1))
-    assert (candidates == bars[:, 1:]).all((2, 3)).any(1).all()
-    liked = candidates[:, :, -1, 0].sum(1)
-    assert ((liked > 0) & (liked < _CANDIDATES)).sum() > 100
-    weight = liked * np.exp(_HOLD * liking)
-    chance = weight / (weight + _CANDIDATES - liked)
-    error = (chance * (1 - chance)).sum() ** 0.5
-    assert abs(bars[:, 1, -1, 0].sum() - chance.sum()) < 4 * error
-    # and of the twelve, where all are liked alike, each comes as often as the others
-    if liking == 0:
-        onsets = candidates.sum((2, 3))
-        spread = (onsets.var(1).sum()) ** 0.5
-        assert abs((bars[:, 1].sum((1, 2)) - onsets.mean(1)).sum()) < 4 * spread
-
-
-def test_a_judge_that_is_sure_is_obeyed(gan):
-    judge = _Judge(1e6)
-    bars, _ = phrases(gan, judge, range(80), 5)
-    for place, (candidates, _) in enumerate(judge.asked, 1):
-        liked = candidates.reshape(80, _CANDIDATES, 16, 9)[:, :, -1, 0].any(1)
-        np.testing.assert_array_equal(bars[:, place, -1, 0], liked)
-    assert len(judge.asked) == 4
-
-
-def test_the_prior_stays_as_it_is_and_does_not_guess(gan, prior):
-    """It is asked without dropout, in double precision, on a copy."""
-    expected, _ = phrases(gan, prior, range(20), 3)
-    prior.train()
-    try:
-        found, _ = phrases(gan, prior, range(20), 3)
-        assert prior.training
-    finally:
-        prior.eval()
-    np.testing.assert_array_equal(found, expected)
-    assert prior.places.dtype == torch.float32
-    # another one has other opinions
-    torch.manual_seed(8)
-    other = WordLSTM(prior.config).eval()
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.mul_(4)
-    assert (phrases(gan, other, range(20), 3)[0] != expected).any()
+@given(
+    st.lists(st.integers(0, MAX_SEED), max_size=5),
+    st.integers(2, 10),
+    st.sampled_from(["songs", "none", "last", "2"]),
+    st.sampled_from([*ROLES, "any"]),
+)
+def test_every_phrase_is_one_of_its_form(gan, prior, seeds, n_bars, fill, role):
+    bars, z = phrases(gan.with_condition(role=role), prior, seeds, n_bars, fill=fill)
+    assert bars.shape[:2] == z.shape[:2] == (len(seeds), n_bars)
+    for phrase, points in zip(bars, z, strict=True):
+        same_bar = (phrase[:, None] == phrase).all((2, 3))
+        same_point = (points[:, None] == points).all(2)
+        # a bar that comes again has the same z
+        np.testing.assert_array_equal(same_bar, same_point)
 
 
 def test_no_seeds_have_no_phrases(gan, prior):
@@ -186,25 +166,241 @@ def test_no_seeds_have_no_phrases(gan, prior):
     assert z.shape == (0, 3, gan.latent_dim)
 
 
+# --- Forms -------------------------------------------------------------------------------------------
+
+
+def test_bars_come_again_as_in_the_forms(gan):
+    bars, _ = phrases(gan, _prior("A.B.A.C.A.A."), range(30), 6)
+    assert set(_letters(bars)) == {"ABACAA"}
+    found = _letters(phrases(gan, _prior("A.A.A.A.", "A.B.B.C."), range(400), 4)[0])
+    assert set(found) == {"AAAA", "ABBC"}
+    assert abs(found.count("AAAA") - 200) < 4 * 10  # the spread of 400 coins is 10
+
+
+def test_new_bars_are_drawn_for_their_role_after_the_bar_before(gan):
+    """A B' A C! D. of seeds 5 and 8: what the prior is asked for, in order, and the streams it is drawn with.
+
+    Of all but fills there are two candidates, the second of which follows the bar two before.
+    """
+    toy = _Toy("A.B'A.C!D.")
+    bars, _ = phrases(gan, toy, [5, 8], 5)
+    assert [(stream, condition.role, seeds.tolist()) for stream, condition, seeds, _ in toy.log] == [
+        (12, "variation", [5, 8]),
+        (13, "variation", [5, 8]),
+        (12 + 24, "fill", [5, 8]),
+        (12 + 36, "groove", [5, 8]),
+        (12 + 37, "groove", [5, 8]),
+    ]
+    for (_, _, _, before), followed in zip(toy.log, (0, 0, 2, 3, 2), strict=True):
+        np.testing.assert_array_equal(before, bars[:, followed])
+    assert bars[:, 1, 0, VARIATION].all()
+    assert bars[:, 3, 0, FILL].all()
+    assert RANDOM_STREAMS["phrase bars"][0] == 12
+
+
+def test_each_phrase_has_its_own_form_in_one_batch(gan):
+    toy = _Toy("A.A.B!", "A.C'C'", "A.B.A.")
+    toy.forms.tokens[1, 1:3] = VARIATION + 3
+    bars, _ = phrases(gan, toy, range(90), 3)
+    assert set(_letters(bars)) == {"AAB", "ABB", "ABA"}
+    for stream, condition, seeds, before in toy.log:
+        place, number = divmod(stream, 12)
+        np.testing.assert_array_equal(before, bars[seeds, max(place - 1 - number, 0)])
+        assert bars[seeds, place, 0, ROLES.index(condition.role)].all()
+    assert {condition.role for _, condition, _, _ in toy.log} == set(ROLES)
+
+
+def test_a_new_bar_is_drawn_again_until_it_is_new_and_sounds(gan):
+    """The first three tries give silence, the bar before and silence; the fourth gives a bar."""
+    toy = _Toy("A.B.C.", stubborn=3)
+    bars, _ = phrases(gan, toy, range(4), 3)
+    assert [stream for stream, *_ in toy.log] == [*range(12, 16), *range(24, 28)]
+    assert set(_letters(bars)) == {"ABC"}
+    # the twelfth is taken as it is: here the bar before
+    bars, z = phrases(gan, _Toy("A.B.C.", stubborn=12), range(4), 3)
+    np.testing.assert_array_equal(bars[:, 1:], bars[:, :2])
+    assert (z[:, 1] == z[:, 2]).all()
+
+
+def test_of_two_candidates_the_nearer_one_is_the_likelier(gan):
+    """One differs from the first bar in 2 cells, the other in 7: the odds are exp(.3 · 5), 4.48 to 1."""
+    flipped = np.zeros((2, 16, 9), bool)
+    flipped[0, 3, :2] = flipped[1, 5:12, 4] = True
+
+    class Flipping(_Toy):
+        def draw(self, seeds, stream=0, *, previous=None):
+            return previous ^ flipped[stream % 2]
+
+        def with_condition(self, role=None, style=None):
+            return self
+
+    n = 1000
+    bars, _ = phrases(gan, Flipping("A.B."), range(n), 2)
+    changed = _cells(bars[:, 0], bars[:, 1])
+    assert set(changed.tolist()) == {2, 7}
+    share = np.exp(1.5) / (1 + np.exp(1.5))
+    assert abs((changed == 2).mean() - share) < 4 * (share * (1 - share) / n) ** 0.5
+
+
+def test_fills_are_not_chosen_by_nearness(gan):
+    toy = _Toy("A.B!C!")
+    phrases(gan, toy, range(3), 3)
+    assert [stream for stream, *_ in toy.log] == [12, 24]
+
+
+def test_bars_of_the_phrase_far_back_are_not_new_either(gan):
+    """The prior draws bar 1 again as a candidate for bar 3: the other one is taken."""
+    toy = _Toy("A.B.C.")
+    first = gan.sample(3, seed=0)
+    real = toy.draw
+
+    def draw(self, seeds, stream=0, *, previous=None):
+        drawn = real(seeds, stream, previous=previous)
+        return first[np.array(seeds)] if stream == 24 else drawn
+
+    asked = type("Asked", (_Toy,), {"draw": draw, "with_condition": lambda self, role=None, style=None: self})
+    again = asked("A.B.C.", condition=Condition("groove"), log=toy.log)
+    toy.condition = again.condition
+    bars, _ = phrases(gan, again, range(3), 3)
+    assert [stream for stream, *_ in toy.log] == [12, 13, 24, 25]
+    assert set(_letters(bars)) == {"ABC"}
+
+
+# --- Fills -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fill", "n_bars", "expected"),
+    [
+        ("songs", 4, None),
+        ("songs", 1, None),
+        ("none", 1, []),
+        ("last", 4, [3]),
+        ("last", 2, [1]),
+        (3, 4, [2]),
+        ("4,8", 8, [3, 7]),
+        ("8, 4,8", 8, [3, 7]),
+    ],
+)
+def test_places_of_fills(fill, n_bars, expected):
+    assert fill_places(fill, n_bars) == expected
+
+
+@pytest.mark.parametrize("fill", ["first", "", "1", 1, 0, -2, "5", "2,5", "1,4", "2.5", "2;3", "²", True])
+def test_fills_that_no_phrase_of_four_bars_has(fill):
+    with pytest.raises(ValueError, match=r"songs, last, none or the numbers of bars from 2 to 4.* not as"):
+        fill_places(fill, 4)
+
+
+@pytest.mark.parametrize("fill", ["last", "2", 1])
+def test_a_single_bar_has_no_fill_behind_it(fill):
+    with pytest.raises(ValueError, match="ask for 2 bars or more"):
+        fill_places(fill, 1)
+
+
+def test_fills_are_where_they_are_asked_for_and_nowhere_else(gan):
+    for fill, places in (("last", {3}), ("none", set()), (2, {1}), ("2,3", {1, 2}), ("songs", {1, 2, 3})):
+        toy = _Toy("A.A.B!A.", "A.B.A.A.", "A.B!A.C!")
+        bars, _ = phrases(gan, toy, range(60), 4, fill=fill)
+        drawn = [(stream // 12, seeds) for stream, condition, seeds, _ in toy.log if condition.role == "fill"]
+        assert {place for place, _ in drawn} == places
+        for place, seeds in drawn:
+            assert bars[seeds, place, 0, FILL].all()
+            assert len(seeds) == 60 or fill == "songs"
+
+
+def test_a_phrase_returns_to_its_form_behind_a_fill(gan):
+    """A A B B A: with a fill in bar 3 it is A A F B A, and B is drawn after the fill."""
+    toy = _Toy("A.A.B'B'A.")
+    plain, _ = phrases(gan, toy, range(5), 5, fill="none")
+    toy.log.clear()
+    bars, _ = phrases(gan, toy, range(5), 5, fill=3)
+    assert set(_letters(plain)) == {"AABBA"}
+    assert set(_letters(bars)) == {"AABCA"}
+    assert [(stream, condition.role) for stream, condition, *_ in toy.log] == [
+        (24, "fill"),
+        (36, "variation"),
+        (37, "variation"),
+    ]
+    np.testing.assert_array_equal(toy.log[1][3], bars[:, 2])
+    np.testing.assert_array_equal(toy.log[2][3], bars[:, 1])
+    # all before the fill is as without one
+    np.testing.assert_array_equal(bars[:, :2], plain[:, :2])
+    # two fills are two bars
+    assert set(_letters(phrases(gan, toy, range(5), 5, fill="2,4")[0])) == {"ABCDA"}
+
+
+def test_a_phrase_of_fills_begins_with_one_and_goes_on_as_songs_do(gan):
+    toy = _Toy("A.A.A.", "A!B.B.")
+    bars, _ = phrases(gan.with_condition(role="fill"), toy, range(20), 3)
+    np.testing.assert_array_equal(bars[:, 0], gan.with_condition(role="fill").sample(20))
+    assert set(_letters(bars)) == {"ABB"}
+    assert set(_letters(phrases(gan.with_condition(role="variation"), toy, range(20), 3)[0])) == {"AAA"}
+
+
+def test_the_style_is_the_models(gan):
+    toy = _Toy("A.B.C!", condition=Condition("groove", "funk"))
+    phrases(gan, toy, [1], 3)
+    assert {condition.style for _, condition, *_ in toy.log} == {"funk"}  # its own, where the model has none
+    toy = _Toy("A.B.C!")
+    phrases(gan.with_condition(style="funk"), toy, [1], 3)
+    assert {condition.style for _, condition, *_ in toy.log} == {"funk"}
+    toy.styles = ("jazz",)
+    with pytest.raises(ValueError, match="no style 'funk'; it knows jazz, any"):
+        phrases(gan.with_condition(style="funk"), toy, [1], 3)
+
+
+def test_a_prior_that_knows_no_roles_draws_all_bars_alike(gan):
+    prior = _prior("A.B.A.C!")
+    config = replace(prior.config, roles=())
+    plain = WordLSTM(config).eval().requires_grad_(False)
+    plain.keep_forms(prior.forms)
+    assert set(_letters(phrases(gan, plain, range(5), 4)[0])) == {"ABAC"}
+    with pytest.raises(ValueError, match="knows no role 'fill'; it knows any"):
+        phrases(gan, plain, range(5), 4, fill="last")
+
+
+# --- The rest ----------------------------------------------------------------------------------------
+
+
+def test_the_prior_stays_as_it_is_and_does_not_guess(gan):
+    """It is asked without dropout, in double precision, on a copy."""
+    prior = _prior("A.B.C.")
+    expected, _ = phrases(gan, prior, range(20), 3)
+    condition = prior.condition
+    prior.train()
+    found, _ = phrases(gan, prior, range(20), 3)
+    assert prior.training
+    np.testing.assert_array_equal(found, expected)
+    assert prior.places.dtype == torch.float32
+    assert prior.condition == condition
+    # another one has other opinions
+    assert (phrases(gan, _prior("A.B.C.", seed=8), range(20), 3)[0] != expected).any()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"n_bars": 0}, "at least one bar, not 0"),
         ({"n_bars": -2}, "at least one bar, not -2"),
+        ({"n_bars": 43_691}, "at most 43,690 bars, not 43,691"),
         ({"seeds": [3, -1]}, "whole numbers"),
         ({"seeds": [2**63]}, "whole numbers"),
+        ({"seeds": [0.5]}, "whole numbers"),
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
+        ({"fill": "first"}, "from 2 to 2"),
         ({"prior": {"kit": "jaki5"}}, "jaki5 and 16 steps, the bars of gm9 and 16"),
         ({"prior": {"steps": 12}}, "gm9 and 12 steps, the bars of gm9 and 16"),
+        ({"prior": {}}, "no forms of phrases; `rhythmgan train prior`"),
     ],
 )
 def test_bad_requests(gan, prior, changes, message):
     options = {"seeds": [1, 2], "n_bars": 2, "temperature": 1.0} | changes
     shape = options.pop("prior", None)
-    judge = WordLSTM(WordLSTMConfig(width=4, word_width=4, **shape)) if shape else prior
+    other = None if shape is None else WordLSTM(WordLSTMConfig(**{"kit": "gm9", "width": 4, "word_width": 4} | shape))
     with pytest.raises(ValueError, match=message):
-        phrases(gan, judge, **options)
+        phrases(gan, other or prior, **options)
 
 
 def test_the_name_is_the_function_whatever_was_imported_before():
@@ -213,35 +409,3 @@ def test_the_name_is_the_function_whatever_was_imported_before():
         code = f"import rhythmgan; {before}; from rhythmgan import phrases; assert callable(phrases), phrases"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr.splitlines()[-1]
-
-
-# -- the weights that ship -----------------------------------------------------------------------
-
-
-def test_bundled_neighbours_are_nearer_than_strangers(bundled):
-    _, bars, _ = bundled
-    strangers = np.mean([_cells(bars[:, 0], np.roll(bars[:, 0], shift, 0)).mean() for shift in (1, 7, 31)])
-    for place in (1, 2, 3):
-        moved = _cells(bars[:, place], bars[:, place - 1])
-        assert moved.mean() < 0.7 * strangers
-        assert _cells(bars[:, place], bars[:, 0]).mean() < 0.8 * strangers
-        # they do go on: not one bar over and over
-        assert (moved > 0).mean() > 0.5
-
-
-def test_bundled_fourth_bars_move_most(bundled):
-    _, bars, z = bundled
-    apart = {(a, b): _cells(bars[:, a], bars[:, b]).mean() for a in range(4) for b in range(a)}
-    assert min(apart[3, 1], apart[3, 2]) > 1.05 * apart[2, 1]
-    turned = [_angle(z[:, place], z[:, 1 + place % 2]).mean() for place in (1, 2, 3)]
-    assert turned[2] > 1.1 * max(turned[:2])
-
-
-def test_bundled_bars_are_those_of_their_points(bundled):
-    gan, bars, z = bundled
-    np.testing.assert_array_equal(z[:, 0], gan.latents(SEEDS))
-    np.testing.assert_array_equal(gan.decode(z.reshape(-1, z.shape[-1])).reshape(bars.shape), bars)
-    lengths = np.linalg.norm(z.astype(float), axis=2)
-    np.testing.assert_allclose(lengths, np.repeat(lengths[:, :1], 4, 1), rtol=1e-5)
-    again, _ = phrases(gan, load_prior(), SEEDS[[90, 5]], 4)
-    np.testing.assert_array_equal(again, bars[[90, 5]])

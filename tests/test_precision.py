@@ -9,7 +9,7 @@ import torch
 import rhythmgan
 import rl_tuner
 from rhythmgan.features import measure
-from rhythmgan.generate.paths import even_path
+from rhythmgan.generate.morph import morph
 from rhythmgan.generate.variation import fill, vary
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rl_tuner.envs import LATENT
@@ -42,6 +42,15 @@ def _sampled():
     return load_generator("gan").sample(200, seed=7)
 
 
+def _asked():
+    """For a role and a style, colder than they were trained."""
+    gan = load_generator("gan")
+    gan = gan.with_condition(gan.roles[-1], gan.styles[0])
+    bars = gan.sample(100, seed=7, temperature=0.6)
+    prior = load_likelihood("prior").with_condition(gan.condition.role, gan.condition.style)
+    return bars, gan.encode(bars[:8]), gan.cell_log_prob(bars[:9], 0.6), gan.logits(bars), prior.log_prob(bars)
+
+
 def _encoded():
     gan = load_generator("gan")
     points = gan.encode(gan.sample(8))
@@ -69,7 +78,8 @@ def _phrases():
 def _interpolated():
     gan = load_generator("gan")
     ends = gan.latents([3, 17])
-    return rhythmgan.interpolate(ends[0], ends[1], 9), even_path(gan, ends[0], ends[1], 7)
+    bars = gan.decode(ends)
+    return rhythmgan.interpolate(ends[0], ends[1], 9), morph(gan, bars[:1], bars[1:], 7)
 
 
 def _varied():
@@ -128,6 +138,7 @@ def expected():
     "work",
     [
         _sampled,
+        _asked,
         _encoded,
         _decided_step_by_step,
         _with_gradient,

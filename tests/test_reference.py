@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from rhythmgan.bars import bars_to_words
 from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, measure
-from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.kit import GM9, GM12, JAKI5
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.weights import bundled
 from rhythmgan.reference import (
@@ -495,7 +495,7 @@ def test_damage_is_reported_in_one_line_or_does_no_harm(tmp_path, reference):
 def test_the_bundled_reference():
     """What ships with the weights: every feature of the kit and grid that they were trained on."""
     known = load_reference()
-    assert (known.kit, known.steps, list(known.quantiles)) == (GM9, 16, list(FEATURES))
+    assert (known.kit, known.steps, list(known.quantiles)) == (GM12, 16, list(FEATURES))
     assert known.n_bars > 1000
     assert 10 < known.value("density", 50) < 25
     assert 40 < known.percentile("density", known.means["density"]) < 70
@@ -519,7 +519,7 @@ def weights(tmp_path):
     """A weights file of GM9 and 16 steps in a folder of its own."""
     path = tmp_path / "run" / "gan.safetensors"
     path.parent.mkdir()
-    save_gan(path, GAN(GANConfig(width=4, discriminator_width=4)), {})
+    save_gan(path, GAN(GANConfig(kit="gm9", width=4, discriminator_width=4)), {})
     return path
 
 

@@ -9,8 +9,9 @@ import torch
 from cmaes import SepCMA
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import ANY
 from rhythmgan.features import density, syncopation
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM12
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.patterns import load_patterns
@@ -40,14 +41,15 @@ def agent(one_thread):
 
 @pytest.fixture(scope="module")
 def dynamics(agent):
-    return agent.dynamics(gan := load_gan(), gan, load_prior())
+    gan = load_gan().with_condition(ANY, ANY)
+    return agent.dynamics(gan, gan, load_prior())
 
 
 @pytest.fixture(scope="module")
 def real():
-    """Textbook bars and their features."""
-    bars = torch.from_numpy(words_to_bars(load_patterns().words, 9))
-    return bars, values_of(bars, TARGETS, GM9)
+    """Textbook bars, in the kit of the bundled models without hand percussion, and their features."""
+    bars = torch.from_numpy(words_to_bars(load_patterns().words << 3, 12))
+    return bars, values_of(bars, TARGETS, GM12)
 
 
 WANTED = torch.tensor([[16.0, 6.0], [20.0, 8.0], [12.0, 2.0], [24.0, 4.0], [15.0, 5.0], [200.0, 6.0]])
@@ -111,7 +113,7 @@ def _solve(search, dynamics, seed=1, calls=CALLS, targets=WANTED, **options):
 
 def _values(bars):
     bars = np.stack([np.asarray(bar) for bar in bars])
-    return torch.stack([density(bars, GM9), syncopation(bars, GM9)], 1).double().numpy()
+    return torch.stack([density(bars, GM12), syncopation(bars, GM12)], 1).double().numpy()
 
 
 def _goals(weight, calls=CALLS, targets=WANTED):
@@ -126,7 +128,7 @@ def _worth(values, target):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_answer_is_the_best_bar_evaluated(name, searches, dynamics):
     problem, found = _solve(searches[name], dynamics)
-    assert found.bars.shape == (6, 16, 9)
+    assert found.bars.shape == (6, 16, 12)
     assert found.bars.dtype == bool
     for i, target in enumerate(WANTED.numpy()):
         values = _values(problem.shown[i])
@@ -249,11 +251,11 @@ def test_retrieval_gives_a_real_bar_that_is_nearest(dynamics, real):
 
 
 def test_retrieval_gives_any_of_those_that_are_equally_near(dynamics):
-    bars = torch.zeros(4, 16, 9, dtype=torch.bool)
+    bars = torch.zeros(4, 16, 12, dtype=torch.bool)
     for i in range(4):
         bars[i, 0, i] = True  # four bars of one onset each
     _, found = _solve(
-        retrieval(bars, values_of(bars, TARGETS, GM9)), dynamics, targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1)
+        retrieval(bars, values_of(bars, TARGETS, GM12)), dynamics, targets=torch.tensor([[1.0, 0.0]]).repeat(40, 1)
     )
     assert len(np.unique(found.bars.reshape(40, -1), axis=0)) == 4
 
@@ -327,7 +329,7 @@ def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
 def test_gradient_ascent_is_adam_on_z(dynamics):
     """Kingma & Ba (2015), algorithm 1, written out: rate .2, betas .9 and .99; then z is as long as it was."""
     targets = torch.tensor([[16.0, 6.0], [200.0, 6.0], [20.0, 8.0], [3.0, 40.0]])
-    problem, found = _solve(gradient_ascent, dynamics, calls=15, targets=targets)
+    problem, found = _solve(gradient_ascent, dynamics, calls=15, seed=2, targets=targets)
     assert found.at[0] < 15  # a target that is closed does not disturb the others
     for i, target in enumerate(targets):
         z = problem.points[i][0].double()
@@ -402,7 +404,7 @@ def test_evolution_parameters_by_hand():
     assert Parameters.of(2, 400).c_one + Parameters.of(2, 400).c_mu == pytest.approx(1)
 
 
-@pytest.mark.parametrize("dim", [8, 24, 144])
+@pytest.mark.parametrize("dim", [8, 24, 144, 192])
 def test_evolution_expects_the_norm_of_normal_vectors(dim):
     """√2 Γ((dim + 1)/2) / Γ(dim/2), which the formula approximates."""
     exact = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,14 +188,16 @@ def test_streams_stay_where_they_are():
     """A bar is a function of these numbers: a change of one changes every bar that was made with it."""
     assert {name: (streams.start, len(streams)) for name, streams in RANDOM_STREAMS.items()} == {
         "bar": (0, 1),
-        "phrase candidates": (12, 524_288 - 12),
-        "phrase hub": (524_288, 1),
-        "phrase choice": (1_048_576, 1_048_576),
+        "redraw": (1, 11),
+        "phrase bars": (12, 524_288 - 12),
+        "phrase form": (1_048_576, 1_048_576),
         "encode": (2_097_152, 1),
         "fill candidates": (6_291_456, 64),
         "fill choice": (6_291_520, 1),
+        "variation": (6_291_521, 1),
         "steer": (10_485_760, 4096),
         "space": (14_680_064, 2**32),
+        "calibration": (17_179_869_184, 1),
     }
 
 
@@ -238,16 +241,30 @@ def models():
 
 
 def test_the_longest_phrase_draws_from_its_own_streams(models, drawn):
-    """256 bars: the seed's own, a hub, and for each of the 255 others 12 candidates and a choice."""
-    from rhythmgan.generate.phrases import phrases
+    """256 bars, all new: the seed's own, the form, the 255 others, and their points.
 
-    phrases(*models, [7], 256)
-    assert drawn[:2] == [0, RANDOM_STREAMS["phrase hub"][0]]
-    expected = [
-        stream for place in range(1, 256) for stream in (*range(12 * place, 12 * place + 12), (1 << 20) + place)
+    Each of the others has two to twelve tries, then the form's stream of its place says which of two is taken.
+    """
+    from rhythmgan.forms import Forms
+    from rhythmgan.generate.phrases import phrases
+    from rhythmgan.models.word_lstm import WordLSTM
+
+    gan, prior = models
+    prior = WordLSTM(replace(prior.config, n_forms=1)).eval().requires_grad_(False)
+    prior.keep_forms(Forms(np.arange(0, 24, 3, np.uint8)[None], np.ones((6, 1), np.float32)))
+    phrases(gan, prior, [7], 256)
+    bars = [stream for stream in drawn if stream in RANDOM_STREAMS["phrase bars"]]
+    form = [*RANDOM_STREAMS["phrase form"][1:256]]
+    own = drawn.index(form[0])
+    assert set(drawn[:own]) <= {0, *RANDOM_STREAMS["redraw"]}
+    tries = np.bincount(np.array(bars) // 12, minlength=256)
+    assert tries[1:].min() >= 2
+    others = [
+        stream
+        for place in range(1, 256)
+        for stream in (*(12 * place + number for number in range(tries[place])), form[place - 1])
     ]
-    assert drawn[2:] == expected
-    assert set(expected) <= {*RANDOM_STREAMS["phrase candidates"], *RANDOM_STREAMS["phrase choice"]}
+    assert drawn[own:] == [*form, *others, *RANDOM_STREAMS["encode"]]
 
 
 def test_a_phrase_that_would_leave_its_streams_is_refused(models):
@@ -268,7 +285,7 @@ def test_bars_points_and_fillings_draw_from_their_own_streams(models, drawn):
     gan.encode(bars)
     assert drawn == [*RANDOM_STREAMS["encode"]]
     drawn.clear()
-    locked = np.zeros((16, 9), bool)
+    locked = np.zeros((16, gan.kit.n_parts), bool)
     locked[:4] = True
     fill(gan, bars[0], locked, [3, 4])
     assert drawn == [*RANDOM_STREAMS["fill candidates"], *RANDOM_STREAMS["fill choice"]]
@@ -280,7 +297,7 @@ def test_an_episode_of_every_call_draws_from_its_own_streams(drawn):
     from rl_tuner.steering import steer
 
     assert len(RANDOM_STREAMS["steer"]) == MAX_CALLS
-    steer({"density": 144}, 1, calls=40, seed=3)
+    steer({"density": 192}, 1, calls=40, seed=3)
     steps = [stream for stream in drawn if stream]
     assert steps == [*RANDOM_STREAMS["steer"][1:40]]
 

@@ -667,7 +667,7 @@ def test_sample_writes_sound_and_goes_on(tmp_path):
         assert rate == RATE
         np.testing.assert_allclose(samples / 32767, _render(bar, bpm=97, swing=0.62), atol=0.51 / 32767)
         onsets = read_midi(out / f"seed-00000{seed}.mid")
-        assert (quantise(onsets, GM9).bars == bar).all()
+        assert (quantise(onsets, GM12).bars == bar).all()
         odd = np.flatnonzero(bar.any(1))[np.flatnonzero(bar.any(1)) % 2 == 1]
         assert set(np.round(np.unique(onsets.beat % 0.5), 6)) == (
             {0, 0.310417} if len(odd) else {0}
@@ -705,7 +705,7 @@ def test_memory_does_not_grow_with_n(tmp_path):
     """400 files of sound, 35 MB in all, take no more memory than 40 do."""
     script = (
         "import resource, sys, torch; torch.set_num_threads(1); torch.manual_seed(0)\n"
-        "from rhythmgan.folders import *; from rhythmgan.models.gan import *\n"
+        "from rhythmgan.samples import *; from rhythmgan.models.gan import *\n"
         "gan = GAN(GANConfig(width=8, discriminator_width=8)).eval()\n"
         "def peak():\n    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "def sample(n):\n"

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rhythmgan.conditions import ANY
 from rhythmgan.features import measure
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM12
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
@@ -24,11 +25,15 @@ from rl_tuner.scale import TARGETS, values_of
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def plain_gan(bias=0.0):
+REAL_DIM = 192
+"""Numbers in a z of the bundled generator: sixteen steps of twelve parts. Toys have 144."""
+
+
+def plain_gan(bias=0.0, kit="gm9"):
     """A cell sounds where its number of z is over −bias, whatever the others are."""
     torch.manual_seed(1)
-    gan = GAN(GANConfig(width=2, discriminator_width=8)).eval().requires_grad_(False)
-    for layer in (gan.generator.to_parts, gan.generator.to_links):
+    gan = GAN(GANConfig(kit, width=2, discriminator_width=8)).eval().requires_grad_(False)
+    for layer in (gan.generator.to_parts, gan.generator.to_links, gan.generator.to_repeats):
         layer.weight.zero_()
         layer.bias.zero_()
     gan.generator.to_parts.bias.fill_(bias)
@@ -37,7 +42,7 @@ def plain_gan(bias=0.0):
 
 def small_prior():
     torch.manual_seed(2)
-    return WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
+    return WordLSTM(WordLSTMConfig("gm9", width=8, word_width=8)).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +54,9 @@ def plain():
 
 @pytest.fixture(scope="module")
 def real():
-    """The bundled generator and prior and a space of theirs, quickly found."""
+    """The bundled generator and prior, asked for bars of any role, and a space of theirs, quickly found."""
     torch.set_num_threads(1)
-    gan, prior = load_gan(), load_prior()
+    gan, prior = load_gan().with_condition(ANY, ANY), load_prior().with_condition(ANY, ANY)
     return gan, prior, space_of(gan, prior, n=3000, n_directions=8)
 
 
@@ -225,7 +230,7 @@ def test_moves_of_a_batch_are_those_of_its_rows():
 def test_a_moved_bar_keeps_its_earlier_beats(real):
     gan, _, space = real
     table = Moves().table(8)
-    z, noise = draw(64, 1), draw(64, 2)
+    z, noise = draw(64, 1, REAL_DIM), draw(64, 2, REAL_DIM)
     bars = gan.decode(z)
     values = values_of(bars, TARGETS, gan.kit)
     targets = values.flip(0) + torch.tensor([3.0, -2.0])
@@ -306,7 +311,7 @@ def test_guided_ways_by_hand():
 
 def test_the_space_of_the_bundled_generator(real):
     gan, _, space = real
-    assert space.directions.shape == (8, 144)
+    assert space.directions.shape == (8, REAL_DIM)
     torch.testing.assert_close(space.directions @ space.directions.T, torch.eye(8), atol=1e-5, rtol=0)
     assert not any(parameter.requires_grad for parameter in space.parameters())
     slopes = torch.linalg.pinv(space.pinv_steps[0])  # (latent_dim, F), as the least change is its pseudo-inverse
@@ -315,7 +320,7 @@ def test_the_space_of_the_bundled_generator(real):
     assert outside.norm() < 1e-3 * slopes.norm()
     for beat in range(4):
         steps = space.pinv_steps[beat]
-        assert not (steps[:, : 36 * beat].abs() > 1e-6).any()
+        assert not (steps[:, : 48 * beat].abs() > 1e-6).any()
         # each changes its own feature by one and the other by nothing
         torch.testing.assert_close(steps @ slopes, torch.eye(2), atol=1e-3, rtol=0)
     assert (space.pinv_steps[3].norm(dim=1) > space.pinv_steps[0].norm(dim=1)).all()
@@ -398,14 +403,14 @@ def goals_of(targets, weights=None, realism=0.0, likelihood=0.0, kl_coef=0.0, ca
 def test_dynamics_and_their_space_fit(real, dynamics):
     gan, prior, _ = real
     assert dynamics.n_actions == 1 + 20 + 32
-    assert dynamics.layout.width == latent_layout(144, 144, 2).width == 2 * 144 + 5 * 2 + 9
-    with pytest.raises(ValueError, match="64 dimensions, the generator 144"):
+    assert dynamics.layout.width == latent_layout(REAL_DIM, 192, 2).width == 2 * 192 + 5 * 2 + 9
+    with pytest.raises(ValueError, match="64 dimensions, the generator 192"):
         Dynamics(gan, gan, prior, LatentSpace(TARGETS, 64, 4))
 
 
 def test_episodes_begin_with_a_call_and_spend_one_a_step(real, dynamics):
     gan, _, space = real
-    z = draw(30, 3)
+    z = draw(30, 3, REAL_DIM)
     calls = torch.arange(30) + 4
     goals = goals_of(space.values[:30], calls=calls)
     state = dynamics.begin(z, goals)
@@ -413,12 +418,12 @@ def test_episodes_begin_with_a_call_and_spend_one_a_step(real, dynamics):
     assert (state.calls_left == calls - 1).all()
     assert not state.terms["kl"].any()
     actions = torch.arange(30)
-    after = dynamics.step(state, goals, actions, draw(30, 4))
+    after = dynamics.step(state, goals, actions, draw(30, 4, REAL_DIM))
     assert (after.calls_left == calls - 2).all()
     for each in (state, after):
         assert (each.bars.numpy() == gan.decode(each.z)).all()
         assert torch.equal(each.values, values_of(each.bars, TARGETS, gan.kit))
-    z, kl = move(space, dynamics.table, state.z, actions, state.values, goals.targets, draw(30, 4))
+    z, kl = move(space, dynamics.table, state.z, actions, state.values, goals.targets, draw(30, 4, REAL_DIM))
     torch.testing.assert_close(after.z, z)
     torch.testing.assert_close(after.terms["kl"], kl)
     assert after.terms["kl"][0] == 0
@@ -431,7 +436,7 @@ def test_terms_by_hand(real, dynamics):
     The networks are asked about successes with a coefficient only.
     """
     gan, prior, space = real
-    z = draw(6, 8)
+    z = draw(6, 8, REAL_DIM)
     bars = torch.from_numpy(gan.decode(z))
     values = values_of(bars, TARGETS, gan.kit)
     offsets = torch.tensor([[0.0, 0], [1, 0], [0, -2], [0, 50], [0, 0], [0, 0]])
@@ -458,7 +463,7 @@ def test_terms_by_hand(real, dynamics):
 
 def test_the_observation_has_everything_in_its_place(real, dynamics):
     _, _, space = real
-    z = draw(5, 12)
+    z = draw(5, 12, REAL_DIM)
     goals = goals_of(
         [[20.0, 6.0], [3.0, 0.0], [60.0, 20.0], [16.0, 4.0], [25.0, 9.0]],
         [[1, 1], [1, 0], [0, 2], [1, 1], [0.5, 1]],
@@ -469,7 +474,7 @@ def test_the_observation_has_everything_in_its_place(real, dynamics):
     )
     state = dynamics.begin(z, goals)
     seen = dynamics.observe(state, goals)
-    assert seen.shape == (5, 307)
+    assert seen.shape == (5, 403)
     assert seen.dtype == torch.float32
     for row in range(5):
         value, target = state.values[row], goals.targets[row].clone()
@@ -499,7 +504,7 @@ def test_the_observation_has_everything_in_its_place(real, dynamics):
 
 
 def test_no_number_of_an_observation_is_larger_than_the_bound(dynamics):
-    z = draw(4, 13) * 1000
+    z = draw(4, 13, REAL_DIM) * 1000
     goals = goals_of([[9e9, 1e9], [-5e5, 3], [1e30, 1e30], [0, 0]], weights=[[1e6, 1]] * 4, calls=4096)
     seen = dynamics.observe(dynamics.begin(z, goals), goals)
     assert BOUND == 10
@@ -509,7 +514,7 @@ def test_no_number_of_an_observation_is_larger_than_the_bound(dynamics):
 
 def test_a_redraw_leads_elsewhere_with_the_noise_given(real, dynamics):
     _, _, space = real
-    z, noise = draw(8, 1), draw(8, 2)
+    z, noise = draw(8, 1, REAL_DIM), draw(8, 2, REAL_DIM)
     goals = goals_of(space.values[:8])
     after = dynamics.step(dynamics.begin(z, goals), goals, torch.full((8,), 5), noise)  # of the whole bar
     torch.testing.assert_close(after.z, noise * (z.norm(dim=1) / noise.norm(dim=1))[:, None], atol=1e-4, rtol=1e-4)
@@ -519,7 +524,7 @@ def test_a_redraw_leads_elsewhere_with_the_noise_given(real, dynamics):
 def test_rows_are_taken_and_put(dynamics, real):
     _, _, space = real
     goals = goals_of(space.values[:6], calls=torch.arange(6) + 5)
-    state = dynamics.begin(draw(6, 1), goals)
+    state = dynamics.begin(draw(6, 1, REAL_DIM), goals)
     assert len(state) == len(goals) == 6
     some = state.rows(torch.tensor([4, 1]))
     assert len(some) == 2
@@ -578,13 +583,13 @@ class Uneven:
     A step's number says how many of its parts sound.
     """
 
-    kit, steps, latent_dim, fingerprint = GM9, 16, 18, "uneven"
+    kit, steps, latent_dim, fingerprint = GM12, 16, 18, "uneven"
     latent_steps = np.array([0, 0, 0, 0, *range(1, 15)])
 
     def decode(self, z):
         z = np.asarray(z)
         heights = np.concatenate([z[:, :4].sum(1, keepdims=True) / 2, z[:, 4:], z[:, :1]], 1)  # (n, 16)
-        return heights[..., None] > np.linspace(-1.5, 1.5, 9)
+        return heights[..., None] > np.linspace(-1.5, 1.5, 12)
 
 
 def test_a_beat_begins_with_the_first_number_that_decides_one_of_its_steps():
@@ -602,7 +607,7 @@ def test_a_generator_may_have_fewer_numbers_than_cells(real):
         assert not space.pinv_steps[beat][:, :first].any()
         assert space.pinv_steps[beat][:, first:].all()
     dynamics = Dynamics(generator, critic, prior, space)
-    assert dynamics.layout.width == 18 + 144 + 5 * 2 + 9
+    assert dynamics.layout.width == 18 + 192 + 5 * 2 + 9
     z, noise = draw(8, 1, 18), draw(8, 2, 18)
     goals = goals_of(space.values[:8] + 2)
     state = dynamics.begin(z, goals)
@@ -619,8 +624,8 @@ def test_a_generator_may_have_fewer_numbers_than_cells(real):
 
 def test_the_critic_need_not_be_the_generators_own(real):
     gan, prior, space = real
-    other = plain_gan()
-    z = draw(6, 8)
+    other = plain_gan(kit="gm12")
+    z = draw(6, 8, REAL_DIM)
     goals = goals_of(values_of(gan.decode(z), TARGETS, gan.kit), realism=1.0)
     own = Dynamics(gan, gan, prior, space).begin(z, goals)
     judged = Dynamics(gan, other, prior, space).begin(z, goals)
@@ -636,7 +641,7 @@ def test_a_grid_of_duplets_and_triplets_has_a_space(steps):
     gan = GAN(GANConfig(width=4, discriminator_width=4, steps=steps)).eval().requires_grad_(False)
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, steps=steps)).eval()
     space = space_of(gan, prior, n=600)
-    bars = gan.decode(seeds_to_z(range(600), steps * 9, RANDOM_STREAMS["space"][0]))
+    bars = gan.decode(seeds_to_z(range(600), steps * gan.kit.n_parts, RANDOM_STREAMS["space"][0]))
     found = torch.stack(list(measure(bars, names=TARGETS).values()), 1)
     torch.testing.assert_close(space.means, found.float().mean(0))
     assert all(torch.isfinite(buffer).all() for buffer in space.state_dict().values())

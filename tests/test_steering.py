@@ -1,6 +1,7 @@
 """From targets to bars in three lines: what is found is what is said, however many episodes there are at once."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,14 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhythmgan.conditions import ANY, Condition
 from rhythmgan.features import density, syncopation
-from rhythmgan.kit import GM9
+from rhythmgan.kit import GM12
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
-from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
 from rhythmgan.reference import Reference, load_reference
-from rl_tuner.agent import load_agent
+from rl_tuner.agent import Agent, load_agent
 from rl_tuner.steering import SteeringResult, checked_targets, steer, to_values
 
 USUAL = {"density": 16, "syncopation": 6}
@@ -23,7 +25,9 @@ USUAL = {"density": 16, "syncopation": 6}
 
 @pytest.fixture(scope="module")
 def models(one_thread):
-    return {"agent": load_agent(), "generator": load_gan(), "prior": load_prior()}
+    """The bundled ones, asked for bars of any role as the agent asks them."""
+    gan, prior = load_gan().with_condition(ANY, ANY), load_prior().with_condition(ANY, ANY)
+    return {"agent": load_agent(), "generator": gan, "prior": prior}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def found(models):
 
 def _values(bars):
     """Density and syncopation as the package's own features say, (n, 2)."""
-    return torch.stack([density(bars, GM9), syncopation(bars, GM9)], 1).double().numpy()
+    return torch.stack([density(bars, GM12), syncopation(bars, GM12)], 1).double().numpy()
 
 
 def _match(values, targets):
@@ -48,7 +52,7 @@ def test_three_lines_from_targets_to_bars(one_thread):
 
     found = steer({"density": 20, "syncopation": 6}, n=4, calls=32, seed=0)
     bars, reached = found.bars, found.success
-    assert bars.shape == (4, 16, 9)
+    assert bars.shape == (4, 16, 12)
     assert bars.dtype == bool
     assert reached.dtype == bool
     gaps = np.abs(_values(bars) - [20, 6])
@@ -70,6 +74,7 @@ def test_what_was_reached_is_within_one_of_every_target(models):
 def test_bars_are_what_their_points_decode_to(models, found):
     assert (models["generator"].decode(found.z_after) == found.after).all()
     assert (found.bars == found.after).all()
+    assert found.kit == found.performance().kit == GM12
     assert (models["generator"].decode(found.z_before) == found.before).all()
 
 
@@ -127,6 +132,40 @@ def test_no_more_bars_are_decoded_than_the_calls_allow(models, monkeypatch):
     assert sum(decoded) == found.calls.sum()
     assert len(decoded) == found.calls.max() <= 6
     assert (found.calls[~found.success] == 6).all()  # none gives up before
+
+
+@pytest.mark.parametrize("asked", [Condition("groove"), Condition("fill", "rock")], ids=str)
+def test_models_asked_for_a_role_are_steered_as_the_agent_learnt(models, asked):
+    """Among bars of any role, and judged by how likely these are; what is given keeps what it was asked for."""
+    gan, prior = (models[name].with_condition(asked.role, asked.style) for name in ("generator", "prior"))
+    expected = steer(USUAL, 20, calls=8, seed=3, realism=0.8, **models)
+    found = steer(USUAL, 20, calls=8, seed=3, realism=0.8, **models | {"generator": gan, "prior": prior})
+    for name in ("before", "after", "z_before", "z_after", "path", "calls", "at", "values"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    for name, term in expected.terms.items():
+        np.testing.assert_array_equal(found.terms[name], term, err_msg=name)
+    assert gan.condition == prior.condition == asked
+    # bars of the role, and what a prior of the role says, would be others
+    assert (gan.sample(20, seed=3) != found.before).any()
+    assert (gan.decode(found.z_after) != found.after).any()
+    assert (prior.log_prob(found.after) != models["prior"].log_prob(found.after)).any()
+
+
+def test_bundled_models_are_asked_for_bars_of_any_role(models, found):
+    again = steer(USUAL, 9, calls=12, seed=3, realism=0)
+    np.testing.assert_array_equal(again.after, found.after)
+    np.testing.assert_array_equal(again.path, found.path)
+
+
+def test_a_prior_that_does_not_know_the_agents_role_is_refused(models):
+    gan = models["generator"].with_condition("fill")
+    agent = Agent(replace(models["agent"].config, generator=gan.fingerprint, role="fill"))
+    agent.load_state_dict(models["agent"].state_dict())
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, roles=("groove",)))
+    with pytest.raises(ValueError, match=r"knows no role 'fill'; it knows groove, any$"):
+        steer(USUAL, 1, calls=2, agent=agent, generator=gan, prior=prior)
+    found = steer(USUAL, 3, calls=1, agent=agent, generator=models["generator"], prior=models["prior"])
+    assert (found.bars == gan.sample(3)).all()
 
 
 def test_one_call_answers_with_the_start(models):
@@ -214,9 +253,9 @@ def test_episodes_begin_at_the_bars_of_a_loop(models, tmp_path):
     from rhythmgan.load import load_loop
     from rhythmgan.midi import write_midi
 
-    bars = words_to_bars(load_patterns().words[[0, 7]], 9)
+    bars = words_to_bars(load_patterns().words[[0, 7]] << 3, 12)  # without hand percussion
     write_midi(tmp_path / "loop.mid", bars)
-    loop, _ = load_loop(tmp_path / "loop.mid", GM9, 16)
+    loop, _ = load_loop(tmp_path / "loop.mid", GM12, 16)
     start = models["generator"].encode(loop.bars, seed=4)
     found = steer(USUAL, 4, calls=1, start=start, **models)
     assert (found.before == bars[[0, 1, 0, 1]]).all()
@@ -232,7 +271,7 @@ def test_the_bars_before_are_those_of_the_start(models):
 
 
 def test_latent_points_stay_on_their_shell(models, found):
-    assert np.abs(np.linalg.norm(found.z_after, axis=1) / 12 - 1).max() < 0.3
+    assert np.abs(np.linalg.norm(found.z_after, axis=1) / 192**0.5 - 1).max() < 0.3
     start = models["generator"].latents(range(3, 12))
     drawn = steer(USUAL, 9, calls=8, seed=3, start=start, **models)
     # an episode that returns keeps the length of its start, whatever its actions are
@@ -248,7 +287,7 @@ NONSENSE = [
     ({"density": 2e6}, {}, "density"),
     ({"loudness": 3}, {}, "'loudness'"),
     ({"swing": 3}, {}, "swing lies between"),
-    (USUAL, {"played": Performance.of(np.zeros((2, 16, 9), bool))}, "one for each point"),
+    (USUAL, {"played": Performance.of(np.zeros((2, 16, 12), bool))}, "one for each point"),
     (USUAL, {"n": 0}, "not 0"),
     (USUAL, {"n": -3}, "not -3"),
     (USUAL, {"n": 1_000_001}, "1000001"),
@@ -266,10 +305,10 @@ NONSENSE = [
     (USUAL, {"importance": {"density": math.nan}}, "importance"),
     (USUAL, {"importance": {"density": 11}}, "importance"),
     ({"density": 3}, {"importance": {"syncopation": 1}}, "no target"),
-    (USUAL, {"start": np.zeros(144, np.float32)}, "start"),
-    (USUAL, {"start": np.zeros((2, 143), np.float32)}, "start"),
-    (USUAL, {"start": np.zeros((0, 144), np.float32)}, "start"),
-    (USUAL, {"start": np.full((1, 144), np.nan, np.float32)}, "start"),
+    (USUAL, {"start": np.zeros(192, np.float32)}, "start"),
+    (USUAL, {"start": np.zeros((2, 191), np.float32)}, "start"),
+    (USUAL, {"start": np.zeros((0, 192), np.float32)}, "start"),
+    (USUAL, {"start": np.full((1, 192), np.nan, np.float32)}, "start"),
     (USUAL, {"generator": GAN(GANConfig(width=8, discriminator_width=8)).eval()}, "another generator"),
 ]
 
@@ -325,9 +364,9 @@ def test_sentences_count_what_was_reached():
     def steered(successes):
         n = len(successes)
         terms = {"success": np.array(successes, np.float32), "match": np.linspace(0.1, 0.2, n)}
-        bars, z, row = np.zeros((n, 16, 9), bool), np.zeros((n, 144)), np.tile([20.0, 6.5], (n, 1))
+        bars, z, row = np.zeros((n, 16, 12), bool), np.zeros((n, 192)), np.tile([20.0, 6.5], (n, 1))
         shown = (row, np.ones((n, 2)), np.ones(2), bars, bars, z, z, row[:, None], np.add(row, [3, 1]), terms)
-        return SteeringResult(("density", "syncopation"), *shown, np.ones(n, int), np.ones(n, int)).sentence()
+        return SteeringResult(("density", "syncopation"), *shown, np.ones(n, int), np.ones(n, int), GM12).sentence()
 
     assert steered([1]) == "1 bar: it has density 20 ± 1 and syncopation 6.5 ± 1"
     assert steered([1, 1]) == "2 bars: all have density 20 ± 1 and syncopation 6.5 ± 1"
@@ -339,8 +378,8 @@ def test_sentences_count_what_was_reached():
 
 def test_percentiles_are_those_of_the_reference():
     """Of 101 bars with 0 … 100 onsets, 80 % is a bar of 80."""
-    bars = (np.arange(144) < np.arange(101)[:, None]).reshape(101, 16, 9)
-    ladder = Reference.of(bars, GM9)
+    bars = (np.arange(192) < np.arange(101)[:, None]).reshape(101, 16, 12)
+    ladder = Reference.of(bars, GM12)
     for percentile in (0, 5, 37.5, 50, 80, 100):
         assert to_values({"density": percentile}, ladder)["density"] == pytest.approx(percentile, abs=0.5)
     bundled = load_reference()

@@ -11,15 +11,19 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import ANY, Condition
+from rhythmgan.corpus_file import save_corpus
 from rhythmgan.data import Corpus
-from rhythmgan.kit import GM9
-from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.kit import GM9, GM12
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.models.gan import GAN, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
-from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+from rhythmgan.models.word_lstm import WordLSTM, save_prior
 from rhythmgan.patterns import load_patterns
 from rl_tuner import training
 from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark import sweep as sweeping
+from rl_tuner.cli import main
 from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import TARGETS, values_of
@@ -34,9 +38,16 @@ ENV = EnvConfig(num_envs=64, calls=8)
 
 @pytest.fixture(scope="module")
 def models(one_thread):
+    """The bundled generator, asked for bars of any role as `rl-tuner train` asks it, and a small prior."""
     torch.manual_seed(0)
-    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8)).eval().requires_grad_(False)
-    return load_gan(), prior
+    gan = load_gan().with_condition(ANY, ANY)
+    config = WordLSTMConfig(width=8, word_width=8, roles=gan.roles, styles=gan.styles)
+    return gan, WordLSTM(config).eval().requires_grad_(False).with_condition(ANY, ANY)
+
+
+def _in_twelve_parts(corpus):
+    """The same bars in the kit of the bundled models, without hand percussion."""
+    return replace(corpus, distinct_words=corpus.distinct_words << 3, kit=GM12)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +176,43 @@ def test_a_stopped_run_goes_on_from_where_it_was(models, targets, stopped):
     assert all(torch.equal(again[name], after[name]) for name in after if name.startswith("network."))
 
 
+def test_the_prior_is_asked_for_what_the_agent_learns(models, targets, whole, tmp_path):
+    """Whatever it was asked for: the run is the same."""
+    gan, prior = models
+    assert prior.with_condition("fill").fingerprint != prior.fingerprint
+    weights = _train((gan, prior.with_condition("fill")), targets, tmp_path)
+    first, same = load_file(whole[0]), load_file(weights)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert (tmp_path / CONFIG).read_text() == (whole[0].parent / CONFIG).read_text()
+
+
+def test_the_command_trains_on_bars_of_any_role(tmp_path):
+    """Models that play grooves unasked; the targets are of all that songs play, and so are the bars."""
+    names = {"roles": ("groove", "fill"), "styles": ("rock", "funk")}
+    torch.manual_seed(3)
+    gan = GAN(GANConfig(width=8, discriminator_width=8, **names)).eval().requires_grad_(False)
+    prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, **names)).eval().requires_grad_(False)
+    gan.generator.to_parts.bias.fill_(-1.2)
+    save_gan(tmp_path / "gan.safetensors", gan, {})
+    save_prior(tmp_path / "prior.safetensors", prior, {})
+    save_corpus(tmp_path / "songs.npz", _in_twelve_parts(load_patterns()))
+    files = {"weights": "gan.safetensors", "prior": "prior.safetensors", "data": "songs.npz", "out": "run"}
+    options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
+    assert main(["train", *options, "--train-steps", "600", "--num-envs", "64", "--quiet"]) == 0
+    agent = load_agent(tmp_path / "run" / WEIGHTS)
+    assert (agent.config.role, agent.config.style) == (ANY, ANY)
+    loaded = load_gan(tmp_path / "gan.safetensors")
+    assert loaded.condition == Condition("groove")
+    assert agent.steered(loaded).condition == Condition()
+    assert agent.config.generator == loaded.with_condition(ANY, ANY).fingerprint != loaded.fingerprint
+    # its space is that of bars of any role, and what its prior says is of these
+    expected = find_space(*[loaded.with_condition(ANY, ANY)] * 2, prior.with_condition(ANY, ANY), n=600)
+    for name in ("means", "calibration", "directions"):
+        assert torch.equal(agent.space.state_dict()[name], expected.state_dict()[name]), name
+    described = json.loads((tmp_path / "run" / CONFIG).read_text())
+    assert described["prior"] == prior.with_condition(ANY, ANY).fingerprint
+
+
 def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
     gan, prior = models
     before = {path.name: path.read_bytes() for path in stopped.iterdir()}
@@ -185,8 +233,9 @@ def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
     refused("set of targets", (1, targets[:-1]))
     refused("set of targets", (1, targets + 1))
     torch.manual_seed(1)
-    refused("prior", (0, (gan, WordLSTM(prior.config).eval())))
-    refused("generator", (0, (GAN(gan.config).eval(), prior)))  # of another generator
+    refused("prior", (0, (gan, WordLSTM(prior.config).eval().with_condition(ANY, ANY))))
+    refused("generator", (0, (GAN(gan.config).eval().with_condition(ANY, ANY), prior)))  # of another generator
+    refused("prior", (0, (gan.with_condition("groove"), prior)))  # asked for another role, as its generator is
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
 
@@ -197,7 +246,7 @@ def test_targets_of_the_same_sum_are_other_targets(models, targets, stopped):
 
 def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
     with pytest.raises(ValueError, match="another generator"):
-        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 144, 144))
+        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 192, 192))
     assert not (tmp_path / "run").exists()
 
 
@@ -266,7 +315,7 @@ def small_sweep(monkeypatch):
 
 @pytest.mark.usefixtures("small_sweep")
 def test_variants_are_trained_and_compared(models, tmp_path):
-    corpus, reported = load_patterns(), []
+    corpus, reported = _in_twelve_parts(load_patterns()), []
     rows = sweeping.sweep(*models, corpus, tmp_path, ["bundled", "one target"], 256, reported.append)
     assert [row["variant"] for row in rows] == ["bundled", "one target"]
     for row in rows:
@@ -301,7 +350,7 @@ def test_variants_change_what_they_are_called_after():
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
     replace(BUNDLED, **{"train_steps": 1000, **variant.dqn})
-    AgentConfig("0" * 16, 144, 144, **variant.agent)
+    AgentConfig("0" * 16, 192, 192, **variant.agent)
     EnvConfig(**variant.env)
 
 

@@ -23,33 +23,61 @@ from rhythmgan.cli import main
 from rhythmgan.data import Corpus
 from rhythmgan.kit import JAKI5
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
-from rhythmgan.models.gan import load_gan
+from rhythmgan.models.gan import TEMPERATURES, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.patterns import load_patterns
+from rhythmgan.seeds import seeds_to_z
+from rhythmgan.training import calibration
+from rhythmgan.training.batches import roles_of, styles_of
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
 from rhythmgan.training.folder import CHECKPOINT, CONFIG
 from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, train_gan
 from rhythmgan.training.schedule import update_ema
 
 SMALL = GANConfig("jaki5", 12, width=24, discriminator_width=32)
+ROLED = replace(SMALL, roles=("groove", "fill"), styles=("funk",))
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _quick(monkeypatch):
+    """One thread, and temperatures by a few bars: that they are found well is for another file."""
     torch.set_num_threads(1)
+    monkeypatch.setattr(calibration, "_BARS", 16)
 
 
-def _corpus(words, song_id):
+def _corpus(words, song_id, role=None, styles=None):
+    """Bars of one file, or of a file for each of ``styles``, by song."""
     n = len(words)
-    return Corpus.of(
+    corpus = Corpus.of(
         words,
         song_id.astype(np.int32),
-        np.zeros(n, np.int32),
+        np.zeros(n, np.int32) if styles is None else song_id.astype(np.int32),
         np.arange(n, dtype=np.int32),
         tuple(map(str, range(int(song_id.max(initial=0)) + 1))),
-        ("toy",),
+        ("toy",) if styles is None else tuple(f"{number}.mid" for number in range(len(styles))),
         JAKI5,
+        role,
     )
+    if styles is None:
+        return corpus
+    names = ("unknown", *sorted({*styles} - {"unknown"}))
+    return replace(corpus, styles=names, file_style=np.array([names.index(style) for style in styles], np.int16))
+
+
+def _roled(n=24, seed=0):
+    """Songs that play a kick on each beat, and one fill in four bars, of snare and tom; every other song is funk."""
+    rng = np.random.default_rng(seed)
+    groove, fill = np.zeros(12, np.uint16), np.zeros(12, np.uint16)
+    groove[[0, 3, 6, 9]] = 0b10000
+    fill[[0, 2, 4, 6, 8, 10]], fill[[1, 3, 5, 7, 9, 11]] = 0b01000, 0b00001
+    words = np.tile(np.stack([groove, groove, groove, fill]), (n, 1))
+    # in funk a hat goes along on all steps, elsewhere an open one somewhere
+    song = np.repeat(np.arange(n), 4)
+    words[song % 2 == 1] |= 0b00100
+    elsewhere = np.flatnonzero(song % 2 == 0)
+    words[elsewhere, rng.integers(0, 12, len(elsewhere))] |= 0b00010
+    role = np.tile([0, 0, 0, 2], n)
+    return _corpus(words, song, role, [("unknown", "funk")[number % 2] for number in range(n)])
 
 
 def _toy(n=40, seed=0):
@@ -87,16 +115,80 @@ def test_learns_a_toy(tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_the_adversarial_phase_learns_what_likelihood_could_not(tmp_path):
-    """Kicks on beats 1 and 2, or not, are repeated on beats 3 and 4.
+def test_learns_roles_and_styles(tmp_path):
+    """A groove is a kick on each beat, a fill snare and tom in turn; only funk has hats on all steps."""
+    corpus = _roled()
+    assert (roles_of(corpus), styles_of(corpus)) == (("groove", "fill"), ("funk",))
+    training = GANTrainingConfig(
+        300, 60, 48, pretrain_learning_rate=1.5e-2, augmented_share=0.1, discriminator_warmup=20, style_share=0.5
+    )
+    weights = train_gan(corpus, tmp_path, training, network=replace(ROLED, width=48, dropout=0.2))
+    gan = load_gan(weights)
+    assert gan.condition.role == "groove"
 
-    All steps are hidden while likelihood is learnt: it gets to know how often each kick sounds, but not that the second
-    half repeats the first. Beats drawn on their own repeat in a quarter of the bars.
+    def shares(role, style, temperature=1.0):
+        bars = gan.with_condition(role, style).sample(300, 40, temperature)
+        kicks = bars[:, [0, 3, 6, 9], 0].sum(1) >= 3
+        rolls = (bars[:, ::2, 1].sum(1) >= 5) & (bars[:, 1::2, 4].sum(1) >= 5)
+        hats = bars[:, :, 2].sum(1) >= 10
+        return kicks.mean(), rolls.mean(), hats.mean()
+
+    for temperature in (1.0, 0.6):
+        for style in ("any", "funk"):
+            kicks, rolls, _ = shares("groove", style, temperature)
+            assert kicks > 0.9
+            assert rolls < 0.05
+            kicks, rolls, _ = shares("fill", style, temperature)
+            assert kicks < 0.05
+            assert rolls > 0.9
+    for role in ("groove", "fill", "any"):
+        assert shares(role, "funk")[2] > 0.85
+        assert 0.15 < shares(role, "any")[2] < 0.85
+    # of any role, songs' distinct bars: in funk a groove and a fill, elsewhere up to three grooves and a fill
+    kicks, rolls, _ = shares("any", "any")
+    assert kicks == pytest.approx(0.6, abs=0.2)
+    assert kicks + rolls > 0.85
+
+
+def test_by_default_it_learns_what_the_songs_have(tmp_path):
+    weights = train_gan(_roled(), tmp_path, GANTrainingConfig(1, 1, 4))
+    gan = load_gan(weights)
+    assert (gan.roles, gan.styles, gan.kit, gan.steps) == (("groove", "fill"), ("funk",), JAKI5, 12)
+    assert gan.config == GANConfig("jaki5", 12, roles=("groove", "fill"), styles=("funk",))
+
+
+def test_temperatures_are_calibrated_when_a_run_ends(tmp_path):
+    """Not after every epoch: it takes a while, and the weights go on changing."""
+    training = GANTrainingConfig(50, 30, 8, discriminator_warmup=5)
+
+    def stop(done, *_):
+        if done == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_gan(_roled(), tmp_path, training, network=ROLED, progress=stop)
+    assert not load_gan(tmp_path / WEIGHTS).shifts.any()
+    finished = load_gan(train_gan(_roled(), tmp_path, training, network=ROLED))
+    assert finished.shifts.shape == (len(TEMPERATURES), 3, 5)
+    assert (finished.shifts[0] != 0).any(1).all()
+    calibration.calibrate_temperatures(found := load_gan(tmp_path / WEIGHTS))
+    assert torch.equal(found.shifts, finished.shifts)
+    # a run that goes further begins from nothing shifted
+    longer = load_gan(train_gan(_roled(), tmp_path, replace(training, train_steps=50), network=ROLED))
+    assert not torch.equal(longer.shifts, finished.shifts)
+
+
+def test_the_adversarial_phase_learns_what_likelihood_could_not(tmp_path):
+    """Kicks on beats 1 and 2, or not, are answered by snares on beats 3 and 4.
+
+    All steps are hidden while likelihood is learnt: it gets to know how often each sounds, but not that the second half
+    answers the first. Beats drawn on their own do so in a quarter of the bars.
     """
     words = np.zeros((4, 12), np.uint16)
-    words[[1, 3], 0] = words[[1, 3], 6] = words[[2, 3], 3] = words[[2, 3], 9] = 0b10000
+    words[[1, 3], 0] = words[[2, 3], 3] = 0b10000
+    words[[1, 3], 6] = words[[2, 3], 9] = 0b01000
     found = []
-    for train_steps in (0, 120):
+    for train_steps in (0, 260):
         training = GANTrainingConfig(
             100,
             train_steps,
@@ -112,8 +204,9 @@ def test_the_adversarial_phase_learns_what_likelihood_could_not(tmp_path):
             ema_decay=0.9,
         )
         network = replace(SMALL, width=32, dropout=0.0)
-        found.append(load_gan(train_gan(_corpus(words, np.arange(4)), tmp_path, training, network=network)).sample(400))
-    pretrained, trained = ((bars[:, [0, 3], 0] == bars[:, [6, 9], 0]).all(1).mean() for bars in found)
+        gan = load_gan(train_gan(_corpus(words, np.arange(4)), tmp_path, training, network=network))
+        found.append(gan.decode(seeds_to_z(range(400), gan.latent_dim)))  # a silent bar is one of the four
+    pretrained, trained = ((bars[:, [0, 3], 0] == bars[:, [6, 9], 1]).all(1).mean() for bars in found)
     assert pretrained < 0.45
     assert trained > 0.75
     kinds = np.bincount(found[1][:, [0, 3], 0] @ [1, 2], minlength=4)
@@ -123,7 +216,7 @@ def test_the_adversarial_phase_learns_what_likelihood_could_not(tmp_path):
 
 def test_stopped_and_resumed_equals_never_stopped(tmp_path):
     """Bit for bit, stopped in either phase; the picture of what was there is not in the way."""
-    toy, whole = _toy(), GANTrainingConfig(60, 50, 8, discriminator_warmup=10)
+    toy, whole = _roled(), GANTrainingConfig(60, 50, 8, discriminator_warmup=10)
 
     def stop_at(step):
         def progress(done, total, phase):
@@ -134,10 +227,10 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path):
 
     for step in (55, 105):
         with pytest.raises(KeyboardInterrupt):
-            train_gan(toy, tmp_path / "parts", whole, network=SMALL, progress=stop_at(step))
+            train_gan(toy, tmp_path / "parts", whole, network=ROLED, progress=stop_at(step))
     at_half = load_file(tmp_path / "parts" / WEIGHTS)
-    train_gan(toy, tmp_path / "parts", whole, network=SMALL)
-    train_gan(toy, tmp_path / "whole", whole, network=SMALL)
+    train_gan(toy, tmp_path / "parts", whole, network=ROLED)
+    train_gan(toy, tmp_path / "whole", whole, network=ROLED)
     parts, once = load_file(tmp_path / "parts" / WEIGHTS), load_file(tmp_path / "whole" / WEIGHTS)
     assert all(torch.equal(parts[name], once[name]) for name in once)
     assert not all(torch.equal(at_half[name], once[name]) for name in once)
@@ -190,15 +283,16 @@ class _Steps:
     """A training without Lightning, a step at a time; it notes the losses and the labels of the batches."""
 
     def __init__(self, *options, **named):
-        self.module = module = GANTraining(SMALL, GANTrainingConfig(*options, **named), _toy())
+        corpus, network = named.pop("corpus", _toy()), named.pop("network", SMALL)
+        self.module = module = GANTraining(network, GANTrainingConfig(*options, **named), corpus)
         self.optimizers = module.configure_optimizers()
         self.losses, self.labels = [], []
         draw = module.batches.draw
 
         def noted_draw(n, random):
-            bars, labels = draw(n, random)
-            self.labels.append(labels)
-            return bars, labels
+            batch = draw(n, random)
+            self.labels.append(batch.labels)
+            return batch
 
         def noted_backward(loss):
             self.losses.append(loss.item())
@@ -264,25 +358,59 @@ def test_pretraining_minimises_the_negative_log_likelihood():
     steps = _Steps(2, 0, 8, augmented_share=0.0)
     bias = steps.module.gan.generator.to_parts.bias
     steps.module.gan.generator.expect = lambda bars, *_: torch.ones_like(bars) + 0 * bias
-    drawn, _ = steps.module.batches.draw(8, torch.Generator().manual_seed(0))
-    onsets = drawn.sum().item() / 8
+    drawn = steps.module.batches.draw(8, torch.Generator().manual_seed(0))
+    onsets = drawn.bars.sum().item() / 8
     nll = -onsets * norm.logcdf(1) - (60 - onsets) * norm.logcdf(-1)
     assert steps.step() == pytest.approx({"nll": nll})
     assert steps.losses == pytest.approx([nll])
 
 
 @pytest.mark.parametrize("pretrain_steps", [0, 1])
-def test_both_networks_get_the_augmentation_of_every_bar(pretrain_steps):
-    steps = _Steps(pretrain_steps, 5, 64, discriminator_warmup=0)
+def test_both_networks_get_the_labels_of_every_bar(pretrain_steps):
+    steps = _Steps(pretrain_steps, 5, 64, discriminator_warmup=0, corpus=_roled(), network=ROLED)
     generator, discriminator = steps.module.gan.generator, steps.module.gan.discriminator
     reported = []
     begin = generator.begin
-    generator.begin = lambda n, augmentation: reported.append(augmentation) or begin(n, augmentation)
+    generator.begin = lambda n, labels: reported.append(labels) or begin(n, labels)
     discriminator.register_forward_hook(lambda _, inputs, __: reported.append(inputs[1]))
     steps.step()
     assert len(reported) == (1 if pretrain_steps else 5)
     assert all(torch.equal(labels, steps.labels[0]) for labels in reported)
-    assert 0.3 < (reported[0] != 0).float().mean() < 0.9
+    augmentation, role, style = reported[0].T
+    assert 0.3 < (augmentation != 0).float().mean() < 0.9
+    assert 0.2 < (role == 0).float().mean() < 0.6
+    assert set(role.tolist()) == {0, 1, 2}
+    assert 0.1 < (style == 1).float().mean() < 0.5
+    assert set(style.tolist()) == {0, 1}
+
+
+def test_the_shares_of_the_options_are_those_of_the_batches():
+    steps = _Steps(0, 5, 2, any_share=0.25, style_share=0.125, augmented_share=0.5, corpus=_roled(), network=ROLED)
+    drawn = [steps.module.batches.draw(5000, torch.Generator().manual_seed(seed)) for seed in range(4)]
+    labels = torch.cat([batch.labels for batch in drawn]).float()
+    assert (labels[:, 0] != 0).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert (labels[:, 1] == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    # three bars of four are grooves, though one of their song's distinct ones in funk
+    assert (labels[:, 1] == 1).float().mean().item() == pytest.approx(0.75 * 3 / 4, abs=0.02)
+    assert (labels[:, 2] != 0).float().mean().item() == pytest.approx(0.125, abs=0.02)
+    assert not any(batch.has_previous.any() for batch in drawn)
+    assert steps.module.batches.rates.shape == (3, 12, 5)
+
+
+def test_the_generator_is_held_to_the_rates_of_its_roles():
+    """The term of a step is that of its fake bars, by their roles."""
+    steps = _Steps(0, 5, 32, discriminator_warmup=0, corpus=_roled(), network=ROLED)
+    fakes = []
+    generator = steps.module.gan.generator
+    generator.register_forward_hook(lambda _, __, fake: fakes.append(fake.detach()))
+    term = steps.step()["rate_matching"]
+    (fake,), role = fakes, steps.labels[0][:, 1]
+    by_hand = 0.0
+    for number, rates in enumerate(steps.module.batches.rates):
+        of_role = fake[role == number]
+        if len(of_role):
+            by_hand += len(of_role) / 32 * (of_role.mean(0) - rates).square().sum().item()
+    assert term == pytest.approx(by_hand, rel=1e-4)
 
 
 @pytest.mark.parametrize("hidden_share", [0.0, 0.2, 1.0])
@@ -365,6 +493,10 @@ def test_ema_by_hand():
         ({"batch_size": 1}, "2 to 65536 bars"),
         ({"seed": -1}, "seed"),
         ({"song_exponent": 1.1}, r"song_exponent lies in 0 … 1"),
+        ({"any_share": 1.01}, r"any_share lies in 0 … 1"),
+        ({"any_share": -0.2}, "any_share"),
+        ({"style_share": 2.0}, r"style_share lies in 0 … 1"),
+        ({"style_share": float("inf")}, "style_share"),
         ({"song_exponent": -0.1}, "song_exponent"),
         ({"song_exponent": float("nan")}, "song_exponent"),
     ],
@@ -394,6 +526,8 @@ def test_nothing_to_train_on_is_refused(tmp_path):
         train_gan(corpus.only(np.zeros(len(corpus), bool)), tmp_path)
     with pytest.raises(ValueError, match="kit gm9"):
         train_gan(corpus, tmp_path, network=GANConfig(kit=JAKI5.name))
+    with pytest.raises(ValueError, match="none of the bars is a fill"):
+        train_gan(corpus, tmp_path / "run", network=GANConfig(corpus.kit.name, corpus.steps, roles=("fill",)))
 
 
 def test_another_run_is_not_overwritten(tmp_path):
@@ -407,6 +541,29 @@ def test_another_run_is_not_overwritten(tmp_path):
         with pytest.raises(ValueError, match=message):
             train_gan(corpus, tmp_path, training, network=network)
     assert (tmp_path / WEIGHTS).read_bytes() == kept
+
+
+def test_a_run_on_other_roles_or_styles_is_not_resumed(tmp_path):
+    """Neither if the networks are to learn others, nor if the bars of the same songs have others."""
+    corpus, training = _roled(), GANTrainingConfig(3, 2, 8, discriminator_warmup=1)
+    train_gan(corpus, tmp_path, training, network=ROLED)
+    kept = (tmp_path / WEIGHTS).read_bytes()
+    turned = replace(corpus, role=np.roll(corpus.role, 1))
+    restyled = replace(corpus, file_style=1 - corpus.file_style)
+    renamed = replace(corpus, styles=("unknown", "rock"))
+    for data, network, message in (
+        (turned, ROLED, "a run on other data"),
+        (restyled, ROLED, "a run on other data"),
+        (renamed, ROLED, "a run on other data"),
+        (corpus, replace(ROLED, roles=("groove",)), r"network roles \['groove', 'fill'\], not \['groove'\]"),
+        (corpus, replace(ROLED, roles=("fill", "groove")), "network roles"),
+        (corpus, replace(ROLED, styles=()), r"network styles \['funk'\], not \[\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train_gan(data, tmp_path, training, network=network)
+    assert (tmp_path / WEIGHTS).read_bytes() == kept
+    train_gan(corpus, tmp_path, replace(training, train_steps=3), network=ROLED)
+    assert (tmp_path / WEIGHTS).read_bytes() != kept
 
 
 def test_a_checkpoint_that_cannot_be_resumed(tmp_path):
@@ -447,7 +604,9 @@ def _start(*options):
 def _here(out, **options):
     """What the command does, in this process."""
     patterns = load_patterns()
-    network = GANConfig(patterns.kit.name, patterns.steps, width=24)
+    network = GANConfig(
+        patterns.kit.name, patterns.steps, width=24, roles=roles_of(patterns), styles=styles_of(patterns)
+    )
     train_gan(patterns, out, GANTrainingConfig(batch_size=8, **options), network=network, accelerator="cpu")
     return load_file(out / WEIGHTS)
 

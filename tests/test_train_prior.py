@@ -1,5 +1,6 @@
 """Training a prior: it learns what there is to know, stops by songs it does not see, and goes on where it was."""
 
+import json
 import math
 import os
 import subprocess
@@ -19,7 +20,7 @@ from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.weights import read_metadata
-from rhythmgan.models.word_lstm import WordLSTM, load_prior
+from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.patterns import load_patterns
 from rhythmgan.training import prior as prior_training
 from rhythmgan.training.config import PriorTrainingConfig
@@ -58,6 +59,75 @@ def _songs(n_songs, seed):
     place = np.tile(np.arange(3, dtype=np.int32), n_songs)
     names = tuple(map(str, range(n_songs)))
     return Corpus.of(words, song, song, place, names, names, JAKI5)
+
+
+def _songs_with_roles(n_songs, seed):
+    """Songs of five bars: a groove three times, a variation of it, a fill; every second song is jazz.
+
+    The word of a groove is one of two for the whole bar; of jazz it is always the second. A fill has the same word in
+    all songs, a variation begins as the groove does and ends as the fill does.
+    """
+    rng = np.random.default_rng(seed)
+    is_jazz = np.arange(n_songs) % 2 == 1
+    groove = np.where(is_jazz | (rng.random(n_songs) < 0.5), 0b00101, 0b10000)
+    words = np.repeat(groove[:, None, None], 5, 1).repeat(16, 2)
+    words[:, 3, 8:] = words[:, 4] = 0b01010
+    song = np.arange(n_songs, dtype=np.int32).repeat(5)
+    names = tuple(map(str, range(n_songs)))
+    corpus = Corpus.of(
+        words.astype(np.uint16).reshape(-1, 16),
+        song,
+        song,
+        np.tile(np.arange(5), n_songs),
+        names,
+        names,
+        JAKI5,
+        np.tile([0, 0, 0, 1, 2], n_songs),
+    )
+    return replace(corpus, styles=("unknown", "jazz"), file_style=is_jazz.astype(np.int16))
+
+
+def test_learns_what_each_role_and_style_plays(tmp_path):
+    """To the entropies by hand, in nats a bar; ``any`` is a third grooves, a third variations, a third fills."""
+    options = replace(TOY, train_steps=300, any_share=0.4, style_share=0.4, pairs_share=0.3)
+    weights = train_prior(
+        _songs_with_roles(40, 0),
+        _songs_with_roles(20, 1),
+        tmp_path,
+        options,
+        network=replace(SMALL, roles=("groove", "variation", "fill"), styles=("jazz",)),
+    )
+    prior = load_prior(weights)
+    songs = _songs_with_roles(40, 0)
+    is_groove, bars = songs.role == 0, words_to_bars(songs.words, 5)
+    jazz = songs.style_id == 1
+    share = (songs.words[is_groove][:, 0] == 0b00101).mean()
+    groove_entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+
+    def nll(role, style, chosen, previous=None):
+        asked = prior.with_condition(role, style)
+        return float(-asked.log_prob(bars[chosen], None if previous is None else bars[previous]).mean())
+
+    assert nll("groove", "any", is_groove) == pytest.approx(groove_entropy, abs=0.06)
+    assert nll("groove", "jazz", is_groove & jazz) < 0.06
+    assert nll("fill", "any", songs.role == 2) < 0.06
+    assert nll("variation", "any", songs.role == 1) == pytest.approx(groove_entropy, abs=0.08)
+    is_first = np.isin(songs.bar_index, [0, 3, 4])  # of each distinct bar
+    assert nll("any", "any", is_first) == pytest.approx(np.log(3) + 2 / 3 * groove_entropy, abs=0.12)
+    # a groove comes after the same groove, as played; a fill after nothing but a variation
+    second = np.flatnonzero(songs.bar_index == 1)
+    assert nll("groove", "any", second, second - 1) < 0.08
+    # asked for what it is not, a bar is unlikely
+    assert nll("groove", "any", songs.role == 2) > 2
+    assert nll("groove", "jazz", is_groove & (songs.words[:, 0] == 0b10000)) > 2
+    drawn = prior.with_condition("fill").sample(50)
+    assert (words_to_bars(np.array([0b01010]), 5) == drawn).mean() > 0.99
+    facts = json.loads(read_metadata(weights)["provenance"])
+    validation = _songs_with_roles(20, 1)
+    grooves = words_to_bars(validation.words[validation.role == 0], 5)
+    assert float(facts["validation_groove_nll_per_step"]) == pytest.approx(
+        float(-prior.step_log_prob(grooves).mean()), abs=1e-3
+    )
 
 
 def test_learns_a_toy_to_its_entropy(tmp_path):
@@ -145,38 +215,32 @@ def replace_words(corpus, new):
 
 
 def test_what_a_step_shows():
-    """No bar before the rows that have none; hidden words hide; an augmentation changes both bars alike."""
+    """No bar before the rows that have none; hidden words are a quarter; an augmentation changes both bars alike."""
     training = _songs(8, 0)
     options = PriorTrainingConfig(batch_size=400, hidden_share=0.25, augmented_share=0.5, pairs_share=0.5)
-    module = PriorTraining(
-        SMALL, options, training.words, (training.pairs()[0], training.pairs()[1].words), training.words
-    )
+    module = PriorTraining(replace(SMALL, roles=("groove",)), options, training, training)
     shown = {}
 
-    class Spy(torch.nn.Module):
-        start, hidden, kit = module.prior.start, module.prior.hidden, JAKI5
+    def forward(*given):
+        shown.update(zip(("words", "previous", "has", "labels", "hidden"), given, strict=True))
+        return torch.full((400, 16), -1.5)
 
-        def shifted(self, words):
-            shown["words"] = words
-            return WordLSTM.shifted(self, words)
-
-        def forward(self, *given):
-            shown["given"] = given
-            return torch.zeros(400, 16, 32)
-
-    module.prior = Spy()
+    module.prior.forward = forward
     loss = module.batch_nll(torch.Generator().manual_seed(0))
-    assert loss.item() == pytest.approx(math.log(32))
-    shifted, _, has_previous, labels = shown["given"]
-    assert has_previous.tolist() == [False] * 200 + [True] * 200
-    assert (shifted[:, 0] == module.prior.start).all()
-    hidden = shifted[:, 1:] == module.prior.hidden
-    assert 0.22 < hidden.float().mean() < 0.28
-    assert torch.equal(shifted[:, 1:][~hidden], shown["words"][:, :-1][~hidden])
-    assert 0.4 < (labels != 0).float().mean() < 0.6
-    real = labels == 0
+    assert loss.item() == 1.5
+    assert 0.4 < shown["has"].float().mean() < 0.6
+    assert 0.22 < shown["hidden"].float().mean() < 0.28
+    augmentation, role, style = shown["labels"].unbind(1)
+    assert 0.4 < (augmentation != 0).float().mean() < 0.6
+    assert 0.4 < (role == 0).float().mean() < 0.6
+    assert role.max() == 1
+    assert (style == 0).all()
+    real = augmentation == 0
     assert set(shown["words"][real].unique().tolist()) == {0b10000, 0b00101}
     assert not set(shown["words"][~real].unique().tolist()) <= {0b10000, 0b00101}
+    # a bar of one word comes after one of the other; rotated, it still does
+    rotated = shown["has"] & (augmentation <= 3)
+    assert ((shown["words"] ^ shown["previous"])[rotated] == 0b10101).all()
 
 
 @pytest.mark.parametrize(
@@ -189,6 +253,9 @@ def test_what_a_step_shows():
         ({"seed": -1}, "seed"),
         ({"pairs_share": 1.5}, "pairs_share lies in 0 … 1"),
         ({"hidden_share": 2.0}, "hidden_share lies in 0 … 1"),
+        ({"any_share": 1.1}, "any_share lies in 0 … 1"),
+        ({"style_share": 7.0}, "style_share lies in 0 … 1"),
+        ({"song_exponent": 2.0}, "song_exponent lies in 0 … 1"),
     ],
 )
 def test_a_bad_option_is_refused(options, message):
@@ -211,7 +278,7 @@ def test_bars_without_neighbours_are_enough(tmp_path):
     """Textbook bars come one by one: there are no pairs to learn from."""
     patterns = load_patterns()
     options = PriorTrainingConfig(train_steps=3, batch_size=8)
-    train_prior(patterns, patterns, tmp_path, options, network=WordLSTMConfig(width=8, word_width=8))
+    train_prior(patterns, patterns, tmp_path, options, network=WordLSTMConfig("gm9", width=8, word_width=8))
     assert load_prior(tmp_path / WEIGHTS).kit == GM9
 
 
@@ -265,8 +332,8 @@ def test_two_processes_train_one_prior(tmp_path):
         patterns.split("valid"),
         tmp_path / "1",
         PriorTrainingConfig(train_steps=3, batch_size=8),
-        network=WordLSTMConfig(width=16),
+        network=WordLSTMConfig("gm9", width=16),
         accelerator="cpu",
     )
     one, two = load_file(one), load_file(tmp_path / "2" / WEIGHTS)
-    assert not torch.equal(one["to_words.weight"], two["to_words.weight"])
+    assert not torch.equal(one["places"], two["places"])

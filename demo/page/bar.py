@@ -12,18 +12,22 @@ from typing import Any
 import numpy as np
 
 from rhythmgan.bars import bars_to_words, fold_bars
-from rhythmgan.kit import GM9, GM12
+from rhythmgan.conditions import Condition
+from rhythmgan.kit import GM9, GM12, kit_with
 from rhythmgan.performance import Performance, accents
 from rhythmgan.sound import velocity_to_gain
 
 KIT = GM12
-MODELS_KIT = GM9
-"""What the bundled models play and know: the first parts of ``KIT``."""
+"""Of all bars on the page, and of the models."""
 
-PERCUSSION = slice(MODELS_KIT.n_parts, KIT.n_parts)
-"""The parts of ``KIT`` that the models do not know: shaker, conga and bell."""
+STEPS, TRIPLETS = 16, 12
+"""The grids of bars on the page: sixteenths, which it begins with, and eighth triplets."""
 
-STEPS = 16
+_PREFIX = {STEPS: "", TRIPLETS: "12."}
+"""What the code of a bar begins with: without it 12 steps of twelve parts would read as 16 of nine."""
+
+
+_ANYTHING = Condition()
 
 
 @dataclass(frozen=True)
@@ -31,43 +35,56 @@ class Bar:
     """A bar and what it is called.
 
     Attributes:
-        code: its 192 cells, 6 to a letter of the URL-safe alphabet: the bar itself, whatever weights made it.
+        code: its cells, 6 to a letter of the URL-safe alphabet: the bar itself, whatever weights made it. On triplets
+            ``12.`` stands before them.
         name: in a few words.
+        asked: what the model was asked for that made it; anything for other bars. No address holds it.
         own: how it is played where it came from a file, a loop of this one bar; None where it has accents, on the grid.
             No address holds it.
     """
 
     code: str
     name: str
+    asked: Condition = field(default=_ANYTHING, compare=False, repr=False)
     own: Performance | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
-    def of(cells: np.ndarray, name: str, own: Performance | None = None) -> Bar:
-        """The bar of cells (steps, parts) bool of ``KIT`` or of ``MODELS_KIT``; ``own`` is a performance of them."""
-        return Bar(_encoded(in_page_kit(cells)), name, own)
+    def of(cells: np.ndarray, name: str, asked: Condition = _ANYTHING, own: Performance | None = None) -> Bar:
+        """The bar of cells (steps, parts) bool of ``KIT``; ``own`` is a performance of them."""
+        return Bar(_encoded(cells), name, asked, own)
 
     @staticmethod
     def read(code: str, name: str) -> Bar:
-        """The bar of a code from outside; also one of 24 letters, from when the page had the models' nine parts.
+        """The bar of a code from outside; also one of 24 letters, from when the page had nine parts and 16 steps.
 
         Raises:
             ValueError: no such code.
         """
+        steps = _steps_of(code)
+        letters = code.removeprefix(_PREFIX[steps])
         try:
-            data = base64.b64decode(code.encode("ascii"), altchars=b"-_", validate=True)
+            data = base64.b64decode(letters.encode("ascii"), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError, ValueError):
             data = b""
-        n_parts, rest = divmod(len(data) * 8, STEPS)
+        n_parts, rest = divmod(len(data) * 8, steps)
+        known = (KIT.n_parts, GM9.n_parts) if steps == STEPS else (KIT.n_parts,)
         # and only in one way: other readers of base64 take other letters for the same bits
-        if rest or n_parts not in (KIT.n_parts, MODELS_KIT.n_parts) or base64.urlsafe_b64encode(data).decode() != code:
+        if rest or n_parts not in known or base64.urlsafe_b64encode(data).decode() != letters:
             raise ValueError("the address holds no bar that can be read")
-        return Bar.of(np.unpackbits(np.frombuffer(data, np.uint8)).astype(bool).reshape(STEPS, n_parts), name)
+        cells = np.unpackbits(np.frombuffer(data, np.uint8)).astype(bool).reshape(steps, n_parts)
+        return Bar.of(in_page_kit(cells), name)
+
+    @property
+    def steps(self) -> int:
+        """Its grid."""
+        return _steps_of(self.code)
 
     @cached_property
     def cells(self) -> np.ndarray:
         """(steps, parts) bool."""
-        bits = np.unpackbits(np.frombuffer(base64.urlsafe_b64decode(self.code), np.uint8))
-        return bits.astype(bool).reshape(STEPS, KIT.n_parts)
+        letters = self.code.removeprefix(_PREFIX[self.steps])
+        bits = np.unpackbits(np.frombuffer(base64.urlsafe_b64decode(letters), np.uint8))
+        return bits.astype(bool).reshape(self.steps, KIT.n_parts)
 
     @property
     def words(self) -> list[int]:
@@ -87,40 +104,33 @@ class Bar:
             (velocities,), (offsets,) = self.own.velocities, self.own.offsets
             said["played"] = {
                 "gains": velocity_to_gain(velocities).round(4).tolist(),
-                "shades": (velocities / accents(STEPS).max()).clip(0, 1).round(3).tolist(),
+                "shades": (velocities / accents(self.steps).max()).clip(0, 1).round(3).tolist(),
                 "offsets": offsets.astype(float).round(4).tolist(),
             }
         return said
 
-    @property
-    def n_percussion(self) -> int:
-        """Onsets of the parts that the models do not know."""
-        return int(self.cells[:, PERCUSSION].sum())
-
     def with_cells(self, cells: np.ndarray, name: str) -> Bar:
         """Other cells (steps, parts) bool in the same playing."""
-        return Bar.of(cells, name, None if self.own is None else self.own.with_bars(cells[None]))
-
-    def around(self, cells: np.ndarray, name: str) -> Bar:
-        """Other cells of a model (steps, parts of ``MODELS_KIT``) bool; what the models do not know stays as it is."""
-        return self.with_cells(np.concatenate([cells, self.cells[:, PERCUSSION]], 1), name)
+        return Bar.of(cells, name, self.asked, None if self.own is None else self.own.with_bars(cells[None]))
 
     def named(self, name: str) -> Bar:
         """The same bar under another name."""
-        return Bar(self.code, name, self.own)
+        return Bar(self.code, name, self.asked, self.own)
 
 
-def for_models(bars: Sequence[Bar]) -> np.ndarray:
-    """What the models know of bars: (n, steps, parts of ``MODELS_KIT``) bool."""
-    return fold_bars(np.stack([bar.cells for bar in bars]), KIT, MODELS_KIT)
+def cells_of(bars: Sequence[Bar]) -> np.ndarray:
+    """The cells of bars of one grid: (n, steps, parts) bool."""
+    return np.stack([bar.cells for bar in bars])
 
 
 def in_page_kit(cells: np.ndarray) -> np.ndarray:
-    """Bars (…, parts) bool of ``KIT`` or of ``MODELS_KIT`` as bars of ``KIT``: the models' are without percussion."""
-    missing = KIT.n_parts - cells.shape[-1]
-    assert missing in (0, KIT.n_parts - MODELS_KIT.n_parts), f"no bars of the page: {cells.shape}"
-    return np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)])
+    """Bars (…, parts) bool of ``KIT``, or of the nine parts of old links and of the textbook, as bars of ``KIT``."""
+    return fold_bars(cells, kit_with(cells.shape[-1]), KIT)
+
+
+def _steps_of(code: str) -> int:
+    return TRIPLETS if code.startswith(_PREFIX[TRIPLETS]) else STEPS
 
 
 def _encoded(cells: np.ndarray) -> str:
-    return base64.urlsafe_b64encode(np.packbits(cells).tobytes()).decode()
+    return _PREFIX[len(cells)] + base64.urlsafe_b64encode(np.packbits(cells).tobytes()).decode()

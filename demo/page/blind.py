@@ -11,9 +11,8 @@ import streamlit as st
 import torch
 
 from page import cards, models, options, session, songs, votes
-from page.bar import KIT, MODELS_KIT, Bar
-from page.steer import agent
-from rhythmgan.bars import fold_bars
+from page.bar import KIT, Bar
+from page.steer import agent, asked
 from rl_tuner.config import REALISM
 from rl_tuner.goals import Goals
 from rl_tuner.rewards import TERMS
@@ -62,22 +61,20 @@ class Test:
 
 @st.cache_resource(show_spinner=False)
 def _pools() -> dict[str, list[np.ndarray]]:
-    """Bars of every kind, (steps, parts) bool each, none silent: real ones in the parts that the models play."""
-    gan = models.generator()
-    z = torch.from_numpy(gan.latents(np.arange(_SEED, _SEED + _POOL, dtype=np.uint64)))
+    """Grooves of every kind, (steps, parts) bool each, none silent."""
+    gan, steered = models.generator(), models.generator(condition=asked())
+    grooves = gan.sample(_POOL, seed=_SEED)
+    z = torch.from_numpy(steered.encode(grooves))
     # steered to what other bars of the model have: targets that can be reached
-    wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, MODELS_KIT)
+    wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, KIT)
     goals = Goals.of(wanted, _CALLS, None, **dict.fromkeys(TERMS, REALISM))
-    dynamics = agent().dynamics(gan, gan, models.prior())
+    dynamics = agent().dynamics(steered, steered, models.prior(condition=asked()))
     seeds = np.arange(_POOL, dtype=np.uint64)
-    # whoever hears a shaker would know that no model plays
-    real = fold_bars(songs.held_out(), KIT, MODELS_KIT)
-    real = np.random.default_rng(0).permutation(real[real.any((1, 2))])[:_POOL]
     pools = {
-        "GAN": gan.decode(z),
+        "GAN": grooves,
         "prior": models.prior().sample(_POOL, seed=_SEED),
         "steered": run_episodes(agent(), dynamics, z, goals, seeds, returns=False).after,
-        "textbook" if songs.are_textbook() else "real": real,
+        "textbook" if songs.are_textbook() else "real": songs.held_out_grooves(_POOL),
     }
     sounding = {kind: [bar for bar in bars if bar.any()] for kind, bars in pools.items()}
     return {kind: bars for kind, bars in sounding.items() if bars}
@@ -107,9 +104,10 @@ def show() -> None:
                 help=None if ready else "Play both first.",
             )
         st.button("Another pair", on_click=test.next, icon=":material/skip_next:")
+    source = "the textbook" if songs.are_textbook() else "real songs"
     st.caption(
-        f"{test.done} chosen so far. Some bars are of {'the textbook' if songs.are_textbook() else 'real songs'}, some "
-        "of the GAN, of the LSTM prior, or steered by the agent; tempo, accents and sounds are the same for all."
+        f"{test.done} chosen so far. All bars are grooves: some of {source}, some of the GAN, of the LSTM prior, or "
+        "steered by the agent. Tempo, accents and sounds are the same for all."
     )
     with st.expander("Results"):
         _results()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from page import session
-from page.bar import KIT, STEPS, Bar
+from page.bar import KIT, STEPS, TRIPLETS, Bar
 from page.component import component
 from rhythmgan.draw import hue
 from rhythmgan.performance import accents
@@ -15,9 +15,9 @@ from rhythmgan.performance import accents
 LOOK = {
     "names": KIT.names,
     "hues": ["#{:02x}{:02x}{:02x}".format(*hue(name)) for name in KIT.names],
-    "shades": (accents(STEPS) / accents(STEPS).max()).round(3).tolist(),
+    "shades": {steps: (accents(steps) / accents(steps).max()).round(3).tolist() for steps in (STEPS, TRIPLETS)},
 }
-"""How the scripts draw the kit: the parts' names and colours, the shade of each step's accent."""
+"""How the scripts draw the kit: the parts' names and colours, for each grid the shade of each step's accent."""
 
 _cards = component("bars", ["player", "drawing", "cards"], ["cards"])
 
@@ -30,6 +30,7 @@ def show(
     notes: Sequence[str] | None = None,
     names: bool = False,
     pictured: bool = True,
+    together: str = "",
     take: Callable[[list[Bar]], None] | None = None,
 ) -> None:
     """Draw bars as cards.
@@ -41,11 +42,12 @@ def show(
         notes: a line below each bar.
         names: whether the parts are named at the left.
         pictured: whether bars are seen, and can be kept; otherwise they are only heard.
+        together: what the button says that plays all of them, one after the other; without it there is no button.
         take: called with the bars that were played or chosen since they came, the latest last, which is otherwise taken
             in hand.
     """
     visitor = session.visitor()
-    by_code = {bar.code: bar for bar in bars}
+    by_code = {bar.code: bar for bar in reversed(bars)}  # of two that are alike the first
 
     def taken() -> None:
         codes = st.session_state[key].taken
@@ -67,6 +69,7 @@ def show(
             "columns": columns,
             "names": names,
             "pictured": pictured,
+            "together": together,
             "chosen": visitor.hand.code if pictured else None,
             "kept": [bar.code for bar in visitor.favourites],
         },

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from page import cards, charts, models, session, songs, takeaway
-from page.bar import MODELS_KIT, STEPS, Bar
-from rhythmgan.bars import words_to_bars
+from page.bar import KIT, STEPS, TRIPLETS, Bar
+from rhythmgan.conditions import Condition
 from rhythmgan.features import FEATURES, measure
 from rhythmgan.grid_choice import OWN_GRIDS
 from rhythmgan.reference import ANY_ROLE, KINDS, load_reference, reference_key, saved_references
@@ -57,8 +57,8 @@ def _show_songs() -> None:
         title = _title(song)
         own = songs.performances(chosen)
         bars = [
-            Bar.of(cells, f"bar {bar + 1}, {title}", None if own is None else own[i : i + 1])
-            for i, (cells, bar) in enumerate(zip(songs.cells(chosen), chosen.bar_index, strict=True))
+            Bar.of(cells, f"bar {bar + 1}, {title}", Condition(ROLES[role]), None if own is None else own[i : i + 1])
+            for i, (cells, bar, role) in enumerate(zip(songs.cells(chosen), chosen.bar_index, chosen.role, strict=True))
         ]
         played = [_played(ROLES[role], plays) for role, plays in zip(chosen.role, chosen.plays, strict=True)]
         if others := _others(song):
@@ -103,8 +103,8 @@ def _show_features() -> None:
     kind = columns[0].segmented_control(
         "Real bars", list(_KINDS), required=True, default="distinct", format_func=_KINDS.__getitem__, key="reference"
     )
-    role = columns[1].segmented_control("Role", [ANY_ROLE, *ROLES], required=True, default=ANY_ROLE, key="role")
-    steps = columns[2].segmented_control("Grid, steps", list(OWN_GRIDS), required=True, default=STEPS, key="grid")
+    role = columns[1].segmented_control("Role", [ANY_ROLE, *ROLES], required=True, default=ANY_ROLE, key="real-role")
+    steps = columns[2].segmented_control("Grid, steps", list(OWN_GRIDS), required=True, default=STEPS, key="real-grid")
     names = st.multiselect("Features", list(FEATURES), _FIRST, key="features", max_selections=8)
     real = _real(kind, role, steps)
     if not real:
@@ -113,20 +113,24 @@ def _show_features() -> None:
     shown = [name for name in names if name in real]
     if len(shown) < len(names):
         st.caption(f"Not defined on {steps} steps: {', '.join(name for name in names if name not in real)}.")
+    played = steps in (STEPS, TRIPLETS)
     halves = st.columns(2)
     for i, name in enumerate(shown):
-        sets = {"real bars": real[name]} | ({"the GAN's": _generated()[name]} if steps == STEPS else {})
+        sets = {"real bars": real[name]} | ({"the GAN's": _generated(role, steps)[name]} if played else {})
         halves[i % 2].altair_chart(charts.histograms(sets, name), alt=f"{name} of {' and of '.join(sets)}")
     source = "training songs" if songs.are_textbook() else "songs that no model was trained on"
-    beside = f"{_GENERATED:,} bars of the GAN beside them." if steps == STEPS else f"The GAN plays {STEPS} steps only."
-    st.caption(f"Real bars of {source}: {KINDS[kind]}, in the nine parts that the GAN plays. {beside}")
+    beside = (
+        f"{_GENERATED:,} bars of the GAN beside them, asked for the same role."
+        if played
+        else f"The GANs play {STEPS} and {TRIPLETS} steps only."
+    )
+    st.caption(f"Real bars of {source}: {KINDS[kind]}. {beside}")
 
 
 @st.cache_data(show_spinner=False)
-def _generated() -> dict[str, np.ndarray]:
-    """Feature → its values in generated bars, where it has one."""
-    found = measure(models.generator().sample(_GENERATED, seed=1 << 42), MODELS_KIT)
-    return {name: values[~values.isnan()].numpy() for name, values in found.items()}
+def _generated(role: str, steps: int) -> dict[str, np.ndarray]:
+    """Feature → its values in generated bars of a role, where it has one."""
+    return _values(models.generator(steps, Condition(role)).sample(_GENERATED, seed=1 << 42))
 
 
 @st.cache_data(show_spinner=False)
@@ -139,21 +143,22 @@ def _real(kind: str, role: str, steps: int) -> dict[str, np.ndarray]:
         steps: the grid.
     """
     if songs.are_textbook():
-        if reference_key(MODELS_KIT.name, kind, role, steps) not in saved_references():
+        if reference_key(KIT.name, kind, role, steps) not in saved_references():
             return {}
-        return load_reference(None, kind, role, steps, MODELS_KIT).quantiles
+        return load_reference(None, kind, role, steps, KIT).quantiles
     corpus = songs.unheard(steps)
     chosen = None if corpus is None else corpus.with_role(role)
     if chosen is None or not len(chosen):
         return {}
     chosen = chosen.distinct() if kind == "distinct" else chosen.as_played(_GENERATED)
-    return _values(words_to_bars(chosen.words, chosen.kit.n_parts))
+    return _values(songs.cells(chosen))
 
 
 def _values(cells: np.ndarray) -> dict[str, np.ndarray]:
-    """Each feature that the grid of bars (n, steps, parts of ``MODELS_KIT``) bool has → its values."""
+    """Each feature that the grid of bars (n, steps, parts) bool has → its values, of the bars that have one."""
     found = {}
     for name in FEATURES:
         with contextlib.suppress(ValueError):
-            found[name] = measure(cells, MODELS_KIT, [name])[name].numpy()
+            values = measure(cells, KIT, [name])[name]
+            found[name] = values[~values.isnan()].numpy()
     return found

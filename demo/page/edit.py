@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from page import cards, models, session, takeaway
-from page.bar import KIT, MODELS_KIT, STEPS, Bar, for_models
+from page import asking, cards, models, session, takeaway
+from page.bar import KIT, Bar
 from page.component import component
 from rhythmgan.bars import words_to_bars
 from rhythmgan.generate.variation import fill, vary
@@ -26,7 +26,7 @@ class Desk:
     Attributes:
         bar: as it is now.
         first: as it was when it was opened.
-        locks: for each part that the models know whether they leave it alone.
+        locks: for each part whether the models leave it alone.
         undo: what it was before, the latest last.
         epoch: how often Python changed it; answers of the browser to an earlier epoch are too late.
         revision: how often the browser changed it since.
@@ -35,7 +35,7 @@ class Desk:
 
     bar: Bar
     first: Bar
-    locks: list[bool] = field(default_factory=lambda: [False] * MODELS_KIT.n_parts)
+    locks: list[bool] = field(default_factory=lambda: [False] * KIT.n_parts)
     undo: list[Bar] = field(default_factory=list)
     epoch: int = 0
     revision: int = 0
@@ -55,8 +55,8 @@ class Desk:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             return
         numbers = all(isinstance(number, int) and 0 <= number < 1 << 31 for number in (epoch, revision))
-        switches = isinstance(locks, list) and [type(lock) for lock in locks] == [bool] * MODELS_KIT.n_parts
-        if numbers and switches and epoch == self.epoch and cells.shape == (STEPS, KIT.n_parts):
+        switches = isinstance(locks, list) and [type(lock) for lock in locks] == [bool] * KIT.n_parts
+        if numbers and switches and epoch == self.epoch and cells.shape == self.first.cells.shape:
             self._set(self.first.with_cells(cells, self.first.name))
             self.revision, self.locks = revision, locks
 
@@ -121,7 +121,8 @@ def show() -> None:
 
 def _buttons(desk: Desk) -> None:
     visitor = session.visitor()
-    locked = np.broadcast_to(np.array(desk.locks), (STEPS, MODELS_KIT.n_parts))
+    shape, model = desk.bar.cells.shape, models.generator(desk.bar.steps, desk.bar.asked)
+    locked = np.broadcast_to(np.array(desk.locks), shape)
 
     def put(cells: np.ndarray) -> None:
         desk.put(desk.first.with_cells(cells, desk.first.name))
@@ -129,22 +130,27 @@ def _buttons(desk: Desk) -> None:
 
     def varied() -> None:
         desk.seed += 1
-        known = for_models([desk.bar])
-        bars, _ = vary(models.generator(), known, [desk.seed], st.session_state.amount / 100, locked)
-        if (bars == known).all():
-            st.toast("The model finds nothing else to play: vary further, or open a lock", icon=":material/lock_open:")
-        put(desk.bar.around(bars[0, 0], "").cells)
+        bars, _ = vary(model, desk.bar.cells[None], [desk.seed], st.session_state.amount / 100, locked)
+        put(bars[0, 0])
 
     def filled() -> None:
         desk.seed += 1
-        (bar,) = fill(models.generator(), for_models([desk.bar])[0], locked, [desk.seed])
-        put(desk.bar.around(bar, "").cells)
+        (bar,) = fill(model, desk.bar.cells, locked, [desk.seed])
+        put(bar)
 
     def undone() -> None:
         desk.back()
         visitor.take(desk.bar)
 
-    st.slider("How far to vary, %", 2, 100, 15, key="amount", help="100 is another bar altogether.")
+    st.slider(
+        "How much to vary, %",
+        5,
+        100,
+        10,
+        5,
+        key="amount",
+        help="The share of the bar's onsets that may change, at least one.",
+    )
     st.button("Vary", on_click=varied, icon=":material/shuffle:", width="stretch", disabled=all(desk.locks))
     st.button(
         "Fill the rest",
@@ -152,21 +158,20 @@ def _buttons(desk: Desk) -> None:
         icon=":material/auto_fix_high:",
         width="stretch",
         disabled=all(desk.locks),
-        help="Parts with a closed lock stay, and those without one; the model plays the others anew, to fit them.",
+        help="Parts with a closed lock stay; the model plays the others anew, to fit them.",
     )
     with st.container(horizontal=True):
         st.button("Undo", on_click=undone, icon=":material/undo:", disabled=not desk.undo)
-        st.button("Clear", on_click=put, args=[np.zeros((STEPS, KIT.n_parts), bool)], icon=":material/delete:")
+        st.button("Clear", on_click=put, args=[np.zeros(shape, bool)], icon=":material/delete:")
 
 
 def _numbers(desk: Desk) -> None:
     """What the bar measures now, and how it moved since it was opened."""
-    if unknown := models.unknown([desk.bar]):
-        st.caption(unknown)
     now, first = models.numbers(desk.bar), models.numbers(desk.first)
+    real = asking.real(desk.bar.asked)
     rows = (
-        ("Density", "density", "onsets", "denser than {:.0f} % of real bars"),
-        ("Syncopation", "syncopation", "", "more than {:.0f} % of real bars"),
+        ("Density", "density", "onsets", f"denser than {{:.0f}} % of {real}"),
+        ("Syncopation", "syncopation", "", f"more than {{:.0f}} % of {real}"),
         ("Likelihood", "likelihood", "nats a step", "likelier than {:.0f} % of the model's"),
         ("Realism", "realism", "", "more real than {:.0f} % of the model's"),
     )

@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 
 from page import cards, models, session, takeaway
-from page.bar import Bar, for_models
+from page.bar import Bar, cells_of
 from page.component import component
-from rhythmgan.latent import interpolate
+from rhythmgan.conditions import Condition
+from rhythmgan.generate.morph import morph
 
 _SIDE = 9
 """Bars along each side of the pad."""
@@ -46,7 +47,8 @@ def show() -> None:
 
 def _show_pad(n: int) -> None:
     """A pad with n bars at its corners, or a strip between two."""
-    choices = _choices()
+    steps = session.visitor().hand.steps
+    choices = _choices(steps)
     names = list(choices)
     corners = []
     with st.container(horizontal=True):
@@ -55,11 +57,11 @@ def _show_pad(n: int) -> None:
                 place,
                 names,
                 index=i,
-                key=f"corner-{place}",
+                key=f"corner-{place}-{steps}",
                 accept_new_options=True,
                 help="Pick a bar, or type a seed.",
             )
-            if bar := _corner(name, choices):
+            if bar := _corner(name, choices, steps):
                 corners.append(bar)
     if len(corners) < n:
         st.warning("A seed is a whole number from 0 on.", icon=":material/tag:")
@@ -82,7 +84,7 @@ def _show_pad(n: int) -> None:
     def walked() -> None:
         visitor.path = _readable(sent.pad.path, lattice) or visitor.path
 
-    density = [for_models(row).sum((1, 2)).astype(float).tolist() for row in lattice]
+    density = [cells_of(row).sum((1, 2)).astype(float).tolist() for row in lattice]
     _pad(
         key="pad",
         data={
@@ -105,17 +107,19 @@ def _show_pad(n: int) -> None:
         "Drag across the pad, or use the arrow keys and Enter to begin anew: what you pass is the path. The stronger a "
         "field's colour, the denser its bar."
     )
-    if any(bar.n_percussion for bar in corners):
-        st.caption("The model knows nine parts: shaker, conga and bell are those of the nearest corner.")
     takeaway.one([lattice[j][i] for i, j in visitor.path], "morph", "take-path")
 
 
-def _choices() -> dict[str, Bar]:
-    """Bars to put at the corners, by name: the one in hand, favourites, some seeds, and all that was offered before."""
+def _choices(steps: int) -> dict[str, Bar]:
+    """Bars to put at the corners, by name: the one in hand, favourites, some seeds, and all that was offered before.
+
+    They have the grid of the bar in hand: between bars of two grids there are none.
+    """
     visitor = session.visitor()
-    seeds = [models.sampled(seed, 1, 1.0)[0] for seed in (17, 5, 40, 3, 8, 23)]
+    seeds = [models.sampled(seed, 1, steps=steps)[0] for seed in (17, 5, 40, 3, 8, 23)]
     names = [_offer(visitor.offered, bar) for bar in (visitor.hand, *visitor.favourites, *seeds)]
-    return {name: visitor.offered[name] for name in dict.fromkeys([*names, *visitor.offered])}
+    offered = {name: visitor.offered[name] for name in dict.fromkeys([*names, *visitor.offered])}
+    return {name: bar for name, bar in offered.items() if bar.steps == steps}
 
 
 def _offer(offered: dict[str, Bar], bar: Bar) -> str:
@@ -129,43 +133,36 @@ def _offer(offered: dict[str, Bar], bar: Bar) -> str:
     return name
 
 
-def _corner(name: str | None, choices: dict[str, Bar]) -> Bar | None:
-    """The bar of a name or of a typed seed; None where it is neither."""
+def _corner(name: str | None, choices: dict[str, Bar], steps: int) -> Bar | None:
+    """The bar of a name or of a typed seed on this grid; None where it is neither."""
     if name in choices:
         return choices[name]
     digits = (name or "").removeprefix("seed").strip()
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
         return None
-    return models.sampled(int(digits), 1, 1.0)[0]
+    return models.sampled(int(digits), 1, steps=steps)[0]
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
 def _lattice(corners: tuple[Bar, ...]) -> list[list[Bar]]:
-    """Rows of bars: a slerp between two; slerps across between slerps along two sides, for four.
+    """Rows of bars: a morph between two; for four, morphs across between morphs along two sides.
 
-    What the model does not know is that of the nearest corner, of several the first.
+    Where all corners are of one role and style, what lies between is asked for them; of others it may be anything.
     """
-    # each with the same seed: a bar has the same point at every corner
-    z = np.concatenate([models.generator().encode(for_models([corner])) for corner in corners])
-    if len(corners) == 2:
-        points = _slerp(z[0], z[1], _STRIP)[None]
+    asked = corners[0].asked if len({corner.asked for corner in corners}) == 1 else Condition()
+    model = models.generator(corners[0].steps, asked)
+    cells = cells_of(corners)
+    if len(corners) == 4:
+        left, right = morph(model, cells[:2], cells[2:], _SIDE)
+        rows = morph(model, left, right, _SIDE)
     else:
-        left, right = _slerp(z[0], z[2], _SIDE), _slerp(z[1], z[3], _SIDE)
-        points = np.stack([_slerp(a, b, _SIDE) for a, b in zip(left, right, strict=True)])
-    rows, columns, dim = points.shape
-    cells = models.generator().decode(points.reshape(-1, dim))
+        rows = morph(model, cells[:1], cells[1:], _STRIP)
     names = {corner.code: corner.name for corner in corners}
-    bars = []
-    for i, bar in enumerate(cells):
-        row, column = divmod(i, columns)
-        nearest = corners[(2 * row >= rows + 1) * 2 + (2 * column >= columns + 1)]
-        bars.append(Bar(nearest.code, "").around(bar, f"morph {column + 1}, {row + 1}"))
-    bars = [bar.named(names.get(bar.code, bar.name)) for bar in bars]
-    return [bars[row * columns : (row + 1) * columns] for row in range(rows)]
-
-
-def _slerp(a: np.ndarray, b: np.ndarray, frames: int) -> np.ndarray:
-    return np.stack([a] * frames) if np.array_equal(a, b) else interpolate(a, b, frames)
+    bars = [
+        [Bar.of(cells, f"morph {column}, {row}", asked) for column, cells in enumerate(found, 1)]
+        for row, found in enumerate(rows, 1)
+    ]
+    return [[bar.named(names.get(bar.code, bar.name)) for bar in row] for row in bars]
 
 
 def _readable(path: Any, lattice: list[list[Bar]]) -> list[list[int]]:
@@ -199,7 +196,7 @@ def _show_map() -> None:
     with heard:
         points = picked["selection"].get("picked") or []
         if points:
-            bar = models.sampled(int(points[0]["seed"]), 1, 1.0)[0]
+            bar = models.sampled(int(points[0]["seed"]), 1)[0]
             cards.show([bar], "mapped", columns=1, names=True, notes=models.notes([bar]))
             takeaway.one([bar], bar.name, "take-mapped")
         else:

@@ -6,8 +6,9 @@ import random
 
 import streamlit as st
 
-from page import cards, models, session, takeaway
+from page import asking, cards, models, session, takeaway
 from page.bar import Bar
+from rhythmgan.conditions import Condition
 
 _MAX_SEED = 10**9
 
@@ -23,6 +24,10 @@ def _further() -> None:
 @st.fragment
 def show() -> None:
     """Draw the tab."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        role = asking.role("role")
+        steps = asking.grid("grid")
+        style = asking.style("style", models.generator(steps).styles)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.number_input(
             "Seed",
@@ -39,17 +44,19 @@ def show() -> None:
         with st.popover("Options", icon=":material/tune:"):
             st.select_slider("Bars", [4, 8, 12, 16, 24, 32, 48, 64], 12, key="count", bind="query-params")
             st.slider(
-                "Temperature",
-                0.3,
-                1.5,
+                "Typical … adventurous",
+                0.5,
+                1.2,
                 1.0,
                 0.05,
                 key="temperature",
                 bind="query-params",
-                help="Less is more ordinary, more is wilder; 1 is what the model learnt.",
+                help="The temperature. Bars are as dense either way: at the left they are what most songs play, at the "
+                "right they are less usual. At 1 they are as varied as those of songs.",
             )
     state, visitor = st.session_state, session.visitor()
-    bars = models.sampled(state.seed, state.count, state.temperature)
+    asked = Condition(role, style)
+    bars = models.sampled(state.seed, state.count, state.temperature, asked, steps)
     if visitor.untouched:  # the first bar that is seen is the one in hand
         visitor.hand, visitor.history = bars[0], [bars[0]]
     held, gallery = st.columns([1, 2], gap="medium")
@@ -57,7 +64,8 @@ def show() -> None:
         _in_hand()
     with gallery:
         cards.show(bars, "gallery", columns=3, notes=models.notes(bars))
-        takeaway.all_of(bars, f"seeds {state.seed} to {state.seed + state.count - 1}", "zip-gallery")
+        seeds = f"seeds {state.seed} to {state.seed + state.count - 1}"
+        takeaway.all_of(bars, seeds + asking.told(asked, steps), "zip-gallery")
     _kept("Favourites", visitor.favourites, "favourites", "Hearts are kept in this browser, and are here next time.")
     _kept("This session", visitor.history, "history", "The bars that you had in hand, the latest first.")
     session.keep()
@@ -67,14 +75,12 @@ def _in_hand() -> None:
     """The bar in hand: large, with its numbers, to take away."""
     bar = session.visitor().hand
     ((density, syncopation),) = models.features([bar])
-    denser, freer = models.percentile("density", density), models.percentile("syncopation", syncopation)
+    below, real = models.percentiles(bar), asking.real(bar.asked)
     cards.show([bar], "hand", columns=1, names=True)
     st.caption(
-        f"**{density:.0f} onsets**, denser than {denser:.0f} % of real bars · "
-        f"**syncopation {syncopation:.0f}**, more than {freer:.0f} %"
+        f"**{density:.0f} onsets**, denser than {below['density']:.0f} % of {real} · "
+        f"**syncopation {syncopation:.0f}**, more than {below['syncopation']:.0f} %"
     )
-    if bar.n_percussion:
-        st.caption(f"Beside them {bar.n_percussion} of shaker, conga and bell, which the models do not know.")
     takeaway.one([bar], bar.name, "take-hand")
     st.caption("This is the bar in hand: Steer, Morph and Edit begin from it. Play another one to take it instead.")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from page.bar import Bar
+from page.bar import TRIPLETS, Bar
 from page.component import component
+from rhythmgan.playback import MIN_SWING, Playback
 
 _MAX = 60
 """Bars that are remembered, of the session and of favourites."""
@@ -57,6 +58,10 @@ class Visitor:
     def exact_bpm(self) -> float:
         """The tempo that the slider shows; where it shows that of an upload, the upload's very own."""
         return self.own_bpm if self.own_bpm is not None and round(self.own_bpm) == self.bpm else self.bpm
+
+    def playback(self, steps: int) -> Playback:
+        """How bars of a grid are played: those of triplets straight, as they have no sixteenths to swing."""
+        return Playback(self.exact_bpm, MIN_SWING if steps == TRIPLETS else self.swing)
 
     def take_tempo(self, bpm: float, upload: str) -> bool:
         """Take the tempo of an upload, unless it was taken before; returns whether the slider is to follow."""

@@ -9,10 +9,12 @@ import numpy as np
 import streamlit as st
 
 from page import options
-from page.bar import KIT, MODELS_KIT, STEPS, in_page_kit
+from page.bar import KIT, STEPS, in_page_kit
 from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import DEFAULT_ROLE
 from rhythmgan.corpus_file import corpus_grids, load_corpus
 from rhythmgan.data import Corpus
+from rhythmgan.kit import GM9
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
 
@@ -29,9 +31,9 @@ def words() -> Corpus:
     if path is None:
         return load_patterns(steps=STEPS)
     corpus = load_corpus(path, STEPS)
-    if corpus.kit not in (KIT, MODELS_KIT):
+    if corpus.kit not in (KIT, GM9):
         raise ValueError(
-            f"{path}: its bars are of kit {corpus.kit.name}; the page shows those of {KIT.name} and {MODELS_KIT.name}"
+            f"{path}: its bars are of kit {corpus.kit.name}; the page shows those of {KIT.name} and {GM9.name}"
         )
     return corpus
 
@@ -48,14 +50,14 @@ def on_other_grids() -> dict[int, np.ndarray]:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def unheard(steps: int) -> Corpus | None:
-    """Bars of one grid, in the models' kit, of songs that no model was trained on; None where there are none.
+    """Bars of one grid of songs that no model was trained on; None where there are none.
 
     Those of the test part, or of all songs where there are none in it, as in a small folder of songs.
     """
     path = options.data_file()
-    if path is None or steps not in corpus_grids(path, MODELS_KIT):
+    if path is None or steps not in corpus_grids(path):
         return None
-    corpus = load_corpus(path, steps, MODELS_KIT)
+    corpus = load_corpus(path, steps)
     tested = corpus.split("test")
     return tested if len(tested) else corpus
 
@@ -88,14 +90,16 @@ def are_textbook() -> bool:
 
 
 @st.cache_resource(show_spinner=False)
-def held_out() -> np.ndarray:
-    """Distinct bars (n, steps, parts) bool, in the page's kit, of songs that no model was trained on.
+def held_out_grooves(n: int) -> np.ndarray:
+    """n grooves (n, steps, parts) bool of songs that no model was trained on, drawn as they are played.
 
-    Those of the test part, or all where there are none in it, as in a small folder of songs; all of the textbook's.
+    Of the textbook they are its bars, each once; where songs have no grooves, other bars of theirs.
     """
-    chosen = words().split("test")
-    chosen = words() if are_textbook() or not len(chosen) else chosen
-    return cells(chosen.distinct())
+    held_out = unheard(STEPS)
+    if held_out is None:
+        return np.random.default_rng(0).permutation(cells(words()))[:n]
+    grooves = held_out.with_role(DEFAULT_ROLE)
+    return cells((grooves if len(grooves) else held_out).as_played(n))
 
 
 def warn_if_unreadable() -> bool:

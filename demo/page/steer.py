@@ -10,7 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from page import cards, charts, models, session, takeaway
-from page.bar import KIT, STEPS, Bar, for_models
+from page.bar import KIT, STEPS, Bar, cells_of
+from rhythmgan.conditions import Condition
 from rhythmgan.load import load_loop
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import REALISM
@@ -49,7 +50,13 @@ def show() -> None:
                 help="How many bars the agent may try for each answer.",
             )
     with answered:
-        if before is None and st.session_state.loop is None:
+        if start == _HAND and before is None:
+            st.info(
+                "Steering plays sixteenths, and the bar in hand has triplets. Begin from seeds, or take another bar in "
+                "hand.",
+                icon=":material/grid_on:",
+            )
+        elif before is None and st.session_state.loop is None:
             st.info("Drop a drum loop at the left, and see it steered.", icon=":material/upload_file:")
         elif before:
             _answer(before, targets, realism, calls)
@@ -67,14 +74,15 @@ def _target(name: str, default: int) -> float:
 
 
 def _before(start: str) -> list[Bar] | None:
-    """The bars that episodes begin at; None where a file is still to come."""
+    """The bars that episodes begin at; None where a file is still to come, or the bar in hand has another grid."""
     if start == _UPLOAD:
         return _uploaded()
     n = st.slider("Bars", 1, MAX_BARS, 3, key="n-steered")
     if start == _HAND:
-        return [session.visitor().hand] * n
+        hand = session.visitor().hand
+        return [hand] * n if hand.steps == STEPS else None
     first = st.number_input("First seed", 0, 10**9, 0, key="steer-seed")
-    return models.sampled(int(first), n, 1.0)
+    return models.sampled(int(first), n)
 
 
 def _uploaded() -> list[Bar] | None:
@@ -113,7 +121,7 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int, float]:
         except ValueError as error:
             raise ValueError(str(error).replace(f"{folder}/", "")) from None
     first = [loop[i : i + 1] for i in range(min(len(loop), MAX_BARS))]
-    bars = [Bar.of(played.bars[0], f"{stem} {i}", played) for i, played in enumerate(first, 1)]
+    bars = [Bar.of(played.bars[0], f"{stem} {i}", own=played) for i, played in enumerate(first, 1)]
     return bars, len(loop), playback.bpm
 
 
@@ -122,17 +130,24 @@ def agent() -> Agent:
     return load_agent()
 
 
+def asked() -> Condition:
+    """What the bars are that the agent steers."""
+    config = agent().config
+    return Condition(config.role, config.style)
+
+
 @st.cache_data(show_spinner=False, max_entries=100)
 def _steered(codes: tuple[str, ...], targets: dict[str, float], realism: float, calls: int) -> SteeringResult:
-    cells = for_models([Bar(code, "") for code in codes])
+    cells = cells_of([Bar(code, "") for code in codes])
+    generator = models.generator(condition=asked())
     return steer(
         targets,
         len(codes),
         calls=calls,
-        start=models.generator().encode(cells),
+        start=generator.encode(cells),
         realism=realism,
         agent=agent(),
-        generator=models.generator(),
+        generator=generator,
         prior=models.prior(),
     )
 
@@ -144,9 +159,7 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
         steered = _steered(tuple(bar.code for bar in before), targets, realism, calls)
     reached = bool(steered.success.all())
     st.markdown(f"{':material/check_circle:' if reached else ':material/adjust:'} {_capital(steered.sentence())}.")
-    if unknown := models.unknown(before):
-        st.caption(unknown)
-    after = [bar.around(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
+    after = [bar.with_cells(cells, f"{bar.name}, steered") for bar, cells in zip(before, steered.after, strict=True)]
     if len({bar.code for bar in before}) == 1:
         shown, after = before[:1], [bar.named(f"steered {i}") for i, bar in enumerate(after, 1)]
         shown += after
@@ -156,7 +169,7 @@ def _answer(before: list[Bar], targets: dict[str, float], realism: float, calls:
     takeaway.all_of(after, "steered bars", "zip-steered", "The steered bars as ZIP")
     for column, name, chart in zip(st.columns(2), steered.features, charts.paths(steered), strict=True):
         column.altair_chart(chart, alt=f"{name} of every bar over the calls, and the band of its target")
-    standing = {when: models.standing(for_models(bars)) for when, bars in (("before", before), ("after", after))}
+    standing = {when: models.standing(cells_of(bars), asked()) for when, bars in (("before", before), ("after", after))}
     st.caption(
         "The bar of every call, the target's band, and the bar that was taken. "
         + " ".join(

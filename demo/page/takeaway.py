@@ -13,7 +13,7 @@ import streamlit as st
 from page.bar import Bar
 from page.session import Visitor, visitor
 from rhythmgan.export import FORMATS, FilePerLoop
-from rhythmgan.performance import Performance, Playback
+from rhythmgan.performance import Performance
 
 
 def _formats() -> Iterator[FilePerLoop]:
@@ -22,9 +22,9 @@ def _formats() -> Iterator[FilePerLoop]:
 
 
 def _encoded(form: FilePerLoop, bars: Sequence[Bar], mine: Visitor) -> bytes:
-    """The file of a loop of bars, at the visitor's tempo and swing."""
+    """The file of a loop of bars of one grid, at the visitor's tempo and swing."""
     loop = Performance.joined([bar.performance for bar in bars])
-    (data,) = form.encode(loop.as_several(), Playback(mine.exact_bpm, mine.swing))
+    (data,) = form.encode(loop.as_several(), mine.playback(bars[0].steps))
     return data
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import streamlit as st
 
 from page import session
-from page.bar import KIT, STEPS
+from page.bar import KIT, STEPS, TRIPLETS
 from page.component import component
 from rhythmgan.performance import accents
-from rhythmgan.playback import MAX_SWING, Playback
+from rhythmgan.playback import MAX_SWING
 from rhythmgan.sound import CHOKE, KNEE, velocity_to_gain
 from rhythmgan.synth import RATE, one_shots
 
@@ -29,7 +29,7 @@ def _packed() -> bytes:
     head = {
         "rate": RATE,
         "lengths": [len(shot) for shot in shots],
-        "gains": velocity_to_gain(accents(STEPS)).tolist(),
+        "gains": {steps: velocity_to_gain(accents(steps)).tolist() for steps in (STEPS, TRIPLETS)},
         "knee": KNEE,
         "open": KIT.names.index("open hat"),
         "closed": KIT.names.index("closed hat"),
@@ -57,16 +57,21 @@ def show() -> None:
             50,
             key="swing",
             bind="query-params",
-            help="Where the second sixteenth of each eighth falls: 50 is straight, 67 a triplet shuffle.",
+            help="Where the second sixteenth of each eighth falls: 50 is straight, 67 a triplet shuffle. "
+            "Bars of triplets have no sixteenths: they stay as they are.",
         )
         visitor.bpm, visitor.swing = bpm, swing / 100
-        first, played = visitor.hand, Playback(visitor.exact_bpm, visitor.swing)
         with button:
             _tempo(
                 key="tempo",
                 data={
-                    "tempo": {"bpm": played.bpm, "beats": played.step_beats(STEPS).tolist()},
-                    "first": first.sent,
+                    "tempo": {
+                        "bpm": visitor.exact_bpm,
+                        "beats": {
+                            steps: visitor.playback(steps).step_beats(steps).tolist() for steps in (STEPS, TRIPLETS)
+                        },
+                    },
+                    "first": visitor.hand.sent,
                 },
                 width="content",
             )

@@ -1,4 +1,4 @@
-"""``rhythmgan sample``: the bars of seeds, or phrases."""
+"""``rhythmgan sample``: the bars of seeds, or phrases; all of them, or those that fit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from rhythmgan.console import (
+    add_condition_options,
     add_field,
     add_model_options,
     add_output_options,
     add_report_options,
     formats_given,
     given,
-    output_given,
     progress_bar,
 )
 from rhythmgan.generate.config import SampleConfig
+from rhythmgan.playback import Playback
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -27,40 +28,88 @@ _SHOWN = 4
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser's."""
-    parser = commands.add_parser("sample", help="generate bars from seeds", description="Generate bars from seeds.")
+    parser = commands.add_parser(
+        "sample",
+        help="generate bars from seeds",
+        description="Generate bars from seeds. With --unique, --min-onsets or --where, seeds whose bar does not fit "
+        "are left out, and the next ones are tried until there are enough.",
+    )
     parser.set_defaults(run=_run, resumes=True)
     add_field(parser, SampleConfig, "n", "bars, or phrases with --bars")
     add_field(parser, SampleConfig, "seed", "seed of the first bar; the next has the next seed")
     add_field(parser, SampleConfig, "bars", "bars in a phrase: the seed's, and what may follow it")
+    parser.add_argument(
+        "--fill",
+        metavar="WHERE",
+        help="where phrases have fills: last, in the last bar; none; the numbers of bars, as 4 or 4,8; or songs, as "
+        f"often as songs have them ({SampleConfig.fill})",
+    )
     add_field(parser, SampleConfig, "temperature", "over 0; less is more ordinary")
-    add_output_options(parser, "samples", SampleConfig.formats)
+    parser.add_argument("--unique", action="store_true", help="no bar twice; of phrases no phrase twice")
+    add_field(parser, SampleConfig, "min_onsets", "onsets that each bar has at least")
+    parser.add_argument(
+        "--where",
+        action="append",
+        metavar="TEXT",
+        help="what each bar has to be, such as 'density>=12' or 'kick density<4 and repetition>.5', with the features "
+        "of `rhythmgan features`; may be given several times (anything)",
+    )
+    add_field(parser, SampleConfig, "tries", "seeds in a row to try without finding a bar that fits")
+    add_condition_options(parser)
+    add_output_options(
+        parser,
+        "samples",
+        SampleConfig.formats,
+        kit="that of the weights; of several, with commas between, each gets a folder in DIR",
+    )
     add_model_options(parser, prior="picks the bars of phrases")
     add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.bars import bar_to_lines
-    from rhythmgan.folders import export_samples, seed_files
+    from rhythmgan.commands.models import generator_given
+    from rhythmgan.kit import kit_named
     from rhythmgan.load import SAMPLE_OPTIONS
-    from rhythmgan.models.catalogue import load_generator, load_likelihood
+    from rhythmgan.models.catalogue import load_phrase_prior
+    from rhythmgan.samples import export_samples
 
-    config = SampleConfig(**given(options, "n", "seed", "bars", "temperature"), **formats_given(options))
+    names = ("n", "seed", "bars", "fill", "temperature", "unique", "min_onsets", "tries")
+    config = SampleConfig(**given(options, *names), where=tuple(options.where or ()), **formats_given(options))
     if options.prior and config.bars == 1:
         raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
-    model = load_generator(options.weights or "gan")
-    prior = load_likelihood(options.prior or "prior") if config.bars > 1 else None
-    output = output_given(options, model.kit)
+    playback = Playback(**given(options, "bpm", "swing"))
+    kits = [kit_named(name.strip()) for name in options.kit.split(",")] if options.kit else []
+    model = generator_given(options)
+    prior = load_phrase_prior(options.prior, None if options.prior else model.steps) if config.bars > 1 else None
     shown = 0 if options.quiet or options.json else min(config.n, _SHOWN)
     with progress_bar("bar", options.quiet) as progress:
-        done = export_samples(model, config, options.out, prior=prior, n_first=shown, progress=progress, **output)
+        done = export_samples(
+            model,
+            config,
+            options.out,
+            playback=playback,
+            kits=kits,
+            prior=prior,
+            n_first=shown,
+            progress=progress,
+        )
     folder = Path(options.out).resolve()
     if options.json:
-        options_of_files = json.loads((folder / SAMPLE_OPTIONS).read_text())
-        files = {name: list(seed_files(config, name)) for name in done.files}
-        return {"out": str(folder), "n": config.n, "seed": config.seed} | options_of_files | {"files": files}
-    for seed, bars in enumerate(done.bars, config.seed):
-        print(f"seed {seed}\n{bar_to_lines(bars[0], output['kit'])}\n")
+        note = json.loads((folder / done.folders[0] / SAMPLE_OPTIONS).read_text())
+        return (
+            {"out": str(folder), "n": config.n, "seed": config.seed, "tried": done.tried, "were_there": done.were_there}
+            | note
+            | {"kit": ",".join(kit.name for kit in done.kits), "files": done.files()}
+        )
+    for seed, bars in zip(done.seeds.tolist(), done.bars, strict=False):
+        print(f"seed {seed}\n{bar_to_lines(bars[0], done.kits[0])}\n")
     kind, length = ("bar", "") if config.bars == 1 else ("phrase", f" of {config.bars} bars")
-    what = f"{config.n:,} {kind}{'' if config.n == 1 else 's'}{length}"
-    print(f"{what} in {folder}: {', '.join(names[0] for names in done.files.values())}")
+    kinds = f"{kind}{'' if config.n == 1 else 's'}"
+    first = ", ".join(name for names in done.files(1).values() for name in names)
+    print(f"{config.n:,} {kinds}{length} in {folder}: {first}")
+    if config.selects:
+        print(f"{done.tried:,} seeds were tried")
+    if done.were_there:
+        print(f"{done.were_there:,} of {config.n:,} {kinds} {'was' if config.n == 1 else 'were'} there")
     return None

@@ -31,6 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     gan.add_argument("--split", choices=("train", "all"), help="songs to train on (train; all of a text of patterns)")
     add_field(gan, GANTrainingConfig, "pretrain_steps", "batches of maximum likelihood, before the adversarial phase")
     add_field(gan, GANTrainingConfig, "train_steps", "batches of the adversarial phase; a resumed run may raise it")
+    add_field(gan, GANTrainingConfig, "denoiser_steps", "batches of the denoiser, after both")
     add_field(gan, GANTrainingConfig, "batch_size", "bars in a batch")
     add_field(gan, GANTrainingConfig, "r1_gamma", "strength of the gradient penalty on real bars")
     add_field(gan, GANTrainingConfig, "r2_gamma", "strength of the gradient penalty on fake bars")
@@ -43,7 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     prior.set_defaults(run=_train_prior, resumes=True)
     _add_data(prior)
-    steps = "batches at most; a resumed run may raise it; the bundled weights: 6000"
+    steps = "batches at most; a resumed run may raise it; the bundled weights: 4500"
     add_field(prior, PriorTrainingConfig, "train_steps", steps)
     add_field(prior, PriorTrainingConfig, "batch_size", "bars in a batch")
     add_field(prior, PriorTrainingConfig, "seed", "seed of weights, batches and dropout")
@@ -60,6 +61,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grid", type=int, metavar="STEPS", help="the bars of a corpus on this grid (that of most bars)"
     )
+    parser.add_argument("--songs-share", type=float, metavar="X", help="share of the training songs to learn from (1)")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -79,22 +81,34 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     return load_corpus(options.data or patterns_path(), options.grid, kit)
 
 
+def _share(options: argparse.Namespace) -> float:
+    """The share of the training songs."""
+    return 1.0 if options.songs_share is None else float(options.songs_share)
+
+
 def _train_gan(options: argparse.Namespace) -> None:
     # data first: a wrong path is reported before torch and Lightning take their seconds
     corpus = _corpus(options)
     is_text = options.data is None or Path(options.data).suffix == ".txt"
-    corpus = corpus.split(options.split or ("all" if is_text else "train"))
+    corpus = corpus.split(options.split or ("all" if is_text else "train")).share(_share(options))
     talks = _is_first()
     if talks and not options.quiet:
-        print(f"training on the distinct bars of {len(set(corpus.song_id.tolist())):,} songs", file=sys.stderr)
+        print(f"training on the bars of {len(set(corpus.song_id.tolist())):,} songs", file=sys.stderr)
 
     machine = _machine(options)
 
+    from rhythmgan.training.batches import roles_of, styles_of
     from rhythmgan.training.gan import GRID, train_gan
 
-    names = ("pretrain_steps", "train_steps", "batch_size", "seed", "r1_gamma", "r2_gamma")
+    names = ("pretrain_steps", "train_steps", "denoiser_steps", "batch_size", "seed", "r1_gamma", "r2_gamma")
     training = GANTrainingConfig(**given(options, *names))
-    network = GANConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width"))
+    network = GANConfig(
+        kit=corpus.kit.name,
+        steps=corpus.steps,
+        roles=roles_of(corpus),
+        styles=styles_of(corpus),
+        **given(options, "width"),
+    )
     with progress_bar("step", options.quiet or not talks) as progress:
         weights = train_gan(corpus, options.out, training, network=network, progress=progress, **machine)
     if talks:
@@ -104,7 +118,7 @@ def _train_gan(options: argparse.Namespace) -> None:
 
 def _train_prior(options: argparse.Namespace) -> None:
     corpus = _corpus(options)
-    train, validation = corpus.split("train"), corpus.split("valid")
+    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
     talks = _is_first()
     if talks and not options.quiet:
         n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
@@ -115,10 +129,17 @@ def _train_prior(options: argparse.Namespace) -> None:
     from rhythmgan.evaluate import nll_per_step, nll_table
     from rhythmgan.models.catalogue import load_likelihood
     from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.batches import roles_of, styles_of
     from rhythmgan.training.prior import train_prior
 
     training = PriorTrainingConfig(**given(options, "train_steps", "batch_size", "seed"))
-    network = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, **given(options, "width", "layers", "dropout"))
+    network = WordLSTMConfig(
+        kit=corpus.kit.name,
+        steps=corpus.steps,
+        roles=roles_of(train),
+        styles=styles_of(train),
+        **given(options, "width", "layers", "dropout"),
+    )
     with progress_bar("step", options.quiet or not talks) as progress:
         weights = train_prior(train, validation, options.out, training, network=network, progress=progress, **machine)
     if not talks:
@@ -128,7 +149,8 @@ def _train_prior(options: argparse.Namespace) -> None:
     facts = json.loads(read_metadata(weights)["provenance"])
     done, best = int(facts["trained_steps"]), int(facts["best_step"])
     why = "all that were asked for" if done >= training.train_steps else "the validation songs stopped it"
-    print(f"\n{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
+    print(f"\ntheir grooves as played: {facts['validation_groove_nll_per_step']} nats a step")
+    print(f"{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
     if options.data:
         print(f"next: rhythmgan evaluate {weights} --data {options.data}")
 

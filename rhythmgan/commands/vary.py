@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rhythmgan.console import (
+    add_condition_options,
     add_field,
     add_model_options,
     add_output_options,
@@ -26,24 +27,53 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "vary",
         help="generate variations of a loop of your own",
-        description="Generate variations of a loop: bars near it in latent space.",
+        description="Generate variations of a loop: some cells of each bar change, to what the model finds likely. "
+        "Bars that are equal in the loop stay equal.",
     )
     parser.set_defaults(run=_run)
     parser.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a corpus")
     add_field(parser, VariationConfig, "n", "variations")
-    add_field(parser, VariationConfig, "amount", "how far from the loop: over 0, up to 1 for another bar altogether")
+    add_field(
+        parser,
+        VariationConfig,
+        "amount",
+        "cells of a bar that change, as a share of its onsets, over 0 and up to 1; one cell at least",
+    )
     add_field(parser, VariationConfig, "seed", "seed of the first variation; the next has the next seed")
+    add_lock_option(parser, default="none")
+    add_condition_options(parser)
     add_output_options(parser, "variations", VariationConfig.formats, bpm="that of the loop", swing="that of the loop")
     add_model_options(parser)
     add_report_options(parser, json=True)
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    from rhythmgan.folders import export_variations, read_loop
-    from rhythmgan.models.catalogue import load_generator
+def add_lock_option(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Which parts of a loop stay.
 
-    config = VariationConfig(**given(options, "n", "amount", "seed"), **formats_given(options))
-    model = load_generator(options.weights or "gan")
+    Args:
+        parser: of a command that changes loops.
+        default: what stays by default, in words; None where it must be said.
+    """
+    parser.add_argument(
+        "--lock",
+        metavar="PARTS",
+        required=default is None,
+        help="parts that stay as they are, by name, with commas between: kick,snare; hat stands for both hats, tom for "
+        f"all toms ({default or 'required'})",
+    )
+
+
+def lock_given(options: argparse.Namespace) -> dict[str, Any]:
+    """``lock`` where ``--lock`` was given."""
+    return {} if options.lock is None else {"lock": tuple(options.lock.split(","))}
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.commands.models import generator_given
+    from rhythmgan.folders import export_variations, read_loop
+
+    config = VariationConfig(**given(options, "n", "amount", "seed"), **lock_given(options), **formats_given(options))
+    model = generator_given(options)
     loop, playback = read_loop(options.loop, model, options.out)
     output = loop_output_given(options, model.kit, playback)
     done = export_variations(model, loop, options.out, config, swing=options.swing, **output)

@@ -31,6 +31,7 @@ from rhythmgan.features.table import (
     check_feature,
     check_performance_feature,
     density_and_syncopation,
+    features_of_grid,
     measure,
     measure_performance,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "density",
     "density_and_syncopation",
     "evenness",
+    "features_of_grid",
     "hoesl_senn",
     "is_groove",
     "keith",

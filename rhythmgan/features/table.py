@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -103,6 +104,18 @@ def measure(bars: Tensor | np.ndarray, kit: Kit | None = None, names: Sequence[s
     for name in names or ():
         check_feature(name)
     return {name: FEATURES[name](bars, kit) for name in (FEATURES if names is None else names)}
+
+
+def features_of_grid(steps: int, kit: Kit) -> list[str]:
+    """The names of the features that bars of so many steps have, in the order of ``FEATURES``."""
+    bar = np.zeros((1, steps, kit.n_parts), bool)
+    measure(bar, kit, ["density"])  # a grid that no bar has is no matter of a feature
+    found = []
+    for name in FEATURES:
+        with suppress(ValueError):
+            measure(bar, kit, [name])
+            found.append(name)
+    return found
 
 
 def check_feature(name: str) -> str:

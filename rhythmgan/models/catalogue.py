@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rhythmgan.models import gan, word_lstm
-from rhythmgan.models.interfaces import BarModel, LatentCritic, SamplingLikelihood
-from rhythmgan.models.weights import WeightsFormat, bundled, read_metadata
+from rhythmgan.models.interfaces import BarModel, LatentCritic, PhrasePrior, SamplingLikelihood
+from rhythmgan.models.weights import BUNDLED_GRIDS, WeightsFormat, bundled, bundled_model, read_metadata
 
 _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     gan.FORMAT: gan.load_gan,
@@ -16,7 +16,12 @@ _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 
-BUNDLED = {"gan": ("GAN", "gan.safetensors"), "prior": ("prior", "prior.safetensors")}
+BUNDLED = {
+    "gan": ("GAN", "gan.safetensors"),
+    "gan12": ("GAN of 12 steps", "gan12.safetensors"),
+    "prior": ("prior", "prior.safetensors"),
+    "prior12": ("prior of 12 steps", "prior12.safetensors"),
+}
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
 
 FORMATS = {form.name: form for form in _LOADERS}
@@ -41,25 +46,51 @@ def load_model(source: str | os.PathLike[str]) -> Any:
     return _LOADERS[FORMATS[name]](path)
 
 
-def load_generator(source: str | os.PathLike[str] = "gan") -> LatentCritic:
+def load_generator(source: str | os.PathLike[str] | None = None, grid: int | None = None) -> LatentCritic:
     """A model that decodes latent points and has a critic; the bundled GAN by default. See ``load_model``.
 
+    Args:
+        source: a path, or one of ``BUNDLED``.
+        grid: steps of a bar: which bundled GAN, by default that of 16; another source must have it.
+
     Raises:
-        ValueError: also where the file holds a model of another sort.
+        ValueError: also where the file holds a model of another sort or grid.
     """
-    model = load_model(source)
+    model = _load("gan", source, grid)
     if not isinstance(model, LatentCritic):
         raise ValueError(f"{source}: holds no model that makes bars from latent points")
     return model
 
 
-def load_likelihood(source: str | os.PathLike[str] = "prior") -> SamplingLikelihood:
+def load_likelihood(source: str | os.PathLike[str] | None = None, grid: int | None = None) -> SamplingLikelihood:
     """A model that says how likely bars are; the bundled prior by default. See ``load_model``.
 
+    Args:
+        source: a path, or one of ``BUNDLED``.
+        grid: steps of a bar: which bundled prior, by default that of 16; another source must have it.
+
     Raises:
-        ValueError: also where the file holds a model of another sort.
+        ValueError: also where the file holds a model of another sort or grid.
     """
-    model = load_model(source)
+    model = _load("prior", source, grid)
     if not isinstance(model, SamplingLikelihood):
         raise ValueError(f"{source}: holds no model that says how likely bars are")
+    return model
+
+
+def load_phrase_prior(source: str | os.PathLike[str] | None = None, grid: int | None = None) -> PhrasePrior:
+    """A model that knows which bars follow one another; the bundled prior by default. As ``load_likelihood``."""
+    model = _load("prior", source, grid)
+    if not isinstance(model, PhrasePrior):
+        raise ValueError(f"{source}: holds no model that knows which bars follow one another")
+    return model
+
+
+def _load(kind: str, source: str | os.PathLike[str] | None, grid: int | None) -> Any:
+    """The model of a source, or the bundled one of a kind for a grid; it has this grid."""
+    if source is None:
+        return load_model(bundled_model(kind, BUNDLED_GRIDS[0] if grid is None else grid))
+    model = load_model(source)
+    if grid is not None and model.steps != grid:
+        raise ValueError(f"{source}: makes bars of {model.steps} steps, but {grid} are asked for")
     return model

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rhythmgan.conditions import ANY
 
 
 @dataclass(frozen=True)
@@ -14,19 +17,27 @@ class GANConfig:
         steps: grid of its bars.
         width: units of the generator's state.
         discriminator_width: units of the discriminator's layers.
+        denoiser_width: units of the denoiser's layers.
         dropout: share of the generator's units that are left out while it is pretrained, not in the adversarial phase.
+        roles, styles: that it can be asked for, beside "any".
     """
 
-    kit: str = "gm9"
+    kit: str = "gm12"
     steps: int = 16
-    width: int = 320
+    width: int = 288
     discriminator_width: int = 160
+    denoiser_width: int = 128
     dropout: float = 0.5
+    roles: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # JSON has lists, and a frozen dataclass no other way to set what it has
+        object.__setattr__(self, "roles", _names(self.roles))
+        object.__setattr__(self, "styles", _names(self.styles))
         _n_parts(self.kit)
         _check_grid(self.steps)
-        if not all(1 <= width <= 4096 for width in (self.width, self.discriminator_width)):
+        if not all(1 <= width <= 4096 for width in (self.width, self.discriminator_width, self.denoiser_width)):
             raise ValueError("the widths lie in 1 … 4096")
         _check_dropout(self.dropout)
 
@@ -36,28 +47,45 @@ class WordLSTMConfig:
     """The shape of a prior: all that is needed, with its weights, to build it again.
 
     Attributes:
-        kit: name of the kit of its bars; of 9 parts at most, which make 512 words.
+        kit: name of the kit of its bars.
         steps: grid of its bars.
         width: units of each layer.
         layers: LSTMs on top of each other.
         word_width: numbers in a word's vector.
         dropout: share of units that are left out in training.
+        roles, styles: that it can be asked for, beside "any".
+        n_forms: forms of phrases that it has.
     """
 
-    kit: str = "gm9"
+    kit: str = "gm12"
     steps: int = 16
     width: int = 320
     layers: int = 1
     word_width: int = 96
     dropout: float = 0.5
+    roles: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    n_forms: int = 0
 
     def __post_init__(self) -> None:
-        if _n_parts(self.kit) > 9:
-            raise ValueError("a prior's kit has 9 parts at most")
+        object.__setattr__(self, "roles", _names(self.roles))
+        object.__setattr__(self, "styles", _names(self.styles))
+        _n_parts(self.kit)
         _check_grid(self.steps)
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8 or not 1 <= self.word_width <= 1024:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8, word_width in 1 … 1024")
         _check_dropout(self.dropout)
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    """Distinct names, none of them "any", which every model knows."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"roles and styles are lists of names, not {names!r}")
+    if len(set(names)) < len(names) or ANY in names:
+        raise ValueError(
+            f"roles and styles have names of their own, and none is called {ANY!r}; got {', '.join(names)}"
+        )
+    return tuple(names)
 
 
 # kits and grids are looked up late: their modules import NumPy, for which the help of a command must not wait

@@ -1,72 +1,94 @@
 """The GAN: bars from z ~ N(0, I), a discriminator, and the way back from a bar to its z.
 
 The generator is a gated recurrent network over the steps of a bar. Its lagged inputs are the cells of the step before,
-a beat before and two beats before, so that a figure can be repeated; within a step the parts are decided in the order
-of the kit, each knowing those before it. z has a number for every cell: what the network expects there
-plus that number decides, over zero or not. So a bar is a function of its z alone, every bar has a z, and the chance
-of a bar is known: a cell sounds with chance Φ(what is expected). In training the gradient passes straight through
-the decision (Bengio, Léonard & Courville 2013), because a discriminator that saw soft cells would only learn "is it
-exactly 0 or 1".
+a beat before and two beats before, so that a figure can be repeated, and how exactly the bar has repeated itself so
+far, as many bars do; within a step the parts are decided in the order of the kit, each knowing those before it. z has a
+number for every cell: what the network expects there plus that number decides, over zero or not. So a bar is a function
+of its z and its labels alone, every bar has a z, and the chance of a bar is known: a cell sounds with chance Φ(what is
+expected). The labels, which both networks know, are a bar's role in its song, the style of the song, and how it was
+augmented. In training the gradient passes straight through the decision (Bengio, Léonard & Courville 2013), because a
+discriminator that saw soft cells would only learn "is it exactly 0 or 1".
 """
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rhythmgan.augment import N_AUGMENTATIONS, REAL
 from rhythmgan.bars import BEATS
+from rhythmgan.conditions import ANY, Condition
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import GANConfig
+from rhythmgan.models.denoiser import Denoiser, differ
+from rhythmgan.models.labels import LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
-from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
+from rhythmgan.models.weights import (
+    BUNDLED_GRIDS,
+    WeightsFormat,
+    bundled_model,
+    fingerprint,
+    load_weights,
+    save_weights,
+)
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
 
-FORMAT = WeightsFormat("rhythmgan.gan", 4, "a GAN")  # of 1 and 2 z was another, of 3 the names of tensors
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+FORMAT = WeightsFormat("rhythmgan.gan", 6, "a GAN")  # those of older versions have no denoiser
 
 
 class Generator(nn.Module):
     """z (n, steps · parts) → cells (n, steps, parts), 0 or 1."""
 
-    causal_mask: Tensor
+    link_from: Tensor
+    link_to: Tensor
 
-    def __init__(self, steps: int, n_parts: int, width: int, dropout: float) -> None:
+    def __init__(self, config: GANConfig) -> None:
         super().__init__()
+        steps, n_parts, width = config.steps, kit_named(config.kit).n_parts, config.width
         self.steps, self.n_parts, self.width = steps, n_parts, width
-        self.lags = (1, steps // BEATS, 2 * (steps // BEATS))
-        self.start = nn.Parameter(torch.zeros(N_AUGMENTATIONS, width))
-        self.from_augmentation = nn.Parameter(torch.randn(N_AUGMENTATIONS, 3 * width) * 0.05)
+        self.repeats = (steps // BEATS, 2 * (steps // BEATS))
+        self.lags = (1, *self.repeats)
+        n_labels = len(config.roles), len(config.styles)
+        self.start = LabelTable(*n_labels, width, 0.05)
+        self.drive = LabelTable(*n_labels, 3 * width, 0.05)
         self.from_place = nn.Parameter(torch.randn(steps, 3 * width) * 0.1)
-        n_lagged = len(self.lags) * n_parts
+        n_lagged = len(self.lags) * n_parts + len(self.repeats)
         self.to_gates = nn.Linear(n_lagged + width, 2 * width, bias=False)
         self.lagged_to_new = nn.Linear(n_lagged, width, bias=False)
         self.state_to_new = nn.Linear(width, width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(config.dropout)
         self.to_parts = nn.Linear(width, n_parts)
-        self.to_links = nn.Linear(width, n_parts * n_parts)
-        self.register_buffer("causal_mask", torch.ones(n_parts, n_parts).triu(1), persistent=False)
+        self.to_repeats = nn.Linear(width, len(self.repeats) * n_parts)
+        # from each part to each of those after it
+        link_from, link_to = torch.triu_indices(n_parts, n_parts, 1)
+        self.to_links = nn.Linear(width, len(link_from))
+        self.register_buffer("link_from", link_from, persistent=False)
+        self.register_buffer("link_to", F.one_hot(link_to, n_parts).float(), persistent=False)
         self.float()  # whatever torch's default is
 
-    def forward(self, z: Tensor, augmentation: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """The bars of z as floats that are exactly 0 or 1; gradients pass straight through the threshold."""
-        return self.unroll(z, augmentation)[0]
+        return self.unroll(z, labels)[0]
 
-    def unroll(self, z: Tensor, augmentation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def unroll(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Decide a bar step by step: cells, and the sums that decided them (expected plus z), both (n, steps, parts).
 
         Args:
             z: (n, steps · parts).
-            augmentation: (n,) labels of ``augment``; all bars are real without.
+            labels: (n, 3) ints, see ``labels``; or (1, 3) for all.
         """
         noise = z.view(-1, self.steps, self.n_parts)
-        state, drive = self.begin(len(z), augmentation)
+        state, drive = self.begin(len(z), labels)
         cells: list[Tensor] = []
         sums: list[Tensor] = []
         for step in range(self.steps):
@@ -91,48 +113,55 @@ class Generator(nn.Module):
             The state, the step's cells (n, parts), and for each part the sums (n,) that decided it.
         """
         step, silence = len(cells), torch.zeros_like(noise)
-        lagged = torch.cat([cells[step - lag] if step >= lag else silence for lag in self.lags], 1)
+        before = [cells[step - lag] if step >= lag else silence for lag in self.lags]
+        lagged = torch.cat([*before, *(_repeated(cells, lag, noise) for lag in self.repeats)], 1)
         state = self._next_state(state, drive + self.from_place[step], lagged)
         sums = self.to_parts(state) + noise
-        links = self.to_links(state).view(-1, self.n_parts, self.n_parts)
+        repeats = self.to_repeats(state).split(self.n_parts, 1)
+        for lag, cell, repeat in zip(self.repeats, before[1:], repeats, strict=True):
+            if step >= lag:
+                sums = torch.addcmul(sums, 2 * cell - 1, repeat)
+        links = self.to_links(state)
         decided: list[Tensor] = []
         decided_by: list[Tensor] = []
-        for part in range(self.n_parts):
-            one = sums[:, part]
+        for left in range(self.n_parts - 1, -1, -1):  # how many parts come after
+            one, sums = sums[:, 0], sums[:, 1:]
             cell = (one > 0).to(noise.dtype)
             if torch.is_grad_enabled():
                 soft = torch.sigmoid(_SLOPE * one)
                 cell = cell + (soft - soft.detach())  # the bracket is exactly 0
             decided.append(cell)
             decided_by.append(one)
-            if part + 1 < self.n_parts:
-                sums = torch.addcmul(sums, cell[:, None], links[:, part])
+            sums = torch.addcmul(sums, cell[:, None], links[:, :left])
+            links = links[:, left:]
         return state, torch.stack(decided, 1), decided_by
 
-    def expect(self, bars: Tensor, augmentation: Tensor | None = None, shown: Tensor | None = None) -> Tensor:
+    def expect(self, bars: Tensor, labels: Tensor, shown: Tensor | None = None) -> Tensor:
         """What is expected of each cell given the true ones before it, (n, steps, parts); Φ of it is its chance.
 
         Args:
             bars: (n, steps, parts) floats, 0 or 1.
-            augmentation: (n,) labels of ``augment``; all bars are real without.
+            labels: as ``unroll``.
             shown: (n, steps, 1), 0 where a step is hidden from the lagged inputs of later ones; all are shown without.
         """
-        state, drive = self.begin(len(bars), augmentation)
+        state, drive = self.begin(len(bars), labels)
         inputs = bars if shown is None else bars * shown
-        lagged = torch.cat([F.pad(inputs, (0, 0, lag, 0))[:, : self.steps] for lag in self.lags], 2)
+        before = [_later(inputs, lag) for lag in self.lags]
+        lagged = torch.cat([*before, *(_repeated_so_far(bars, lag) for lag in self.repeats)], 2)
         states: list[Tensor] = []
         for step in range(self.steps):
             state = self._next_state(state, drive + self.from_place[step], lagged[:, step])
             states.append(state)
         h = self.drop(torch.stack(states, 1))  # (n, steps, width)
-        links = self.to_links(h).view(len(bars), self.steps, self.n_parts, self.n_parts)
-        return self.to_parts(h) + (bars[..., None] * self.causal_mask * links).sum(-2)
+        expected: Tensor = self.to_parts(h) + (self.to_links(h) * bars[..., self.link_from]) @ self.link_to
+        for lag, repeat in zip(self.repeats, self.to_repeats(h).split(self.n_parts, 2), strict=True):
+            expected = expected + F.pad(repeat[:, lag:] * (2 * bars[:, : self.steps - lag] - 1), (0, 0, lag, 0))
+        return expected
 
-    def begin(self, n: int, augmentation: Tensor | None) -> tuple[Tensor, Tensor]:
+    def begin(self, n: int, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The state before the first step (n, width), and what drives every step, (n, 3 · width) or (3 · width,)."""
-        if augmentation is None:  # one drive for all
-            return torch.tanh(self.start[REAL]).expand(n, -1), self.from_augmentation[REAL]
-        return torch.tanh(self.start[augmentation]), self.from_augmentation[augmentation]
+        state, drive = torch.tanh(self.start(labels)), self.drive(labels)
+        return state.expand(n, -1), drive[0] if len(drive) == 1 else drive
 
     def _next_state(self, state: Tensor, drive: Tensor, lagged: Tensor) -> Tensor:
         """One step of a gated recurrent unit (Cho et al. 2014); drive (n, 3 · width), or (3 · width,) for all."""
@@ -143,6 +172,36 @@ class Generator(nn.Module):
         return torch.lerp(torch.tanh(torch.addcmul(new, reset, self.state_to_new(state))), state, keep)
 
 
+def _later(bars: Tensor, lag: int) -> Tensor:
+    """Bars (n, steps, …) that begin so many steps later, after silence."""
+    return F.pad(bars, (0, 0, lag, 0))[:, : bars.shape[1]]
+
+
+def _repeated(cells: Sequence[Tensor], lag: int, like: Tensor) -> Tensor:
+    """How exactly the last ``lag`` steps repeat those before them, exp(− cells that differ), (n, 1).
+
+    Steps whose earlier one lies before the bar do not count; before the first that does it is 0.
+    """
+    step = len(cells)
+    if step < lag:
+        return torch.zeros_like(like[:, :1])
+    if step == lag:
+        return torch.ones_like(like[:, :1])
+    first = max(lag, step - lag)
+    now, earlier = torch.cat(list(cells[first:]), 1), torch.cat(list(cells[first - lag : step - lag]), 1)
+    return torch.exp(-differ(now, earlier).sum(1, keepdim=True))
+
+
+def _repeated_so_far(bars: Tensor, lag: int) -> Tensor:
+    """``_repeated`` at every step of whole bars (n, steps, parts): (n, steps, 1)."""
+    changed = differ(bars, _later(bars, lag)).sum(2, keepdim=True)
+    changed[:, :lag] = 0
+    until = _later(changed.cumsum(1), 1)
+    repeated = torch.exp(_later(until, lag) - until)
+    repeated[:, :lag] = 0
+    return repeated
+
+
 _SLOPE = 1.7
 """Of the logistic curve whose gradient passes the threshold: the nearest one to Φ."""
 
@@ -151,34 +210,34 @@ class Discriminator(nn.Module):
     """bars (n, steps, parts) floats → a logit each (n,), high for real.
 
     It reads the cells, each step as a learned word, in which cells a beat and two beats later differ, and the
-    label of the bar's augmentation (``augment``).
+    bar's labels. What it makes of the bar counts by the labels as well (a projection, Miyato & Koyama 2018).
     """
 
-    def __init__(self, steps: int, n_parts: int, width: int) -> None:
+    def __init__(self, config: GANConfig) -> None:
         super().__init__()
+        steps, n_parts, width = config.steps, kit_named(config.kit).n_parts, config.discriminator_width
+        n_labels = len(config.roles), len(config.styles)
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
         self.beat = steps // BEATS
         self.first = nn.Linear(steps * (n_parts + 32) + (steps + 2 * self.beat) * n_parts, width)
-        self.from_augmentation = nn.Parameter(torch.randn(N_AUGMENTATIONS, width) * 0.1)
+        self.from_labels = LabelTable(*n_labels, width, 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
         )
         self.last = nn.Linear(width, 1)
+        self.last_by_labels = LabelTable(*n_labels, width, 0.5 * width**-0.5)
         self.float()  # whatever torch's default is
 
-    def forward(self, bars: Tensor, augmentation: Tensor | None = None) -> Tensor:
+    def forward(self, bars: Tensor, labels: Tensor) -> Tensor:
+        """Logits (n,) of bars with labels (n, 3) ints, or (1, 3) for all."""
         first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
-        seen = (bars, self.word(bars), _differ(bars, bars.roll(self.beat, 1)), _differ(first_half, second_half))
+        seen = (bars, self.word(bars), differ(bars, bars.roll(self.beat, 1)), differ(first_half, second_half))
         x = self.first(torch.cat([each.flatten(1) for each in seen], 1))
-        x = x + self.from_augmentation[REAL if augmentation is None else augmentation]
+        x = x + self.from_labels(labels)
         for block in self.blocks:
             x = x + block(x)
-        return self.last(F.silu(x)).squeeze(1)
-
-
-def _differ(cells: Tensor, others: Tensor) -> Tensor:
-    """1 where cells of 0 and 1 differ; smooth between, so that gradients pass."""
-    return cells + others - 2 * cells * others
+        x = F.silu(x)
+        return self.last(x).squeeze(1) + (self.last_by_labels(labels) * x).sum(1)
 
 
 @dataclass(frozen=True)
@@ -186,6 +245,7 @@ class UnfinishedBars:
     """Bars of which the first steps are decided; see ``interfaces.UnfinishedBars``."""
 
     generator: Generator
+    drive: Tensor
     state: Tensor
     decided: tuple[Tensor, ...] = ()
 
@@ -212,13 +272,13 @@ class UnfinishedBars:
                 f"expected noise {expected} for one of {self.generator.steps} steps; "
                 f"got {tuple(noise.shape)} after {len(self.decided)}"
             )
-        drive = self.generator.from_augmentation[REAL]
-        state, cells, _ = self.generator.decide(self.state, drive, self.decided, noise)
-        return UnfinishedBars(self.generator, state, (*self.decided, cells))
+        state, cells, _ = self.generator.decide(self.state, self.drive, self.decided, noise)
+        return UnfinishedBars(self.generator, self.drive, state, (*self.decided, cells))
 
     def rows(self, index: Tensor) -> UnfinishedBars:
         """The bars of these rows, some maybe several times: what a particle filter goes on with."""
-        return UnfinishedBars(self.generator, self.state[index], tuple(cells[index] for cells in self.decided))
+        decided = tuple(cells[index] for cells in self.decided)
+        return UnfinishedBars(self.generator, self.drive, self.state[index], decided)
 
 
 _DECODE_BATCH = 1024
@@ -230,15 +290,32 @@ _CLEAR_MARGIN = 2e-4
 """Single precision moves a sum by about 1e-5; nearer to zero than this a bar is decided in double."""
 
 
+TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2)
+"""For these it is known how the noise is shifted so that bars keep their density; between them it is interpolated."""
+
+_REDRAWS = len(RANDOM_STREAMS["redraw"])
+
+
 class GAN(nn.Module):
-    """A generator and its discriminator, with the kit and the grid of their bars."""
+    """A generator, its discriminator and a denoiser, with the kit and the grid of their bars.
+
+    Attributes:
+        config: their shape.
+        condition: what bars are asked for; see ``with_condition``.
+        shifts: (len(TEMPERATURES), 1 + roles, parts), what is added to z at each temperature.
+    """
+
+    shifts: Tensor
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
-        kit = kit_named(config.kit)
-        self.generator = Generator(config.steps, kit.n_parts, config.width, config.dropout)
-        self.discriminator = Discriminator(config.steps, kit.n_parts, config.discriminator_width)
+        self.condition = Condition.default(config.roles)
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        self.denoiser = Denoiser(config)  # last: the others' first weights do not depend on it
+        shape = (len(TEMPERATURES), 1 + len(config.roles), self.kit.n_parts)
+        self.register_buffer("shifts", torch.zeros(shape, dtype=torch.float32))
 
     @property
     def kit(self) -> Kit:
@@ -259,9 +336,39 @@ class GAN(nn.Module):
         return np.arange(self.steps).repeat(self.kit.n_parts)
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that it knows, beside "any"."""
+        return self.config.roles
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it knows, beside "any"."""
+        return self.config.styles
+
+    @property
+    def labels(self) -> Tensor:
+        """(1, 3) ints: what the networks are told of the bars that are asked for."""
+        labels = labels_of(self.condition, self.roles, self.styles)
+        return labels.to(self.generator.from_place.device)
+
+    def with_condition(self, role: str | None = None, style: str | None = None) -> Self:
+        """The same networks, asked for bars of another role or style.
+
+        Args:
+            role: one of ``config.roles``, or "any"; None keeps what is asked for now.
+            style: one of ``config.styles``, or "any"; None keeps it.
+
+        Raises:
+            ValueError: the networks know no such role or style.
+        """
+        asked = copy.copy(self)
+        asked.condition = self.condition.asked(role, style, self.roles, self.styles)
+        return asked
+
+    @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that stand for the generator."""
-        return fingerprint(self.generator)
+        """Sixteen hexadecimal digits that stand for the generator and what it is asked for."""
+        return fingerprint(self.generator, self.condition.role, self.condition.style)
 
     @property
     def critic_fingerprint(self) -> str:
@@ -273,31 +380,47 @@ class GAN(nn.Module):
     def logits(self, bars: np.ndarray | Tensor) -> Tensor:
         """The discriminator's logits (n,) of bars (n, steps, parts) bool, high for real, on its device."""
         cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
-        found: Tensor = self.discriminator(cells)
+        found: Tensor = self.discriminator(cells, self.labels)
         return found
+
+    def denoiser_in_double(self) -> Callable[[Tensor], Tensor]:
+        """Bars (n, steps, parts) float64 → logits of each cell, high for what does not belong; gradients pass.
+
+        On the CPU, in double precision, under the condition: what it says is the same on every machine but for
+        rounding.
+        """
+        denoiser, labels = copy.deepcopy(self.denoiser).cpu().double().eval(), self.labels.cpu()
+
+        @without_autocast
+        def logits(bars: Tensor) -> Tensor:
+            found: Tensor = denoiser(bars, labels)
+            return found
+
+        return logits
 
     @without_autocast
     def begin(self, n: int) -> UnfinishedBars:
         """n bars of which no step is decided yet, to be decided step by step in single precision."""
-        return UnfinishedBars(self.generator, self.generator.begin(n, None)[0])
+        state, drive = self.generator.begin(n, self.labels)
+        return UnfinishedBars(self.generator, drive, state)
 
     @without_autocast
     def decode_with_gradient(self, z: Tensor) -> Tensor:
         """The bars of z (n, latent_dim) as floats that are exactly 0 or 1; gradients pass straight through."""
-        cells: Tensor = self.generator(z)
+        cells: Tensor = self.generator(z, self.labels)
         return cells
 
     @torch.no_grad()
     @without_autocast
     def cell_log_prob(self, bars: np.ndarray, temperature: float = 1.0) -> Tensor:
-        """log Φ(± expected / temperature) of each cell of bars (n, steps, parts) bool, float64 on the CPU.
+        """log Φ(± (expected + shift) / temperature) of each cell of bars (n, steps, parts) bool, float64 on the CPU.
 
         Args:
             bars: the cells, each given those before it.
             temperature: standard deviation of z, over 0.
         """
         cells = torch.from_numpy(bars)
-        expected = self.in_double().expect(cells.double())
+        expected = self.in_double().expect(cells.double(), self.labels.cpu()) + self._shift(temperature)
         side = torch.where(cells, 1.0, -1.0).double()
         return torch.special.log_ndtr(side * expected / temperature)
 
@@ -318,12 +441,12 @@ class GAN(nn.Module):
         return np.where(locked.reshape(-1), decided, z)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
-        """The bars of the seeds ``seed … seed + n − 1``.
+        """The bars of the seeds ``seed … seed + n − 1``, of the role and style that are asked for.
 
         Args:
             n: how many bars, at least 1.
             seed: of the first bar; bar i is the bar of ``seed + i``, whatever n is.
-            temperature: standard deviation of z, over 0: 1 as trained, less for more ordinary bars.
+            temperature: over 0: 1 as trained; with less the likely bars become likelier, as dense as before.
 
         Returns:
             (n, steps, parts) bool.
@@ -337,20 +460,62 @@ class GAN(nn.Module):
         seed = int(seed)
         chunks = []
         for start in range(0, n, _SAMPLE_BATCH):
-            seeds = range(seed + start, seed + min(start + _SAMPLE_BATCH, n))
-            chunks.append(self.decode(self.latents(seeds, temperature)))
+            # unsigned: of larger numbers NumPy would make floats
+            seeds = np.uint64(seed + start) + np.arange(min(_SAMPLE_BATCH, n - start), dtype=np.uint64)
+            chunks.append(self.draw(seeds, temperature)[1])
         return np.concatenate(chunks)
 
     def latents(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0, stream: int = 0) -> np.ndarray:
-        """The latent points of seeds, (n, latent_dim) float32; see ``seeds.seeds_to_z``."""
+        """The latent points of seeds, (n, latent_dim) float32.
+
+        A point is drawn from N(0, temperature²), see ``seeds.seeds_to_z``, and shifted so that the bars are as dense
+        as those of temperature 1. The first stream is that of the seeds' bars: there a point whose bar is silent is
+        drawn again, until it sounds, as songs have no silent bars; a generator that makes little else is left alone
+        after ``_REDRAWS`` times.
+
+        Args:
+            seeds: (n,) ints.
+            temperature: standard deviation of the noise.
+            stream: another, independent point for the same seed; see ``seeds.RANDOM_STREAMS``.
+
+        Raises:
+            ValueError: a seed or the temperature is out of range.
+        """
+        if stream == RANDOM_STREAMS["bar"][0]:
+            return self.draw(seeds, temperature)[0]
+        return self._points(seeds, temperature, stream)
+
+    def draw(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """The latent points of seeds, see ``latents``, and their bars: drawn once for both."""
+        seeds = np.asarray(seeds)
+        z = self._points(seeds, temperature, RANDOM_STREAMS["bar"][0])
+        bars = self.decode(z)
+        for stream in RANDOM_STREAMS["redraw"]:
+            silent = np.flatnonzero(~bars.any((1, 2)))
+            if not len(silent):
+                break
+            z[silent] = self._points(seeds[silent], temperature, stream)
+            bars[silent] = self.decode(z[silent])
+        return z, bars
+
+    def _points(self, seeds: Sequence[int] | np.ndarray, temperature: float, stream: int) -> np.ndarray:
         if not 1e-9 <= temperature <= 1e3:
             raise ValueError(f"the temperature is over 0, up to 1000, not {temperature}")
-        return seeds_to_z(seeds, self.latent_dim, stream) * np.float32(temperature)
+        shift = np.tile(self._shift(temperature).float().numpy(), self.steps)
+        return seeds_to_z(seeds, self.latent_dim, stream) * np.float32(temperature) + shift
+
+    def _shift(self, temperature: float) -> Tensor:
+        """(parts,) float64, what keeps the density at a temperature; beyond ``TEMPERATURES`` that of their end."""
+        roles = [ANY, *self.roles]
+        shifts = self.shifts[:, roles.index(self.condition.role)].cpu().double()
+        place = float(np.interp(temperature, TEMPERATURES, range(len(TEMPERATURES))))
+        low = min(int(place), len(TEMPERATURES) - 2)
+        return torch.lerp(shifts[low], shifts[low + 1], place - low)
 
     @torch.no_grad()
     @without_autocast
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
-        """The bars of latent points: z (n, latent_dim) float → (n, steps, parts) bool.
+        """The bars of latent points under the condition: z (n, latent_dim) float → (n, steps, parts) bool.
 
         A bar depends on its own z only: where a decision is so close that rounding, which changes
         with the batch and the machine, could turn it, the bar is decided again in double precision.
@@ -366,16 +531,17 @@ class GAN(nn.Module):
         points = torch.as_tensor(z, dtype=torch.float32, device=device)
         if not torch.isfinite(points).all():
             raise ValueError("z must be finite")
-        shape = (self.steps, self.kit.n_parts)
-        bars = np.empty((len(points), *shape), bool)
+        labels = self.labels
+        bars = np.empty((len(points), self.steps, self.kit.n_parts), bool)
         close = np.empty(len(points), bool)
         for start in range(0, len(points), _DECODE_BATCH):
             rows = slice(start, start + _DECODE_BATCH)
-            cells, sums = self.generator.unroll(points[rows])
+            cells, sums = self.generator.unroll(points[rows], labels)
             bars[rows] = (cells > 0).cpu().numpy()
             close[rows] = (sums.abs().amin((1, 2)) < _CLEAR_MARGIN).cpu().numpy()
         if close.any():
-            bars[close] = self.in_double()(points.cpu()[torch.from_numpy(close)].double()).numpy() > 0
+            points = points.cpu()[torch.from_numpy(close)].double()
+            bars[close] = self.in_double()(points, labels.cpu()).numpy() > 0
         return bars
 
     def in_double(self) -> Generator:
@@ -384,7 +550,7 @@ class GAN(nn.Module):
 
     @torch.no_grad()
     @without_autocast
-    def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
+    def encode(self, bars: np.ndarray, seed: int | np.ndarray = 0) -> np.ndarray:
         """Latent points of bars, played or generated: the way back from ``decode``.
 
         Many points are a bar's; one is drawn from N(0, I) cut off where a cell would be decided otherwise, so that the
@@ -392,7 +558,7 @@ class GAN(nn.Module):
 
         Args:
             bars: (n, steps, parts) bool.
-            seed: of the first bar's point; the next has the next seed.
+            seed: of the first bar's point; the next has the next seed. Or (n,) ints, the seed of each.
 
         Returns:
             z (n, latent_dim) float32; ``decode`` gives the very bars.
@@ -404,16 +570,21 @@ class GAN(nn.Module):
         shape = (self.steps, self.kit.n_parts)
         if bars.dtype != bool or bars.ndim != 3 or bars.shape[1:] != shape:
             raise ValueError(f"expected bars (n, {shape[0]}, {shape[1]}) bool; got {bars.dtype} {bars.shape}")
-        check_seed(seed)
-        seed = int(seed)
-        double = self.in_double()
-        uniform = seeds_to_uniform(range(seed, seed + len(bars)), self.latent_dim, stream=RANDOM_STREAMS["encode"][0])
+        if isinstance(seed, np.ndarray):
+            seeds: Sequence[int] | np.ndarray = seed
+            if seed.shape != bars.shape[:1]:
+                raise ValueError(f"expected a seed for each of {len(bars)} bars; got {seed.shape}")
+        else:
+            check_seed(seed)
+            seeds = range(int(seed), int(seed) + len(bars))
+        double, labels = self.in_double(), self.labels.cpu()
+        uniform = seeds_to_uniform(seeds, self.latent_dim, stream=RANDOM_STREAMS["encode"][0])
         points = [np.empty((0, self.latent_dim), np.float32)]
         for start in range(0, len(bars), _DECODE_BATCH):
             true = torch.from_numpy(bars[start : start + _DECODE_BATCH])
             u = torch.from_numpy(uniform[start : start + _DECODE_BATCH]).view(true.shape)
             side = torch.where(true, 1.0, -1.0).double()
-            expected = double.expect(true.double())
+            expected = double.expect(true.double(), labels)
             # the part of N(0, 1) that makes the cell what it is, and clearly so
             limit = _CLEAR_MARGIN * 2 - side * expected
             tail = torch.special.ndtri((u * torch.special.ndtr(-limit)).clamp(min=1e-300))  # or it is endless
@@ -427,12 +598,17 @@ def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str])
     save_weights(path, FORMAT, gan, asdict(gan.config), provenance)
 
 
-def load_gan(path: str | os.PathLike[str] | None = None) -> GAN:
+def load_gan(path: str | os.PathLike[str] | None = None, *, grid: int = BUNDLED_GRIDS[0]) -> GAN:
     """The GAN of a weights file, ready to sample; the bundled one by default. Runs no code of the file.
 
+    Args:
+        path: the file.
+        grid: steps of a bar: which bundled GAN; a file has its own.
+
     Raises:
-        ValueError: no weights file of a GAN of ours, one of another version, or a damaged one.
+        ValueError: no weights file of a GAN of ours, one of another version, or a damaged one; or none ships for this
+            grid.
         OSError: it cannot be opened.
     """
-    path = bundled("gan.safetensors") if path is None else path
+    path = bundled_model("gan", grid) if path is None else path
     return load_weights(path, FORMAT, lambda config: GAN(GANConfig(**config)))

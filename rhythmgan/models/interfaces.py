@@ -6,13 +6,18 @@ A model may fit several: a GAN is a latent model and a critic, a prior is a samp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
+from rhythmgan.conditions import Condition
+from rhythmgan.forms import Forms
 from rhythmgan.kit import Kit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class BarModel(Protocol):
@@ -35,6 +40,25 @@ class Sampler(BarModel, Protocol):
         """n bars (n, steps, parts) bool, of the seeds ``seed``, ``seed`` + 1 …: each a function of its own seed."""
 
 
+class Conditional(Protocol):
+    """A model that can be asked for bars of a role and a style."""
+
+    @property
+    def condition(self) -> Condition:
+        """What it is asked for."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that it knows, beside "any"."""
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it knows, beside "any"."""
+
+    def with_condition(self, role: str | None = None, style: str | None = None) -> Self:
+        """The same model, asked for another role or style; None keeps it."""
+
+
 class UnfinishedBars(Protocol):
     """n bars that are decided step by step, for whoever wants to choose while they are."""
 
@@ -54,8 +78,8 @@ class UnfinishedBars(Protocol):
 
 
 @runtime_checkable
-class LatentModel(Sampler, Protocol):
-    """A sampler whose bars are functions of latent points z (n, latent_dim), drawn from N(0, I).
+class LatentModel(Sampler, Conditional, Protocol):
+    """A sampler whose bars are functions of latent points z (n, latent_dim), drawn from N(0, I), and of a condition.
 
     The numbers of z are in the order of the steps that they decide: ``latent_steps`` (latent_dim,) ints, rising.
     Numbers of a later step do not change earlier ones' cells.
@@ -71,19 +95,22 @@ class LatentModel(Sampler, Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that stand for what decodes."""
+        """Sixteen hexadecimal digits that stand for what decodes, and for the condition."""
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
-        """As ``Sampler``; the temperature is the standard deviation of z."""
+        """As ``Sampler``; with a temperature below 1 likely bars become likelier, as dense as before."""
 
     def latents(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0, stream: int = 0) -> np.ndarray:
-        """The latent points of seeds, (n, latent_dim) float32, with this standard deviation."""
+        """The latent points of seeds, (n, latent_dim) float32, at a temperature."""
+
+    def draw(self, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """The latent points of seeds and their bars, drawn once for both."""
 
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
         """The bars of latent points; each depends on its own z only, in any batch and on any machine."""
 
-    def encode(self, bars: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Latent points (n, latent_dim) float32 that decode to these very bars."""
+    def encode(self, bars: np.ndarray, seed: int | np.ndarray = 0) -> np.ndarray:
+        """Latent points (n, latent_dim) float32 that decode to these very bars, of the seeds from this one on."""
 
     def begin(self, n: int) -> UnfinishedBars:
         """n bars of which no step is decided yet. Decided with a z step by step they are the bars of this z."""
@@ -99,8 +126,8 @@ class LatentModel(Sampler, Protocol):
 
 
 @runtime_checkable
-class Likelihood(BarModel, Protocol):
-    """A model that says how likely bars are."""
+class Likelihood(Conditional, BarModel, Protocol):
+    """A model that says how likely bars are under a condition."""
 
     @property
     def fingerprint(self) -> str:
@@ -129,13 +156,40 @@ class Critic(BarModel, Protocol):
 
 
 @runtime_checkable
-class LatentCritic(LatentModel, Critic, Protocol):
+class DenoisingModel(LatentModel, Protocol):
+    """A latent model that finds the cells of a bar that do not belong to it."""
+
+    def denoiser_in_double(self) -> Callable[[Tensor], Tensor]:
+        """Bars (n, steps, parts) float64 → logits of each cell, high for what does not belong; gradients pass."""
+
+
+@runtime_checkable
+class LatentCritic(DenoisingModel, Critic, Protocol):
     """A latent model with a critic of its own, as a GAN is."""
 
 
 @runtime_checkable
 class SamplingLikelihood(Sampler, Likelihood, Protocol):
     """A likelihood that bars can be drawn from, as an autoregressive prior is."""
+
+
+@runtime_checkable
+class PhrasePrior(Conditional, BarModel, Protocol):
+    """A model that knows which bars follow one another in songs, as an autoregressive prior does."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for its weights, its forms and the condition."""
+
+    @property
+    def forms(self) -> Forms:
+        """Which bars of a phrase come again, counted in the songs that it was trained on."""
+
+    def in_double(self) -> Self:
+        """The same in double precision on the CPU: what it draws is then the same on every machine."""
+
+    def draw(self, seeds: np.ndarray, stream: int = 0, *, previous: np.ndarray | None = None) -> np.ndarray:
+        """A bar for each of these seeds (n,) that follows the bar before it: both (n, steps, parts) bool."""
 
 
 Model = TypeVar("Model", bound=BarModel)

@@ -37,6 +37,24 @@ def bundled(name: str) -> Path:
     return Path(__file__).parent.parent / "weights" / name
 
 
+BUNDLED_GRIDS = (16, 12)
+"""The grids that models ship for, the default first."""
+
+
+def bundled_model(kind: str, steps: int = BUNDLED_GRIDS[0]) -> Path:
+    """The file of the bundled model of a kind, "gan" or "prior", for a grid.
+
+    Raises:
+        ValueError: none ships for this grid.
+    """
+    if steps not in BUNDLED_GRIDS:
+        raise ValueError(
+            f"the bundled models have {' or '.join(map(str, BUNDLED_GRIDS))} steps, not {steps}; "
+            f"`rhythmgan train {kind} --grid {steps}` makes one that has"
+        )
+    return bundled(f"{kind}{'' if steps == BUNDLED_GRIDS[0] else steps}.safetensors")
+
+
 def save_weights(
     path: str | os.PathLike[str],
     form: WeightsFormat,
@@ -65,9 +83,9 @@ def save_weights(
     write_whole(path, sort_safetensors_metadata(save(tensors, metadata)))
 
 
-def fingerprint(model: nn.Module) -> str:
-    """Sixteen hexadecimal digits that stand for the weights of a model."""
-    weights = hashlib.sha256()
+def fingerprint(model: nn.Module, *asked: str) -> str:
+    """Sixteen hexadecimal digits that stand for the weights of a model, and for what it is asked for."""
+    weights = hashlib.sha256(" ".join(asked).encode())
     for name, tensor in sorted(model.state_dict().items()):
         weights.update(name.encode() + tensor.cpu().numpy().tobytes())
     return weights.hexdigest()[:16]

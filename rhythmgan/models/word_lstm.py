@@ -1,9 +1,9 @@
 """The prior: how likely a bar is, word by word.
 
-An LSTM (Hochreiter & Schmidhuber 1997) reads a bar step by step and says what the next word will be.
-It sees the words before it in the bar, the step's place, and, where one is given, the bar before: its
-word on the same step, and a summary of all of it. Words share what they have in common: each is a
-vector of its own plus one for each part, and each pair of parts, that sounds in it, going in and coming out.
+An LSTM (Hochreiter & Schmidhuber 1997) reads a bar step by step and says what the next word will be. It sees the word
+before, those a beat and two beats before the step that it predicts, the step's place, and, where one is given, the bar
+before: its words on the same step and on those beside it, and a summary of all of it. It knows the bar's role in its
+song and the style of the song, where they are told.
 """
 
 from __future__ import annotations
@@ -12,24 +12,38 @@ import copy
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rhythmgan.augment import N_AUGMENTATIONS, REAL
-from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.bars import BEATS, bars_to_words, words_to_bars
+from rhythmgan.conditions import Condition
 from rhythmgan.features import cells_of
+from rhythmgan.forms import KINDS, LENGTH, Forms
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import WordLSTMConfig
+from rhythmgan.models.labels import LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
-from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
-from rhythmgan.seeds import check_seed, seeds_to_uniform
+from rhythmgan.models.weights import (
+    BUNDLED_GRIDS,
+    WeightsFormat,
+    bundled_model,
+    fingerprint,
+    load_weights,
+    save_weights,
+)
+from rhythmgan.models.word_tables import FoldedWords, WordChances, WordTable, chunk_sizes
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform
 
-FORMAT = WeightsFormat("rhythmgan.word_lstm", 2, "a prior")  # of version 1 tensors had other names
+FORMAT = WeightsFormat("rhythmgan.word_lstm", 3, "a prior")  # of versions up to 2 it had one chance for a whole word
 
 _BATCH = 1024
+
+NEIGHBOURS = (-1, 0, 1)
+"""The steps of the bar before that are seen on a step: one earlier, the same, one later."""
 
 
 def _batches(n: int) -> list[slice]:
@@ -37,22 +51,21 @@ def _batches(n: int) -> list[slice]:
     return [slice(first, first + _BATCH) for first in range(0, n, _BATCH)]
 
 
-class WordTable(nn.Module):
-    """A table of vectors (words + extra, width): own ones, plus those of the parts and pairs that sound."""
+def _of_rows(given: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """What is given for these rows; one (steps, parts) for all stays."""
+    return given if given is None or np.ndim(given) == 2 else np.asarray(given)[rows]
 
-    traits: Tensor
 
-    def __init__(self, n_parts: int, width: int, n_extra: int = 0) -> None:
-        super().__init__()
-        cells = words_to_bars(torch.arange(1 << n_parts), n_parts).float()
-        first, second = torch.triu_indices(n_parts, n_parts, 1)
-        traits = torch.cat([cells, cells[:, first] * cells[:, second]], 1)
-        self.register_buffer("traits", F.pad(traits, (0, 0, 0, n_extra)), persistent=False)
-        self.own = nn.Parameter(torch.randn(len(self.traits), width) * 0.05)
-        self.shared = nn.Parameter(torch.randn(traits.shape[1], width) * 0.1)
+class _Vectors(NamedTuple):
+    """The vectors of all words, made once for many steps.
 
-    def forward(self) -> Tensor:
-        return self.own + self.traits @ self.shared
+    Attributes:
+        just_before: (words + 2, width), of the word before.
+        lagged: (words + 2, width), of words a beat and two beats before.
+    """
+
+    just_before: Tensor
+    lagged: Tensor
 
 
 class WordLSTM(nn.Module):
@@ -61,31 +74,43 @@ class WordLSTM(nn.Module):
     Attributes:
         config: its shape.
         kit: what the parts are.
+        condition: what bars are taken for and drawn as; see ``with_condition``.
+        lags: how many steps before the one that is predicted the words stand that are seen.
     """
+
+    form_tokens: Tensor
+    form_chances: Tensor
 
     def __init__(self, config: WordLSTMConfig) -> None:
         super().__init__()
         self.config = config
+        self.condition = Condition.default(config.roles)
         self.kit: Kit = kit_named(config.kit)
         n_parts, width = self.kit.n_parts, config.word_width
         self.n_words = 1 << n_parts
+        beat = config.steps // BEATS
+        self.lags = (1, beat, 2 * beat)
         # two words that are none: what stands before the bar, and what hides one
         self.words_in = WordTable(n_parts, width, n_extra=2)
-        self.words_before = WordTable(n_parts, width // 2 + 1, n_extra=1)
+        self.words_lagged = WordTable(n_parts, width // 2, n_extra=2)
+        self.words_of_previous = WordTable(n_parts, width // 2, n_extra=2)  # no bar before; beyond its ends
         self.places = nn.Parameter(torch.randn(config.steps, 32) * 0.1)
-        self.augmentations = nn.Parameter(torch.randn(N_AUGMENTATIONS, 32) * 0.1)
+        self.labels = LabelTable(len(config.roles), len(config.styles), 32, 0.1)
         self.summary = nn.Sequential(
             nn.Linear(config.steps * n_parts, 128), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(128, width)
         )
         self.no_summary = nn.Parameter(torch.zeros(width))
-        inputs = width + (width // 2 + 1) + 32 + 32 + width
+        inputs = width + (len(self.lags) - 1 + len(NEIGHBOURS)) * (width // 2) + 32 + width + 32
         between = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(inputs, config.width, config.layers, batch_first=True, dropout=between)
         self.drop_in = nn.Dropout(config.dropout / 2)
         self.drop_out = nn.Dropout(config.dropout)
-        self.to_words = nn.Linear(config.width, width)
-        self.words_out = WordTable(n_parts, width)
-        self.bias = nn.Parameter(torch.zeros(self.n_words))
+        # what is seen on a step counts beside what the LSTM makes of it: a figure is repeated by copying
+        self.chances = WordChances(n_parts, config.width + inputs, width)
+        # counted in the training songs, not trained; there are none in files of before they were counted
+        has_forms = config.n_forms > 0
+        self.register_buffer("form_tokens", torch.zeros(config.n_forms, LENGTH, dtype=torch.uint8), has_forms)
+        self.register_buffer("form_chances", torch.zeros(len(KINDS) + 1, config.n_forms), has_forms)
         self.float()  # whatever torch's default is
 
     @property
@@ -94,12 +119,48 @@ class WordLSTM(nn.Module):
         return self.config.steps
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that it knows, beside "any"."""
+        return self.config.roles
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it knows, beside "any"."""
+        return self.config.styles
+
+    @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that stand for the weights."""
-        return fingerprint(self)
+        """Sixteen hexadecimal digits that stand for the weights and for what bars are taken for."""
+        return fingerprint(self, self.condition.role, self.condition.style)
+
+    def with_condition(self, role: str | None = None, style: str | None = None) -> WordLSTM:
+        """The same network for bars of another role or style.
+
+        Args:
+            role: one of ``roles``, or "any"; None keeps what it is now.
+            style: one of ``styles``, or "any"; None keeps it.
+
+        Raises:
+            ValueError: the network knows no such role or style.
+        """
+        asked = copy.copy(self)
+        asked.condition = self.condition.asked(role, style, self.roles, self.styles)
+        return asked
+
+    @property
+    def forms(self) -> Forms:
+        """Which bars of a phrase come again, in the songs that it was trained on."""
+        return Forms(self.form_tokens.cpu().numpy(), self.form_chances.cpu().float().numpy())
+
+    def keep_forms(self, forms: Forms) -> None:
+        """Have these forms, as many as the config says."""
+        self.form_tokens.copy_(torch.from_numpy(forms.tokens))
+        self.form_chances.copy_(torch.from_numpy(forms.chances))
 
     def in_double(self) -> WordLSTM:
         """The same in double precision; on the CPU, as not every accelerator has it."""
+        if self.places.dtype == torch.float64 and self.places.device.type == "cpu" and not self.training:
+            return self
         return copy.deepcopy(self).cpu().double().eval()
 
     @property
@@ -113,68 +174,105 @@ class WordLSTM(nn.Module):
         return self.n_words + 1
 
     def forward(
-        self, before: Tensor, previous: Tensor, has_previous: Tensor, augmentation: Tensor | None = None
+        self,
+        words: Tensor,
+        previous: Tensor,
+        has_previous: Tensor,
+        labels: Tensor,
+        is_hidden: Tensor | None = None,
     ) -> Tensor:
-        """Logits of the word on each step (n, steps, words).
+        """Log-probability of each step's word given those before it: (n, steps) nats.
 
         Args:
-            before: (n, steps) ints, the word on the step before; ``start`` on the first.
+            words: (n, steps) ints.
             previous: (n, steps) ints, the words of the bar before; any where there is none.
             has_previous: (n,) bool.
-            augmentation: (n,) labels of ``augment``; all bars are real without.
+            labels: (n, 3) ints, see ``labels``.
+            is_hidden: (n, steps) bool, the words that are not shown to later steps; all are shown without.
         """
-        context = self._context(previous, has_previous, augmentation)
-        return self._to_logits(self.lstm(self._inputs(before, context))[0])
+        return self.chances.log_prob(self._states(words, previous, has_previous, labels, is_hidden), words)
 
-    def _context(self, previous: Tensor, has_previous: Tensor, augmentation: Tensor | None = None) -> Tensor:
-        """What does not change with the words of the bar: its places, its label and the bar before, (n, steps, …)."""
+    def _states(
+        self,
+        words: Tensor,
+        previous: Tensor,
+        has_previous: Tensor,
+        labels: Tensor,
+        is_hidden: Tensor | None = None,
+    ) -> Tensor:
+        """What is known on each step before its word, (n, steps, width + inputs)."""
+        context = self._context(previous, has_previous, labels)
+        shown = words if is_hidden is None else torch.where(is_hidden, self.hidden, words)
+        before = [F.pad(shown, (lag, 0), value=self.start)[:, : self.steps] for lag in self.lags]
+        inputs = self._inputs(before, context, self._vectors())
+        return torch.cat([self.drop_out(self.lstm(inputs)[0]), inputs], 2)
+
+    def _context(self, previous: Tensor, has_previous: Tensor, labels: Tensor) -> Tensor:
+        """What does not change with the words of the bar: its places, its labels and the bar before, (n, steps, …)."""
         n, steps = previous.shape
         shown = has_previous[:, None]
-        words = self.words_before()[torch.where(shown, previous, self.n_words)]
+        none, beyond = self.n_words, self.n_words + 1
+        reach = max(NEIGHBOURS)
+        words = torch.where(shown, F.pad(previous, (reach, reach), value=beyond), none)
+        beside = torch.stack([words[:, reach + place : reach + place + steps] for place in NEIGHBOURS], 2)
         cells = words_to_bars(previous, self.kit.n_parts).flatten(1).to(self.places.dtype)
         summary = torch.where(shown, self.summary(cells), self.no_summary)
-        labels = torch.full_like(previous[:, 0], REAL) if augmentation is None else augmentation
-        whole = torch.cat([summary, self.augmentations[labels]], 1)
-        return torch.cat([words, self.places.expand(n, -1, -1), whole[:, None].expand(-1, steps, -1)], 2)
+        whole = torch.cat([summary, self.labels(labels).expand(n, -1)], 1)
+        return torch.cat(
+            [
+                F.embedding(beside, self.words_of_previous()).flatten(2),
+                self.places.expand(n, -1, -1),
+                whole[:, None].expand(-1, steps, -1),
+            ],
+            2,
+        )
 
-    def _inputs(self, before: Tensor, context: Tensor) -> Tensor:
-        return self.drop_in(torch.cat([self.words_in()[before], context], 2))
+    def _vectors(self) -> _Vectors:
+        return _Vectors(self.words_in(), self.words_lagged())
 
-    def _to_logits(self, states: Tensor) -> Tensor:
-        return self.to_words(self.drop_out(states)) @ self.words_out().T + self.bias
+    def _inputs(self, before: list[Tensor], context: Tensor, vectors: _Vectors) -> Tensor:
+        """The inputs of steps (n, …, inputs); ``before`` are the words (n, …) at each of the lags."""
+        just_before, *lagged = before
+        seen = [F.embedding(just_before, vectors.just_before), *(F.embedding(one, vectors.lagged) for one in lagged)]
+        found: Tensor = self.drop_in(torch.cat([*seen, context], 2))
+        return found
 
     @torch.no_grad()
     @without_autocast
-    def step_log_prob(self, bars: Tensor | np.ndarray, previous: Tensor | np.ndarray | None = None) -> Tensor:
+    def step_log_prob(
+        self, bars: Tensor | np.ndarray, previous: Tensor | np.ndarray | None = None, *, kit: Kit | None = None
+    ) -> Tensor:
         """Log-probability of each step's word given those before it: (n, steps) nats, on the prior's device.
 
         Args:
             bars: (n, steps, parts) bool.
             previous: (n, steps, parts) bool, the bar before each; one (steps, parts) stands before all.
+            kit: a smaller kit: of what each word is in it, after words of the prior's own kit. So the prior is compared
+                with one of that kit, of fewer words.
 
         Raises:
-            ValueError: bars of another shape.
+            ValueError: bars of another shape, or a kit that they cannot be folded into.
         """
         words = self._words(bars, "bars")
         before = self._words_before_all(previous, len(words))
         known = torch.full((len(words),), previous is not None, device=words.device)
+        labels = self._labels(len(words))
+        folded = None if kit is None or kit == self.kit else FoldedWords(self.kit, kit, words.device)
         model = copy.deepcopy(self).eval() if self.training else self  # dropout would make it a guess
         found = [words.new_zeros(0, self.steps, dtype=self.places.dtype)]
         for rows in _batches(len(words)):
-            logits = model(self.shifted(words[rows]), before[rows], known[rows])
-            found.append(logits.log_softmax(-1).gather(2, words[rows][..., None])[..., 0])
+            states = model._states(words[rows], before[rows], known[rows], labels[rows])
+            if folded is None:
+                found.append(model.chances.log_prob(states, words[rows]))
+            else:
+                steps = folded.log_prob(model.chances, states.flatten(0, 1), words[rows].flatten())
+                found.append(steps.view(-1, self.steps))
         return torch.cat(found)
 
     def log_prob(self, bars: Tensor | np.ndarray, previous: Tensor | np.ndarray | None = None) -> Tensor:
         """Log-probability of whole bars: (n,) nats, the sum of ``step_log_prob``."""
         return self.step_log_prob(bars, previous).sum(1)
 
-    def shifted(self, words: Tensor) -> Tensor:
-        """(n, steps) → the word on the step before, ``start`` on the first."""
-        return F.pad(words, (1, 0), value=self.start)[:, :-1]
-
-    @torch.no_grad()
-    @without_autocast
     def sample(
         self,
         n: int,
@@ -184,15 +282,16 @@ class WordLSTM(nn.Module):
         previous: np.ndarray | None = None,
         start: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Draw n bars (n, steps, parts) bool, of the seeds ``seed``, ``seed`` + 1 … each.
+        """Draw n bars (n, steps, parts) bool of the condition, of the seeds ``seed``, ``seed`` + 1 … each.
 
         A bar is a function of its seed and of what is given, in any batch: it is drawn in double precision,
-        one uniform number a step.
+        one uniform number for each chunk of a word. A bar that would be silent is drawn again, with other numbers of
+        its seed; ``log_prob`` does not know of that, and is of bars as they are drawn first.
 
         Args:
             n: how many, from 0 on.
             seed: of the first bar.
-            temperature: over 0; below 1 the likely words become likelier.
+            temperature: over 0; below 1 the likely values of each chunk become likelier.
             previous: the bar before, (steps, parts) bool for all, or (n, steps, parts).
             start: the first steps, to be continued: (k, parts) bool for all, or (n, k, parts), k < steps.
 
@@ -201,12 +300,48 @@ class WordLSTM(nn.Module):
         """
         if n < 0:
             raise ValueError(f"n is at least 0, not {n}")
-        if not 0 < temperature < float("inf"):
-            raise ValueError(f"the temperature is a number over 0, not {temperature}")
-        given = self._start_words(start, n)
         check_seed(seed)
         seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
-        uniform = torch.from_numpy(seeds_to_uniform(seeds, self.steps))
+        bars = self.draw(seeds, temperature=temperature, previous=previous, start=start)
+        for stream in RANDOM_STREAMS["redraw"]:
+            silent = np.flatnonzero(~bars.any((1, 2)))
+            if not len(silent):
+                break
+            of_silent = {"previous": _of_rows(previous, silent), "start": _of_rows(start, silent)}
+            bars[silent] = self.draw(seeds[silent], stream, temperature, **of_silent)
+        return bars
+
+    @torch.no_grad()
+    @without_autocast
+    def draw(
+        self,
+        seeds: np.ndarray,
+        stream: int = 0,
+        temperature: float = 1.0,
+        *,
+        previous: np.ndarray | None = None,
+        start: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Draw a bar for each of these seeds, as ``sample``; some may be silent.
+
+        Args:
+            seeds: (n,) ints.
+            stream: other, independent bars of the same seeds; see ``seeds.RANDOM_STREAMS``.
+            temperature, previous, start: as ``sample``.
+
+        Returns:
+            (n, steps, parts) bool.
+
+        Raises:
+            ValueError: as ``sample``.
+        """
+        if not 0 < temperature < float("inf"):
+            raise ValueError(f"the temperature is a number over 0, not {temperature}")
+        n = len(seeds)
+        given = self._start_words(start, n)
+        n_chunks = len(chunk_sizes(self.kit.n_parts))
+        uniform = torch.from_numpy(seeds_to_uniform(seeds, self.steps * n_chunks, stream))
+        uniform = uniform.view(n, self.steps, n_chunks)
         model = self.in_double()
         before = self._words_before_all(previous, n).cpu()
         known = torch.full((n,), previous is not None)
@@ -218,24 +353,28 @@ class WordLSTM(nn.Module):
     def _draw(
         self, uniform: Tensor, temperature: float, previous: Tensor, has_previous: Tensor, given: Tensor
     ) -> np.ndarray:
-        """(n, steps) numbers in 0 … 1 → words; the first ones as given."""
-        n, steps = uniform.shape
-        context = self._context(previous, has_previous)
-        word = torch.full((n,), self.start)
+        """(n, steps, chunks) numbers in 0 … 1 → words (n, steps); the first ones as given."""
+        n, steps = uniform.shape[:2]
+        context = self._context(previous, has_previous, self._labels(n))
+        vectors = self._vectors()
         state: tuple[Tensor, Tensor] | None = None
-        words = []
+        words: list[Tensor] = []
+        start = torch.full((n,), self.start)
         for step in range(steps):
-            out, state = self.lstm(self._inputs(word[:, None], context[:, step : step + 1]), state)
+            before = [(words[step - lag] if step >= lag else start)[:, None] for lag in self.lags]
+            inputs = self._inputs(before, context[:, step : step + 1], vectors)
+            out, state = self.lstm(inputs, state)
             if step < given.shape[1]:
-                word = given[:, step]
+                words.append(given[:, step])
             else:
-                logits = self._to_logits(out)[:, 0]
-                # the largest at 0, so that no temperature is too low for it
-                chances = ((logits - logits.amax(-1, keepdim=True)) / temperature).softmax(-1).cumsum(-1)
-                # the last number is 1 but for rounding
-                word = (chances < uniform[:, step : step + 1]).sum(-1).clamp(max=self.n_words - 1)
-            words.append(word)
+                known = torch.cat([out, inputs], 2)[:, 0]
+                words.append(self.chances.draw(known, uniform[:, step], temperature))
         return torch.stack(words, 1).numpy().astype(np.uint16)
+
+    def _labels(self, n: int) -> Tensor:
+        """(n, 3) ints: what the network is told of bars under the condition."""
+        labels = labels_of(self.condition, self.roles, self.styles)
+        return labels.to(self.places.device).expand(n, -1)
 
     def _start_words(self, start: np.ndarray | None, n: int) -> Tensor:
         """The first words that are given, (n, k) ints; k = 0 where there are none."""
@@ -272,12 +411,17 @@ def save_prior(path: str | os.PathLike[str], prior: WordLSTM, provenance: Mappin
     save_weights(path, FORMAT, prior, asdict(prior.config), provenance)
 
 
-def load_prior(path: str | os.PathLike[str] | None = None) -> WordLSTM:
+def load_prior(path: str | os.PathLike[str] | None = None, *, grid: int = BUNDLED_GRIDS[0]) -> WordLSTM:
     """The prior of a weights file; the bundled one by default. Runs no code of the file.
 
+    Args:
+        path: the file.
+        grid: steps of a bar: which bundled prior; a file has its own.
+
     Raises:
-        ValueError: no weights file of a prior of ours, one of another version, or a damaged one.
+        ValueError: no weights file of a prior of ours, one of another version, or a damaged one; or none ships for
+            this grid.
         OSError: it cannot be opened.
     """
-    path = bundled("prior.safetensors") if path is None else path
+    path = bundled_model("prior", grid) if path is None else path
     return load_weights(path, FORMAT, lambda config: WordLSTM(WordLSTMConfig(**config)))

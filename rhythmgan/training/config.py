@@ -23,9 +23,11 @@ class GANTrainingConfig:
         pretrain_learning_rate: peak learning rate of pretraining (AdamW, β = .9, .99); it decays to a fiftieth along a
             cosine.
         weight_decay: AdamW's.
-        song_exponent: a song with n distinct bars is drawn from n to this power times as often as one with a
-            single bar: 1 draws all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of bars, which
-            would give generated bars away, weigh less.
+        any_share: share of bars with no role told: distinct bars of songs; all others are drawn as songs play them.
+        style_share: share of bars with their style told.
+        song_exponent: of bars with no role, a song with n distinct bars is drawn from n to this power times as often as
+            one with a single bar: 1 draws all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of
+            bars, which would give generated bars away, weigh less.
         augmented_share: share of bars that are augmented (see ``augment``), with a label for both networks. Without
             augmentation the discriminator learns the training bars by heart.
         hidden_share: share of steps that are hidden from the lagged inputs of later steps, in pretraining.
@@ -34,9 +36,10 @@ class GANTrainingConfig:
         discriminator_warmup: batches of the adversarial phase in which only the discriminator is trained.
         r1_gamma, r2_gamma: strengths of the gradient penalties on real and on fake bars, see ``GANLoss``.
         rate_matching_coef: coefficient of the squared differences between how often each cell sounds in a batch
-            and in the training bars. With the adversarial loss alone, hard decisions drift to sparse bars.
+            and in the training bars of each role. With the adversarial loss alone, hard decisions drift to sparse bars.
         ema_decay: share of the averaged generator that a step keeps (exponential moving average); it rises to this
             from 0 at the beginning of both phases.
+        denoiser_steps: batches of the denoiser, which is trained last.
     """
 
     pretrain_steps: int = 500
@@ -45,6 +48,8 @@ class GANTrainingConfig:
     seed: int = 0
     pretrain_learning_rate: float = 2e-3
     weight_decay: float = 0.02
+    any_share: float = 0.4
+    style_share: float = 0.3
     song_exponent: float = 0.7
     augmented_share: float = 0.6
     hidden_share: float = 0.1
@@ -55,11 +60,16 @@ class GANTrainingConfig:
     r2_gamma: float = 0.03
     rate_matching_coef: float = 2.0
     ema_decay: float = 0.998
+    denoiser_steps: int = 250
 
     def __post_init__(self) -> None:
+        if self.denoiser_steps < 1:
+            raise ValueError(f"the denoiser is trained for at least one batch, not {self.denoiser_steps}")
         if self.pretrain_steps < 0 or self.train_steps < 0 or self.pretrain_steps + self.train_steps < 1:
             raise ValueError("training takes at least one step in all, and neither number of steps is below 0")
-        _check(self, shares=("song_exponent", "augmented_share", "hidden_share", "ema_decay"))
+        _check(
+            self, shares=("any_share", "style_share", "song_exponent", "augmented_share", "hidden_share", "ema_decay")
+        )
 
     @property
     def total_steps(self) -> int:
@@ -79,8 +89,12 @@ class PriorTrainingConfig:
         learning_rate: peak learning rate (AdamW, β = .9, .98); it decays to a fiftieth along a cosine.
         weight_decay: AdamW's.
         hidden_share: share of words that are hidden from the prior when it predicts the next one.
+        any_share: share of bars with no role told: songs' distinct bars. All others are as songs play them.
+        style_share: share of bars with their style told.
+        song_exponent: of bars with no role, a song with n distinct bars is drawn from n to this power times as often as
+            one with a single bar: 1 draws all bars alike.
+        pairs_share: share of bars that are shown the bar before them.
         augmented_share: share of bars that are augmented (see ``augment``), with a label.
-        pairs_share: share of a batch's bars that are shown the bar before them.
         ema_decay: share of the averaged weights that a step keeps (exponential moving average).
         patience: validations, one every 50 steps, without a better one before the run ends.
     """
@@ -91,8 +105,11 @@ class PriorTrainingConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     hidden_share: float = 0.1
-    augmented_share: float = 0.5
+    any_share: float = 0.5
+    style_share: float = 0.3
+    song_exponent: float = 1.0
     pairs_share: float = 0.5
+    augmented_share: float = 0.5
     ema_decay: float = 0.998
     patience: int = 20
 
@@ -101,7 +118,8 @@ class PriorTrainingConfig:
             raise ValueError(f"training takes at least one step, not {self.train_steps}")
         if self.patience < 1:
             raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
-        _check(self, shares=("hidden_share", "augmented_share", "pairs_share", "ema_decay"))
+        shares = ("hidden_share", "any_share", "style_share", "song_exponent", "pairs_share", "augmented_share")
+        _check(self, shares=(*shares, "ema_decay"))
 
 
 def _check(config: GANTrainingConfig | PriorTrainingConfig, shares: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import ANY
 from rhythmgan.data import Corpus
 from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, save_gan
@@ -46,16 +47,19 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
         torch.manual_seed(seed)
         second = GAN(config)
     second.generator.load_state_dict(model.generator.state_dict())
+    second.shifts.copy_(model.shifts)
+    model = model.with_condition(ANY, ANY)  # as the real bars are
     distinct = corpus.distinct()
     real = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
     z = torch.randn(len(real), model.latent_dim, generator=random)
     fake = torch.from_numpy(model.decode(z))
     discriminator = second.discriminator.train()
     optimizer = torch.optim.AdamW(discriminator.parameters(), _LEARNING_RATE, betas=(0.5, 0.99), weight_decay=0.05)
+    labels = model.labels
     for step in range(_TRAIN_STEPS):
         batch = [bars[torch.randint(len(bars), (_BATCH,), generator=random)].float() for bars in (real, fake)]
         both = torch.cat(batch).requires_grad_(True)
-        logits = discriminator(both)
+        logits = discriminator(both, labels)
         logit_gap = logits[:_BATCH] - logits[_BATCH:]
         loss = F.softplus(-logit_gap).mean() + _GAMMA * squared_gradient(logits, both)
         set_learning_rate(optimizer, _LEARNING_RATE * (1 - step / _TRAIN_STEPS))

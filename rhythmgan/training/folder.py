@@ -37,7 +37,7 @@ def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: i
         return None
     try:
         before = json.loads((out / CONFIG).read_text())
-        there, here = _flat(before), _flat(described)
+        there, here = _flat(before), _flat(json.loads(json.dumps(described)))  # JSON makes lists of tuples
     except (OSError, LookupError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{out} holds a checkpoint but no readable {CONFIG}: choose another folder") from None
     if before.get("model") != described["model"]:

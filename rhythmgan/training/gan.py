@@ -6,7 +6,7 @@ import copy
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,23 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from rhythmgan.data import Corpus, digest
+from rhythmgan.data import Corpus
 from rhythmgan.draw import bars_to_image, write_png
 from rhythmgan.files import make_folder
 from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, save_gan
-from rhythmgan.training.batches import SongBatches, check_trainable, step_seed
+from rhythmgan.training.batches import (
+    Mixture,
+    SongBatches,
+    check_trainable,
+    corpus_digest,
+    roles_of,
+    step_seed,
+    styles_of,
+)
+from rhythmgan.training.calibration import calibrate_temperatures
 from rhythmgan.training.config import GANTrainingConfig
+from rhythmgan.training.denoiser import train_denoiser
 from rhythmgan.training.gan_loss import GANLoss
 from rhythmgan.training.run import Progress, train
 from rhythmgan.training.schedule import cosine_decay, set_learning_rate, update_ema
@@ -47,7 +57,11 @@ class GANTraining(pl.LightningModule):
             torch.manual_seed(training.seed)
             self.gan = GAN(network)
         self.ema_generator = copy.deepcopy(self.gan.generator).requires_grad_(False)
-        self.batches = SongBatches(corpus, training.song_exponent, training.augmented_share)
+        self.mixture = Mixture(
+            training.any_share, training.style_share, training.song_exponent, 0.0, training.augmented_share
+        )
+        self.batches = SongBatches(corpus, network.roles, network.styles, self.mixture)
+        self.corpus = corpus
         self.loss = GANLoss(training.r1_gamma, training.r2_gamma, training.rate_matching_coef)
         self.steps_done = 0
         self.seconds = 0.0
@@ -100,9 +114,10 @@ class GANTraining(pl.LightningModule):
         warmup = min(1.0, (done + 1) / min(200, config.pretrain_steps))
         decay = cosine_decay(done, config.pretrain_steps, 0.02)
         set_learning_rate(optimizer, config.pretrain_learning_rate * warmup * decay)
-        bars, augmentation = self.batches.draw(config.batch_size, random)
+        batch = self.batches.draw(config.batch_size, random)
+        bars = batch.bars.float()
         shown = torch.rand((*bars.shape[:2], 1), generator=random, device=self.device) > config.hidden_share
-        expected = self.gan.generator.expect(bars, augmentation, shown.float())
+        expected = self.gan.generator.expect(bars, batch.labels, shown.float())
         nll = -torch.special.log_ndtr(torch.where(bars > 0, expected, -expected)).sum((1, 2)).mean()
         optimizer.zero_grad()
         self.manual_backward(nll)
@@ -126,12 +141,13 @@ class GANTraining(pl.LightningModule):
         if done == 0 and config.pretrain_steps:
             generator.load_state_dict(self.ema_generator.state_dict())
         is_warmup = done < config.discriminator_warmup
-        real, augmentation = self.batches.draw(config.batch_size, random)
+        batch = self.batches.draw(config.batch_size, random)
+        real, labels = batch.bars.float(), batch.labels
         with torch.set_grad_enabled(not is_warmup):
-            fake = generator(self.draw_z(random), augmentation)
+            fake = generator(self.draw_z(random), labels)
         onsets = {"onsets_real": real.sum((1, 2)).mean(), "onsets_fake": fake.detach().sum((1, 2)).mean()}
 
-        terms = self.loss.discriminator_terms(discriminator, real, fake, augmentation)
+        terms = self.loss.discriminator_terms(discriminator, real, fake, labels)
         discriminator_optimizer.zero_grad()
         self.manual_backward(self.loss.total(terms))
         discriminator_optimizer.step()
@@ -139,7 +155,7 @@ class GANTraining(pl.LightningModule):
             return terms | onsets
 
         discriminator.requires_grad_(False)
-        generator_terms = self.loss.generator_terms(discriminator, real, fake, augmentation, self.batches.rates)
+        generator_terms = self.loss.generator_terms(discriminator, real, fake, labels, self.batches.rates)
         generator_optimizer.zero_grad()
         self.manual_backward(self.loss.total(generator_terms))
         generator_optimizer.step()
@@ -154,11 +170,20 @@ class GANTraining(pl.LightningModule):
         return optimizers  # type: ignore[return-value]
 
     def finished_gan(self) -> GAN:
-        """The GAN as it is shipped: with the averaged generator, on the CPU."""
+        """The GAN as it is shipped: with the averaged generator, on the CPU.
+
+        At the end of the run its temperatures are calibrated and its denoiser is trained.
+        """
         gan = GAN(self.gan.config)
         gan.load_state_dict(self.gan.state_dict())
         gan.generator.load_state_dict(self.ema_generator.state_dict())
-        return gan.eval().requires_grad_(False)
+        gan.eval().requires_grad_(False)
+        if self.steps_done >= self.config.total_steps:
+            calibrate_temperatures(gan)
+            as_they_are = replace(self.mixture, augmented_share=0.0)
+            batches = SongBatches(self.corpus, gan.roles, gan.styles, as_they_are)
+            train_denoiser(gan, batches, self.config.denoiser_steps, self.config.seed)
+        return gan
 
     def save(self, out: Path, provenance: Mapping[str, str]) -> np.ndarray:
         """Write the weights, and the picture of the same seeds, which it returns."""
@@ -188,16 +213,18 @@ def train_gan(
     precision: str = "32-true",
     progress: Progress | None = None,
 ) -> Path:
-    """Train a GAN on each song's distinct bars, or resume the run that was stopped in ``out``.
+    """Train a GAN on the bars of songs, or resume the run that was stopped in ``out``.
 
     Writes into ``out``: ``gan.safetensors`` (the weights to sample from), ``last.ckpt`` (to resume),
     ``grid.png`` (seeds 0-35), ``config.json`` and TensorBoard's events.
 
     Args:
-        corpus: the training bars; take ``corpus.split("train")`` to keep songs for judging.
+        corpus: the training bars, in the order of their songs; take ``corpus.split("train")`` to keep songs for
+            judging.
         out: a folder, created if missing.
         training: how to train.
-        network: the shape of the networks; its kit and grid must be those of the bars.
+        network: the shape of the networks; its kit and grid must be those of the bars. By default it learns all roles
+            and styles of which there are enough bars.
         devices: how many processes or GPUs.
         accelerator: Lightning's: "auto", "cpu", "gpu", "mps".
         precision: Lightning's: "32-true", "bf16-mixed".
@@ -213,22 +240,23 @@ def train_gan(
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
     training = training or GANTrainingConfig()
-    network = network or GANConfig(kit=corpus.kit.name, steps=corpus.steps)
-    distinct = corpus.distinct()
-    check_trainable(distinct, network.kit, network.steps)
+    network = network or GANConfig(
+        kit=corpus.kit.name, steps=corpus.steps, roles=roles_of(corpus), styles=styles_of(corpus)
+    )
+    check_trainable(corpus, network.kit, network.steps)
     out = make_folder(out)
     train(
-        GANTraining(network, training, distinct),
+        GANTraining(network, training, corpus),
         out,
         {
             "model": "gan",
-            "data": digest(distinct.words, distinct.song_id),
+            "data": corpus_digest(corpus),
             "network": asdict(network),
             "training": asdict(training),
         },
         {
-            "trained_bars": str(len(distinct)),
-            "trained_songs": str(len(np.unique(distinct.song_id))),
+            "trained_bars": str(len(np.unique(corpus.bar_id))),
+            "trained_songs": str(len(np.unique(corpus.song_id))),
             "trained_seed": str(training.seed),
         },
         devices=devices,

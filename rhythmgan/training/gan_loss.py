@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Critic = Callable[[Tensor, Tensor], Tensor]
-"""Bars (n, steps, parts) floats and their augmentation labels (n,) → logits (n,), high for real."""
+"""Bars (n, steps, parts) floats and their labels (n, 3) → logits (n,), high for real."""
 
 
 class GANLoss:
@@ -42,7 +42,7 @@ class GANLoss:
         }
 
     def discriminator_terms(
-        self, discriminator: Critic, real: Tensor, fake: Tensor, augmentation: Tensor
+        self, discriminator: Critic, real: Tensor, fake: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
         """The terms of the discriminator's step; no gradient reaches the generator.
 
@@ -50,7 +50,7 @@ class GANLoss:
             discriminator: gives the logits.
             real: (n, steps, parts) floats, bars of songs.
             fake: (n, steps, parts) floats, bars of the generator; each is paired with the real bar of its row.
-            augmentation: (n,) labels that both bars of a row have.
+            labels: (n, 3) ints, that both bars of a row have.
 
         Returns:
             Scalars: ``loss_d``, the mean of softplus(D(fake) − D(real)) (Jolicoeur-Martineau 2018); ``r1`` and ``r2``,
@@ -58,7 +58,7 @@ class GANLoss:
             2018); ``logit_gap``, the mean of D(real) − D(fake).
         """
         real, fake = (bars.detach().requires_grad_(True) for bars in (real, fake))
-        real_logit, fake_logit = discriminator(real, augmentation), discriminator(fake, augmentation)
+        real_logit, fake_logit = discriminator(real, labels), discriminator(fake, labels)
         return {
             "loss_d": F.softplus(fake_logit - real_logit).mean(),
             "r1": squared_gradient(real_logit, real),
@@ -67,24 +67,28 @@ class GANLoss:
         }
 
     def generator_terms(
-        self, discriminator: Critic, real: Tensor, fake: Tensor, augmentation: Tensor, rates: Tensor
+        self, discriminator: Critic, real: Tensor, fake: Tensor, labels: Tensor, rates: Tensor
     ) -> dict[str, Tensor]:
         """The terms of the generator's step.
 
         Args:
-            discriminator, real, augmentation: as ``discriminator_terms``.
+            discriminator, real, labels: as ``discriminator_terms``.
             fake: as there, with a gradient to the generator.
-            rates: (steps, parts) in 0 … 1, how often each cell sounds in the real bars that are drawn.
+            rates: (1 + roles, steps, parts) in 0 … 1, how often each cell sounds in the real bars of each role.
 
         Returns:
             Scalars: ``loss_g``, the mean of softplus(D(real) − D(fake)); ``rate_matching``, the squared differences
-            between how often each cell sounds in ``fake`` and ``rates``, summed over the cells.
+            between how often each cell sounds in the ``fake`` bars of a role and ``rates``, summed over the cells; the
+            mean of the roles, weighted by their bars.
         """
         with torch.no_grad():
-            real_logit = discriminator(real, augmentation)
+            real_logit = discriminator(real, labels)
+        of_role = F.one_hot(labels[:, 1], len(rates)).to(fake.dtype)
+        count = of_role.sum(0)
+        found = torch.einsum("nr,nsp->rsp", of_role, fake) / count.clamp(min=1)[:, None, None]
         return {
-            "loss_g": F.softplus(real_logit - discriminator(fake, augmentation)).mean(),
-            "rate_matching": (fake.mean(0) - rates).square().sum(),
+            "loss_g": F.softplus(real_logit - discriminator(fake, labels)).mean(),
+            "rate_matching": ((found - rates).square().sum((1, 2)) * count).sum() / len(fake),
         }
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:

@@ -1,4 +1,7 @@
-"""Training a prior: next words of bars, with and without the bar before, stopped by validation songs."""
+"""Training a prior: next words of bars of each role and style, alone and after the bar before them.
+
+The validation songs' distinct bars decide when to stop.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,23 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from rhythmgan.bars import words_to_bars
-from rhythmgan.data import Corpus, digest
+from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.conditions import ANY, DEFAULT_ROLE
+from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder
+from rhythmgan.forms import Forms
 from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.word_lstm import WordLSTM, save_prior
-from rhythmgan.training.batches import PairBatches, check_trainable, step_seed
+from rhythmgan.training.batches import (
+    Mixture,
+    SongBatches,
+    check_trainable,
+    corpus_digest,
+    roles_of,
+    step_seed,
+    styles_of,
+)
 from rhythmgan.training.config import PriorTrainingConfig
 from rhythmgan.training.run import STEPS_PER_EPOCH, Progress, train
 from rhythmgan.training.schedule import cosine_decay, set_learning_rate, update_ema
@@ -38,35 +50,46 @@ class PriorTraining(pl.LightningModule):
     """
 
     validation_bars: Tensor
+    validation_grooves: Tensor
+    validation_chances: Tensor
 
     def __init__(
-        self,
-        network: WordLSTMConfig,
-        training: PriorTrainingConfig,
-        words: np.ndarray,
-        pairs: tuple[np.ndarray, np.ndarray],
-        validation: np.ndarray,
+        self, network: WordLSTMConfig, training: PriorTrainingConfig, corpus: Corpus, validation: Corpus
     ) -> None:
         """Build the network and keep the bars.
 
         Args:
-            network: its shape.
+            network: its shape, without the forms, of which there are as many as the corpus has.
             training: how to train.
-            words: (bars, steps) ints, the training bars.
-            pairs: two (pairs, steps) ints: training bars, and those that follow them.
-            validation: (bars, steps) ints, bars of other songs.
+            corpus: the training bars, in the order of their songs.
+            validation: bars of other songs.
         """
         super().__init__()
         self.automatic_optimization = False
         self.config = training
+        forms = Forms.of(corpus)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            self.prior = WordLSTM(network)
+            self.prior = WordLSTM(replace(network, n_forms=len(forms)))
+        self.prior.keep_forms(forms)
         self.ema = copy.deepcopy(self.prior).eval().requires_grad_(False)
         self.best = copy.deepcopy(self.ema)
-        self.batches = PairBatches(words, pairs, self.prior.kit, training.pairs_share, training.augmented_share)
-        validation_bars = words_to_bars(torch.from_numpy(validation.astype(np.int64)), self.prior.kit.n_parts)
-        self.register_buffer("validation_bars", validation_bars, persistent=False)
+        mixture = Mixture(
+            training.any_share,
+            training.style_share,
+            training.song_exponent,
+            training.pairs_share,
+            training.augmented_share,
+        )
+        self.batches = SongBatches(corpus, network.roles, network.styles, mixture)
+        grooves, chances = validation.with_role(DEFAULT_ROLE).distinct_with_weights()
+        n_parts = self.prior.kit.n_parts
+        for name, values in (
+            ("validation_bars", torch.from_numpy(words_to_bars(validation.distinct().words, n_parts))),
+            ("validation_grooves", torch.from_numpy(words_to_bars(grooves.words, n_parts))),
+            ("validation_chances", torch.from_numpy(chances)),
+        ):
+            self.register_buffer(name, values, persistent=False)
         self.best_nll = math.inf
         self.best_step = 0
         self.steps_done = 0
@@ -121,24 +144,31 @@ class PriorTraining(pl.LightningModule):
     def batch_nll(self, random: torch.Generator) -> Tensor:
         """Cross-entropy of a batch's words, nats a step."""
         batch = self.batches.draw(self.config.batch_size, random)
-        shifted = self.prior.shifted(batch.words)
-        is_hidden = torch.rand(shifted.shape, generator=random, device=self.device) < self.config.hidden_share
-        shifted = torch.where(is_hidden & (shifted != self.prior.start), self.prior.hidden, shifted)
-        logits = self.prior(shifted, batch.previous, batch.has_previous, batch.augmentation)
-        return F.cross_entropy(logits.flatten(0, 1), batch.words.flatten())
+        words = bars_to_words(batch.bars)
+        is_hidden = torch.rand(words.shape, generator=random, device=self.device) < self.config.hidden_share
+        return -self.prior(words, bars_to_words(batch.previous), batch.has_previous, batch.labels, is_hidden).mean()
 
     def _validate(self) -> None:
-        """Keep the averaged weights if the validation songs' bars are likelier than ever."""
+        """Keep the averaged weights if the validation songs' distinct bars are likelier than ever."""
         self.ema.eval()  # Lightning has put everything into training mode
-        nll = float(-self.ema.step_log_prob(self.validation_bars).mean())
+        nll = float(-self.ema.with_condition(role=ANY).step_log_prob(self.validation_bars).mean())
         self.log("validation_nll", nll)
         if nll < self.best_nll:
             self.best_nll, self.best_step = nll, self.steps_done
             self.best.load_state_dict(self.ema.state_dict())
 
+    def groove_nll(self) -> float:
+        """Nats a step of the best weights on the validation songs' grooves as played; NaN where there are none."""
+        if not len(self.validation_grooves) or DEFAULT_ROLE not in self.prior.config.roles:
+            return math.nan
+        per_bar = self.best.eval().with_condition(role=DEFAULT_ROLE).step_log_prob(self.validation_grooves).mean(1)
+        return float(-(per_bar.double() * self.validation_chances).sum())
+
     def save(self, out: Path, provenance: Mapping[str, str]) -> None:
         """Write the weights that were best on the validation songs."""
         facts = {"best_step": str(self.best_step), "validation_nll_per_step": f"{self.best_nll:.4f}"}
+        if self.is_over:
+            facts["validation_groove_nll_per_step"] = f"{self.groove_nll():.4f}"
         save_prior(out / WEIGHTS, self.best, dict(provenance) | facts)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -164,7 +194,7 @@ def train_prior(
     precision: str = "32-true",
     progress: Progress | None = None,
 ) -> Path:
-    """Train a prior on each song's distinct bars and pairs of bars, or resume the run that was stopped in ``out``.
+    """Train a prior on bars of songs, alone and after the bar before, or resume the run that was stopped in ``out``.
 
     Writes into ``out``: ``prior.safetensors`` (the averaged weights that were best on the validation songs),
     ``last.ckpt`` (to resume), ``config.json`` and TensorBoard's events.
@@ -174,7 +204,8 @@ def train_prior(
         validation: bars of other songs, which decide when to stop.
         out: a folder, created if missing.
         training: how to train.
-        network: the shape of the network; its kit and grid must be those of the bars.
+        network: the shape of the network; its kit and grid must be those of the bars. By default it learns all roles
+            and styles of which there are enough bars.
         devices, accelerator, precision, progress: as ``train``.
 
     Returns:
@@ -186,26 +217,26 @@ def train_prior(
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
     training = training or PriorTrainingConfig()
-    network = network or WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps)
-    distinct, held_out = corpus.distinct(), validation.distinct()
-    before, after = corpus.pairs()
-    check_trainable(distinct, network.kit, network.steps)
-    if not len(held_out):
+    network = network or WordLSTMConfig(
+        kit=corpus.kit.name, steps=corpus.steps, roles=roles_of(corpus), styles=styles_of(corpus)
+    )
+    check_trainable(corpus, network.kit, network.steps)
+    if not len(validation):
         raise ValueError("there is nothing to stop by: no song of the data falls into the valid split")
     out = make_folder(out)
     train(
-        PriorTraining(network, training, distinct.words, (before, after.words), held_out.words),
+        PriorTraining(network, training, corpus, validation),
         out,
         {
             "model": "prior",
-            "data": digest(distinct.words, before, after.words, held_out.words),
+            "data": corpus_digest(corpus) + corpus_digest(validation),
             "network": asdict(network),
             "training": asdict(training),
         },
         {
-            "trained_bars": str(len(distinct)),
-            "trained_pairs": str(len(after)),
-            "trained_songs": str(len(np.unique(distinct.song_id))),
+            "trained_bars": str(len(np.unique(corpus.bar_id))),
+            "trained_pairs": str(len(corpus.pairs()[0])),
+            "trained_songs": str(len(np.unique(corpus.song_id))),
             "trained_seed": str(training.seed),
         },
         devices=devices,

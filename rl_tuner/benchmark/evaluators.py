@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rhythmgan.conditions import ANY
 from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder
 from rhythmgan.models.catalogue import load_generator, load_likelihood
@@ -66,4 +67,6 @@ def make_evaluators(
         config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
         train_prior(valid, few, folder, PriorTrainingConfig(train_steps=1000, seed=seed), network=config)
         (folder / "done").touch()
-    return Evaluators(load_generator(path), load_likelihood(folder / "prior.safetensors"))
+    # asked for what they were trained on: bars of any role
+    critic, prior = load_generator(path), load_likelihood(folder / "prior.safetensors")
+    return Evaluators(critic.with_condition(ANY, ANY), prior.with_condition(ANY, ANY))

@@ -19,12 +19,15 @@ def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLike
     """GAN and prior, of one kit and grid."""
     import torch
 
+    from rhythmgan.conditions import ANY
     from rhythmgan.models.catalogue import load_generator, load_likelihood
     from rhythmgan.models.interfaces import check_compatible
 
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
-    gan, prior = load_generator(options.weights or "gan"), load_likelihood(options.prior or "prior")
+    # targets are spread over all that songs play, and so are the bars that are steered to them
+    gan = load_generator(options.weights).with_condition(ANY, ANY)
+    prior = load_likelihood(options.prior).with_condition(ANY, ANY)
     check_compatible(prior, gan.kit, gan.steps, "the prior")
     return gan, prior
 

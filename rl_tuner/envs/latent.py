@@ -32,27 +32,27 @@ class LatentEnv(EpisodeEnv):
     targets, see ``Moves``.
 
     ## Observation space
-    ``Box(low, high, (n,), float32)``, see ``latent_layout``. For z of 144 numbers, bars of 144 cells, two features and
-    the terms realism, likelihood and kl:
+    ``Box(low, high, (n,), float32)``, see ``latent_layout``. For z of 192 numbers, bars of 192 cells (those of the
+    bundled models), two features and the terms realism, likelihood and kl:
 
     | index | meaning | min | max |
     | --- | --- | --- | --- |
-    | 0 to 143 | latent point z, a fifth of it | -10 | 10 |
-    | 144 to 287 | cells of the bar, step by step: -0.2 or 0.2 | -0.2 | 0.2 |
-    | 288 to 289 | features, standardised by those of unsteered bars | -10 | 10 |
-    | 290 to 291 | targets, likewise; the value itself of a skipped feature | -10 | 10 |
-    | 292 to 293 | tanh(gap / 3), a gap being target − feature in tolerances | -1 | 1 |
-    | 294 to 295 | gap / 10 | -10 | 10 |
-    | 296 to 297 | importance of each feature; 0 where it is skipped | 0 | 10 |
-    | 298 | match, see `rewards.match` | 0 | 1 |
-    | 299 | success, 0 or 1 | 0 | 1 |
-    | 300 | realism; 0 without success or without a coefficient | 0 | 1 |
-    | 301 | likelihood; 0 without success or without a coefficient | 0 | 1 |
-    | 302 | coefficient of realism | 0 | 1 |
-    | 303 | coefficient of likelihood | 0 | 1 |
-    | 304 | coefficient of kl | 0 | 1 |
-    | 305 | calls left / 64, at most 1 | 0 | 1 |
-    | 306 | log2(calls left + 1) / 6 | 0 | 2 |
+    | 0 to 191 | latent point z, a fifth of it | -10 | 10 |
+    | 192 to 383 | cells of the bar, step by step: -0.2 or 0.2 | -0.2 | 0.2 |
+    | 384 to 385 | features, standardised by those of unsteered bars | -10 | 10 |
+    | 386 to 387 | targets, likewise; the value itself of a skipped feature | -10 | 10 |
+    | 388 to 389 | tanh(gap / 3), a gap being target − feature in tolerances | -1 | 1 |
+    | 390 to 391 | gap / 10 | -10 | 10 |
+    | 392 to 393 | importance of each feature; 0 where it is skipped | 0 | 10 |
+    | 394 | match, see `rewards.match` | 0 | 1 |
+    | 395 | success, 0 or 1 | 0 | 1 |
+    | 396 | realism; 0 without success or without a coefficient | 0 | 1 |
+    | 397 | likelihood; 0 without success or without a coefficient | 0 | 1 |
+    | 398 | coefficient of realism | 0 | 1 |
+    | 399 | coefficient of likelihood | 0 | 1 |
+    | 400 | coefficient of kl | 0 | 1 |
+    | 401 | calls left / 64, at most 1 | 0 | 1 |
+    | 402 | log2(calls left + 1) / 6 | 0 | 2 |
 
     ## Rewards
     How much the score of the bar has grown with the step (``delta``), which sums up to how much better the episode made

@@ -1,8 +1,8 @@
 """CMA-ES with a diagonal covariance, for a batch of targets at once.
 
 The separable form of Ros & Hansen (2008): the covariance matrix stays diagonal, and its learning rates are
-(dim + 2) / 3 times those of the full matrix, as there is so much less to learn. The full matrix of 144 dimensions has
-10,440 entries, and a budget has a few hundred calls.
+(dim + 2) / 3 times those of the full matrix, as there is so much less to learn. The full matrix of 192 dimensions has
+18,528 entries, and a budget has a few hundred calls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rl_tuner import rewards
 from rl_tuner.search.problem import Problem
 
 POPULATION = 8
-"""Points in a generation. Hansen's 4 + 3 ln dim, 18 for 144 dimensions, leaves a budget of 32 calls one generation."""
+"""Points in a generation. Hansen's 4 + 3 ln dim, 19 for 192 dimensions, leaves a budget of 32 calls one generation."""
 
 _SIGMA = 0.5
 """The first step size: half a standard deviation of z."""

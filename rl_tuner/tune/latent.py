@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import ANY
 from rhythmgan.data import Corpus
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
@@ -76,7 +77,7 @@ def train_agent(
     training, env, config = training or BUNDLED, env or EnvConfig(), config or AgentConfig.of(generator)
     if config.generator != generator.fingerprint:
         raise ValueError("the agent's config is that of another generator")
-    agent = Agent(config)
+    agent, prior = Agent(config), prior.with_condition(config.role, config.style)
     described = {
         "model": "agent",
         "prior": prior.fingerprint,
@@ -114,7 +115,7 @@ _LOOKED_AT = 8000
 
 def bundled_dynamics() -> Dynamics:
     """The dynamics of the bundled models, with a latent space that is found anew."""
-    generator, prior = load_generator(), load_likelihood()
+    generator, prior = load_generator().with_condition(ANY, ANY), load_likelihood().with_condition(ANY, ANY)
     return Dynamics(generator, generator, prior, find_space(generator, generator, prior, n=_LOOKED_AT))
 
 

@@ -2,7 +2,9 @@
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".bars");
-  const drawn = JSON.stringify([data.bars, data.names, data.columns]);
+  const drawn = JSON.stringify([data.bars, data.names, data.columns, data.together]);
+  // a loop of other bars is another loop
+  const all = `all ${data.bars.map((bar) => bar.code).join(" ")}`;
   root.data = data;
   root.hearts ??= hearts((wanted) => setTriggerValue("kept", wanted));
   root.hearts.know(data.kept);
@@ -33,10 +35,15 @@ export default function (component) {
     const gone = root.earlier?.filter((bar) => !data.bars.some((other) => other.code === bar.code)) ?? [];
     if (!data.pictured && gone.some((bar) => bar.code === player.id)) player.stop();
     root.earlier = data.bars;
-    root.replaceChildren(...data.bars.map((bar) => card(bar, data, send)));
+    root.cards = data.bars.map((bar) => card(bar, data, send));
+    root.replaceChildren(...root.cards);
+    root.hear = node("button", { class: "hear", onclick: () => player.toggle(all, data.bars) });
+    if (data.together) root.prepend(root.hear);
   }
   root.update = () => {
-    for (const each of root.children) each.update(root.data.chosen, root.hearts);
+    const plays = player.id === all;
+    root.hear.textContent = plays ? "■ Stop" : `▶ ${data.together}`;
+    root.cards.forEach((each, at) => each.update(root.data.chosen, root.hearts, plays && player.place?.bar === at));
   };
   root.update();
   root.unlisten?.();

@@ -47,7 +47,7 @@ function drawing({ words, played }, kit) {
       cell.setAttribute("rx", 1.6);
       if (sounds(words[step], part, parts)) {
         cell.style.fill = ink(kit.hues[part]);
-        cell.style.opacity = played ? played.shades[step][part] : kit.shades[step];
+        cell.style.opacity = played ? played.shades[step][part] : kit.shades[steps][step];
       } else {
         cell.setAttribute("class", step % (steps / 4) ? "off" : "off beat");
       }
@@ -98,7 +98,8 @@ function card(bar, data, send) {
     made.classList.add("heard-only");
   }
   if (bar.note) made.append(node("footer", {}, bar.note));
-  made.update = (chosen, hearts) => {
+  // `heard` says whether it is this bar that sounds, of several that play as one loop
+  made.update = (chosen, hearts, heard) => {
     const plays = player.id === bar.code;
     play.textContent = plays ? "■" : "▶";
     play.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${bar.name}`);
@@ -109,8 +110,9 @@ function card(bar, data, send) {
     made.classList.toggle("chosen", chosen === bar.code);
     made.classList.toggle("playing", plays);
     const head = picture.lastChild;
-    if (plays && player.place) head.setAttribute("x", player.place.step * 10);
-    head.style.display = plays && player.place ? "" : "none";
+    const seen = (plays || heard) && player.place?.step < bar.words.length;
+    if (seen) head.setAttribute("x", player.place.step * 10);
+    head.style.display = seen ? "" : "none";
   };
   return made;
 }

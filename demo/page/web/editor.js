@@ -2,12 +2,13 @@
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".editor");
-  const { names, hues, shades } = data.kit;
+  const { names, hues } = data.kit;
   const parts = names.length;
   const steps = data.words.length;
+  const shades = data.kit.shades[steps];
   const SOUND = "editor";
 
-  if (!root.cells) build();
+  if (root.steps !== steps) build();
   // what was clicked while Python was on its way must not be undone by an older answer
   const painting = root.paints !== undefined;
   if (root.epoch !== data.epoch || (!painting && data.revision >= root.revision)) {
@@ -30,17 +31,14 @@ export default function (component) {
   }
 
   function build() {
+    root.steps = steps;
     root.revision = -1;
     root.cells = [];
     root.lockers = [];
     const grid = node("div", { class: "grid", role: "grid", "aria-label": "Step sequencer" });
     for (let part = parts - 1; part >= 0; part--) {
       const row = node("div", { class: "row", role: "row" });
-      // the models leave parts alone that they do not know: these have no lock
-      const known = part < data.locks.length;
-      const lock = known
-        ? node("button", { class: "lock", onclick: () => turn(part) })
-        : node("span", { class: "lock unknown", title: "The models do not know this part: they leave it as it is" }, names[part]);
+      const lock = node("button", { class: "lock", onclick: () => turn(part) });
       root.lockers[part] = lock;
       row.append(lock);
       root.cells[part] = [];
@@ -76,17 +74,21 @@ export default function (component) {
       }
       root.from = [event.clientX, event.clientY];
     };
-    const lift = () => {
+    for (const event of ["pointerup", "pointercancel"]) {
+      window.removeEventListener(event, root.lift); // of a sequencer of another grid
+    }
+    root.lift = () => {
       if (root.paints !== undefined) tell(); // a stroke is one change
       root.paints = undefined;
     };
-    window.addEventListener("pointerup", lift);
-    window.addEventListener("pointercancel", lift);
+    window.addEventListener("pointerup", root.lift);
+    window.addEventListener("pointercancel", root.lift);
     root.hear = node("button", { class: "play", onclick: () => player.toggle(SOUND, [played()]) });
     root.keep = node("button", { class: "keep", onclick: keep });
     root.titled = node("span", { class: "name" });
     root.replaceChildren(node("header", {}, root.hear, root.titled, root.keep), grid);
     root.at = [0, 0];
+    root.style.setProperty("--steps", steps);
   }
 
   function keep() {
@@ -133,12 +135,10 @@ export default function (component) {
   function paint() {
     const plays = player.id === SOUND;
     for (let part = 0; part < parts; part++) {
-      if (part < root.locks.length) {
-        const locked = root.locks[part];
-        root.lockers[part].replaceChildren(padlock(locked), names[part]);
-        root.lockers[part].setAttribute("aria-pressed", locked);
-        root.lockers[part].setAttribute("aria-label", `${locked ? "Unlock" : "Lock"} ${names[part]}`);
-      }
+      const locked = root.locks[part];
+      root.lockers[part].replaceChildren(padlock(locked), names[part]);
+      root.lockers[part].setAttribute("aria-pressed", locked);
+      root.lockers[part].setAttribute("aria-label", `${locked ? "Unlock" : "Lock"} ${names[part]}`);
       for (let step = 0; step < steps; step++) {
         const cell = root.cells[part][step];
         const on = sounds(root.words[step], part, parts);

@@ -5,10 +5,10 @@ const player = (window.rhythmganPlayer ??= (() => {
   const LOUDEST = 8; // no wave before the limiter is larger
   const AHEAD_HIDDEN = 1.6; // browsers wake a hidden page once a second only
   const listeners = new Set();
-  let kit = null; // {rate, buffers, gains, knee, open, closed, choke}
+  let kit = null; // {rate, buffers, gains, knee, open, closed, choke}; gains: for each grid that of each step
   let bytes = null;
   let context, master, entry, meter;
-  let tempo = { bpm: 120, beats: [] }; // beats: where each step begins, and the bar's end
+  let tempo = { bpm: 120, beats: {} }; // beats: for each grid where each step begins, and the bar's end
   let loop = null; // {id, bars: [{words: [word, …], played}, …]}; played: gains and offsets by step and part, 0 where a bar has accents
   let next = { bar: 0, step: 0, time: 0 };
   let shown = []; // what was scheduled and is not yet heard
@@ -80,15 +80,26 @@ const player = (window.rhythmganPlayer ??= (() => {
     if (part === kit.open) openHats = [...openHats.slice(-3), level];
   }
 
-  // seconds from the start of a step to the start of the next one
-  function length(step) {
-    return ((tempo.beats[step + 1] - tempo.beats[step]) * 60) / tempo.bpm;
+  // seconds from the start of a step of a bar to the start of the next one
+  function length(bar, step) {
+    const beats = tempo.beats[bar.words.length];
+    return ((beats[step + 1] - beats[step]) * 60) / tempo.bpm;
+  }
+
+  // what comes in on another grid comes in on its first step that is not earlier than the one that was due
+  function change(before, after) {
+    if (before.words.length === after.words.length) return;
+    const beats = tempo.beats[after.words.length];
+    const due = tempo.beats[before.words.length][next.step];
+    next.step = beats.findIndex((beat) => beat > due - 1e-6);
+    next.time += ((beats[next.step] - due) * 60) / tempo.bpm;
+    if (next.step === after.words.length) next.step = 0; // that is the next bar line
   }
 
   // seconds that a part is late on the next step: an offset is a share of the way to the step after, or to the one before
   function late(bar, part) {
     const offset = bar.played ? bar.played.offsets[next.step][part] : 0;
-    return offset * length(offset < 0 ? (next.step || bar.words.length) - 1 : next.step);
+    return offset * length(bar, offset < 0 ? (next.step || bar.words.length) - 1 : next.step);
   }
 
   function schedule() {
@@ -103,11 +114,11 @@ const player = (window.rhythmganPlayer ??= (() => {
       const due = next.time >= context.currentTime - LATE;
       for (let part = 0; part < parts; part++) {
         if (due && (word >> (parts - 1 - part)) & 1) {
-          hit(part, gains?.[part] || kit.gains[next.step], Math.max(next.time + late(bar, part), context.currentTime));
+          hit(part, gains?.[part] || kit.gains[bar.words.length][next.step], Math.max(next.time + late(bar, part), context.currentTime));
         }
       }
       shown.push({ bar: next.bar % loop.bars.length, step: next.step, time: next.time });
-      next.time += length(next.step);
+      next.time += length(bar, next.step);
       next.step += 1;
       if (next.step === bar.words.length) {
         next.step = 0;
@@ -152,15 +163,21 @@ const player = (window.rhythmganPlayer ??= (() => {
     },
     play(id, bars) {
       open();
-      const goes = loop !== null;
+      const before = loop;
       loop = self.last = { id, bars };
-      if (goes) next.bar = 0; // the new loop comes in on the step that the old one is at
-      else if (kit) start(); // or when the kit has come
+      if (before) {
+        // the new loop comes in on the step that the old one is at
+        change(before.bars[next.bar % before.bars.length], bars[0]);
+        next.bar = 0;
+      } else if (kit) start(); // or when the kit has come
       tell();
     },
     // other bars for a loop that plays, without a break
     replace(id, bars) {
-      if (loop?.id === id) loop.bars = bars;
+      if (loop?.id === id) {
+        change(loop.bars[next.bar % loop.bars.length], bars[next.bar % bars.length]);
+        loop.bars = bars;
+      }
       if (self.last?.id === id) self.last.bars = bars;
     },
     stop() {

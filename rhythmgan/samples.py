@@ -1,0 +1,389 @@
+"""Folders of samples: the bars or phrases of seeds, all or those that fit, in any formats and in several kits."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from rhythmgan.bars import fold_bars
+from rhythmgan.conditions import ANY
+from rhythmgan.export import FilePerLoop, Format, Loops, OneFile, check_encodable, exporting, formats_named
+from rhythmgan.features import measure
+from rhythmgan.generate.config import SampleConfig
+from rhythmgan.generate.phrases import phrases
+from rhythmgan.generate.selection import Criterion, Search, Selection, View, parse_criteria
+from rhythmgan.kit import Kit
+from rhythmgan.load import SAMPLE_OPTIONS
+from rhythmgan.models.interfaces import LatentModel, PhrasePrior
+from rhythmgan.performance import PLAIN, Performance, Playback
+from rhythmgan.seeds import MAX_SEED
+
+_CHUNK = 1024
+"""Bars that are in memory at a time."""
+
+_FEW = 64
+"""Bars that are tried first: one that many bars fit needs no more."""
+
+
+@dataclass(frozen=True)
+class ExportedSamples:
+    """What was written into a folder.
+
+    Attributes:
+        config: what was asked for.
+        kits: what the bars were folded into.
+        bars: of the first ``n_first`` seeds (n_first, bars, steps, parts), in the first kit.
+        seeds: (n,) int64, rising: the seeds of the bars or phrases that the folder has.
+        tried: seeds that were tried, from the first one to the last of these.
+        were_there: how many bars or phrases an earlier call had written: their own files, or the file of all.
+    """
+
+    config: SampleConfig
+    kits: tuple[Kit, ...]
+    bars: np.ndarray
+    seeds: np.ndarray
+    tried: int
+    were_there: int
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Of each kit, below the folder; "" for the folder itself."""
+        return _folder_names(self.kits)
+
+    def files(self, n_seeds: int | None = None) -> dict[str, list[str]]:
+        """Name of each format → names of its files below the folder, of the first seeds or of all."""
+        seeds = self.seeds[:n_seeds].tolist()
+        return {
+            form.name: [
+                str(PurePosixPath(folder, name)) for folder in self.folders for name in _files(self.config, form, seeds)
+            ]
+            for form in formats_named(self.config.formats)
+        }
+
+
+def seed_name(seed: int) -> str:
+    """What the files of a seed's bar or phrase are called, without a suffix."""
+    return f"seed-{seed:06d}"
+
+
+def stem_of_all(config: SampleConfig, n: int) -> str:
+    """What one file for n bars or phrases is called, without a suffix.
+
+    Those of all seeds: ``seeds-000003-000007``. Those that fit, from seed 3 on: ``seeds-000003-first-5``.
+    """
+    end = f"first-{n}" if config.selects else f"{config.seed + n - 1:06d}"
+    return f"seeds-{config.seed:06d}-{end}"
+
+
+def _folder_names(kits: Sequence[Kit]) -> tuple[str, ...]:
+    """Each of several kits has a folder of its own."""
+    return tuple(kit.name for kit in kits) if len(kits) > 1 else ("",)
+
+
+def _files(config: SampleConfig, form: Format, seeds: Iterable[int]) -> list[str]:
+    """The files of a format: those of the seeds, or the one of all."""
+    stems = map(seed_name, seeds) if isinstance(form, FilePerLoop) else [stem_of_all(config, config.n)]
+    return [f"{stem}.{form.suffix}" for stem in stems]
+
+
+def export_samples(
+    model: LatentModel,
+    config: SampleConfig,
+    out: str | os.PathLike[str],
+    *,
+    playback: Playback = PLAIN,
+    kits: Sequence[Kit] = (),
+    prior: PhrasePrior | None = None,
+    n_first: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExportedSamples:
+    """Write bars or phrases into a folder; files of an earlier, interrupted call are kept as they are.
+
+    Every bar is drawn once, for all formats and kits. A file for each seed is called ``seed-000003.mid``, one for all
+    as ``stem_of_all`` says. The .npz file has ``bars`` (rows, steps, parts) bool, ``z`` (rows, latent_dim) and
+    ``seed`` (rows,), the bars of a phrase in rows one after the other. Each of several kits has a folder of its name
+    in the folder.
+
+    Where the config selects, seeds are tried one after the other from ``config.seed`` on, and the first n are taken
+    that ``Selection`` takes: of the bars as they are written, in every kit. A larger n takes these and more. They are
+    tried again when a call is resumed, so what is taken is the same.
+
+    Args:
+        model: makes the bars.
+        config: what to sample, and in which formats.
+        out: a folder, created if missing.
+        playback: tempo and swing of MIDI and WAV files.
+        kits: what the bars are folded into; that of the model by default.
+        prior: picks the bars of a phrase; needed for phrases.
+        n_first: of how many seeds the bars are wanted back, from the first on.
+        progress: called with (bars or phrases done, in all) after every chunk.
+
+    Returns:
+        The first bars, and what was written.
+
+    Raises:
+        ValueError: an option or a format that does not fit, or ``out`` holds samples of other options; or fewer than
+            n were found, which are written all the same.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    if not os.fspath(out):  # a Path of it would be the folder that we are in
+        raise ValueError("the name of the output folder is empty")
+    formats = formats_named(config.formats)
+    criteria = criteria_of(config, model)
+    if config.bars > 1 and prior is None:
+        raise ValueError("phrases need a prior, to say which bar may follow which")
+    draw = _Draw(model, config, prior if config.bars > 1 else None)
+    kits = tuple(dict.fromkeys(kits)) or (model.kit,)
+    folders = [_Folder(Path(out, name), config, formats) for name in _folder_names(kits)]
+    notes = [_note(each.path, _options(draw, playback, kits, kit)) for each, kit in zip(folders, kits, strict=True)]
+    search = Search(config.seed, config.n, config.tries)
+    if config.selects:
+        chunks = _selected(draw, kits, Selection(criteria, config.unique), search)
+    else:
+        chunks = _unfinished(draw, folders, n_first)
+    first: list[np.ndarray] = []
+    seeds = [np.zeros(0, np.int64)]
+    were_there = 0
+    with ExitStack() as files:
+        adding: list[Callable[[Loops], None]] = []
+        for chunk, drawn in chunks:
+            if drawn is not None:
+                batches = [drawn.loops(model.kit, kit) for kit in kits]
+                if not adding:
+                    for each, loops in zip(folders, batches, strict=True):
+                        check_encodable(loops, each.unfinished, playback)
+                    for each, note in zip(folders, notes, strict=True):
+                        adding.append(files.enter_context(each.exporting(playback, note)))
+                for add, loops in zip(adding, batches, strict=True):
+                    add(loops)
+                first.extend(batches[0].performances.bars[: max(n_first - len(first), 0)])
+            seeds.append(chunk)
+            were_there += sum(all(each.has(seed) for each in folders) for seed in chunk.tolist())
+            if progress:
+                progress(sum(map(len, seeds)), config.n)
+    found = np.concatenate(seeds)
+    if len(found) < config.n:
+        for each in folders:
+            each.rename_files_of_all(len(found))
+        raise ValueError(_too_few(search, config, criteria))
+    tried = search.tried if config.selects else config.n
+    return ExportedSamples(config, kits, np.array(first, bool), found, tried, were_there)
+
+
+def criteria_of(config: SampleConfig, model: LatentModel) -> tuple[Criterion, ...]:
+    """What the bars have to meet.
+
+    Raises:
+        ValueError: ``where`` cannot be read, or asks for a feature that the model's grid has not.
+    """
+    criteria = parse_criteria(config.where)
+    if config.min_onsets > (n_cells := model.steps * model.kit.n_parts):
+        raise ValueError(f"a bar of {model.kit.name} has at most {n_cells} onsets, not {config.min_onsets}")
+    if config.min_onsets:
+        criteria += (Criterion("density", ">=", config.min_onsets),)
+    measure(np.zeros((1, model.steps, model.kit.n_parts), bool), model.kit, [each.feature for each in criteria])
+    return criteria
+
+
+def _too_few(search: Search, config: SampleConfig, criteria: Sequence[Criterion]) -> str:
+    """What is said where fewer bars were found than were asked for."""
+    kind = "bar" if config.bars == 1 else "phrase"
+    wanted = " and ".join([*map(str, criteria), *(["new cells"] if config.unique else [])])
+    return (
+        f"{search.found:,} of {config.n:,} {kind}s were found: none of the {search.in_vain:,} seeds from "
+        f"{search.last + 1} on has a {kind} with {wanted}; ask for fewer or for less, or raise --tries"
+    )
+
+
+# --- Bars of seeds -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What seeds are turned into.
+
+    Attributes:
+        model: makes the bars.
+        config: says how.
+        prior: picks the bars of a phrase; None for single bars.
+    """
+
+    model: LatentModel
+    config: SampleConfig
+    prior: PhrasePrior | None
+
+    def of(self, seeds: Sequence[int]) -> _Drawn:
+        """The bars or phrases of these seeds, each drawn once."""
+        if self.prior is not None:
+            bars, z = phrases(
+                self.model, self.prior, seeds, self.config.bars, self.config.temperature, self.config.fill
+            )
+        else:
+            z, bars = (each[:, None] for each in self.model.draw(seeds, self.config.temperature))
+        return _Drawn(np.array(seeds, np.int64), bars, z)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Bars or phrases of seeds.
+
+    Attributes:
+        seeds: (n,) int64.
+        bars: (n, bars, steps, parts) bool, in the model's kit.
+        z: (n, bars, latent_dim) float32.
+    """
+
+    seeds: np.ndarray
+    bars: np.ndarray
+    z: np.ndarray
+
+    def only(self, places: np.ndarray) -> _Drawn:
+        """Those at these places."""
+        return _Drawn(self.seeds[places], self.bars[places], self.z[places])
+
+    def loops(self, own: Kit, kit: Kit) -> Loops:
+        """What is exported of them, folded from their own kit into this one."""
+        bars = fold_bars(self.bars, own, kit)
+        seeds, n_bars = self.seeds.tolist(), bars.shape[1]
+        return Loops(
+            names=[seed_name(seed) for seed in seeds],
+            performances=Performance.of(bars, kit),
+            key="seed",
+            labels=seeds,
+            titles=[f"seed {seed}" for seed in seeds],
+            arrays={
+                "bars": bars.reshape(-1, *bars.shape[2:]),
+                "z": self.z.reshape(-1, self.z.shape[-1]),
+                "seed": np.repeat(self.seeds, n_bars),
+            },
+            columns=n_bars if 1 < n_bars <= 8 else None,  # a row is a phrase, where it is not too long
+        )
+
+
+def _unfinished(draw: _Draw, folders: Sequence[_Folder], n_first: int) -> Iterator[tuple[np.ndarray, _Drawn | None]]:
+    """All seeds, some at a time, and the bars of the first ones and of those that a file is missing of."""
+    config = draw.config
+    size, end = max(1, _CHUNK // config.bars), config.seed + config.n
+    for start in range(config.seed, end, size):
+        seeds = range(start, min(start + size, end))
+        drawn = [
+            seed
+            for seed in seeds
+            if seed < config.seed + n_first or any(folder.lacks(seed, seed - config.seed) for folder in folders)
+        ]
+        yield np.array(seeds, np.int64), draw.of(drawn) if drawn else None
+
+
+def _selected(
+    draw: _Draw, kits: Sequence[Kit], selection: Selection, search: Search
+) -> Iterator[tuple[np.ndarray, _Drawn | None]]:
+    """The seeds that are taken, some at a time, and their bars."""
+    own, most = draw.model.kit, max(1, _CHUNK // draw.config.bars)
+    start, size = draw.config.seed, min(_FEW, most)
+    while not search.is_over and start <= MAX_SEED:
+        seeds = range(start, min(start + size, MAX_SEED + 1))
+        drawn = draw.of(seeds)
+        places = search.take(seeds, selection.take([View(fold_bars(drawn.bars, own, kit), kit) for kit in kits]))
+        taken = drawn.only(places)
+        yield taken.seeds, taken if len(places) else None
+        start, size = seeds.stop, min(2 * size, most)
+
+
+# --- Folders -----------------------------------------------------------------------------------------
+
+
+class _Folder:
+    """A folder of samples in one kit, and what an earlier call left there."""
+
+    def __init__(self, path: Path, config: SampleConfig, formats: Sequence[Format]) -> None:
+        self.path = path
+        self._config = config
+        self._here = {entry.name for entry in os.scandir(path)} if path.is_dir() else set()
+        self._own = [form for form in formats if isinstance(form, FilePerLoop)]
+        # a file for each seed may be missing anywhere; one for all is whole or not there
+        self._of_all = [form for form in formats if isinstance(form, OneFile) and not self._has(form)]
+
+    @property
+    def unfinished(self) -> list[Format]:
+        """The formats that files may be missing of."""
+        return [*self._own, *self._of_all]
+
+    def _has(self, form: Format, seed: int = 0) -> bool:
+        return set(_files(self._config, form, [seed])) <= self._here
+
+    def has(self, seed: int) -> bool:
+        """Whether the seed's own files were there, or those of all where it is to have none."""
+        return all(self._has(form, seed) for form in self._own) if self._own else not self._of_all
+
+    def lacks(self, seed: int, place: int) -> bool:
+        """Whether a file is missing that the bars of a seed belong to, at this place among all."""
+        n_before = place * self._config.bars
+        if any(form.most_bars is None or n_before < form.most_bars for form in self._of_all):
+            return True
+        return not all(self._has(form, seed) for form in self._own)
+
+    def exporting(self, playback: Playback, note: dict[str, bytes]) -> AbstractContextManager[Callable[[Loops], None]]:
+        """See ``export.exporting``."""
+        stem = stem_of_all(self._config, self._config.n)
+        return exporting(self.path, self.unfinished, playback, stem=stem, kept=self._here, notes=note)
+
+    def rename_files_of_all(self, n: int) -> None:
+        """Call the files for all that were written what they are: of n, not of as many as were asked for."""
+        for form in self._of_all if n else ():
+            asked, found = (f"{stem_of_all(self._config, of)}.{form.suffix}" for of in (self._config.n, n))
+            os.replace(self.path / asked, self.path / found)
+
+
+def _options(draw: _Draw, playback: Playback, kits: Sequence[Kit], kit: Kit) -> dict[str, object]:
+    """What makes the files, apart from how many and where: as the options are called on the command line.
+
+    Which bars are taken depends on all kits, and where each is taken once on the first seed.
+    """
+    config = draw.config
+    options: dict[str, object] = {
+        "bars": config.bars,
+        "fill": config.fill if config.bars > 1 else None,
+        "temperature": config.temperature,
+        "role": draw.model.condition.role,
+        "style": draw.model.condition.style,
+        "unique": config.unique,
+        "min-onsets": config.min_onsets,
+        "where": list(map(str, parse_criteria(config.where))),
+        "bpm": playback.bpm,
+        "swing": playback.swing,
+        "kit": ",".join(each.name for each in kits) if config.selects else kit.name,
+        "weights": draw.model.fingerprint,
+        "prior": draw.prior.fingerprint if draw.prior else None,
+    }
+    return options | ({"seed": config.seed} if config.unique else {})
+
+
+_ANY = {"role": ANY, "style": ANY, "unique": False, "min-onsets": 0, "where": []}
+"""What a note means that does not say what was asked for, as those of release 0.1.0."""
+
+
+def _note(folder: Path, options: dict[str, object]) -> dict[str, bytes]:
+    """The note of what made the files, where there is none yet; files that something else made are not mixed in.
+
+    Raises:
+        ValueError: the folder holds samples of other options, or its note cannot be read.
+    """
+    path = folder / SAMPLE_OPTIONS
+    if not path.exists():
+        return {SAMPLE_OPTIONS: (json.dumps(options, indent=2) + "\n").encode()}
+    try:
+        before = _ANY | dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise ValueError(f"{path} cannot be read: choose another folder") from None
+    for name, value in options.items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"{folder} holds samples with {name} {before.get(name)}, not {value}: choose another folder"
+            )
+    return {}
