@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rhythmgan.bars import fold_bars, words_to_bars
-from rhythmgan.baselines import SAMPLERS
+from rhythmgan.baselines import SAMPLERS, Sampler
 from rhythmgan.conditions import ANY
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.data import Corpus
@@ -27,13 +27,6 @@ MIN_BARS = 100
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray | None]]
 """(n, seed) → at most n bars (n, steps, parts) bool, and their songs (n,) ints where they have songs."""
-
-
-class Sampler(Protocol):
-    """What bars can be drawn from."""
-
-    def sample(self, n: int, seed: int = 0) -> np.ndarray:
-        """n bars (n, steps, parts) bool, of the seeds ``seed``, ``seed`` + 1 … where it is a model."""
 
 
 @runtime_checkable

@@ -360,11 +360,6 @@ def distinct_rows(song: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.n
     return unique_in_order(_whole_rows(np.concatenate(columns, 1)))
 
 
-def first_rows(rows: np.ndarray) -> np.ndarray:
-    """The first of each distinct row, in order."""
-    return np.sort(np.unique(_whole_rows(rows), return_index=True)[1])
-
-
 def unique_in_order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distinct values (n,) in the order in which they first come, where ``np.unique`` sorts them.
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from rhythmgan.commands.vary import add_lock_option, lock_given
+from rhythmgan.commands.vary import add_lock_option, export_of_loop, lock_given
 from rhythmgan.console import (
     add_condition_options,
     add_field,
     add_model_options,
     add_output_options,
     add_report_options,
-    file_names,
     formats_given,
     given,
-    loop_output_given,
 )
 from rhythmgan.generate.config import FillConfig
 
@@ -44,18 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    from rhythmgan.commands.models import generator_given
-    from rhythmgan.folders import export_fills, read_loop
+    from rhythmgan.folders import export_fills
 
     config = FillConfig(**lock_given(options), **given(options, "n", "seed", "temperature"), **formats_given(options))
-    model = generator_given(options)
-    loop, playback = read_loop(options.loop, model, options.out)
-    output = loop_output_given(options, model.kit, playback)
-    done = export_fills(model, loop, options.out, config, swing=options.swing, **output)
-    changed = (done.bars[1:] ^ done.bars[:1]).sum((1, 2, 3)).tolist()
-    folder = Path(options.out).resolve()
-    if options.json:
-        return {"out": str(folder), "n": config.n, "changed_cells": changed, "files": done.files}
-    print(f"{config.n} loops in {folder}: {file_names(done.files)}")
-    print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
-    return None
+    return export_of_loop(options, config, export_fills, "loops")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rhythmgan.console import (
     add_condition_options,
@@ -17,7 +18,10 @@ from rhythmgan.console import (
     given,
     loop_output_given,
 )
-from rhythmgan.generate.config import VariationConfig
+from rhythmgan.generate.config import FillConfig, VariationConfig
+
+if TYPE_CHECKING:
+    from rhythmgan.folders import Exported
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -69,18 +73,37 @@ def lock_given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    from rhythmgan.commands.models import generator_given
-    from rhythmgan.folders import export_variations, read_loop
+    from rhythmgan.folders import export_variations
 
     config = VariationConfig(**given(options, "n", "amount", "seed"), **lock_given(options), **formats_given(options))
+    return export_of_loop(options, config, export_variations, "variations")
+
+
+Config = TypeVar("Config", VariationConfig, FillConfig)
+
+
+def export_of_loop(
+    options: argparse.Namespace, config: Config, export: Callable[..., Exported], kind: str
+) -> dict[str, Any] | None:
+    """Read the loop, write what is made of it, and say how far that went.
+
+    Args:
+        options: of the command.
+        config: how the loop is changed.
+        export: of ``folders``, which takes such a config.
+        kind: what is made, in the plural.
+    """
+    from rhythmgan.commands.models import generator_given
+    from rhythmgan.folders import read_loop
+
     model = generator_given(options)
     loop, playback = read_loop(options.loop, model, options.out)
     output = loop_output_given(options, model.kit, playback)
-    done = export_variations(model, loop, options.out, config, swing=options.swing, **output)
+    done = export(model, loop, options.out, config, swing=options.swing, **output)
     changed = (done.bars[1:] ^ done.bars[:1]).sum((1, 2, 3)).tolist()
     folder = Path(options.out).resolve()
     if options.json:
         return {"out": str(folder), "n": config.n, "changed_cells": changed, "files": done.files}
-    print(f"{config.n} variations in {folder}: {file_names(done.files)}")
+    print(f"{config.n} {kind} in {folder}: {file_names(done.files)}")
     print(f"cells that differ from the loop: {' '.join(map(str, changed))}")
     return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rhythmgan.generate.naturalness import Naturalness, naturalness_of
 from rhythmgan.models.interfaces import DenoisingModel
 
 LEAST_LIMIT = 3
@@ -27,9 +27,6 @@ _GAIN_DECIMALS = 9
 """Gains are rounded, so that equal ones are equal on every machine."""
 _BATCH = 256
 """Ways that are searched side by side."""
-
-Naturalness = Callable[[Tensor], Tensor]
-"""Bars (n, steps, parts) float64 → (n,), high for natural ones; gradients pass to the bars."""
 
 
 def most_changes(distance: int, frames: int) -> int:
@@ -77,11 +74,7 @@ def morph(model: DenoisingModel, starts: np.ndarray, ends: np.ndarray, frames: i
     for bars in (starts, ends):
         if bars.dtype != bool or bars.ndim != 3 or bars.shape[1:] != shape:
             raise ValueError(f"expected bars (n, {shape[0]}, {shape[1]}) bool; got {bars.dtype} {bars.shape}")
-    denoiser = model.denoiser_in_double()
-
-    def naturalness(bars: Tensor) -> Tensor:
-        return -torch.sigmoid(denoiser(bars)).sum((1, 2))
-
+    naturalness = naturalness_of(model)
     ways = [np.empty((0, frames, *starts.shape[1:]), bool)]
     for first in range(0, len(starts), _BATCH):
         rows = slice(first, first + _BATCH)

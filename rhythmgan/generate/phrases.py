@@ -72,9 +72,8 @@ def phrases(
         prior.with_condition(role=ROLES[FILL])  # which it may not know
     seeds = np.asarray(seeds, np.int64 if len(seeds) == 0 else None)
     z = np.zeros((len(seeds), n_bars, model.latent_dim), np.float32)
-    z[:, 0] = model.latents(seeds, temperature)
     bars = np.zeros((len(seeds), n_bars, model.steps, model.kit.n_parts), bool)
-    bars[:, 0] = model.decode(z[:, 0])
+    z[:, 0], bars[:, 0] = model.draw(seeds, temperature)
     letters, roles = _forms(model, prior, seeds, bars[:, 0], n_bars, places)
     first = np.argmax(letters[:, :, None] == letters[:, None], 2)  # where each bar comes first
     for bar in range(1, n_bars):

@@ -16,7 +16,6 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from rhythmgan.conditions import ANY, Condition
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import GANConfig
 from rhythmgan.models.denoiser import Denoiser, differ
-from rhythmgan.models.labels import LabelTable, labels_of
+from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import (
     BUNDLED_GRIDS,
@@ -39,9 +38,6 @@ from rhythmgan.models.weights import (
     save_weights,
 )
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform, seeds_to_z
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 FORMAT = WeightsFormat("rhythmgan.gan", 6, "a GAN")  # those of older versions have no denoiser
 
@@ -296,7 +292,7 @@ TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2)
 _REDRAWS = len(RANDOM_STREAMS["redraw"])
 
 
-class GAN(nn.Module):
+class GAN(ConditionalNetwork):
     """A generator, its discriminator and a denoiser, with the kit and the grid of their bars.
 
     Attributes:
@@ -305,6 +301,7 @@ class GAN(nn.Module):
         shifts: (len(TEMPERATURES), 1 + roles, parts), what is added to z at each temperature.
     """
 
+    config: GANConfig
     shifts: Tensor
 
     def __init__(self, config: GANConfig) -> None:
@@ -336,34 +333,10 @@ class GAN(nn.Module):
         return np.arange(self.steps).repeat(self.kit.n_parts)
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that it knows, beside "any"."""
-        return self.config.roles
-
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """The styles that it knows, beside "any"."""
-        return self.config.styles
-
-    @property
     def labels(self) -> Tensor:
         """(1, 3) ints: what the networks are told of the bars that are asked for."""
         labels = labels_of(self.condition, self.roles, self.styles)
         return labels.to(self.generator.from_place.device)
-
-    def with_condition(self, role: str | None = None, style: str | None = None) -> Self:
-        """The same networks, asked for bars of another role or style.
-
-        Args:
-            role: one of ``config.roles``, or "any"; None keeps what is asked for now.
-            style: one of ``config.styles``, or "any"; None keeps it.
-
-        Raises:
-            ValueError: the networks know no such role or style.
-        """
-        asked = copy.copy(self)
-        asked.condition = self.condition.asked(role, style, self.roles, self.styles)
-        return asked
 
     @property
     def fingerprint(self) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from rhythmgan.augment import N_AUGMENTATIONS, REAL
 from rhythmgan.conditions import ANY, Condition
+from rhythmgan.models.config import GANConfig, WordLSTMConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def labels_of(condition: Condition, roles: Sequence[str], styles: Sequence[str]) -> Tensor:
@@ -21,6 +27,42 @@ def labels_of(condition: Condition, roles: Sequence[str], styles: Sequence[str])
         for name, known in ((condition.role, roles), (condition.style, styles))
     ]
     return torch.tensor([[REAL, *numbers]])
+
+
+class ConditionalNetwork(nn.Module):
+    """A network that can be asked for bars of a role and a style; its config says which it knows.
+
+    Attributes:
+        config: has ``roles`` and ``styles``.
+        condition: what is asked for.
+    """
+
+    config: GANConfig | WordLSTMConfig
+    condition: Condition
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that it knows, beside "any"."""
+        return self.config.roles
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it knows, beside "any"."""
+        return self.config.styles
+
+    def with_condition(self, role: str | None = None, style: str | None = None) -> Self:
+        """The same network, asked for bars of another role or style.
+
+        Args:
+            role: one of ``roles``, or "any"; None keeps what is asked for now.
+            style: one of ``styles``, or "any"; None keeps it.
+
+        Raises:
+            ValueError: the network knows no such role or style.
+        """
+        asked = copy.copy(self)
+        asked.condition = self.condition.asked(role, style, self.roles, self.styles)
+        return asked
 
 
 class LabelTable(nn.Module):

@@ -25,7 +25,7 @@ from rhythmgan.features import cells_of
 from rhythmgan.forms import KINDS, LENGTH, Forms
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import WordLSTMConfig
-from rhythmgan.models.labels import LabelTable, labels_of
+from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import (
     BUNDLED_GRIDS,
@@ -68,7 +68,7 @@ class _Vectors(NamedTuple):
     lagged: Tensor
 
 
-class WordLSTM(nn.Module):
+class WordLSTM(ConditionalNetwork):
     """A prior over bars of one kit and grid, see the module.
 
     Attributes:
@@ -78,6 +78,7 @@ class WordLSTM(nn.Module):
         lags: how many steps before the one that is predicted the words stand that are seen.
     """
 
+    config: WordLSTMConfig
     form_tokens: Tensor
     form_chances: Tensor
 
@@ -119,33 +120,9 @@ class WordLSTM(nn.Module):
         return self.config.steps
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that it knows, beside "any"."""
-        return self.config.roles
-
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """The styles that it knows, beside "any"."""
-        return self.config.styles
-
-    @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that stand for the weights and for what bars are taken for."""
         return fingerprint(self, self.condition.role, self.condition.style)
-
-    def with_condition(self, role: str | None = None, style: str | None = None) -> WordLSTM:
-        """The same network for bars of another role or style.
-
-        Args:
-            role: one of ``roles``, or "any"; None keeps what it is now.
-            style: one of ``styles``, or "any"; None keeps it.
-
-        Raises:
-            ValueError: the network knows no such role or style.
-        """
-        asked = copy.copy(self)
-        asked.condition = self.condition.asked(role, style, self.roles, self.styles)
-        return asked
 
     @property
     def forms(self) -> Forms:
