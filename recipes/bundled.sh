@@ -42,9 +42,9 @@ keep() {
 }
 
 if [ -z "${QUICK:-}" ]; then
-  gan=(--pretrain-steps 4000 --train-steps 3000 --denoiser-steps 2500 --batch-size 256 --threads 1)
+  gan=(--pretrain-steps 3000 --train-steps 3000 --denoiser-steps 2500 --batch-size 256 --threads 1)
   gan12=(--pretrain-steps 2000 --train-steps 1500 --denoiser-steps 2500 --batch-size 256 --threads 1)
-  prior=(--train-steps 4500 --threads 1)
+  prior=(--train-steps 2400 --threads 1)
   prior12=(--train-steps 1000 --threads 1)
   agent=(--threads 1)
   evaluation=(--split test)

@@ -21,7 +21,6 @@ from rhythmgan.load import is_corpus, load_bars
 from rhythmgan.models import interfaces
 from rhythmgan.models.catalogue import BUNDLED, load_model
 from rhythmgan.models.interfaces import Conditional, Likelihood, check_compatible
-from rhythmgan.roles import ROLES
 
 MIN_BARS = 100
 
@@ -94,12 +93,6 @@ class Candidate:
             return random.permutation(np.concatenate(bars)), None
 
         return replace(found, draw_as_played=draw_as_played)
-
-
-def role_shares(songs: Corpus) -> dict[str, float]:
-    """How often songs play each role, each song the same: role → share, which sum to 1; only those that there are."""
-    shares = np.bincount(songs.role, songs.weights(), len(ROLES))
-    return {role: float(share) for role, share in zip(ROLES, shares, strict=True) if share > 0}
 
 
 def known_shares(shares: Mapping[str, float], roles: tuple[str, ...]) -> dict[str, float]:

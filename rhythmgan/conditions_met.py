@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rhythmgan import metrics
-from rhythmgan.candidates import Asked, Candidate, bars_of, role_shares
+from rhythmgan.candidates import Asked, Candidate, bars_of
 from rhythmgan.conditions import ANY
 from rhythmgan.data import UNKNOWN_STYLE, Corpus
 
@@ -80,7 +80,7 @@ def styles_met(
     if len(counts) < 2 or not models:
         return None
     songs = [{name: corpus.with_style(name) for name in counts} for corpus in (training, held_out)]
-    shares = {name: role_shares(corpus) for name, corpus in songs[0].items()}
+    shares = {name: corpus.role_shares() for name, corpus in songs[0].items()}
 
     def ask(one: Candidate, style: str) -> Candidate:
         return one.asked(Asked(role, style, shares[style]))

@@ -260,6 +260,11 @@ class Corpus:
         count = np.bincount(self.song_id, minlength=len(self.songs))
         return 1 / (count[self.song_id] * max(np.count_nonzero(count), 1))
 
+    def role_shares(self) -> dict[str, float]:
+        """How often songs play each role, each song the same: role → share, which sum to 1; only those there are."""
+        shares = np.bincount(self.role, self.weights(), len(ROLES))
+        return {role: float(share) for role, share in zip(ROLES, shares, strict=True) if share > 0}
+
     def distinct_with_weights(self) -> tuple[Corpus, np.ndarray]:
         """``distinct``, and the chance of each of these bars as played, (distinct bars,) float64, which sum to 1."""
         first, number, _ = unique_in_order(self.bar_id)

@@ -24,7 +24,6 @@ from rhythmgan.candidates import (
     check_enough,
     from_corpus,
     nats_of_bars,
-    role_shares,
 )
 from rhythmgan.conditions import ANY
 from rhythmgan.conditions_met import roles_met, styles_met
@@ -168,7 +167,7 @@ def evaluate(
     config = config or EvaluationConfig()
     whole = held_out
     held_out, training = held_out.folded(kit or held_out.kit), training.folded(kit or training.kit)
-    asked = Asked(role, style, role_shares(training) if len(training) else {})
+    asked = Asked(role, style, training.role_shares() if len(training) else {})
     reference, counted = held_out.distinct(), training.distinct()
     for corpus, name in ((reference, "held-out"), (counted, "training")):
         if len(corpus) < MIN_BARS:
@@ -334,7 +333,7 @@ def nll_per_step(
     """
     target = kit or held_out.kit
     training = training.folded(target)
-    asked = asked or Asked(shares=role_shares(training))
+    asked = asked or Asked(shares=training.role_shares())
     songs, folded = _side_by_side(held_out, target)
     bars, counted = folded.distinct(), training.distinct()
     after = folded.pairs()[1]

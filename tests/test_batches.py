@@ -149,8 +149,9 @@ def _expected(any_share, style_share, pairs_share):
     root = 3**0.5
     shares = {0: any_share} | {
         # as played: 5 of 7 bars, 2 of 2 and 2 of 5; 1 of 7; 1 of 7 and 3 of 5; every song a third
-        number: (1 - any_share) * float(share)
-        for number, share in {1: F(74, 105), 2: F(5, 105), 3: F(26, 105)}.items()
+        # the roots of these shares count
+        number: (1 - any_share) * (count / 105) ** 0.5 / sum((each / 105) ** 0.5 for each in (74, 5, 26))
+        for number, count in {1: 74, 2: 5, 3: 26}.items()
     }
     rock = {"A": "rock", "a": "rock", "B": "rock", "F": "rock"}
     funk = {"D": "funk", "G": "funk", "H": "funk"}

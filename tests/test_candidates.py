@@ -15,7 +15,6 @@ from rhythmgan.candidates import (
     from_model,
     known_shares,
     nats_of_bars,
-    role_shares,
 )
 from rhythmgan.conditions import Condition
 from rhythmgan.data import Corpus
@@ -110,7 +109,7 @@ def test_roles_weigh_as_their_songs_do():
     words = np.ones((6, 16), np.uint16)
     song = np.array([0, 0, 0, 0, 1, 1])
     corpus = Corpus.of(words, song, song, np.arange(6), ("a", "b"), ("a", "b"), GM9, np.array([0, 0, 2, 0, 2, 2]))
-    assert role_shares(corpus) == {"groove": 0.375, "fill": 0.625}
+    assert corpus.role_shares() == {"groove": 0.375, "fill": 0.625}
 
 
 def test_bars_of_a_larger_kit_are_folded_and_lost_ones_left_out():

@@ -1,9 +1,12 @@
 """The adversarial losses against numbers by hand: logits and gradients of a linear discriminator can be counted."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rhythmgan.training.gan_loss import GANLoss, squared_gradient
 
@@ -33,34 +36,46 @@ def test_discriminator_terms_of_a_linear_discriminator():
 
 
 def test_generator_terms_of_a_linear_discriminator():
-    """Of two fake bars the cells sound in 1, ½, 0, ½; the rates asked for are ½, ¼, 0, 1."""
+    """Of two fake bars the cells sound in 1 1, 1 0, 0 0, 0 1; the rates asked for are ½, ¼, 0, 1."""
     terms = GANLoss(0.5, 2.0, 3.0).generator_terms(_linear, REAL, FAKE, LABELS, RATES)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
-        {"loss_g": (_softplus(3) + _softplus(-6)) / 2, "rate_matching": 1 / 4 + 1 / 16 + 1 / 4}
+        {"loss_g": (_softplus(3) + _softplus(-6)) / 2, "rate_matching": 1 / 4 - 3 / 16}
     )
 
 
 def test_each_role_is_held_to_its_own_rates():
     """Of three bars of role 2 and one of role 0; the one of role 1 has no bar, and rates that nothing meets."""
-    fake = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 1.0]], [[0.0, 1.0]]])
+    fake = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]], [[1.0, 1.0]], [[0.0, 1.0]]])
     labels = torch.tensor([[3, 2, 1], [0, 0, 0], [0, 2, 2], [1, 2, 0]])
-    rates = torch.tensor([[[0.5, 0.75]], [[9.0, 9.0]], [[0.0, 1.0]]])
+    rates = torch.tensor([[[0.5, 0.75]], [[9.0, 9.0]], [[0.0, 0.5]]])
     terms = GANLoss(0, 0, 1).generator_terms(lambda bars, _: bars.sum((1, 2)), fake, fake, labels, rates)
-    # role 2 has ⅓ and ⅔ for 0 and 1; role 0 has 1 and 1 for ½ and ¾
-    by_hand = (3 * (1 / 9 + 1 / 9) + 1 * (1 / 4 + 1 / 16)) / 4
+    # role 2 has the differences (1, −½), (1, ½) and (0, ½); the one bar of role 0 counts as nothing
+    by_hand = (3 * ((1 - 1 / 4) + (0 - 1 / 4) + (0 + 1 / 4)) / 3) / 4
     assert terms["rate_matching"].item() == pytest.approx(by_hand)
 
 
-def test_each_bar_is_moved_by_the_rates_of_its_role_alone():
-    """The slope of Σ over roles of their share times the squared gap: 2 · gap / n at every bar of the role."""
+@given(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_rate_matching_is_the_squared_gap_on_average(share, rate):
+    """Over all outcomes of three bars whose one cell sounds with this share; so rare parts are not made rarer."""
+    loss, expected = GANLoss(0, 0, 1), 0.0
+    for outcome in itertools.product((0.0, 1.0), repeat=3):
+        bars = torch.tensor(outcome, dtype=torch.float64)[:, None, None]
+        labels, rates = torch.zeros(3, 3, dtype=torch.int64), torch.full((1, 1, 1), rate, dtype=torch.float64)
+        terms = loss.generator_terms(lambda bars, _: bars.sum((1, 2)), bars, bars, labels, rates)
+        chance = math.prod(share if cell else 1 - share for cell in outcome)
+        expected += chance * terms["rate_matching"].item()
+    assert expected == pytest.approx((share - rate) ** 2, abs=1e-9)
+
+
+def test_each_bar_is_moved_by_the_other_bars_of_its_role():
+    """The slope at a bar of role 1: the share of its bars, ⅔, times the other one's difference."""
     fake = torch.tensor([[[1.0]], [[1.0]], [[0.0]]]).requires_grad_(True)
     labels = torch.tensor([[0, 1, 0], [0, 0, 0], [0, 1, 0]])
     rates = torch.tensor([[[0.25]], [[0.9]]])
     loss = GANLoss(0, 0, 1)
     terms = loss.generator_terms(lambda bars, _: 0 * bars.sum((1, 2)), fake.detach(), fake, labels, rates)
     terms["rate_matching"].backward()
-    gap = [0.5 - 0.9, 1 - 0.25, 0.5 - 0.9]
-    assert fake.grad.flatten().tolist() == pytest.approx([2 * each / 3 for each in gap])
+    assert fake.grad.flatten().tolist() == pytest.approx([-0.9 * 2 / 3, 0, 0.1 * 2 / 3])
 
 
 def test_totals_by_hand():
@@ -96,8 +111,7 @@ def test_the_generator_is_moved_towards_higher_logits_and_towards_the_rates():
     loss.total(loss.generator_terms(_linear, REAL, fake, LABELS, RATES)).backward()
     chance = torch.sigmoid(torch.tensor([3.0, -6.0]))
     adversarial = -chance[:, None, None] * WEIGHT / 2
-    rates = 3 * 2 * (FAKE.mean(0) - RATES[0]) / 2
-    torch.testing.assert_close(fake.grad, adversarial + rates)
+    torch.testing.assert_close(fake.grad, adversarial + 3 * (FAKE - RATES[0]).flip(0))
 
 
 def test_the_discriminator_gets_the_label_of_every_bar():

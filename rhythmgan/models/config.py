@@ -24,7 +24,7 @@ class GANConfig:
 
     kit: str = "gm12"
     steps: int = 16
-    width: int = 288
+    width: int = 256
     discriminator_width: int = 160
     denoiser_width: int = 128
     dropout: float = 0.5

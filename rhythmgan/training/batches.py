@@ -62,7 +62,8 @@ class Mixture:
 
     Attributes:
         any_share: share of bars with no role told: distinct bars of songs. All others are as songs play them, each
-            with its role, in the shares of the songs.
+            with its role. A role that songs play p of the time is drawn in proportion to √p, so that a rare one is
+            learnt as well.
         style_share: share of bars with their style told, all of songs whose style is known.
         song_exponent: of bars with no role, a song with n distinct bars is drawn from n to this power times as often as
             one with a single bar. Below 1 the few songs with hundreds of bars weigh less.
@@ -182,11 +183,11 @@ _COLUMNS = {"words": "i4", "previous": "i4", "has_previous": "?", "role": "i8", 
 
 def _shares_of_roles(corpus: Corpus, roles: Sequence[str], any_share: float) -> dict[str, float]:
     """The share of bars that are drawn with each role told, and with none."""
-    weights = corpus.weights()
-    played = {role: float(weights[corpus.role == ROLES.index(role)].sum()) for role in roles}
-    if roles and any_share < 1 and not any(played.values()):
+    played = corpus.role_shares()
+    drawn = {role: played.get(role, 0.0) ** 0.5 for role in roles}
+    if roles and any_share < 1 and not any(drawn.values()):
         raise ValueError(f"none of the bars is a {' or '.join(roles)}; of their roles there is nothing to learn")
-    return {ANY: any_share} | {role: (1 - any_share) * share / sum(played.values()) for role, share in played.items()}
+    return {ANY: any_share} | {role: (1 - any_share) * share / sum(drawn.values()) for role, share in drawn.items()}
 
 
 def _bars(corpus: Corpus, chosen: np.ndarray, role: str, song_exponent: float) -> _Drawn:

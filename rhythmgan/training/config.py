@@ -47,11 +47,11 @@ class GANTrainingConfig:
     batch_size: int = 128
     seed: int = 0
     pretrain_learning_rate: float = 2e-3
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     any_share: float = 0.4
     style_share: float = 0.3
-    song_exponent: float = 0.7
-    augmented_share: float = 0.6
+    song_exponent: float = 0.85
+    augmented_share: float = 0.7
     hidden_share: float = 0.1
     generator_learning_rate: float = 2e-4
     discriminator_learning_rate: float = 1e-3

@@ -77,23 +77,36 @@ class GANLoss:
             rates: (1 + roles, steps, parts) in 0 … 1, how often each cell sounds in the real bars of each role.
 
         Returns:
-            Scalars: ``loss_g``, the mean of softplus(D(real) − D(fake)); ``rate_matching``, the squared differences
-            between how often each cell sounds in the ``fake`` bars of a role and ``rates``, summed over the cells; the
-            mean of the roles, weighted by their bars.
+            Scalars: ``loss_g``, the mean of softplus(D(real) − D(fake)); ``rate_matching``, an unbiased estimate of the
+            squared differences between how often each cell sounds in fake bars of a role and ``rates``, summed over the
+            cells; the mean of the roles, weighted by their bars. A role of one bar counts as nothing.
         """
         with torch.no_grad():
             real_logit = discriminator(real, labels)
-        of_role = F.one_hot(labels[:, 1], len(rates)).to(fake.dtype)
-        count = of_role.sum(0)
-        found = torch.einsum("nr,nsp->rsp", of_role, fake) / count.clamp(min=1)[:, None, None]
         return {
             "loss_g": F.softplus(real_logit - discriminator(fake, labels)).mean(),
-            "rate_matching": ((found - rates).square().sum((1, 2)) * count).sum() / len(fake),
+            "rate_matching": _rate_matching(fake, labels[:, 1], rates),
         }
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The sum of the terms times their coefficients, a scalar to be minimised."""
         return torch.stack([self.coefficients[name] * terms[name] for name in terms if name in self.coefficients]).sum()
+
+
+def _rate_matching(bars: Tensor, role: Tensor, rates: Tensor) -> Tensor:
+    """See ``GANLoss.generator_terms``.
+
+    With a bar's difference d from the rates of its role, the mean of d · d' over all pairs of two bars estimates the
+    squared difference of the means. The square of the mean of d itself would be larger by the variance of a cell over
+    the number of bars; a generator that minimised it would play its rare parts too rarely.
+    """
+    of_role = F.one_hot(role, len(rates)).to(bars.dtype)
+    difference = bars - rates[role]
+    total = torch.einsum("nr,nsp->rsp", of_role, difference)
+    own = torch.einsum("nr,nsp->rsp", of_role, difference.square())
+    count = of_role.sum(0)
+    squared = (total.square() - own).sum((1, 2)) / (count * (count - 1)).clamp(min=1)
+    return (squared * count).sum() / len(bars)
 
 
 def squared_gradient(logits: Tensor, bars: Tensor) -> Tensor:
