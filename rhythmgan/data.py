@@ -290,16 +290,23 @@ class Corpus:
         follows = (self.file_id[1:] == self.file_id[:-1]) & (index[1:] == index[:-1] + 1)
         return 1 + np.flatnonzero(follows)
 
-    def pairs(self) -> tuple[np.ndarray, Corpus]:
+    def pairs(self, later: np.ndarray | None = None) -> tuple[np.ndarray, Corpus, np.ndarray]:
         """Each song's distinct pairs of neighbouring bars, the first of each.
 
+        Args:
+            later: (n,) bool, the bars that may be the later one of a pair; all by default.
+
         Returns:
-            The words of the bars before, (n, steps), and the bars that follow them.
+            The words of the bars before, (pairs, steps), the bars that follow them, and the chance of each pair as
+            played, (pairs,) float64: every song the same, in it every pair as often as it comes.
         """
         rows = self.followers()
-        pair = self.bar_id[rows - 1].astype(np.int64) << 32 | self.bar_id[rows]
-        rows = rows[np.sort(np.unique(pair, return_index=True)[1])]
-        return self.distinct_words[self.bar_id[rows - 1]], self.only(rows)
+        if later is not None:
+            rows = rows[later[rows]]
+        first, number, _ = unique_in_order(self.bar_id[rows - 1].astype(np.int64) << 32 | self.bar_id[rows])
+        chance = np.bincount(number, self.only(rows).weights(), len(first))
+        rows = rows[first]
+        return self.distinct_words[self.bar_id[rows - 1]], self.only(rows), chance
 
     def only(self, rows: np.ndarray) -> Corpus:
         """The bars of these rows (indices or a mask); the names stay."""

@@ -861,7 +861,8 @@ def test_pairs_by_hand():
     )
     assert corpus.followers().tolist() == [1, 2, 3, 5, 6, 8, 9, 11]
     assert corpus.only(np.array([0, 1, 3, 4, 5, 9, 10, 11])).followers().tolist() == [1, 4, 7]
-    before, after = corpus.pairs()
+    before, after, chance = corpus.pairs()
+    assert chance.tolist() == pytest.approx([3 / 14, 1 / 14, 2 / 14, 1 / 14, 1 / 2])
     assert before.shape == (5, 16)
     assert before[:, 3].tolist() == [7, 8, 9, 5, 7]
     assert after.words[:, 3].tolist() == [8, 7, 9, 7, 8]
@@ -872,12 +873,20 @@ def test_pairs_by_hand():
     assert before.dtype == after.words.dtype == np.uint16
 
 
+def test_pairs_of_chosen_later_bars_keep_the_bars_before_them():
+    corpus = _in_a_row((0, 0, 0, 7), (0, 0, 1, 8), (0, 0, 2, 7), (0, 0, 3, 8), (1, 1, 0, 7), (1, 1, 1, 9))
+    before, after, chance = corpus.pairs(corpus.words[:, 0] != 7)
+    assert before[:, 3].tolist() == [7, 7]
+    assert after.words[:, 3].tolist() == [8, 9]
+    assert chance.tolist() == pytest.approx([1 / 2, 1 / 2])
+
+
 def test_pairs_differ_by_any_step():
     corpus = _in_a_row(*((0, 0, bar, 7) for bar in range(6)))
     words = corpus.words
     words[4, 15] = 6
     corpus = Corpus.of(words, corpus.song_id, corpus.file_id, corpus.bar_index, corpus.songs, corpus.files, GM9)
-    before, after = corpus.pairs()
+    before, after, _ = corpus.pairs()
     assert before[:, 15].tolist() == [7, 7, 6]
     assert after.words[:, 15].tolist() == [7, 6, 7]
 
@@ -896,7 +905,7 @@ def test_pairs_are_the_slow_loop():
         if origin[row] == origin[row - 1] and bar[row] == bar[row - 1] + 1 and pair not in seen:
             seen.add(pair)
             found.append(row)
-    before, after = corpus.pairs()
+    before, after, _ = corpus.pairs()
     assert 40 < len(found) < n
     _assert_same(after, corpus.only(np.array(found)))
     np.testing.assert_array_equal(before, corpus.words[np.array(found) - 1])
@@ -905,7 +914,7 @@ def test_pairs_are_the_slow_loop():
 def test_pairs_of_next_to_nothing():
     for corpus in (_words(1), _words(4).only(np.zeros(4, bool)), _words(6)):  # whose files skip every other bar
         assert corpus.followers().shape == (0,)
-        before, after = corpus.pairs()
+        before, after, _ = corpus.pairs()
         assert before.shape == (0, 16)
         assert len(after) == 0
         assert after.steps == 16

@@ -138,7 +138,7 @@ def test_learns_a_toy_to_its_entropy(tmp_path):
     alone = -prior.step_log_prob(bars)
     assert alone[:, 0].mean() == pytest.approx(math.log(2), abs=0.05)
     assert alone[:, 1:].mean() < 0.02
-    before, after = fresh.pairs()
+    before, after, _ = fresh.pairs()
     given = -prior.step_log_prob(words_to_bars(after.words, 5), words_to_bars(before, 5))
     assert given.mean() < 0.02
     drawn = prior.sample(100, seed=0)

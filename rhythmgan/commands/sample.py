@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     first = ", ".join(name for names in done.files(1).values() for name in names)
     print(f"{config.n:,} {kinds}{length} in {folder}: {first}")
     if config.selects:
-        print(f"{done.tried:,} seeds were tried")
+        print(f"{done.tried:,} seed{'s were' if done.tried != 1 else ' was'} tried")
     if done.were_there:
         print(f"{done.were_there:,} of {config.n:,} {kinds} {'was' if config.n == 1 else 'were'} there")
     return None

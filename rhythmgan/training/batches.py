@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rhythmgan.augment import augment, augmented_rates, draw_augmentations
 from rhythmgan.bars import words_to_bars
 from rhythmgan.conditions import ANY
-from rhythmgan.data import UNKNOWN_STYLE, Corpus, digest, unique_in_order
+from rhythmgan.data import UNKNOWN_STYLE, Corpus, digest
 from rhythmgan.roles import ROLES
 
 LEAST_SONGS_OF_A_STYLE = 10
@@ -143,9 +143,13 @@ class SongBatches(nn.Module):
         for role, share_of_role in _shares_of_roles(corpus, roles, mixture.any_share).items():
             for styled, share_of_styled in ((False, 1 - mixture.style_share), (True, mixture.style_share)):
                 told = number_of_style[corpus.style_id] > 0 if styled else np.ones(len(corpus), bool)
-                alone, paired = _bars(corpus, told, role, mixture.song_exponent), _pairs(corpus, told, role)
-                for drawn, is_paired in ((alone, False), (paired, True)):
-                    share = mixture.pairs_share if is_paired else 1 - mixture.pairs_share
+                for is_paired, share in ((False, 1 - mixture.pairs_share), (True, mixture.pairs_share)):
+                    if not share:
+                        continue
+                    if is_paired:
+                        drawn = _pairs(corpus, told, role)
+                    else:
+                        drawn = _bars(corpus, told, role, mixture.song_exponent)
                     n = len(drawn.bars)
                     rows["words"].append(drawn.bars.words)
                     rows["previous"].append(drawn.previous)
@@ -204,12 +208,6 @@ def _bars(corpus: Corpus, chosen: np.ndarray, role: str, song_exponent: float) -
 
 def _pairs(corpus: Corpus, chosen: np.ndarray, role: str) -> _Drawn:
     """Bars with the one before them: distinct pairs with no role told, as played with one, which the later bar has."""
-    rows = corpus.followers()
-    rows = rows[chosen[rows]]
-    if role != ANY:
-        rows = rows[corpus.role[rows] == ROLES.index(role)]
-    pair = corpus.bar_id[rows - 1].astype(np.int64) << 32 | corpus.bar_id[rows]
-    first, number, _ = unique_in_order(pair)
-    chance = np.ones(len(first)) if role == ANY else np.bincount(number, corpus.only(rows).weights(), len(first))
-    bars, previous = corpus.only(rows[first]), corpus.distinct_words[corpus.bar_id[rows[first] - 1]]
-    return _Drawn(bars, previous, chance / max(chance.sum(), 1e-300))
+    of_role = chosen if role == ANY else chosen & (corpus.role == ROLES.index(role))
+    previous, bars, chance = corpus.pairs(of_role)
+    return _Drawn(bars, previous, np.full(len(bars), 1 / max(len(bars), 1)) if role == ANY else chance)
