@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from rhythmgan.models.gan import GAN, load_gan
+from rhythmgan.models.products import linear
 from rhythmgan.seeds import seeds_to_z
 
 _BATCH = 1024
@@ -22,16 +23,19 @@ def _bare_products(gan: GAN) -> Callable[[], None]:
     g = gan.generator
     state = torch.randn(_BATCH, g.width)
     lagged = torch.zeros(_BATCH, g.lagged_to_new.in_features)
-    both = torch.cat([lagged, state], 1)
+    heads = torch.cat([each.weight for each in (g.to_parts, g.to_repeats, g.to_links)])
+    pairs = [
+        (torch.cat([lagged, state], 1), g.to_gates.weight),
+        (lagged, g.lagged_to_new.weight),
+        (state, g.state_to_new.weight),
+        (state, heads),
+    ]
+    given = [(x, weight, torch.zeros(len(weight))) for x, weight in pairs]
 
     def products() -> None:
         for _ in range(g.steps):
-            both @ g.to_gates.weight.T
-            lagged @ g.lagged_to_new.weight.T
-            state @ g.state_to_new.weight.T
-            state @ g.to_parts.weight.T
-            state @ g.to_links.weight.T
-            state @ g.to_repeats.weight.T
+            for each in given:
+                linear(*each)
 
     return products
 

@@ -48,6 +48,7 @@ LAYERS = (
     {"rhythmgan.songs.preparation"},
     {"rhythmgan.load"},
     {"rhythmgan.interop", "rhythmgan.models"},
+    {"rhythmgan.models.products"},
     {
         "rhythmgan.models.config",
         "rhythmgan.models.weights",
