@@ -83,13 +83,13 @@ def seeds_to_z(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> 
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)[:, :dim].astype(np.float32)
 
 
-def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int = 0) -> np.ndarray:
+def seeds_to_uniform(seeds: Sequence[int] | np.ndarray, dim: int, stream: int | np.ndarray = 0) -> np.ndarray:
     """Numbers of seeds, even over (0, 1], each row a function of its own seed alone: (n, dim) float64.
 
     Args:
         seeds: (n,) ints, 0 to 2^63 − 1.
         dim: numbers of each.
-        stream: other, independent numbers for the same seed.
+        stream: other, independent numbers for the same seed; or (n,) ints, one a seed.
 
     Raises:
         ValueError: a seed is negative, too large or no whole number.

@@ -74,7 +74,7 @@ class _Toy:
         self.condition = condition or Condition()
         self.log = [] if log is None else log
 
-    def in_double(self):
+    def prepared(self):
         return self
 
     def with_condition(self, role=None, style=None):
@@ -84,6 +84,14 @@ class _Toy:
         return twin
 
     def draw(self, seeds, stream=0, *, previous=None):
+        """Stream by stream, as if each had been asked for alone."""
+        streams = np.broadcast_to(stream, len(seeds))
+        bars = np.zeros(previous.shape, bool)
+        for one in np.unique(streams):
+            bars[streams == one] = self.of_stream(seeds[streams == one], int(one), previous[streams == one])
+        return bars
+
+    def of_stream(self, seeds, stream, previous):
         self.log.append((stream, self.condition, np.array(seeds), previous))
         tries = (stream - 12) % 12
         if tries < self.stubborn:
@@ -228,7 +236,7 @@ def test_of_two_candidates_the_nearer_one_is_the_likelier(gan):
     flipped[0, 3, :2] = flipped[1, 5:12, 4] = True
 
     class Flipping(_Toy):
-        def draw(self, seeds, stream=0, *, previous=None):
+        def of_stream(self, seeds, stream, previous):
             return previous ^ flipped[stream % 2]
 
         def with_condition(self, role=None, style=None):
@@ -252,13 +260,13 @@ def test_bars_of_the_phrase_far_back_are_not_new_either(gan):
     """The prior draws bar 1 again as a candidate for bar 3: the other one is taken."""
     toy = _Toy("A.B.C.")
     first = gan.sample(3, seed=0)
-    real = toy.draw
+    real = toy.of_stream
 
-    def draw(self, seeds, stream=0, *, previous=None):
-        drawn = real(seeds, stream, previous=previous)
+    def of_stream(self, seeds, stream, previous):
+        drawn = real(seeds, stream, previous)
         return first[np.array(seeds)] if stream == 24 else drawn
 
-    asked = type("Asked", (_Toy,), {"draw": draw, "with_condition": lambda self, role=None, style=None: self})
+    asked = type("Asked", (_Toy,), {"of_stream": of_stream, "with_condition": lambda self, role=None, style=None: self})
     again = asked("A.B.C.", condition=Condition("groove"), log=toy.log)
     toy.condition = again.condition
     bars, _ = phrases(gan, again, range(3), 3)

@@ -126,6 +126,12 @@ def test_the_rarest_draw_is_finite():
         assert abs(z[0]) <= math.sqrt(2 * 53 * math.log(2)) + 1e-5
 
 
+def test_each_seed_may_have_a_stream_of_its_own():
+    together = seeds_to_uniform([7, 7, 3], 5, np.array([2, 0, 1 << 33]))
+    for row, (seed, stream) in enumerate(((7, 2), (7, 0), (3, 1 << 33))):
+        np.testing.assert_array_equal(together[row], seeds_to_uniform([seed], 5, stream)[0])
+
+
 def test_seeds_dimensions_and_streams_are_independent():
     n = 20_000
     limit = 5 / n**0.5
@@ -203,7 +209,7 @@ def test_streams_stay_where_they_are():
 
 @pytest.fixture
 def drawn(monkeypatch, one_thread):
-    """The streams that are drawn from while a test runs, in the order that they are asked for."""
+    """The streams that are drawn from while a test runs, in the order that they are asked for; of one call, rising."""
     from rhythmgan import seeds
     from rhythmgan.generate import phrases, variation
     from rhythmgan.models import gan, word_lstm
@@ -214,7 +220,7 @@ def drawn(monkeypatch, one_thread):
 
     def recorded(function):
         def draw(seeds, dim, stream=0):
-            found.append(stream)
+            found.extend(np.unique(stream).tolist())
             return function(seeds, dim, stream)
 
         return draw

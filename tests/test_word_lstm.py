@@ -11,8 +11,11 @@ torch = pytest.importorskip("torch")
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars  # noqa: E402
 from rhythmgan.kit import GM9, GM12, JAKI5  # noqa: E402
+from rhythmgan.models import word_lstm as room  # noqa: E402
 from rhythmgan.models.weights import read_metadata  # noqa: E402
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior  # noqa: E402
+from rhythmgan.models.word_tables import chunk_sizes  # noqa: E402
+from rhythmgan.seeds import seeds_to_uniform  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -249,6 +252,76 @@ def test_a_bar_is_a_function_of_its_seed(small):
     assert many.shape == (1100, 12, 5)
     assert many.dtype == bool
     assert small.sample(0).shape == (0, 12, 5)
+
+
+@pytest.mark.parametrize("name", ["small", "twelve"])
+def test_a_bar_is_drawn_by_the_chances_of_log_prob(request, name):
+    """Word by word from the seed's numbers and the chances that ``step_log_prob`` gives of every word."""
+    prior = request.getfixturevalue(name).with_condition("fill", "jazz")
+    double, (steps, n_parts) = prior.in_double(), (prior.steps, prior.kit.n_parts)
+    before = _bars(3, 8, steps, n_parts)
+    seeds = np.array([5, 900, 2**62])
+    sizes = chunk_sizes(n_parts)
+    uniform = seeds_to_uniform(seeds, steps * len(sizes), 3).reshape(3, steps, len(sizes))
+    drawn = prior.draw(seeds, 3, 0.8, previous=before)
+    for step in (0, 1, steps - 1):
+        every = _every_word(prior, drawn, step).reshape(-1, steps, n_parts)
+        found = double.step_log_prob(every, before.repeat(prior.n_words, 0))[:, step].exp()
+        found = found.reshape(3, *(1 << size for size in sizes)).numpy()
+        for row in range(3):
+            chances, word = found[row], 0
+            for number, size in enumerate(sizes):
+                each = chances.reshape(1 << size, -1).sum(1) ** (1 / 0.8)
+                value = np.searchsorted(each.cumsum() / each.sum(), uniform[row, step, number])
+                chances, word = chances[value], (word << size) + value
+            assert bars_to_words(drawn[row, step]) == word
+
+
+def test_what_is_close_is_decided_in_double_precision(small, monkeypatch):
+    """Numbers within 1e-12 of the place where another word begins, where single precision decides as it happens."""
+    n = 200
+    first = np.zeros((32, 12, 5), bool)
+    first[:, 0] = words_to_bars(np.arange(32), 5)
+    begins = small.in_double().step_log_prob(first)[:, 0].exp().cumsum(0).numpy()
+    word = np.arange(n) % 31
+    side = np.where(np.arange(n) // 31 % 2, 1e-12, -1e-12)
+    numbers = seeds_to_uniform(range(n), 12)
+    numbers[:, 0] = begins[word] + side
+    monkeypatch.setattr(room, "seeds_to_uniform", lambda seeds, dim, stream: numbers[seeds])
+    drawn = small.draw(np.arange(n))
+    np.testing.assert_array_equal(bars_to_words(drawn)[:, 0], word + (side > 0))
+    alone = np.concatenate([small.draw(np.array([seed])) for seed in range(0, n, 9)])
+    np.testing.assert_array_equal(drawn[::9], alone)
+    # in double precision only, all bars are the same
+    monkeypatch.setattr(room, "_CLEAR_MARGIN", 2.0)
+    np.testing.assert_array_equal(small.draw(np.arange(n)), drawn)
+
+
+def test_each_bar_may_have_a_stream_of_its_own(small):
+    before, seeds, streams = _bars(6, 2), np.array([4, 4, 9, 2, 4, 9]), np.array([0, 7, 7, 1 << 20, 7, 0])
+    together = small.draw(seeds, streams, previous=before)
+    for row in range(6):
+        alone = small.draw(seeds[row : row + 1], int(streams[row]), previous=before[row])
+        np.testing.assert_array_equal(together[row], alone[0])
+    assert not np.array_equal(*small.draw(np.array([4, 4]), np.array([0, 7])))
+
+
+def test_a_prepared_prior_draws_the_same_and_makes_what_it_needs_once(small, monkeypatch):
+    made = []
+    real = WordLSTM._in
+    monkeypatch.setattr(WordLSTM, "_in", lambda self, precision: made.append(precision) or real(self, precision))
+    both = [torch.float32, torch.float64]
+    seeds, before = np.arange(300), _bars(300, 6)
+    monkeypatch.setattr(room, "_CLEAR_MARGIN", 1e-2)  # some are drawn in double precision
+    expected = [small.with_condition(role).draw(seeds, previous=before) for role in ("groove", "fill")]
+    assert made == 2 * both
+    prepared = small.prepared()
+    assert prepared.prepared() is prepared
+    for _ in range(2):
+        for role, bars in zip(("groove", "fill"), expected, strict=True):
+            np.testing.assert_array_equal(prepared.with_condition(role).draw(seeds, previous=before), bars)
+    assert made == 3 * both
+    assert prepared.chances is small.chances
 
 
 def test_a_low_temperature_takes_the_likeliest(small):

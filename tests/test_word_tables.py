@@ -66,7 +66,7 @@ def test_the_second_chunk_listens_to_the_first(chances):
 def test_words_are_drawn_by_their_chances(chances):
     """20,000 words of one state: each chunk's value as often as its chance, and both together."""
     state = torch.randn(7)
-    drawn = chances.draw(state.expand(20000, -1), torch.rand(20000, 2), 1.0)
+    drawn, _ = chances.draw(state.expand(20000, -1), torch.rand(20000, 2), 1.0, chances.tables())
     expected = chances.log_prob(state.expand(4096, -1), torch.arange(4096)).exp()
     found = torch.bincount(drawn, minlength=4096) / 20000
     error = (expected * (1 - expected) / 20000).sqrt()
@@ -78,10 +78,28 @@ def test_words_are_drawn_by_their_chances(chances):
 def test_a_cold_draw_takes_each_chunk_s_likeliest(chances):
     chances = copy.deepcopy(chances).double()  # as bars are drawn
     state = torch.randn(1, 7).double()
-    drawn = int(chances.draw(state, torch.rand(1, 2), 1e-300))
+    drawn = int(chances.draw(state, torch.rand(1, 2), 1e-300, chances.tables())[0])
     first = torch.stack([chances.log_prob(state.expand(64, -1), (a << 6) + torch.arange(64)) for a in range(64)])
     assert drawn >> 6 == first.exp().sum(1).argmax()
     assert drawn & 63 == first[drawn >> 6].argmax()
+
+
+def test_margins_by_hand():
+    """Three parts in one chunk of eight values, each as likely: they begin at 0, .125 … .875."""
+    even = WordChances(3, 4, 2).requires_grad_(False)
+    for parameter in even.parameters():
+        parameter.zero_()
+    uniform = torch.tensor([[0.13], [0.26], [0.495], [0.9375]]).double()
+    words, margin = even.draw(torch.ones(4, 4), uniform, 1.0, even.tables())
+    assert words.tolist() == [1, 2, 3, 7]
+    torch.testing.assert_close(margin, torch.tensor([0.005, 0.01, 0.005, 0.0625]).double(), atol=1e-6, rtol=0)
+    # of two chunks the lesser counts
+    two = WordChances(8, 4, 2).requires_grad_(False)
+    for parameter in two.parameters():
+        parameter.zero_()
+    words, margin = two.draw(torch.ones(2, 4), torch.tensor([[0.07, 0.4375 + 0.03], [0.1, 0.9]]), 1.0, two.tables())
+    assert words.tolist() == [1 << 4 | 7, 1 << 4 | 14]
+    torch.testing.assert_close(margin, torch.tensor([0.0075, 0.025]).double(), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("target", [GM9, JAKI5, RYTHMGAN7])

@@ -108,12 +108,12 @@ def _forms(
 
 
 class _ByRole:
-    """A prior asked for bars of each role that it knows, in double precision: a bar is the same on every machine."""
+    """A prior asked for bars of each role that it knows."""
 
     def __init__(self, prior: PhrasePrior, style: str) -> None:
         if not len(prior.forms):
             raise ValueError("the prior has no forms of phrases; `rhythmgan train prior` makes one that has")
-        self._prior = prior.in_double()
+        self._prior = prior.prepared()
         if style != ANY:
             self._prior = self._prior.with_condition(style=style)
 
@@ -128,15 +128,21 @@ class _ByRole:
         prior = self._prior.with_condition(role=ROLES[role] if ROLES[role] in self._prior.roles else ANY)
         n, place = before.shape[:2]
         wanted = 1 if role == FILL else 2
+        streams = RANDOM_STREAMS["phrase bars"][(place - 1) * _TRIES : place * _TRIES]
+        followed = [before[:, max(place - 1 - number, 0)] for number in range(wanted)]
+        at_once = prior.draw(
+            np.tile(seeds, wanted), np.repeat(streams[:wanted], n), previous=np.concatenate(followed)
+        ).reshape(wanted, n, *before.shape[2:])
         candidates = np.zeros((n, 2, *before.shape[2:]), bool)
         count = np.zeros(n, np.int64)
         for number in range(_TRIES):
             left = np.flatnonzero(count < (wanted if number < wanted else 1))
             if not len(left):
                 break
-            followed = before[left, max(place - 1 - number % wanted, 0)]
-            stream = RANDOM_STREAMS["phrase bars"][(place - 1) * _TRIES + number]
-            drawn = prior.draw(seeds[left], stream, previous=followed)
+            if number < wanted:
+                drawn = at_once[number, left]
+            else:
+                drawn = prior.draw(seeds[left], streams[number], previous=followed[number % wanted][left])
             is_new = drawn.any((1, 2)) & ~(drawn[:, None] == before[left]).all((2, 3)).any(1)
             taken = is_new | (count[left] == 0)  # so that there is one in any case
             candidates[left[taken], count[left[taken]]] = drawn[taken]

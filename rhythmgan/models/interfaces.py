@@ -185,11 +185,16 @@ class PhrasePrior(Conditional, BarModel, Protocol):
     def forms(self) -> Forms:
         """Which bars of a phrase come again, counted in the songs that it was trained on."""
 
-    def in_double(self) -> Self:
-        """The same in double precision on the CPU: what it draws is then the same on every machine."""
+    def prepared(self) -> Self:
+        """The same for many draws; its weights must not change any more."""
 
-    def draw(self, seeds: np.ndarray, stream: int = 0, *, previous: np.ndarray | None = None) -> np.ndarray:
-        """A bar for each of these seeds (n,) that follows the bar before it: both (n, steps, parts) bool."""
+    def draw(
+        self, seeds: np.ndarray, stream: int | np.ndarray = 0, *, previous: np.ndarray | None = None
+    ) -> np.ndarray:
+        """A bar for each of these seeds (n,) that follows the bar before it: both (n, steps, parts) bool.
+
+        One of the same seed and another stream is another bar; all have the same stream, or each its own (n,).
+        """
 
 
 Model = TypeVar("Model", bound=BarModel)

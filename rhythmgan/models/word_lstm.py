@@ -12,7 +12,7 @@ import copy
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
+from rhythmgan.models.products import linear
 from rhythmgan.models.weights import (
     BUNDLED_GRIDS,
     WeightsFormat,
@@ -35,12 +36,18 @@ from rhythmgan.models.weights import (
     load_weights,
     save_weights,
 )
-from rhythmgan.models.word_tables import FoldedWords, WordChances, WordTable, chunk_sizes
+from rhythmgan.models.word_tables import ChunkTables, FoldedWords, WordChances, WordTable, chunk_sizes
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FORMAT = WeightsFormat("rhythmgan.word_lstm", 3, "a prior")  # of versions up to 2 it had one chance for a whole word
 
 _BATCH = 1024
+
+_CLEAR_MARGIN = 3e-5
+"""Single precision moves a chance by about 1e-6; nearer than this to another word a bar is drawn in double."""
 
 NEIGHBOURS = (-1, 0, 1)
 """The steps of the bar before that are seen on a step: one earlier, the same, one later."""
@@ -62,10 +69,39 @@ class _Vectors(NamedTuple):
     Attributes:
         just_before: (words + 2, width), of the word before.
         lagged: (words + 2, width), of words a beat and two beats before.
+        of_previous: (words + 2, width), of words of the bar before.
     """
 
     just_before: Tensor
     lagged: Tensor
+    of_previous: Tensor
+
+
+class _Layer(NamedTuple):
+    """A layer of an LSTM, for one step at a time: ``nn.LSTM`` is made for many.
+
+    Attributes:
+        weight: (4 · width, inputs + width).
+        bias: (4 · width,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def step(self, inputs: Tensor, out: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """The next output and cell (n, width) from the inputs (n, inputs) and those of the step before."""
+        taken, kept, new, shown = linear(torch.cat([inputs, out], 1), self.weight, self.bias).chunk(4, 1)
+        cell = torch.sigmoid(kept) * cell + torch.sigmoid(taken) * torch.tanh(new)
+        return torch.sigmoid(shown) * torch.tanh(cell), cell
+
+
+class _Drawer(NamedTuple):
+    """A prior in one precision on the CPU, with what is made of its weights once for many steps."""
+
+    prior: WordLSTM
+    vectors: _Vectors
+    layers: list[_Layer]
+    tables: list[ChunkTables]
 
 
 class WordLSTM(ConditionalNetwork):
@@ -113,6 +149,7 @@ class WordLSTM(ConditionalNetwork):
         self.register_buffer("form_tokens", torch.zeros(config.n_forms, LENGTH, dtype=torch.uint8), has_forms)
         self.register_buffer("form_chances", torch.zeros(len(KINDS) + 1, config.n_forms), has_forms)
         self.float()  # whatever torch's default is
+        self._drawers: dict[torch.dtype, _Drawer] | None = None  # kept where it is prepared
 
     @property
     def steps(self) -> int:
@@ -136,9 +173,33 @@ class WordLSTM(ConditionalNetwork):
 
     def in_double(self) -> WordLSTM:
         """The same in double precision; on the CPU, as not every accelerator has it."""
-        if self.places.dtype == torch.float64 and self.places.device.type == "cpu" and not self.training:
+        return self._in(torch.float64)
+
+    def _in(self, precision: torch.dtype) -> WordLSTM:
+        if self.places.dtype == precision and self.places.device.type == "cpu" and not self.training:
             return self
-        return copy.deepcopy(self).cpu().double().eval()
+        return copy.deepcopy(self).cpu().to(precision).eval()
+
+    def prepared(self) -> Self:
+        """The same for many draws: what they need of the weights is made once. The weights must not change any more."""
+        if self._drawers is not None:
+            return self
+        twin = copy.copy(self)
+        twin._drawers = {}
+        return twin
+
+    def _drawer(self, precision: torch.dtype) -> _Drawer:
+        kept = {} if self._drawers is None else self._drawers
+        if precision not in kept:
+            bare = copy.copy(self)
+            bare._drawers = None  # they need no copies
+            prior = bare._in(precision)
+            layers = [
+                _Layer(torch.cat([from_inputs, from_state], 1), for_inputs + for_state)
+                for from_inputs, from_state, for_inputs, for_state in prior.lstm.all_weights
+            ]
+            kept[precision] = _Drawer(prior, prior._vectors(), layers, prior.chances.tables())
+        return kept[precision]
 
     @property
     def start(self) -> int:
@@ -178,13 +239,14 @@ class WordLSTM(ConditionalNetwork):
         is_hidden: Tensor | None = None,
     ) -> Tensor:
         """What is known on each step before its word, (n, steps, width + inputs)."""
-        context = self._context(previous, has_previous, labels)
+        vectors = self._vectors()
+        context = self._context(previous, has_previous, labels, vectors)
         shown = words if is_hidden is None else torch.where(is_hidden, self.hidden, words)
         before = [F.pad(shown, (lag, 0), value=self.start)[:, : self.steps] for lag in self.lags]
-        inputs = self._inputs(before, context, self._vectors())
+        inputs = self._inputs(before, context, vectors)
         return torch.cat([self.drop_out(self.lstm(inputs)[0]), inputs], 2)
 
-    def _context(self, previous: Tensor, has_previous: Tensor, labels: Tensor) -> Tensor:
+    def _context(self, previous: Tensor, has_previous: Tensor, labels: Tensor, vectors: _Vectors) -> Tensor:
         """What does not change with the words of the bar: its places, its labels and the bar before, (n, steps, …)."""
         n, steps = previous.shape
         shown = has_previous[:, None]
@@ -197,7 +259,7 @@ class WordLSTM(ConditionalNetwork):
         whole = torch.cat([summary, self.labels(labels).expand(n, -1)], 1)
         return torch.cat(
             [
-                F.embedding(beside, self.words_of_previous()).flatten(2),
+                F.embedding(beside, vectors.of_previous).flatten(2),
                 self.places.expand(n, -1, -1),
                 whole[:, None].expand(-1, steps, -1),
             ],
@@ -205,13 +267,13 @@ class WordLSTM(ConditionalNetwork):
         )
 
     def _vectors(self) -> _Vectors:
-        return _Vectors(self.words_in(), self.words_lagged())
+        return _Vectors(self.words_in(), self.words_lagged(), self.words_of_previous())
 
     def _inputs(self, before: list[Tensor], context: Tensor, vectors: _Vectors) -> Tensor:
         """The inputs of steps (n, …, inputs); ``before`` are the words (n, …) at each of the lags."""
         just_before, *lagged = before
         seen = [F.embedding(just_before, vectors.just_before), *(F.embedding(one, vectors.lagged) for one in lagged)]
-        found: Tensor = self.drop_in(torch.cat([*seen, context], 2))
+        found: Tensor = self.drop_in(torch.cat([*seen, context], -1))
         return found
 
     @torch.no_grad()
@@ -261,9 +323,10 @@ class WordLSTM(ConditionalNetwork):
     ) -> np.ndarray:
         """Draw n bars (n, steps, parts) bool of the condition, of the seeds ``seed``, ``seed`` + 1 … each.
 
-        A bar is a function of its seed and of what is given, in any batch: it is drawn in double precision,
-        one uniform number for each chunk of a word. A bar that would be silent is drawn again, with other numbers of
-        its seed; ``log_prob`` does not know of that, and is of bars as they are drawn first.
+        A bar is a function of its seed and of what is given, in any batch and on any machine: one uniform number draws
+        each chunk of a word, in double precision where rounding could turn it. A bar that would be silent is drawn
+        again, with other numbers of its seed; ``log_prob`` does not know of that, and is of bars as they are drawn
+        first.
 
         Args:
             n: how many, from 0 on.
@@ -279,13 +342,14 @@ class WordLSTM(ConditionalNetwork):
             raise ValueError(f"n is at least 0, not {n}")
         check_seed(seed)
         seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
-        bars = self.draw(seeds, temperature=temperature, previous=previous, start=start)
+        prior = self.prepared()
+        bars = prior.draw(seeds, temperature=temperature, previous=previous, start=start)
         for stream in RANDOM_STREAMS["redraw"]:
             silent = np.flatnonzero(~bars.any((1, 2)))
             if not len(silent):
                 break
             of_silent = {"previous": _of_rows(previous, silent), "start": _of_rows(start, silent)}
-            bars[silent] = self.draw(seeds[silent], stream, temperature, **of_silent)
+            bars[silent] = prior.draw(seeds[silent], stream, temperature, **of_silent)
         return bars
 
     @torch.no_grad()
@@ -293,7 +357,7 @@ class WordLSTM(ConditionalNetwork):
     def draw(
         self,
         seeds: np.ndarray,
-        stream: int = 0,
+        stream: int | np.ndarray = 0,
         temperature: float = 1.0,
         *,
         previous: np.ndarray | None = None,
@@ -303,7 +367,7 @@ class WordLSTM(ConditionalNetwork):
 
         Args:
             seeds: (n,) ints.
-            stream: other, independent bars of the same seeds; see ``seeds.RANDOM_STREAMS``.
+            stream: other, independent bars of the same seeds, see ``seeds.RANDOM_STREAMS``; or (n,) ints, one a bar.
             temperature, previous, start: as ``sample``.
 
         Returns:
@@ -319,34 +383,25 @@ class WordLSTM(ConditionalNetwork):
         n_chunks = len(chunk_sizes(self.kit.n_parts))
         uniform = torch.from_numpy(seeds_to_uniform(seeds, self.steps * n_chunks, stream))
         uniform = uniform.view(n, self.steps, n_chunks)
-        model = self.in_double()
         before = self._words_before_all(previous, n).cpu()
         known = torch.full((n,), previous is not None)
-        words = [
-            model._draw(uniform[rows], temperature, before[rows], known[rows], given[rows]) for rows in _batches(n)
-        ]
-        return words_to_bars(np.concatenate([np.zeros((0, self.steps), np.uint16), *words]), self.kit.n_parts)
+        labels = self._labels(n).cpu()
 
-    def _draw(
-        self, uniform: Tensor, temperature: float, previous: Tensor, has_previous: Tensor, given: Tensor
-    ) -> np.ndarray:
-        """(n, steps, chunks) numbers in 0 … 1 → words (n, steps); the first ones as given."""
-        n, steps = uniform.shape[:2]
-        context = self._context(previous, has_previous, self._labels(n))
-        vectors = self._vectors()
-        state: tuple[Tensor, Tensor] | None = None
-        words: list[Tensor] = []
-        start = torch.full((n,), self.start)
-        for step in range(steps):
-            before = [(words[step - lag] if step >= lag else start)[:, None] for lag in self.lags]
-            inputs = self._inputs(before, context[:, step : step + 1], vectors)
-            out, state = self.lstm(inputs, state)
-            if step < given.shape[1]:
-                words.append(given[:, step])
-            else:
-                known = torch.cat([out, inputs], 2)[:, 0]
-                words.append(self.chances.draw(known, uniform[:, step], temperature))
-        return torch.stack(words, 1).numpy().astype(np.uint16)
+        def draw(precision: torch.dtype, rows: Tensor) -> tuple[Tensor, Tensor]:
+            drawer = self._drawer(precision)
+            words, margin = torch.zeros((len(rows), self.steps), dtype=torch.long), torch.zeros(len(rows))
+            for batch in _batches(len(rows)):
+                some = rows[batch]
+                words[batch], margin[batch] = _draw(
+                    drawer, uniform[some], temperature, before[some], known[some], labels[some], given[some]
+                )
+            return words, margin
+
+        words, margin = draw(torch.float32, torch.arange(n))
+        close = torch.nonzero(~(margin >= _CLEAR_MARGIN / min(temperature, 1)))[:, 0]  # or nan
+        if len(close):
+            words[close], _ = draw(torch.float64, close)
+        return words_to_bars(words.numpy().astype(np.uint16), self.kit.n_parts)
 
     def _labels(self, n: int) -> Tensor:
         """(n, 3) ints: what the network is told of bars under the condition."""
@@ -381,6 +436,51 @@ class WordLSTM(ConditionalNetwork):
         if len(words) not in (1, n):
             raise ValueError(f"expected one bar before all or one before each of {n}; got {len(words)}")
         return words.expand(n, -1)
+
+
+def _draw(
+    drawer: _Drawer,
+    uniform: Tensor,
+    temperature: float,
+    previous: Tensor,
+    has_previous: Tensor,
+    labels: Tensor,
+    given: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Draw words in the precision of the drawer.
+
+    Args:
+        drawer: of the prior.
+        uniform: (n, steps, chunks) float64 numbers in 0 … 1.
+        temperature: as ``WordLSTM.draw``.
+        previous, has_previous, labels: as ``WordLSTM.forward``.
+        given: (n, k) ints, the first words.
+
+    Returns:
+        Words (n, steps) ints, and the least margin (n,) of each bar's, see ``WordChances.draw``.
+    """
+    prior, vectors, layers, tables = drawer
+    n, steps = uniform.shape[:2]
+    context = prior._context(previous, has_previous, labels, vectors)
+    zeros = context.new_zeros(n, prior.config.width)
+    states = [(zeros, zeros)] * len(layers)
+    words: list[Tensor] = []
+    margin = uniform.new_ones(n)
+    start = torch.full((n,), prior.start)
+    for step in range(steps):
+        before = [words[step - lag] if step >= lag else start for lag in prior.lags]
+        out = inputs = prior._inputs(before, context[:, step], vectors)
+        for number, layer in enumerate(layers):
+            states[number] = layer.step(out, *states[number])
+            out = states[number][0]
+        if step < given.shape[1]:
+            words.append(given[:, step])
+        else:
+            known = torch.cat([out, inputs], 1)
+            word, its_margin = prior.chances.draw(known, uniform[:, step], temperature, tables)
+            words.append(word)
+            margin = torch.minimum(margin, its_margin)
+    return torch.stack(words, 1), margin
 
 
 def save_prior(path: str | os.PathLike[str], prior: WordLSTM, provenance: Mapping[str, str]) -> None:

@@ -6,6 +6,8 @@ parts, each of at most 64 values: what is learned of a chunk serves all words th
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars
 from rhythmgan.kit import Kit
+from rhythmgan.models.products import linear
 
 _PARTS_OF_A_CHUNK = 6
 _ROWS = 1 << 16
@@ -51,8 +54,20 @@ class WordTable(nn.Module):
         return torch.cat([of_chunks + self.traits @ self.shared, self.extra])
 
 
+class ChunkTables(NamedTuple):
+    """The vectors of a chunk, made once for many steps.
+
+    Attributes:
+        before: of what stands in the chunks before it; None for the first.
+        values: of its own values.
+    """
+
+    before: Tensor | None
+    values: Tensor
+
+
 class _Chunk(nn.Module):
-    """The values of one chunk, given the chunks before it: states (…, width of a state) → logits (…, values)."""
+    """The values of one chunk, given the chunks before it: states (n, width of a state) → logits (n, values)."""
 
     def __init__(self, n_before: int, n_parts: int, n_state: int, width: int) -> None:
         super().__init__()
@@ -61,11 +76,14 @@ class _Chunk(nn.Module):
         self.values = WordTable(n_parts, width)
         self.bias = nn.Parameter(torch.zeros(1 << n_parts))
 
-    def forward(self, states: Tensor, before: Tensor) -> Tensor:
-        found: Tensor = self.from_state(states)
-        if self.before is not None:
-            found = F.gelu(found + F.embedding(before, self.before()))
-        return F.linear(found, self.values(), self.bias)
+    def tables(self) -> ChunkTables:
+        return ChunkTables(None if self.before is None else self.before(), self.values())
+
+    def forward(self, states: Tensor, before: Tensor, tables: ChunkTables) -> Tensor:
+        found = linear(states, self.from_state.weight, self.from_state.bias)
+        if tables.before is not None:
+            found = F.gelu(found + F.embedding(before, tables.before))
+        return linear(found, tables.values, self.bias)
 
 
 class WordChances(nn.Module):
@@ -88,33 +106,54 @@ class WordChances(nn.Module):
             for chunk, size in enumerate(sizes)
         )
 
+    @property
+    def _chunks(self) -> list[_Chunk]:
+        return cast("list[_Chunk]", list(self.chunks))
+
+    def tables(self) -> list[ChunkTables]:
+        """What each chunk is compared with, for ``draw``."""
+        return [chunk.tables() for chunk in self._chunks]
+
     def log_prob(self, states: Tensor, words: Tensor) -> Tensor:
         """Log-probabilities (…) of words (…) ints in states (…, width), nats."""
         found = []
+        rows, shape = states.flatten(0, -2), words.shape
+        words = words.flatten()
         left = sum(self.sizes)  # parts of a word that are still to come
-        for chunk, size in zip(self.chunks, self.sizes, strict=True):
+        for chunk, size in zip(self._chunks, self.sizes, strict=True):
             before, left = words >> left, left - size
             value = (words >> left) & ((1 << size) - 1)
-            found.append(chunk(states, before).log_softmax(-1).gather(-1, value[..., None])[..., 0])
-        return torch.stack(found).sum(0)
+            logits = chunk(rows, before, chunk.tables())
+            found.append(logits.log_softmax(-1).gather(-1, value[:, None])[:, 0])
+        return torch.stack(found).sum(0).view(shape)
 
-    def draw(self, states: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-        """Words (n,) ints of states (n, width).
+    def draw(
+        self, states: Tensor, uniform: Tensor, temperature: float, tables: list[ChunkTables]
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a word for each state.
 
         Args:
-            states: one a word.
+            states: (n, width).
             uniform: (n, chunks) numbers in 0 … 1, one for each chunk.
             temperature: over 0; the chances of each chunk are those to the power of its inverse.
+            tables: of ``tables``.
+
+        Returns:
+            Words (n,) ints; and how far from another word each was (n,): the least distance of a number from the place
+            where another value begins.
         """
         words = torch.zeros(len(states), dtype=torch.long)
+        margin = uniform.new_ones(len(states))
         for number, (chunk, size) in enumerate(zip(self.chunks, self.sizes, strict=True)):
-            logits = chunk(states, words)
+            logits = chunk(states, words, tables[number]).double()
             # the largest at 0, so that no temperature is too low for it
             chances = ((logits - logits.amax(-1, keepdim=True)) / temperature).softmax(-1).cumsum(-1)
+            over = chances - uniform[:, number, None]
             # the last number is 1 but for rounding
-            value = (chances < uniform[:, number, None]).sum(-1).clamp(max=logits.shape[-1] - 1)
+            value = (over < 0).sum(-1).clamp(max=logits.shape[-1] - 1)
+            margin = torch.minimum(margin, over.abs().amin(-1))
             words = (words << size) + value
-        return words
+        return words, margin
 
 
 class FoldedWords:
