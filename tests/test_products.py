@@ -1,11 +1,11 @@
-"""Matrix products are the same however they are computed."""
+"""Matrix products and curves are the same however they are computed."""
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from rhythmgan.models import products  # noqa: E402
-from rhythmgan.models.products import linear  # noqa: E402
+from rhythmgan.models.products import linear, tanh  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -72,3 +72,10 @@ def test_rows_that_are_not_side_by_side():
     with torch.no_grad():
         for x in (every_other, turned, every_other[:1].expand(100, -1)):
             torch.testing.assert_close(linear(x, weight, bias), x @ weight.T + bias, atol=1e-5, rtol=0)
+
+
+def test_tanh_is_torchs_with_its_gradient():
+    x = torch.tensor([-400.0, -3, -0.5, -1e-9, 0, 0.25, 2, 30], dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(tanh(x), torch.tanh(x), atol=1e-15, rtol=0)
+    found, expected = (torch.autograd.grad(curve(x).sum(), x)[0] for curve in (tanh, torch.tanh))
+    torch.testing.assert_close(found, expected, atol=1e-15, rtol=0)

@@ -29,7 +29,7 @@ from rhythmgan.models.config import GANConfig
 from rhythmgan.models.denoiser import Denoiser, differ
 from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
-from rhythmgan.models.products import linear
+from rhythmgan.models.products import linear, tanh
 from rhythmgan.models.weights import (
     BUNDLED_GRIDS,
     WeightsFormat,
@@ -178,12 +178,7 @@ class Generator(nn.Module):
         reset, keep = torch.sigmoid(gates).chunk(2, 1)
         new = linear(lagged, self.lagged_to_new.weight, for_new)
         old = linear(state, self.state_to_new.weight, self.state_to_new.bias)
-        return torch.lerp(_tanh(torch.addcmul(new, reset, old)), state, keep)
-
-
-def _tanh(x: Tensor) -> Tensor:
-    """tanh x, written so that a CPU needs a third of the time of ``torch.tanh``."""
-    return torch.sigmoid(2 * x).mul(2).sub_(1)
+        return torch.lerp(tanh(torch.addcmul(new, reset, old)), state, keep)
 
 
 def _later(bars: Tensor, lag: int) -> Tensor:

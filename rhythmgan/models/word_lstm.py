@@ -27,7 +27,7 @@ from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
-from rhythmgan.models.products import linear
+from rhythmgan.models.products import linear, tanh
 from rhythmgan.models.weights import (
     BUNDLED_GRIDS,
     WeightsFormat,
@@ -91,8 +91,8 @@ class _Layer(NamedTuple):
     def step(self, inputs: Tensor, out: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """The next output and cell (n, width) from the inputs (n, inputs) and those of the step before."""
         taken, kept, new, shown = linear(torch.cat([inputs, out], 1), self.weight, self.bias).chunk(4, 1)
-        cell = torch.sigmoid(kept) * cell + torch.sigmoid(taken) * torch.tanh(new)
-        return torch.sigmoid(shown) * torch.tanh(cell), cell
+        cell = torch.sigmoid(kept) * cell + torch.sigmoid(taken) * tanh(new)
+        return torch.sigmoid(shown) * tanh(cell), cell
 
 
 class _Drawer(NamedTuple):
