@@ -137,14 +137,20 @@ def test_the_points_of_variations_under_locks_are_those_of_their_seeds_in_any_ba
     seed=st.integers(0, 2**62),
 )
 def test_as_many_cells_change_as_the_amount_says(toy, cells, onsets, locked, amount, seed):
-    """Its share of the onsets, to the nearest cell; one at least, and no more than are free."""
+    """Its share of the onsets, to the nearest cell; one at least, and no more than are free.
+
+    One less where all free cells sound and no other: the bar would be silent.
+    """
     heard = np.random.default_rng(seed).random((3, 12, 5)) < onsets
     bars, locked = np.reshape(cells, (3, 12, 5)) & heard, np.reshape(locked, (12, 5))
     varied, z = vary(toy, bars, [seed, seed + 1], amount, locked)
     for changed in (varied != bars).sum((2, 3)):
-        for n, sounding in zip(changed, bars.sum((1, 2)), strict=True):
-            wanted = min(max(amount * sounding, 1), (~locked).sum())
+        for n, bar in zip(changed, bars, strict=True):
+            wanted = min(max(amount * bar.sum(), 1), (~locked).sum())
+            if bar.any() and (bar == ~locked).all() and wanted > bar.sum() - 0.5:
+                wanted = bar.sum() - 1
             assert abs(n - wanted) <= 0.5 + 1e-9
+    assert varied.any((2, 3))[:, bars.any((1, 2))].all()
     assert (varied == bars)[..., locked].all()
     assert (toy.decode(z.reshape(6, 60)) == varied.reshape(6, 12, 5)).all()
 
@@ -155,6 +161,26 @@ def test_cells_that_change_in_a_bar_of_thirteen_onsets(gan, loop, amount, expect
     assert loop[0].sum() == 13
     varied, _ = vary(gan, loop[:1], range(4), amount)
     assert (varied[:, 0] != loop[0]).sum((1, 2)).tolist() == [expected] * 4
+
+
+def test_a_variation_of_a_bar_that_sounds_sounds(gan):
+    """Bars of one to three onsets, of which as many cells change: all onsets would fall silent in some of them."""
+    bars = np.zeros((3, 16, 12), bool)
+    bars[0, 15, 11] = bars[1, [3, 11], 6] = bars[2, [0, 4, 7], 5] = True
+    varied, _ = vary(gan, bars, range(40), 1.0)
+    assert (varied != bars).sum((2, 3)).tolist() == [[1, 2, 3]] * 40
+    assert varied.any((2, 3)).all()
+
+
+@pytest.mark.parametrize(("amount", "changed"), [(0.3, 1), (0.7, 2), (1.0, 2)])
+def test_the_last_onset_stays_where_nothing_else_can_change(gan, amount, changed):
+    """All three onsets are free and no silent cell is."""
+    bar = np.zeros((1, 16, 12), bool)
+    bar[0, [0, 4, 7], 5] = True
+    varied, _ = vary(gan, bar, range(6), amount, ~bar[0])
+    assert (varied != bar).sum((1, 2, 3)).tolist() == [changed] * 6
+    lone = bar & (np.arange(16) == 4)[:, None]
+    assert (vary(gan, lone, range(6), amount, ~lone[0])[0] == lone).all()
 
 
 def test_in_a_silent_bar_one_cell_changes(gan):

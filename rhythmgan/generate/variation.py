@@ -34,10 +34,11 @@ def vary(
     """Variations of a loop: some cells of each bar change, one after another, to what the model finds likely there.
 
     A bar with n onsets changes in round(``amount`` · n) cells, but in one at least, and in no more than are free. No
-    cell changes twice. The next change is drawn with chance proportional to exp((log p after − log p before) / 1.75).
-    With 2 this would be the locally balanced proposal of Zanella (2020), whose single steps leave bars distributed as
-    they were; a little less makes up for the many changes that are forced in a row. With 1 most changes would be onsets
-    that fall silent.
+    cell changes twice, and the last onset of a bar never falls silent: a bar that sounds still does. Where no other
+    cell could change, that is a cell less. The next change is drawn with chance proportional to
+    exp((log p after − log p before) / 1.75). With 2 this would be the locally balanced proposal of Zanella (2020),
+    whose single steps leave bars distributed as they were; a little less makes up for the many changes that are forced
+    in a row. With 1 most changes would be onsets that fall silent.
 
     All bars of a variation are drawn with the same random numbers, one for each cell (Gumbel-max trick). So equal bars
     stay equal, and what unequal bars have in common tends to change alike.
@@ -94,7 +95,7 @@ def _changed(model: LatentModel, bars: np.ndarray, n_changes: np.ndarray, noise:
         noise: (n, steps · parts), standard Gumbel numbers, and −∞ for cells that stay.
 
     Returns:
-        (n, steps, parts) bool.
+        (n, steps, parts) bool; those of bars that sound do.
     """
     noise = noise.copy()
     flat = bars.reshape(len(bars), -1).copy()
@@ -102,17 +103,23 @@ def _changed(model: LatentModel, bars: np.ndarray, n_changes: np.ndarray, noise:
     size = min(_SHORTLIST, n_cells)
     for change in range(n_changes.max(initial=0)):
         rows = np.flatnonzero(n_changes > change)
+        is_last_onset = flat[rows] & (flat[rows].sum(1, keepdims=True) == 1)
+        drawn = np.where(is_last_onset, -np.inf, noise[rows])
+        can_change = np.isfinite(drawn).any(1)
+        rows, drawn = rows[can_change], drawn[can_change]
+        if not len(rows):
+            break
         before, of = np.unique(flat[rows], axis=0, return_inverse=True)  # all seeds begin from the same bars
         of = of.reshape(-1)
         as_is = _cell_log_prob(model, before, bars.shape[1:])
         otherwise = np.log(np.maximum(-np.expm1(as_is), np.finfo(float).tiny))
-        guess = (otherwise - as_is)[of] / _FLATNESS + noise[rows]
+        guess = (otherwise - as_is)[of] / _FLATNESS + drawn
         listed = np.argpartition(-guess, size - 1, 1)[:, :size]
         pairs, pair = np.unique(of[:, None] * n_cells + listed, return_inverse=True)
         after = before[pairs // n_cells]
         after[np.arange(len(pairs)), pairs % n_cells] ^= True
         gain = _cell_log_prob(model, after, bars.shape[1:]).sum(1) - as_is.sum(1)[pairs // n_cells]
-        worth = gain[pair.reshape(listed.shape)] / _FLATNESS + np.take_along_axis(noise[rows], listed, 1)
+        worth = gain[pair.reshape(listed.shape)] / _FLATNESS + np.take_along_axis(drawn, listed, 1)
         cell = listed[np.arange(len(rows)), worth.argmax(1)]
         flat[rows, cell] ^= True
         noise[rows, cell] = -np.inf
