@@ -22,7 +22,7 @@ from rhythmgan.kit import Kit
 from rhythmgan.latent import interpolate
 from rhythmgan.load import load_loop
 from rhythmgan.midi_reader import SUFFIXES, read_midi
-from rhythmgan.models.interfaces import BarModel, DenoisingModel, LatentModel
+from rhythmgan.models.interfaces import BarModel, LatentCritic, LatentModel
 from rhythmgan.performance import PLAIN, Performance, Playback
 
 
@@ -43,7 +43,7 @@ class Exported:
 
 
 def export_path(
-    model: DenoisingModel,
+    model: LatentCritic,
     waypoints: np.ndarray,
     out: str | os.PathLike[str],
     config: PathConfig | None = None,
@@ -95,7 +95,7 @@ def export_path(
     return Exported(arrays["bars"], _files(formats, [*whole.names, *written.names], "path"))
 
 
-def _path(model: DenoisingModel, loops: np.ndarray, frames: int, mode: PathMode) -> tuple[np.ndarray, np.ndarray]:
+def _path(model: LatentCritic, loops: np.ndarray, frames: int, mode: PathMode) -> tuple[np.ndarray, np.ndarray]:
     """The bars (n, bars, steps, parts) and points (n, bars, latent_dim) on the way through loops (k, bars, latent_dim).
 
     Where a loop is reached its points are the given ones.

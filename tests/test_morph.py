@@ -1,5 +1,6 @@
 """Morphs: few cells change at a time, the ends stay, and frames become more natural where something says what is."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhythmgan.generate.morph import even_ways, morph, most_changes, natural_ways
+from rhythmgan.generate.morph import cell_order, morph, most_changes, natural_way
 from rhythmgan.models.gan import GAN, GANConfig
 
 
@@ -23,13 +24,13 @@ def _bars(*rows):
     return np.array([[[cell == "x"] for cell in row] for row in rows])
 
 
-def _text(bars):
-    return ["".join("x" if cell else "." for cell in bar[:, 0]) for bar in bars]
-
-
 def _changes(ways):
-    """(n, frames − 1): the cells that change on each step."""
-    return (ways[:, 1:] ^ ways[:, :-1]).sum((2, 3))
+    """(…, frames − 1): the cells that change on each step."""
+    return (ways[..., 1:, :, :] ^ ways[..., :-1, :, :]).sum((-2, -1))
+
+
+def _indifferent(bars):
+    return 0 * bars.sum((1, 2))
 
 
 def _random_bars(rng, n, steps, parts):
@@ -49,15 +50,14 @@ def test_half_as_many_again_as_on_an_even_way_may_change(distance, frames, limit
 
 @given(
     st.integers(0, 2**32 - 1),
-    st.sampled_from([(4, 1), (12, 5), (16, 9)]),
+    st.sampled_from([(12, 1), (12, 5), (16, 9)]),
     st.sampled_from([2, 3, 5, 16, 40]),
     st.floats(-3, 3),
 )
 def test_no_step_changes_more_than_the_limit_whatever_is_natural(seed, shape, frames, taste):
     """Judged by random weights of cells and of pairs of cells."""
     rng = np.random.default_rng(seed)
-    starts, ends = _random_bars(rng, 3, *shape), _random_bars(rng, 3, *shape)
-    ends[2] = starts[2]
+    start, end = _random_bars(rng, 2, *shape)
     size = math.prod(shape)
     weight, pairs = torch.tensor(rng.normal(size=size)), torch.tensor(rng.normal(size=(size, size)))
 
@@ -65,78 +65,89 @@ def test_no_step_changes_more_than_the_limit_whatever_is_natural(seed, shape, fr
         cells = bars.flatten(1)
         return cells @ weight + taste * ((cells @ pairs) * cells).sum(1)
 
-    ways = natural_ways(naturalness, even_ways(starts, ends, frames))
-    assert ways.shape == (3, frames, *shape)
-    np.testing.assert_array_equal(ways[:, 0], starts)
-    np.testing.assert_array_equal(ways[:, -1], ends)
-    for way in ways:
-        distance = int((way[0] ^ way[-1]).sum())
-        changes = _changes(way[None])[0]
-        assert changes.max() <= most_changes(distance, frames)
-        if distance >= frames - 1:
-            assert changes.min() >= 1
-    np.testing.assert_array_equal(ways, natural_ways(naturalness, even_ways(starts, ends, frames)))
+    way = natural_way(naturalness, start, end, frames)
+    assert way.shape == (frames, *shape)
+    np.testing.assert_array_equal(way[0], start)
+    np.testing.assert_array_equal(way[-1], end)
+    distance = int((start ^ end).sum())
+    changes = _changes(way)
+    assert changes.sum() == distance  # each cell once, and no other
+    assert changes.max() <= (most_changes(distance, frames) if distance >= frames - 1 else 1)
+    if distance >= frames - 1:
+        assert changes.min() >= 1
+    np.testing.assert_array_equal(way, natural_way(naturalness, start, end, frames))
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
-def test_even_ways_change_each_cell_once_and_evenly(seed, frames):
-    rng = np.random.default_rng(seed)
-    starts, ends = _random_bars(rng, 4, 16, 3), _random_bars(rng, 4, 16, 3)
-    ways = even_ways(starts, ends, frames)
-    np.testing.assert_array_equal(ways[:, 0], starts)
-    np.testing.assert_array_equal(ways[:, -1], ends)
-    distance = (starts ^ ends).sum((1, 2))
-    changes = _changes(ways)
-    np.testing.assert_array_equal(changes.sum(1), distance)
-    assert (changes >= (distance // (frames - 1))[:, None]).all()
-    assert (changes <= -(-distance // (frames - 1))[:, None]).all()
-    density = ways.sum((2, 3))
-    line = density[:, :1] + (density[:, -1:] - density[:, :1]) * np.linspace(0, 1, frames)
-    assert np.abs(density - line).max() <= 2
+def test_fewer_changes_than_steps_come_at_even_distances():
+    """Three on twelve steps: on the third, the seventh and the eleventh."""
+    way = natural_way(_indifferent, *_bars("x...x...x...", "............"), 13)
+    assert _changes(way).tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]
 
 
-def test_onsets_come_and_go_in_turn():
-    """Four onsets move: after every second change there are four again."""
-    (way,) = even_ways(_bars("xxxx...."), _bars("....xxxx"), 9)
-    assert way.sum((1, 2)).tolist() in ([4, 5, 4, 5, 4, 5, 4, 5, 4], [4, 3, 4, 3, 4, 3, 4, 3, 4])
+# -- the order of the changes --------------------------------------------------------------------
 
 
-# -- what is natural -----------------------------------------------------------------------------
+def test_a_part_changes_from_the_weak_steps_to_the_strong_ones():
+    """Of steps 0, 3, 4, 6 and 8 the fourth is a sixteenth, the seventh an eighth, then come beat, half bar and bar."""
+    differs = np.zeros((16, 3), bool)
+    differs[[0, 3, 4, 6, 8], 1] = differs[5, 2] = True
+    assert cell_order(differs) == {1: [3 * 3 + 1, 6 * 3 + 1, 4 * 3 + 1, 8 * 3 + 1, 0 * 3 + 1], 2: [5 * 3 + 2]}
 
 
-def _pairs_sound_together(bars):
-    """Cells 0 and 1, 2 and 3 …: minus how many pairs are torn."""
-    cells = bars.flatten(1)
-    first, second = cells[:, ::2], cells[:, 1::2]
-    return -(first + second - 2 * first * second).sum(1) * 10
+def test_the_parts_change_one_after_the_other():
+    """Where all bars are equally natural as well."""
+    start, end = np.zeros((2, 12, 4), bool)
+    start[::3, 0] = start[1::3, 2] = end[::2, 1] = end[5:8, 3] = True
+    way = natural_way(_indifferent, start, end, 18)
+    last = [np.flatnonzero((way[1:, :, part] ^ way[:-1, :, part]).any(1)) for part in range(4)]
+    spans = sorted((steps.min(), steps.max()) for steps in last)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
-def test_what_belongs_together_changes_together():
-    """Three pairs come one after the other: with a change of two cells on every step no pair is ever torn."""
-    before = even_ways(_bars("........"), _bars("xxxxxx.."), 7)
-    assert (_pairs_sound_together(torch.from_numpy(before[0]).double()) < 0).any()
-    (way,) = natural_ways(_pairs_sound_together, before)
-    assert (_pairs_sound_together(torch.from_numpy(way).double())[[2, 4]] == 0).all()
+def test_the_density_goes_straight_where_all_bars_are_equally_natural():
+    """Two parts of two onsets give way to two others: one goes, two come, and one goes."""
+    start, end = np.zeros((2, 12, 4), bool)
+    start[[0, 6], 0] = start[[3, 9], 1] = end[[0, 6], 2] = end[[3, 9], 3] = True
+    density = natural_way(_indifferent, start, end, 9).sum((1, 2))
+    assert density.tolist() == [4, 3, 2, 3, 4, 3, 2, 3, 4]
 
 
-def test_a_cell_that_both_ends_share_may_change_for_a_while():
-    """Between the ends, where cells 1 and 4 sound together or not at all, the first cell has to sound."""
+def test_the_order_of_the_parts_is_the_most_natural_one():
+    """Five parts come in. Each that sounds without the one before it in a hidden order makes a bar less natural."""
+    hidden = [3, 0, 4, 1, 2]
+    start, end = np.zeros((2, 12, 5), bool)
+    end[0] = True
 
     def naturalness(bars):
-        cells = bars.flatten(1)
-        return -20 * (1 - cells[:, 0]) * (cells[:, 1] * cells[:, 4] + (1 - cells[:, 1]) * (1 - cells[:, 4]))
+        sounds = bars[:, 0][:, hidden]
+        return -10 * (sounds[:, 1:] * (1 - sounds[:, :-1])).sum(1)
 
-    start, end = _bars(".x.x...."), _bars("....x.x.")
-    assert naturalness(torch.from_numpy(np.concatenate([start, end])).double()).abs().sum() == 0
-    even = even_ways(start, end, 4)
-    assert naturalness(torch.from_numpy(even[0]).double()).min() == -20
-    (way,) = natural_ways(naturalness, even)
-    assert (naturalness(torch.from_numpy(way).double()) == 0).all(), _text(way)
+    way = natural_way(naturalness, start, end, 6)
+    assert way[1:].argmax(0)[0].tolist() == [1, 3, 4, 0, 2]
 
 
-def test_a_way_whose_frames_are_natural_enough_stays(gan):
-    before = even_ways(_bars("xxxx...."), _bars("....xxxx"), 5)
-    np.testing.assert_array_equal(natural_ways(lambda bars: 0 * bars.sum((1, 2)), before), before)
+def test_unnatural_bars_are_passed_over_where_a_step_may_change_more():
+    """Eight onsets come in on six steps. The bars of two and of five onsets are not natural, and no frame is one."""
+
+    def naturalness(bars):
+        onsets = bars.sum((1, 2))
+        return -9 * ((onsets == 2) | (onsets == 5)).double()
+
+    way = natural_way(naturalness, *_bars("............", "xxxxxxxx...."), 7)
+    assert way.sum((1, 2)).tolist() == [0, 1, 3, 4, 6, 7, 8]
+
+
+def test_bars_that_are_more_natural_than_the_ends_are_no_better():
+    """Two parts of two onsets come in; the first alone is far more natural than both ends, the other a little less."""
+
+    def naturalness(bars):
+        first, second = bars.sum(1).T
+        return torch.where((first > 0) & (second == 0), 10.0, 0.0) - torch.where((second > 0) & (first == 0), 2.0, 0.0)
+
+    start, end = np.zeros((2, 12, 2), bool)
+    end[[0, 6]] = True
+    way = natural_way(naturalness, start, end, 5)
+    assert way[2].sum(0).tolist() == [0, 2]
 
 
 # -- bars of a model -----------------------------------------------------------------------------
@@ -151,15 +162,16 @@ def test_a_morph_depends_on_its_ends_alone(gan):
         np.testing.assert_array_equal(morph(gan, bars[i : i + 1], bars[i + 6 : i + 7], 9)[0], together[i])
 
 
-def test_a_morph_is_more_natural_than_the_even_way(gan):
+def test_the_search_finds_more_natural_frames_than_an_indifferent_one(gan):
     from rhythmgan.generate.naturalness import score
 
     bars = gan.sample(20)
-    ways, even = morph(gan, bars[:10], bars[10:], 8), even_ways(bars[:10], bars[10:], 8)
-    ends = (score(gan, bars[:10])[:, None], score(gan, bars[10:])[:, None])
-    line = ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 8)
-    lack = [np.maximum(line.ravel() - score(gan, each.reshape(-1, 16, 9)), 0).sum() for each in (ways, even)]
-    assert lack[0] < lack[1]
+    line = score(gan, bars[:10])[:, None], score(gan, bars[10:])[:, None]
+    line = line[0] + (line[1] - line[0]) * np.linspace(0, 1, 8)
+    ways = morph(gan, bars[:10], bars[10:], 8)
+    blind = np.stack([natural_way(_indifferent, *ends, 8) for ends in zip(bars[:10], bars[10:], strict=True)])
+    off = [np.abs(line.ravel() - score(gan, each.reshape(-1, 16, 9))).sum() for each in (ways, blind)]
+    assert off[0] < off[1]
 
 
 def test_equal_ends_and_no_ways_at_all(gan):

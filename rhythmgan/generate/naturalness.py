@@ -1,4 +1,4 @@
-"""How natural a bar is: how few of its cells look as though they belonged to another bar."""
+"""How natural a bar is: how few of its cells look as though they belonged to another bar, and how real it looks."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.models.interfaces import DenoisingModel
+from rhythmgan.models.interfaces import LatentCritic
 
 _BATCH = 4096
 
 Naturalness = Callable[[Tensor], Tensor]
-"""Bars (n, steps, parts) float64 → (n,), high for natural ones; gradients pass to the bars."""
+"""Bars (n, steps, parts) float64 → (n,) float64, high for natural ones."""
 
 
-def naturalness_of(model: DenoisingModel) -> Naturalness:
-    """Minus the number of cells that do not belong to a bar, as the model's denoiser expects it; see ``score``."""
+def naturalness_of(model: LatentCritic) -> Naturalness:
+    """What ``score`` says of bars, as a function of tensors."""
     denoiser = model.denoiser_in_double()
-    return lambda bars: -torch.sigmoid(denoiser(bars)).sum((1, 2))
+
+    def natural(bars: Tensor) -> Tensor:
+        return model.logits(bars).cpu().double() - torch.sigmoid(denoiser(bars)).sum((1, 2))
+
+    return natural
 
 
-def score(model: DenoisingModel, bars: np.ndarray) -> np.ndarray:
-    """Minus the number of cells that do not belong to each bar, as the model's denoiser expects it.
+def score(model: LatentCritic, bars: np.ndarray) -> np.ndarray:
+    """The logit that the model's critic gives bars, minus the cells that do not belong to them as its denoiser expects.
 
-    A discriminator says how a whole bar compares with others, and so gives an easy hold to whoever optimises it. A
-    likelihood prefers sparse bars. A wrong cell counts the same in a sparse bar and in a dense one.
+    The denoiser looks at single cells, the critic at whole bars. A likelihood would prefer sparse bars; a wrong cell
+    counts the same in a sparse bar and in a dense one.
 
     Args:
         model: knows real bars.
         bars: (n, steps, parts) bool, of the model's kit and grid.
 
     Returns:
-        (n,) float64, at most 0: of held-out bars about −3 under the bundled model. It is to be compared with that of
-        other bars.
+        (n,) float64, to be compared with that of other bars.
     """
     naturalness = naturalness_of(model)
     found = [np.empty(0)]
