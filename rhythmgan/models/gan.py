@@ -257,6 +257,12 @@ class UnfinishedBars:
     drive: Tensor
     state: Tensor
     decided: tuple[Tensor, ...] = ()
+    decided_by: tuple[Tensor, ...] = ()
+
+    @property
+    def z(self) -> Tensor:
+        """(n, parts · steps so far), the numbers of z that decided them."""
+        return torch.cat(self.decided_by, 1) if self.decided_by else self.state[:, :0]
 
     @property
     def cells(self) -> Tensor:
@@ -281,13 +287,15 @@ class UnfinishedBars:
                 f"expected noise {expected} for one of {self.generator.steps} steps; "
                 f"got {tuple(noise.shape)} after {len(self.decided)}"
             )
-        state, cells, _ = self.generator.decide(self.state, self.drive, self.decided, noise)
-        return UnfinishedBars(self.generator, self.drive, state, (*self.decided, cells))
+        state, cells, by = self.generator.decide(self.state, self.drive, self.decided, noise)
+        # rounding could turn what is so close, in another batch or where the whole bar is decoded
+        clear = torch.where(by.abs() < _CLEAR_MARGIN, noise - by + 2 * _CLEAR_MARGIN * (2 * cells - 1), noise)
+        return UnfinishedBars(self.generator, self.drive, state, (*self.decided, cells), (*self.decided_by, clear))
 
     def rows(self, index: Tensor) -> UnfinishedBars:
         """The bars of these rows, some maybe several times: what a particle filter goes on with."""
-        decided = tuple(cells[index] for cells in self.decided)
-        return UnfinishedBars(self.generator, self.drive, self.state[index], decided)
+        decided, decided_by = (tuple(each[index] for each in of) for of in (self.decided, self.decided_by))
+        return UnfinishedBars(self.generator, self.drive, self.state[index], decided, decided_by)
 
 
 _DECODE_BATCH = 1024

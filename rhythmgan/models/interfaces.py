@@ -70,6 +70,14 @@ class UnfinishedBars(Protocol):
     def cells(self) -> Tensor:
         """(n, steps so far, parts) bool."""
 
+    @property
+    def z(self) -> Tensor:
+        """(n, numbers so far): the noise that decided them, the beginning of a latent point.
+
+        Where rounding could turn a decision the number is moved a little, so that it cannot: ``decode`` gives the
+        very cells.
+        """
+
     def decide(self, noise: Tensor) -> UnfinishedBars:
         """The same bars one step further; ``noise`` (n, …) are the numbers of z that decide the step."""
 
