@@ -4,6 +4,9 @@ A search asks a ``Problem`` for bars. The problem counts the calls, keeps the be
 that first reached it, and says which targets are still open. A search is done with a target once it is reached, so
 that time is compared fairly; with coefficients for realism or likelihood it goes on to the end of its budget, as a
 later bar may score higher.
+
+A call is a bar decoded in full. A search that chooses while bars are decided asks the problem to decide their steps:
+each counts as its share of a call, and all calls are spent at once when the bar that was found is recorded.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rhythmgan.models.interfaces import UnfinishedBars
 from rl_tuner.dynamics import Best, State
 from rl_tuner.goals import Goals
 from rl_tuner.latent.dynamics import Dynamics
@@ -93,6 +97,7 @@ class Problem:
         self.open = torch.arange(n)
         self.still_open = torch.ones(n, dtype=torch.bool)
         self.calls_used = 0
+        self._steps_decided = torch.zeros(n, dtype=torch.long)
         self._best: Best | None = None
         self._at = torch.full((n,), NEVER)
         self._seconds: list[float] = []
@@ -102,6 +107,11 @@ class Problem:
     def is_over(self) -> bool:
         """Whether no target is open or no call is left."""
         return not len(self.open) or self.calls_used >= self.calls
+
+    @property
+    def calls_left(self) -> int:
+        """How many calls each open target has left."""
+        return self.calls - self.calls_used
 
     def noise(self, *shape: int) -> Tensor:
         """N(0, 1) of this shape, drawn from the problem's seed."""
@@ -119,10 +129,41 @@ class Problem:
         """
         return self.record(self.dynamics.begin(z, self.goals.rows(self.open)))
 
-    def record(self, state: State) -> Tensor:
-        """Count a call for each open target, keep what scores higher, and return the features (m, F)."""
+    def decide(self, bars: UnfinishedBars, noise: Tensor, rows: Tensor) -> UnfinishedBars:
+        """Decide the next step of bars of the generator, on account of the targets that they are for.
+
+        Args:
+            bars: n of them.
+            noise: (n, …), the numbers of z that decide the step.
+            rows: (n,) ints, the target of each bar.
+
+        Raises:
+            ValueError: more steps than the calls that a target has left.
+        """
+        self._steps_decided.index_add_(0, rows, torch.ones_like(rows))
+        self._check_spent(self.calls_left)
+        return bars.decide(noise)
+
+    def _check_spent(self, calls: int) -> None:
+        """Raise a ValueError where more steps were decided for a target than so many bars have."""
+        steps, most = self.dynamics.generator.steps, int(self._steps_decided.max())
+        if most > calls * steps:
+            raise ValueError(f"{most} steps were decided for a target: {calls} bars have {calls * steps}")
+
+    def record(self, state: State, calls: int = 1) -> Tensor:
+        """Count calls for each open target, keep what scores higher, and return the features (m, F).
+
+        Args:
+            state: a bar for each open target.
+            calls: how many are spent at once, those of ``decide`` since the last time among them.
+
+        Raises:
+            ValueError: more steps were decided for a target than so many bars have.
+        """
         rows = self.open
-        self.calls_used += 1
+        self._check_spent(calls)
+        self._steps_decided.zero_()
+        self.calls_used += calls
         if self._best is None:  # the first call is one of every target
             self._best = Best(state)
         else:
@@ -136,7 +177,7 @@ class Problem:
             self._at[rows] = torch.where(success, self.calls_used, NEVER)
             self.still_open = torch.ones_like(success)
         self.open = rows[self.still_open]
-        self._seconds.append(time.perf_counter() - self._began)
+        self._seconds += [time.perf_counter() - self._began] * calls
         return state.values
 
     def close(self, those: Tensor) -> None:

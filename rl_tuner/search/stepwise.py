@@ -1,0 +1,118 @@
+"""Searches that choose while a bar is decided: what a read-out says of unfinished bars decides which go on.
+
+They plan: the budget is known before the first step, and success "at K calls" is that of a search with K calls. A call
+is a bar decoded in full; a step of a bar costs its share, which ``Problem.decide`` counts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rhythmgan.models.interfaces import UnfinishedBars
+from rl_tuner.goals import Goals
+from rl_tuner.search.problem import Problem, Search
+from rl_tuner.search.read_out import ReadOut, log_chance, noise_widths
+
+_LIKELY = 1.0
+"""Standard deviations, on average over the features, that a target may lie from where a bar is going."""
+
+
+def systematic_resampling(weights: Tensor, offsets: Tensor) -> Tensor:
+    """Which particles go on, each about as often as its weight says (Kitagawa 1996).
+
+    Args:
+        weights: (n, K), 0 or more; in each row one at least is over 0.
+        offsets: (n,), numbers of [0, 1), one for all draws of a row.
+
+    Returns:
+        (n, K) ints, rising in each row: the particle of share w of its row's weight is there ⌊K w⌋ or ⌈K w⌉ times.
+    """
+    k = weights.shape[1]
+    sums = weights.double().cumsum(1)
+    places = (torch.arange(k) + offsets[:, None].double()) / k * sums[:, -1:]
+    # rounding may lead beyond the last sum
+    return torch.searchsorted(sums, places, right=True).clamp(max=k - 1)
+
+
+def particle_filter(read_out: ReadOut) -> Search:
+    """Decide K bars side by side, K the calls; after each step those that go on are drawn by their chance to succeed.
+
+    The chance is a Gaussian's around what the read-out predicts, the draw is systematic. The best of the last K bars
+    is the answer. It is a sequential Monte Carlo sampler whose potentials look ahead, except that the weight of a step
+    is not divided by that of the step before: the targets are to be reached, not to be sampled fairly.
+    """
+
+    def search(problem: Problem) -> None:
+        goals, n, k = problem.goals.rows(problem.open), len(problem.open), problem.calls_left
+        owners = torch.arange(n).repeat_interleave(k)
+        each = goals.rows(owners)
+        bars = problem.dynamics.generator.begin(n * k)
+        widths = noise_widths(problem.dynamics.generator)
+        for step, width in enumerate(widths, 1):
+            bars = problem.decide(bars, problem.noise(n * k, width), problem.open[owners])
+            if step < len(widths):
+                weights = log_chance(read_out(bars), each.targets, each.importance).view(n, k).softmax(1)
+                chosen = systematic_resampling(weights, torch.rand(n, generator=problem.random))
+                bars = bars.rows((torch.arange(n)[:, None] * k + chosen).flatten())
+        _record_best(problem, bars, each, k)
+
+    return search
+
+
+def greedy_by_step(read_out: ReadOut) -> Search:
+    """Decide each step as many times as there are calls, and go on with the one that leads nearest to the targets."""
+
+    def search(problem: Problem) -> None:
+        goals, n, k = problem.goals.rows(problem.open), len(problem.open), problem.calls_left
+        owners = torch.arange(n).repeat_interleave(k)
+        each = goals.rows(owners)
+        best, widths = problem.dynamics.generator.begin(n), noise_widths(problem.dynamics.generator)
+        for step, width in enumerate(widths, 1):
+            bars = problem.decide(best.rows(owners), problem.noise(n * k, width), problem.open[owners])
+            if step < len(widths):
+                chances = log_chance(read_out(bars), each.targets, each.importance).view(n, k)
+                best = bars.rows(torch.arange(n) * k + chances.argmax(1))
+        _record_best(problem, bars, each, k)
+
+    return search
+
+
+def rejection_by_step(read_out: ReadOut) -> Search:
+    """Draw each step again until the targets remain likely, or its share of the calls that are left is spent.
+
+    Then the best draw of the step is decided once more, and the next step begins.
+    """
+
+    def search(problem: Problem) -> None:
+        goals, n = problem.goals.rows(problem.open), len(problem.open)
+        limit = -0.5 * _LIKELY**2 * goals.importance.sum(1)
+        bars, widths = problem.dynamics.generator.begin(n), noise_widths(problem.dynamics.generator)
+        left = torch.full((n,), problem.calls_left * len(widths))
+        for step, width in enumerate(widths, 1):
+            tries = left // (len(widths) - step + 1) - 1  # one decides what was taken
+            noise = problem.noise(n, width)
+            best = torch.full((n,), -torch.inf)
+            trying = torch.nonzero(tries > 0)[:, 0]
+            while len(trying):
+                drawn = problem.noise(len(trying), width)
+                tried = problem.decide(bars.rows(trying), drawn, problem.open[trying])
+                left[trying] -= 1
+                tries[trying] -= 1
+                chances = log_chance(read_out(tried), goals.targets[trying], goals.importance[trying])
+                better = chances > best[trying]
+                noise[trying[better]], best[trying[better]] = drawn[better], chances[better]
+                trying = trying[(chances < limit[trying]) & (tries[trying] > 0)]
+            bars = problem.decide(bars, noise, problem.open)
+            left -= 1
+        _record_best(problem, bars, goals, 1)
+
+    return search
+
+
+def _record_best(problem: Problem, bars: UnfinishedBars, goals: Goals, k: int) -> None:
+    """Let the best of the k bars of each open target be its answer; all calls are spent."""
+    calls = problem.calls_left
+    state = problem.dynamics.look_at(bars.z, bars.cells, goals, goals.calls - calls)
+    best = state.score.view(-1, k).argmax(1)
+    problem.record(state.rows(torch.arange(len(best)) * k + best), calls)
