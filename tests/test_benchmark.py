@@ -37,6 +37,7 @@ from rl_tuner.benchmark.report import (
     AGENT,
     COMPARED,
     add_equal_time,
+    calls_to_markdown,
     criteria,
     criteria_to_markdown,
     plotted,
@@ -48,6 +49,7 @@ from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.config import ReadOutConfig
 from rl_tuner.search.problem import NEVER, SearchResult
 
 TINY = BenchmarkConfig(
@@ -292,6 +294,7 @@ def test_criteria_are_differences_in_points():
     found = criteria(_by_hand())
     assert found["points over best of 32"] == pytest.approx({"pairs": 50, "crossed": 25, "corners": 0})
     assert found["points over best of 256"] == pytest.approx({"pairs": 10, "crossed": 5, "corners": 0})
+    assert found["points over each baseline at 32 calls"] == pytest.approx({"the best-of-n": 50, "the slow": 50})
     assert found["C2ST over unsteered"] == pytest.approx(0.02)
     assert found["unique share of best of N's"] == pytest.approx(0.9 / 0.96)
     assert found["points over each baseline at equal time"] == pytest.approx({"the best-of-n": 14, "the slow": 64})
@@ -314,8 +317,9 @@ def test_titles_decide_nothing():
         row["title"] = ("agent, ", "best of N", "unsteered")[i % 3] + str(i)
     add_equal_time(report)
     after = criteria(report)
-    name = "points over each baseline at equal time"
-    assert list(after.pop(name).values()) == list(before.pop(name).values())
+    for how in ("equal time", "32 calls"):
+        name = f"points over each baseline at {how}"
+        assert list(after.pop(name).values()) == list(before.pop(name).values())
     assert after == before
     assert [row["id"] for row in plotted(report)] == shown
 
@@ -336,6 +340,18 @@ def test_the_table_has_a_row_for_each():
     assert cells[3][8:] == ["0.570", "0.900", "", "+0.125 (+0.250)", "-0.500 (+0.750)"]
 
 
+def test_the_second_table_has_success_at_each_budget_and_exact_answers_of_rows_that_plan():
+    report = _by_hand()
+    report["rows"][3]["exact_curve"] = {"pairs": [0.0, 0.625, 0.75, 1.0]}
+    head, rule, *rows = calls_to_markdown(report).splitlines()
+    assert {line.count("|") for line in (head, rule, *rows)} == {6}
+    assert head == "| | 8 calls | 16 calls | 32 calls | 64 calls |"
+    assert rows[0] == "| the best-of-n |  |  | 40.0 / 20.0 / 0.0 | 50.0 / 25.0 / 0.0 |"
+    assert rows[1] == "| the slow |  |  | 40.0 / 20.0 / 0.0 |  |"
+    assert rows[-1] == f"| the {AGENT} |  |  | 90.0 / 45.0 / 0.0 (62) | 95.0 / 47.5 / 0.0 (75) |"
+    assert len(rows) == 4
+
+
 def test_a_report_is_three_files(tmp_path):
     report = _by_hand()
     report["criteria"] = criteria(report)
@@ -343,7 +359,8 @@ def test_a_report_is_three_files(tmp_path):
     assert [path.name for path in paths] == ["steering.md", "steering.json", "steering.png"]
     assert sorted(os.listdir(tmp_path / "new")) == ["steering.json", "steering.md", "steering.png"]
     assert json.loads(paths[1].read_text()) == json.loads(json.dumps(report))
-    assert paths[0].read_text() == to_markdown(report) + "\n" + criteria_to_markdown(report)
+    tables = (to_markdown(report), calls_to_markdown(report), criteria_to_markdown(report))
+    assert paths[0].read_text() == "\n".join(tables)
     with Image.open(paths[2]) as picture:
         assert picture.size[0] > 900
 
@@ -414,6 +431,31 @@ def test_a_row_that_plans_is_searched_anew_for_each_mark(quick_dynamics, values)
     assert set(budgets) == {1, 2, 4, 8}
 
 
+def test_a_row_that_spends_its_calls_at_once_is_timed_by_the_searches_of_its_marks(quick_dynamics, values):
+    """A search of k calls takes 10 k seconds and reaches the first k of its targets, every second one exactly."""
+    prepared, how = [], replace(TINY, seeds=(0,), pairs=6, crossed=6, calls=4, max_calls=4, step_calls=4)
+
+    def search(problem):
+        assert prepared  # before the clock started
+        state = quick_dynamics.begin(problem.noise(len(problem.open), 192), problem.goals)
+        places = torch.arange(len(problem.open))
+        state.success[:] = (places < problem.calls).float()
+        state.values[:] = problem.targets + torch.where(places % 2 == 0, 0.0, 0.5)[:, None]
+        problem.record(state, problem.calls)
+        problem._seconds = [10.0 * problem.calls] * problem.calls
+
+    row = Row("", "baseline", "", search, 4, plans=True, at_once=True, prepare=lambda: prepared.append(1))
+    found, _ = measure(quick_dynamics, row, values, how)
+    assert found["marks"] == [1, 2, 4]
+    assert found["success"]["pairs"] == pytest.approx([1 / 6, 2 / 6, 4 / 6])
+    np.testing.assert_allclose(found["time_curve"], [[10, 1 / 6], [20, 2 / 6], [40, 4 / 6]])
+    assert found["exact_curve"]["pairs"] == [0.5] * 3
+    assert found["milliseconds"] == pytest.approx(1000 * 40 / 6)
+    others, _ = measure(quick_dynamics, Row("", "baseline", "", best_of_n, 4), values, how)
+    assert "exact_curve" not in others
+    assert len(others["time_curve"]) == 4
+
+
 def test_a_row_has_the_coefficients_that_it_says(quick_dynamics):
     asked = []
 
@@ -445,12 +487,15 @@ def test_the_agents_row_answers_better_than_a_first_draw(dynamics, models, value
 def test_every_row_of_the_protocol_is_there_once(quick_dynamics, models, corpus):
     rows = rows_of(quick_dynamics, models[2], corpus, TINY)
     kinds = {row.id: row.kind for row in rows}
-    assert len(kinds) == len({row.title for row in rows}) == len(rows) == 19
-    assert Counter(kinds.values()) == {"baseline": 10, "agent": 2, "ablation": 7}
+    assert len(kinds) == len({row.title for row in rows}) == len(rows) == 23
+    assert Counter(kinds.values()) == {"baseline": 14, "agent": 2, "ablation": 7}
     assert {kinds[AGENT], kinds["agent"], kinds["best-of-n"]} == {"agent", "baseline"}
     by_id = {row.id: row for row in rows}
     assert [row.id for row in rows if not row.keep_best] == ["agent"]
-    assert [row.id for row in rows if row.plans] == [AGENT]
+    by_step = ["particle-filter", "particle-filter-learned", "greedy-by-step", "rejection-by-step"]
+    assert [row.id for row in rows if row.at_once] == by_step
+    assert [row.id for row in rows if row.plans] == [*by_step, AGENT]
+    assert {by_id[name].calls for name in by_step} == {64}
     whole = {"realism": 0.25, "likelihood": 0.25, "kl": 0.25}
     assert by_id[AGENT].coefs == by_id["agent"].coefs == by_id["best-of-n-whole-reward"].coefs == whole
     assert by_id["agent-no-critic"].coefs == whole | {"realism": 0}
@@ -608,8 +653,10 @@ SMALLEST = BenchmarkConfig(
     calls=4,
     max_calls=4,
     long_calls=8,
+    step_calls=8,
     starts=2,
     shared_targets=2,
+    read_out=ReadOutConfig(bars=400, train_steps=3, batch_size=50),
     realism=RealismConfig(unsteered=300, repeats=1),
 )
 
@@ -648,14 +695,14 @@ def test_a_run_measures_every_row(whole, quick_dynamics, models, corpus, tmp_pat
         assert "matched" in row
     paths = write_report(report, tmp_path)
     assert all(path.stat().st_size for path in paths)
-    assert len(to_markdown(report).splitlines()) == 2 + 21
-    assert len(report["criteria"]) == 5
+    assert len(to_markdown(report).splitlines()) == 2 + 25
+    assert len(report["criteria"]) == 6
     assert len(report["leakage"]) == 7
 
 
 def test_a_run_is_resumed_from_the_rows_of_its_folder(whole, small_prior):
     begin, report, folder, logged = whole
-    assert len(list(folder.iterdir())) == len(logged) == 21
+    assert len(list(folder.iterdir())) == len(logged) == 25
     more = []
     assert json.dumps(begin(folder=folder, log=more.append)) == json.dumps(report)
     assert more == []
@@ -699,6 +746,8 @@ def test_runs_that_cannot_be_are_refused(models, corpus):
         run(gan, prior, agent, corpus, evaluators, TINY, only=["gradient", "cma"])
     with pytest.raises(ValueError, match="at 32 calls: the curves go up to these at least, not to 16"):
         replace(QUICK, max_calls=16)
+    with pytest.raises(ValueError, match="at 32 calls: the curves go up to these at least, not to 8"):
+        replace(QUICK, step_calls=8)
 
 
 # held-out evaluators ------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from rl_tuner.dynamics import BarDynamics
 from rl_tuner.goals import Goals
 from rl_tuner.scale import FeatureScale, values_of
 from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.config import ReadOutConfig
+from rl_tuner.search.learned import train_read_out
 from rl_tuner.search.problem import NEVER, Problem
 from rl_tuner.search.read_out import NARROWEST, decide_at_random, fit_read_out, inputs_of, log_chance, ridge
 from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step, systematic_resampling
@@ -55,17 +57,25 @@ class _Unfinished:
 
 
 class _Toy:
-    """Independent cells; or, where it ``repeats``, every step is the first one again, whatever its noise."""
+    """Independent cells; or, where it ``repeats``, every step is the first one again, whatever its noise.
+
+    It repeats "always", or only where the first two parts of the first step are "unlike"; otherwise it is silent.
+    """
 
     kit = JAKI5
 
-    def __init__(self, steps=16, repeats=False):
+    def __init__(self, steps=16, repeats=None):
         self.steps, self.repeats, self.decided = steps, repeats, 0
         self.latent_steps = np.arange(steps).repeat(5)
 
     def cells(self, z):
         cells = z.view(len(z), -1, 5) > SOUNDS
-        return cells[:, :1].expand_as(cells) if self.repeats else cells
+        if not self.repeats:
+            return cells
+        again = cells[:, :1].expand_as(cells).clone()
+        if self.repeats == "unlike":
+            again[cells[:, 0, 0] == cells[:, 0, 1], 1:] = False
+        return again
 
     def begin(self, n):
         return _Unfinished(self, [], n)
@@ -106,14 +116,14 @@ def _solve(search, dynamics, targets, calls, seed=1, importance=None):
 @pytest.fixture(scope="module")
 def read_out(one_thread):
     dynamics = _toy()
-    return fit_read_out(dynamics.generator, dynamics.space, n=5000)
+    return fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=5000))
 
 
 @pytest.fixture(scope="module")
 def bundled(one_thread):
     gan = load_gan().with_condition(ANY, ANY)
     dynamics = load_agent().dynamics(gan, gan, load_prior())
-    return dynamics, fit_read_out(dynamics.generator, dynamics.space, n=2000)
+    return dynamics, fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=2000))
 
 
 # resampling ---------------------------------------------------------------------------------------------------
@@ -213,7 +223,7 @@ def test_of_independent_cells_a_read_out_knows_mean_and_spread(read_out):
 
 def test_a_read_out_serves_any_features_on_any_grid():
     toy = _toy(12, features=("off-beat share", "density"))
-    read_out = fit_read_out(toy.generator, toy.space, n=1500)
+    read_out = fit_read_out(toy.generator, toy.space, ReadOutConfig(bars=1500))
     assert read_out.weights.shape == (12, 2 + 1 + 20 + 1, 2)
     assert (read_out.stds[:, 0] < 0.5).all()
     assert (read_out.stds.diff(dim=0) < 0.02).all()  # with every step more is known
@@ -224,6 +234,56 @@ def test_the_chance_is_a_gaussians_with_the_importance_as_its_power():
     targets, importance = torch.tensor([[14.0, 4.0]]).expand(2, 2), torch.tensor([[1.0, 0.5], [1.0, 0.0]])
     found = log_chance((mean, std), targets, importance)
     assert found.tolist() == [-0.5 * (2**2 + 0.5 * 2**2), -0.5 * 1]
+
+
+def _looks(dynamics, n=2000):
+    with torch.no_grad():
+        return decide_at_random(dynamics.generator, dynamics.space, n, torch.Generator().manual_seed(77))
+
+
+def _surprise(read_out, inputs, values, step):
+    mean, std = read_out.from_inputs(inputs[step - 1], step)
+    return float((0.5 * ((values - mean) / std).square() + std.log()).mean())
+
+
+def test_a_learned_read_out_begins_as_the_ridge_that_it_corrects(read_out):
+    begun = train_read_out(read_out, ReadOutConfig(train_steps=1, batch_size=4, learning_rate=1e-9, width=8))
+    inputs, values = _looks(_toy(), 50)
+    for step in range(1, 17):
+        for ours, theirs in zip(
+            begun.from_inputs(inputs[step - 1], step), read_out.from_inputs(inputs[step - 1], step), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert torch.equal(begun.from_inputs(inputs[-1], 16)[0], values)  # nothing is left to predict
+    assert not any(weight.requires_grad for weight in begun.parameters())
+
+
+def test_a_learned_read_out_knows_what_no_line_through_the_inputs_does(one_thread):
+    """After a step a bar goes on where its first two parts are unlike, which is no sum of the two."""
+    dynamics = _toy(repeats="unlike")
+    ridge_only = fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=3000))
+    config = ReadOutConfig(train_steps=1800, batch_size=128, width=32, learning_rate=1e-2)
+    learned = train_read_out(ridge_only, config)
+    inputs, values = _looks(dynamics)
+    assert _surprise(learned, inputs, values, 1) < _surprise(ridge_only, inputs, values, 1) - 1
+    errors = [(each.from_inputs(inputs[0], 1)[0] - values).abs().mean() for each in (learned, ridge_only)]
+    assert errors[0] < 0.75 * errors[1]
+    state = torch.random.get_rng_state()
+    again = train_read_out(ridge_only, config)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), learned.parameters(), strict=True))
+
+
+def test_a_filter_takes_a_learned_read_out(read_out):
+    learned = train_read_out(read_out, ReadOutConfig(train_steps=30, batch_size=64, width=16))
+    _, found = _solve(particle_filter(learned), _toy(), [[8.0]] * 20 + [[26.0]] * 20, 8)
+    assert found.success.mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["bars", "train_steps", "batch_size", "width"])
+def test_a_read_out_of_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
+        ReadOutConfig(**{name: 0})
 
 
 # the budget ---------------------------------------------------------------------------------------------------
@@ -275,8 +335,8 @@ def test_what_was_decided_is_paid_when_it_is_recorded():
 @pytest.mark.parametrize("name", ["filter", "greedy"])
 def test_where_the_first_step_decides_all_the_right_first_step_goes_on(name, one_thread):
     """Every step repeats the first: a target is reached just where one of its four first steps has its onsets."""
-    dynamics = _toy(repeats=True)
-    read_out = fit_read_out(dynamics.generator, dynamics.space, n=500)
+    dynamics = _toy(repeats="always")
+    read_out = fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=500))
     targets = [[16.0 * onsets] for onsets in (0, 1, 2, 3)] * 10
     _, found = _solve(SEARCHES[name](read_out), dynamics, targets, 4, seed=5)
     first = torch.randn(160, 5, generator=torch.Generator().manual_seed(5))
@@ -346,7 +406,7 @@ def test_choosing_while_bars_are_decided_reaches_what_random_bars_do_not(name, r
 
 def test_a_skipped_feature_does_not_count(one_thread):
     dynamics = _toy(features=("density", "syncopation"))
-    read_out = fit_read_out(dynamics.generator, dynamics.space, n=2000)
+    read_out = fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=2000))
     importance = torch.tensor([[1.0, 0.0]]).repeat(20, 1)
     for search in SEARCHES.values():
         _, found = _solve(search(read_out), dynamics, [[26.0, 500.0]] * 20, 8, importance=importance)

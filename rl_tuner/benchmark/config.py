@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rl_tuner.config import CALLS
+from rl_tuner.search.config import ReadOutConfig
 
 SWEEP_TRAIN_STEPS = 400_000
 """Transitions that each variant of a sweep learns from."""
@@ -37,9 +38,11 @@ class BenchmarkConfig:
         calls: the budget at which rows are compared.
         max_calls: calls up to which the curves go.
         long_calls: calls of best of N, a quarter of edit search's.
+        step_calls: calls up to which the curves of searches go that choose step by step: each mark is a search.
         starts: starts for each target where diversity is measured.
         shared_targets: targets of which diversity is measured.
         actor_seconds: training time of the amortised actor.
+        read_out: how the read-outs of searches step by step are made.
         realism: see there.
     """
 
@@ -51,16 +54,19 @@ class BenchmarkConfig:
     calls: int = CALLS
     max_calls: int = 256
     long_calls: int = 1024
+    step_calls: int = 64
     starts: int = 32
     shared_targets: int = 50
     actor_seconds: float = 120.0
+    read_out: ReadOutConfig = field(default_factory=ReadOutConfig)
     realism: RealismConfig = field(default_factory=RealismConfig)
 
     def __post_init__(self) -> None:
-        if self.max_calls < self.calls:
-            raise ValueError(
-                f"rows are compared at {self.calls} calls: the curves go up to these at least, not to {self.max_calls}"
-            )
+        for most in (self.max_calls, self.step_calls):
+            if most < self.calls:
+                raise ValueError(
+                    f"rows are compared at {self.calls} calls: the curves go up to these at least, not to {most}"
+                )
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -76,9 +82,11 @@ QUICK = BenchmarkConfig(
     infeasible=20,
     max_calls=64,
     long_calls=256,
+    step_calls=32,
     starts=8,
     shared_targets=10,
     actor_seconds=10.0,
+    read_out=ReadOutConfig(bars=10_000, train_steps=150),
     realism=RealismConfig(repeats=2),
 )
 """For a first look."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -46,10 +46,13 @@ from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.edit import edit_search, generated
 from rl_tuner.search.evolution import evolution_strategy
 from rl_tuner.search.gradient import gradient_ascent
+from rl_tuner.search.learned import LearnedReadOut, train_read_out
 from rl_tuner.search.linear import linear_directions
 from rl_tuner.search.problem import Problem, Search, SearchResult
 from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
+from rl_tuner.search.read_out import RidgeReadOut, fit_read_out
 from rl_tuner.search.retrieval import retrieval
+from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step
 
 PRIOR = "prior"
 """The reference row of the reward's prior."""
@@ -72,6 +75,8 @@ class Row:
         keep_best: see ``Problem``.
         coefs: coefficients of ``Goals`` by name; those that are missing are 0.
         plans: whether it knows its budget and acts by it: then every mark of its curve is a search of its own.
+        at_once: whether it spends all calls together: then the mark's search is also what its curve over time is of.
+        prepare: makes what it needs, once, before any time is taken.
     """
 
     id: str
@@ -82,9 +87,13 @@ class Row:
     keep_best: bool = True
     coefs: Mapping[str, float] = field(default_factory=dict)
     plans: bool = False
+    at_once: bool = False
+    prepare: Callable[[], object] | None = None
 
     def solve(self, dynamics: Dynamics, targets: Tensor, calls: int, seed: int) -> SearchResult:
         """The answers to targets (n, F) within so many calls each."""
+        if self.prepare:
+            self.prepare()
         goals = Goals.of(targets, calls, None, **self.coefs)
         problem = Problem(dynamics, targets, calls, seed, goals, self.keep_best)
         self.search(problem)
@@ -101,6 +110,17 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
     def actor() -> Actor:
         return train_actor(dynamics, values, config.actor_seconds)
 
+    @cache
+    def ridge() -> RidgeReadOut:
+        return fit_read_out(dynamics.generator, dynamics.space, config.read_out)
+
+    @cache
+    def learned() -> LearnedReadOut:
+        return train_read_out(ridge(), config.read_out)
+
+    def by_step(id: str, title: str, search: Search, prepare: Callable[[], object] = ridge) -> Row:
+        return Row(id, "baseline", title, search, config.step_calls, plans=True, at_once=True, prepare=prepare)
+
     def coefs(realism: float, likelihood: float, kl: float) -> dict[str, float]:
         return {"realism": realism, "likelihood": likelihood, "kl": kl}
 
@@ -113,10 +133,19 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
         Row("cma-es", "baseline", "CMA-ES", evolution_strategy),
         Row("gradient", "baseline", "gradient ascent", gradient_ascent),
         Row("linear", "baseline", "linear directions", linear_directions),
-        Row("actor", "baseline", "amortised actor", lambda problem: amortised_actor(actor())(problem)),
+        Row("actor", "baseline", "amortised actor", lambda problem: amortised_actor(actor())(problem), prepare=actor),
         Row("retrieval", "baseline", "retrieval of a training bar", retrieval(bars, values)),
         # it decodes one bar and evaluates others: in the same time it sees many more
         Row("edit", "baseline", "edit search", edit_search(generated), 4 * config.long_calls),
+        by_step("particle-filter", "particle filter", lambda problem: particle_filter(ridge())(problem)),
+        by_step(
+            "particle-filter-learned",
+            "particle filter, learned read-out",
+            lambda problem: particle_filter(learned())(problem),
+            learned,
+        ),
+        by_step("greedy-by-step", "greedy, step by step", lambda problem: greedy_by_step(ridge())(problem)),
+        by_step("rejection-by-step", "rejection, step by step", lambda problem: rejection_by_step(ridge())(problem)),
     ]
     agents = [
         Row("agent", "agent", "agent", agent_search(agent), calls, keep_best=False, coefs=whole),
@@ -202,7 +231,7 @@ def run(
         add({"id": name, "kind": "reference", "title": title}, None, references[name])
     for row in rows:
         head = {"id": row.id, "kind": row.kind, "title": row.title}
-        add(head, [row.calls, row.keep_best, dict(row.coefs), row.plans], partial(measured, row))
+        add(head, [row.calls, row.keep_best, dict(row.coefs), row.plans, row.at_once], partial(measured, row))
     asked = families(real.values, config.sizes, config.seeds[0])["pairs"]
     report["leakage"] = leakage(dynamics, agent, asked, real.values, config.calls)
     add_equal_time(report)
@@ -249,6 +278,7 @@ def measure(
     marks = [calls for calls in MARKS if calls <= most]
     stds = values.std(0).numpy()
     curves: dict[str, list[list[float]]] = {family: [] for family in FEASIBLE}
+    exact_curves: dict[str, list[list[float]]] = {family: [] for family in FEASIBLE}
     answers: dict[str, list[SearchResult]] = {family: [] for family in _INSPECTED}
     exact, errors, ranks, seconds, clean, timed = [], [], [], [], [], []
     for seed in config.seeds:
@@ -259,15 +289,15 @@ def measure(
             if family == INFEASIBLE:
                 clean.append(not found.success.any() and bool(np.isfinite(found.values).all()))
                 continue
-            budgets = {mark: row.solve(dynamics, targets, mark, seed) for mark in marks} if row.plans else {}
-            curves[family].append([float(budgets.get(mark, found).success_within(mark).mean()) for mark in marks])
+            planned = {mark: row.solve(dynamics, targets, mark, seed) for mark in marks} if row.plans else {}
+            curves[family].append([float(planned.get(mark, found).success_within(mark).mean()) for mark in marks])
+            exact_curves[family].append([_exact(each, targets) for each in planned.values()])
             if family == "pairs":
-                shares = [float(found.success_within(call).mean()) for call in range(1, len(found.seconds) + 1)]
-                timed.append(list(zip(found.seconds.tolist(), shares, strict=True)))
+                timed.append(_time_curve(planned.values() if row.at_once else [found]))
             if family in answers:
                 answers[family].append(at_budget)
                 gap = at_budget.values - targets.numpy()
-                exact.append(float((gap == 0).all(1).mean()))
+                exact.append(_exact(at_budget, targets))
                 errors.append((np.abs(gap) / stds).mean(0))
                 ranks.append([rank_correlation(targets[:, i].numpy(), at_budget.values[:, i]) for i in range(2)])
                 seconds.append(float(at_budget.seconds[-1]) / len(targets))
@@ -283,7 +313,28 @@ def measure(
         "time_curve": np.array(timed).mean(0).tolist(),
         "ends_cleanly": all(clean),
     }
+    if row.plans:  # others stop at a success, exact or not: what they have at a mark is no answer to it
+        numbers["exact_curve"] = {family: np.array(each).mean(0).tolist() for family, each in exact_curves.items()}
     return numbers, [one for family in _INSPECTED for one in answers[family]]
+
+
+def _exact(found: SearchResult, targets: Tensor) -> float:
+    """The share of answers that have their targets (n, F) exactly."""
+    return float((found.values == targets.numpy()).all(1).mean())
+
+
+def _time_curve(results: Iterable[SearchResult]) -> list[tuple[float, float]]:
+    """Seconds and share of successes: after each call of one search, or at the end of searches that spend all at once.
+
+    Args:
+        results: of the same targets: one, or several in order of their calls.
+    """
+    results = list(results)
+    if len(results) > 1:
+        return [(float(found.seconds[-1]), float(found.success.mean())) for found in results]
+    (found,) = results
+    shares = [float(found.success_within(call).mean()) for call in range(1, len(found.seconds) + 1)]
+    return list(zip(found.seconds.tolist(), shares, strict=True))
 
 
 def measure_diversity(dynamics: Dynamics, row: Row, values: Tensor, config: BenchmarkConfig) -> dict[str, float]:

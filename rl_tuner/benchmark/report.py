@@ -34,6 +34,9 @@ COMPARED = (AGENT, UNSTEERED, BEST_OF_N)
 MARKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 """Calls at which success is reported."""
 
+SHORT_MARKS = (8, 16, 32, 64)
+"""Calls of the second table."""
+
 _LONG = 256
 """Calls of best of N that the agent is compared with beside its own."""
 
@@ -65,6 +68,11 @@ def criteria(report: Mapping[str, Any]) -> dict[str, Any]:
         f"points over best of {most}": lead(most),
         "C2ST over unsteered": agent.get("c2st", math.nan) - unsteered.get("c2st", math.nan),
         "unique share of best of N's": agent.get("unique", math.nan) / best_of_n.get("unique", math.nan),
+        f"points over each baseline at {calls} calls": {
+            row["title"]: 100 * (_success(agent, "pairs", calls) - _success(row, "pairs", calls))
+            for row in report["rows"]
+            if row["kind"] == "baseline"
+        },
         "points over each baseline at equal time": {
             row["title"]: 100 * (agent["success_at_equal_time"] - row["success_at_equal_time"])
             for row in report["rows"]
@@ -111,6 +119,28 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             cells.append(f"{row[name]:+.3f} ({row[f'{name}_of_the_reward']:+.3f})" if name in row else "")
         lines.append("| " + " | ".join(cells) + " |")
     return head + "\n".join(lines) + "\n"
+
+
+def calls_to_markdown(report: Mapping[str, Any]) -> str:
+    """The second table: success with pairs / crossed / corners in percent at 8, 16, 32 and 64 calls.
+
+    Of rows that act by their budget also, in brackets, the share of exact answers to pairs: the others stop at their
+    first success, exact or not.
+    """
+    lines = ["| | " + " | ".join(f"{calls} calls" for calls in SHORT_MARKS) + " |", "|---" * 5 + "|"]
+    for row in plotted(report):
+        cells = [row["title"]]
+        for calls in SHORT_MARKS:
+            if calls not in row["marks"]:
+                cells.append("")
+                continue
+            place = row["marks"].index(calls)
+            text = " / ".join(f"{100 * row['success'][family][place]:.1f}" for family in FEASIBLE)
+            if "exact_curve" in row:
+                text += f" ({100 * row['exact_curve']['pairs'][place]:.0f})"
+            cells.append(text)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def criteria_to_markdown(report: Mapping[str, Any]) -> str:
@@ -163,7 +193,8 @@ def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list
     """``steering.md``, ``steering.json`` and ``steering.png`` in a folder; their paths."""
     folder = make_folder(out)
     paths = [folder / f"steering.{suffix}" for suffix in ("md", "json", "png")]
-    write_whole(paths[0], (to_markdown(report) + "\n" + criteria_to_markdown(report)).encode())
+    tables = (to_markdown(report), calls_to_markdown(report), criteria_to_markdown(report))
+    write_whole(paths[0], "\n".join(tables).encode())
     write_whole(paths[1], (json.dumps(without_nan(report), indent=1, allow_nan=False) + "\n").encode())
     plot(report, paths[2])
     return paths

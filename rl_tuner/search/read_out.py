@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 from rhythmgan.models.interfaces import LatentModel, UnfinishedBars
 from rl_tuner.scale import FeatureScale, values_of
-
-N_BARS = 30_000
-"""Bars of the generator that regressions are fitted on."""
+from rl_tuner.search.config import ReadOutConfig
 
 LAST_STEPS = 4
 """Steps whose cells a read-out sees one by one; of those before it sees the generator's state and the features."""
@@ -103,16 +101,16 @@ def ridge(products: Tensor, with_values: Tensor, coefficient: float = _RIDGE) ->
 
 
 @torch.no_grad()
-def fit_read_out(generator: LatentModel, scale: FeatureScale, n: int = N_BARS, seed: int = 0) -> RidgeReadOut:
+def fit_read_out(generator: LatentModel, scale: FeatureScale, config: ReadOutConfig | None = None) -> RidgeReadOut:
     """The regressions of a generator's features, fitted on bars of its own.
 
     Args:
         generator: whose bars, under its condition.
         scale: which features, and their tolerances.
-        n: bars to look at.
-        seed: of these.
+        config: how many bars, and their seed.
     """
-    random = torch.Generator().manual_seed(seed)
+    config = config or ReadOutConfig()
+    random, n = torch.Generator().manual_seed(config.seed), config.bars
     sums: list[tuple[Tensor, Tensor]] = []
     squares = torch.zeros(len(scale.features), dtype=torch.float64)
     for start in range(0, n, _BATCH):
