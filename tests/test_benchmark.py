@@ -487,12 +487,13 @@ def test_the_agents_row_answers_better_than_a_first_draw(dynamics, models, value
 def test_every_row_of_the_protocol_is_there_once(quick_dynamics, models, corpus):
     rows = rows_of(quick_dynamics, models[2], corpus, TINY)
     kinds = {row.id: row.kind for row in rows}
-    assert len(kinds) == len({row.title for row in rows}) == len(rows) == 23
-    assert Counter(kinds.values()) == {"baseline": 14, "agent": 2, "ablation": 7}
+    assert len(kinds) == len({row.title for row in rows}) == len(rows) == 24
+    assert Counter(kinds.values()) == {"baseline": 15, "agent": 2, "ablation": 7}
     assert {kinds[AGENT], kinds["agent"], kinds["best-of-n"]} == {"agent", "baseline"}
     by_id = {row.id: row for row in rows}
     assert [row.id for row in rows if not row.keep_best] == ["agent"]
-    by_step = ["particle-filter", "particle-filter-learned", "greedy-by-step", "rejection-by-step"]
+    filters = ["particle-filter", "particle-filter-learned", "particle-filter-hasty"]
+    by_step = [*filters, "greedy-by-step", "rejection-by-step"]
     assert [row.id for row in rows if row.at_once] == by_step
     assert [row.id for row in rows if row.plans] == [*by_step, AGENT]
     assert {by_id[name].calls for name in by_step} == {64}
@@ -695,14 +696,14 @@ def test_a_run_measures_every_row(whole, quick_dynamics, models, corpus, tmp_pat
         assert "matched" in row
     paths = write_report(report, tmp_path)
     assert all(path.stat().st_size for path in paths)
-    assert len(to_markdown(report).splitlines()) == 2 + 25
+    assert len(to_markdown(report).splitlines()) == 2 + 26
     assert len(report["criteria"]) == 6
     assert len(report["leakage"]) == 7
 
 
 def test_a_run_is_resumed_from_the_rows_of_its_folder(whole, small_prior):
     begin, report, folder, logged = whole
-    assert len(list(folder.iterdir())) == len(logged) == 25
+    assert len(list(folder.iterdir())) == len(logged) == 26
     more = []
     assert json.dumps(begin(folder=folder, log=more.append)) == json.dumps(report)
     assert more == []

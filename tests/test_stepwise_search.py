@@ -350,47 +350,67 @@ def test_where_the_first_step_decides_all_the_right_first_step_goes_on(name, one
         assert same.sum() == 1
 
 
-def _filtered_by_hand(dynamics, read_out, targets, k, seed):
-    """A particle filter in loops over targets and particles, each particle being the list of its noises."""
+def _filtered_by_hand(dynamics, read_out, targets, k, seed, fairness):
+    """A particle filter in loops over targets and particles, each a list of its noises and the chance it had before."""
     random = torch.Generator().manual_seed(seed)
-    particles = [[[] for _ in range(k)] for _ in targets]
+    particles = [[([], 1.0) for _ in range(k)] for _ in targets]
     for step in range(16):
         noise = torch.randn(len(targets) * k, 5, generator=random)
         for i, own in enumerate(particles):
             for j in range(k):
-                own[j] = [*own[j], noise[i * k + j]]
+                own[j] = ([*own[j][0], noise[i * k + j]], own[j][1])
         if step == 15:
             break
         offsets = torch.rand(len(targets), generator=random).tolist()
         for i, own in enumerate(particles):
-            weights = []
-            for noises in own:
+            chances = []
+            for noises, _ in own:
                 bars = dynamics.generator.begin(1)
                 for each in noises:
                     bars = bars.decide(each[None])
                 inputs = inputs_of(bars, dynamics.generator, dynamics.space)[0].double()
                 weight = read_out.weights[step].double()
                 mean = float(inputs @ weight[:-1, 0] + weight[-1, 0])
-                weights.append(math.exp(-(((targets[i] - mean) / float(read_out.stds[step])) ** 2) / 2))
+                chances.append(math.exp(-(((targets[i] - mean) / float(read_out.stds[step])) ** 2) / 2))
+            weights = [chance / before**fairness for chance, (_, before) in zip(chances, own, strict=True)]
             goes_on = []
             for j in range(k):
                 place, passed, index = (j + offsets[i]) / k * sum(weights), weights[0], 0
                 while passed <= place:
                     index += 1
                     passed += weights[index]
-                goes_on.append(own[index])
+                goes_on.append((own[index][0], chances[index]))
             particles[i] = goes_on
-    return [[torch.cat(noises) for noises in own] for own in particles]
+    return [[torch.cat(noises) for noises, _ in own] for own in particles]
 
 
-def test_the_filter_is_that_of_a_loop_over_targets_and_particles(read_out):
+@pytest.mark.parametrize("fairness", [0.0, 0.5, 1.0])
+def test_the_filter_is_that_of_a_loop_over_targets_and_particles(read_out, fairness):
     dynamics, targets = _toy(), [12.0, 17.0, 24.0, 31.0]
-    _, found = _solve(particle_filter(read_out), dynamics, [[target] for target in targets], 6, seed=3)
-    for i, points in enumerate(_filtered_by_hand(dynamics, read_out, targets, 6, seed=3)):
+    _, found = _solve(particle_filter(read_out, fairness), dynamics, [[target] for target in targets], 6, seed=3)
+    for i, points in enumerate(_filtered_by_hand(dynamics, read_out, targets, 6, 3, fairness)):
         gaps = [abs(float((z > SOUNDS).sum()) - targets[i]) for z in points]
         best = points[int(np.argmin(gaps))]
         np.testing.assert_array_equal(found.z[i], best)
         assert found.values[i, 0] == (best > SOUNDS).sum()
+
+
+@pytest.mark.parametrize("fairness", [-0.1, 1.1])
+def test_a_fairness_out_of_range_is_refused(read_out, fairness):
+    with pytest.raises(ValueError, match="0 … 1, not at"):
+        particle_filter(read_out, fairness)
+
+
+def test_a_fair_filter_draws_bars_with_the_target_as_the_generator_does(read_out):
+    """Of independent cells with 24 onsets in 80 each has a chance of .3, early and late ones alike."""
+    dynamics, early = _toy(), {}
+    for fairness in (0.0, 1.0):
+        _, found = _solve(particle_filter(read_out, fairness), dynamics, [[24.0]] * 400, 32)
+        bars = found.bars[found.values[:, 0] == 24]
+        assert len(bars) > 350
+        early[fairness] = bars[:, :8].mean()
+    assert early[1.0] == pytest.approx(0.3, abs=0.015)
+    assert abs(early[0.0] - 0.3) > abs(early[1.0] - 0.3)
 
 
 @pytest.mark.parametrize("name", SEARCHES)

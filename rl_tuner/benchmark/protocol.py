@@ -144,6 +144,11 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
             lambda problem: particle_filter(learned())(problem),
             learned,
         ),
+        by_step(
+            "particle-filter-hasty",
+            "particle filter, fairness 0",
+            lambda problem: particle_filter(ridge(), fairness=0.0)(problem),
+        ),
         by_step("greedy-by-step", "greedy, step by step", lambda problem: greedy_by_step(ridge())(problem)),
         by_step("rejection-by-step", "rejection, step by step", lambda problem: rejection_by_step(ridge())(problem)),
     ]

@@ -35,25 +35,39 @@ def systematic_resampling(weights: Tensor, offsets: Tensor) -> Tensor:
     return torch.searchsorted(sums, places, right=True).clamp(max=k - 1)
 
 
-def particle_filter(read_out: ReadOut) -> Search:
+def particle_filter(read_out: ReadOut, fairness: float = 1.0) -> Search:
     """Decide K bars side by side, K the calls; after each step those that go on are drawn by their chance to succeed.
 
     The chance is a Gaussian's around what the read-out predicts, the draw is systematic. The best of the last K bars
-    is the answer. It is a sequential Monte Carlo sampler whose potentials look ahead, except that the weight of a step
-    is not divided by that of the step before: the targets are to be reached, not to be sampled fairly.
+    is the answer. With a fairness of 1 it is twisted sequential Monte Carlo (Guarniero, Johansen & Lee 2017): a weight
+    is the chance after a step over that before it, so that with many particles the bars are drawn as the generator
+    draws those that have the targets. With 0 the chances of all steps count anew at each: more targets are reached with
+    few particles, and bars are drawn to the places where the read-out is surest.
+
+    Args:
+        read_out: what says where unfinished bars are going.
+        fairness: 0 … 1, the exponent of the chance that a weight is divided by.
+
+    Raises:
+        ValueError: a fairness out of range.
     """
+    if not 0 <= fairness <= 1:
+        raise ValueError(f"fairness lies in 0 … 1, not at {fairness}")
 
     def search(problem: Problem) -> None:
         goals, n, k = problem.goals.rows(problem.open), len(problem.open), problem.calls_left
         owners = torch.arange(n).repeat_interleave(k)
         each = goals.rows(owners)
         bars = problem.dynamics.generator.begin(n * k)
+        before = torch.zeros(n, k)
         widths = noise_widths(problem.dynamics.generator)
         for step, width in enumerate(widths, 1):
             bars = problem.decide(bars, problem.noise(n * k, width), problem.open[owners])
             if step < len(widths):
-                weights = log_chance(read_out(bars), each.targets, each.importance).view(n, k).softmax(1)
+                chances = log_chance(read_out(bars), each.targets, each.importance).view(n, k)
+                weights = (chances - fairness * before).softmax(1)
                 chosen = systematic_resampling(weights, torch.rand(n, generator=problem.random))
+                before = chances.gather(1, chosen)
                 bars = bars.rows((torch.arange(n)[:, None] * k + chosen).flatten())
         _record_best(problem, bars, each, k)
 

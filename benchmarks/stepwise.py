@@ -1,0 +1,159 @@
+"""Searches that choose while a bar is decided, beside best of N and the agent: success, exact answers, time, realism.
+
+Targets are those of validation songs, so that what is chosen by this table is not chosen on the test songs. Each number
+of calls is a search of its own. The C2ST is that of the successes against real bars of the same features; in brackets
+stands that of unsteered bars with the very same features.
+
+Run: python benchmarks/stepwise.py corpus.npz
+     python benchmarks/stepwise.py corpus.npz --grid 12
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from rhythmgan import metrics
+from rhythmgan.bars import words_to_bars
+from rhythmgan.conditions import ANY
+from rhythmgan.corpus_file import load_corpus
+from rhythmgan.kit import Kit
+from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rhythmgan.models.weights import BUNDLED_GRIDS
+from rl_tuner.agent import load_agent
+from rl_tuner.benchmark.protocol import Row
+from rl_tuner.benchmark.realism import matched
+from rl_tuner.benchmark.targets import FEASIBLE, families
+from rl_tuner.config import REALISM
+from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.latent.space import find_space
+from rl_tuner.scale import TARGETS, values_of
+from rl_tuner.search.agent import agent_search
+from rl_tuner.search.best_of_n import best_of_n
+from rl_tuner.search.learned import train_read_out
+from rl_tuner.search.problem import SearchResult
+from rl_tuner.search.read_out import fit_read_out
+from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step
+
+CALLS = (8, 16, 32, 64)
+_UNSTEERED = 60_000
+_UNSTEERED_SEED = 1 << 40
+_AT_ONCE = 250
+"""Targets that are searched for together: more would not fit the caches."""
+
+
+def dynamics_of(grid: int) -> Dynamics:
+    """The bundled generator of a grid, asked for any role and style, with its agent's space or one that is found."""
+    name = "gan" if grid == BUNDLED_GRIDS[0] else f"gan{grid}"
+    gan = load_generator(name).with_condition(ANY, ANY)
+    prior = load_likelihood(name.replace("gan", "prior")).with_condition(ANY, ANY)
+    if grid == BUNDLED_GRIDS[0]:
+        return load_agent().dynamics(gan, gan, prior)
+    return Dynamics(gan, gan, prior, find_space(gan, gan, prior, n=10_000))
+
+
+def solve(row: Row, dynamics: Dynamics, targets: torch.Tensor, calls: int) -> tuple[list[SearchResult], float]:
+    """Answers to targets (n, 2), and the seconds that they took."""
+    results, seconds = [], 0.0
+    for start in range(0, len(targets), _AT_ONCE):
+        results.append(row.solve(dynamics, targets[start : start + _AT_ONCE], calls, seed=start))
+        seconds += float(results[-1].seconds[-1])
+    return results, seconds
+
+
+def realism(
+    found: list[SearchResult], real: np.ndarray, song_id: np.ndarray, unsteered: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]
+) -> str:
+    """C2ST of the successes, and in brackets that of unsteered bars with the same features."""
+    bars, values = (
+        np.concatenate([getattr(each, name)[each.success] for each in found]) for name in ("bars", "values")
+    )
+    rng = np.random.default_rng(0)
+    mine, theirs = matched(values, measure(real), rng)
+    here, there = matched(values[mine], measure(unsteered), rng)
+    if len(here) < 200:
+        return ""
+    theirs = theirs[here]
+    of = [metrics.c2st(real[theirs], song_id[theirs], each)["c2st"] for each in (bars[mine[here]], unsteered[there])]
+    return f"{of[0]:.3f} ({of[1]:.3f})"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus")
+    parser.add_argument("--grid", type=int, default=BUNDLED_GRIDS[0])
+    parser.add_argument("--pairs", type=int, default=500, help="pairs, crossed targets, and 2.5 times the corners")
+    parser.add_argument("--calls", type=int, nargs="+", default=CALLS)
+    parser.add_argument("--only", nargs="+", help="ids of some searches")
+    parser.add_argument("--realism", action="store_true", help="also measure C2ST")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    dynamics = dynamics_of(options.grid)
+    kit = dynamics.generator.kit
+    songs = load_corpus(options.corpus, options.grid, kit).split("valid").distinct()
+    real = words_to_bars(songs.words, kit.n_parts)
+    measure = partial(_measure, kit=kit)
+    sizes = {"pairs": options.pairs, "crossed": options.pairs, "corners": options.pairs * 2 // 5, "infeasible": 0}
+    asked = families(torch.from_numpy(measure(real)), sizes, seed=0)
+    began = time.process_time()
+    ridge = fit_read_out(dynamics.generator, dynamics.space)
+    fitted = time.process_time()
+    learned = train_read_out(ridge)
+    print(f"ridge read-out: {fitted - began:.0f} s of CPU; learned: {time.process_time() - fitted:.0f} s more\n")
+    rows = [
+        Row("best-of-n", "baseline", "best of N", best_of_n),
+        Row("particle-filter", "baseline", "particle filter", particle_filter(ridge)),
+        Row("particle-filter-learned", "baseline", "the same, learned read-out", particle_filter(learned)),
+        Row("particle-filter-hasty", "baseline", "the same, fairness 0", particle_filter(ridge, 0.0)),
+        Row("particle-filter-half", "baseline", "the same, fairness .5", particle_filter(ridge, 0.5)),
+        Row("greedy-by-step", "baseline", "greedy, step by step", greedy_by_step(ridge)),
+        Row("rejection-by-step", "baseline", "rejection, step by step", rejection_by_step(ridge)),
+    ]
+    if options.grid == BUNDLED_GRIDS[0]:
+        coefs = dict.fromkeys(dynamics.terms, REALISM)
+        rows.append(Row("agent", "agent", "agent, restarted", agent_search(load_agent(), restarts=True), coefs=coefs))
+    unsteered = dynamics.generator.sample(_UNSTEERED, seed=_UNSTEERED_SEED) if options.realism else None
+    print("| search | calls | pairs | crossed | corners | exact | ms | z² | unique | C2ST |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+    for row in rows:
+        if options.only and row.id not in options.only:
+            continue
+        for calls in options.calls:
+            found = {family: solve(row, dynamics, asked[family], calls) for family in FEASIBLE}
+            shares = [np.mean(np.concatenate([one.success for one in found[family][0]])) for family in FEASIBLE]
+            pairs, seconds = found["pairs"]
+            values = np.concatenate([one.values for one in pairs])
+            exact = (values == asked["pairs"].numpy()).all(1).mean()
+            z = np.concatenate([one.z[one.success] for one in pairs])
+            again = row.solve(dynamics, asked["pairs"][:20].repeat_interleave(16, 0), calls, seed=1)
+            unique = np.mean(
+                [
+                    metrics.unique_share(again.bars[i : i + 16][again.success[i : i + 16]])
+                    for i in range(0, 320, 16)
+                    if again.success[i : i + 16].sum() > 1
+                ]
+            )
+            real_as = ""
+            if unsteered is not None:
+                real_as = realism(pairs + found["crossed"][0], real, songs.song_id, unsteered, measure)
+            print(
+                f"| {row.title} | {calls} | "
+                + " | ".join(f"{100 * share:.1f}" for share in (*shares, exact))
+                + f" | {1000 * seconds / options.pairs:.1f} | {(z**2).mean():.3f} | {unique:.3f} | {real_as} |",
+                flush=True,
+            )
+
+
+def _measure(bars: np.ndarray, kit: Kit) -> np.ndarray:
+    """Density and syncopation of bars, (n, 2)."""
+    return values_of(bars, TARGETS, kit).numpy()
+
+
+if __name__ == "__main__":
+    main()
