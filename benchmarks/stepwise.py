@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,12 +36,14 @@ from rl_tuner.latent.space import find_space
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
-from rl_tuner.search.learned import train_read_out
-from rl_tuner.search.problem import SearchResult
-from rl_tuner.search.read_out import fit_read_out
+from rl_tuner.search.learned import LearnedReadOut, train_read_out
+from rl_tuner.search.problem import Search, SearchResult
+from rl_tuner.search.read_out import RidgeReadOut, fit_read_out
 from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step
 
 CALLS = (8, 16, 32, 64)
+Made = TypeVar("Made")
+
 _UNSTEERED = 60_000
 _UNSTEERED_SEED = 1 << 40
 _AT_ONCE = 250
@@ -67,7 +70,11 @@ def solve(row: Row, dynamics: Dynamics, targets: torch.Tensor, calls: int) -> tu
 
 
 def realism(
-    found: list[SearchResult], real: np.ndarray, song_id: np.ndarray, unsteered: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]
+    found: list[SearchResult],
+    real: np.ndarray,
+    song_id: np.ndarray,
+    unsteered: np.ndarray,
+    measure: Callable[[np.ndarray], np.ndarray],
 ) -> str:
     """C2ST of the successes, and in brackets that of unsteered bars with the same features."""
     bars, values = (
@@ -101,29 +108,34 @@ def main() -> None:
     measure = partial(_measure, kit=kit)
     sizes = {"pairs": options.pairs, "crossed": options.pairs, "corners": options.pairs * 2 // 5, "infeasible": 0}
     asked = families(torch.from_numpy(measure(real)), sizes, seed=0)
-    began = time.process_time()
-    ridge = fit_read_out(dynamics.generator, dynamics.space)
-    fitted = time.process_time()
-    learned = train_read_out(ridge)
-    print(f"ridge read-out: {fitted - began:.0f} s of CPU; learned: {time.process_time() - fitted:.0f} s more\n")
-    rows = [
-        Row("best-of-n", "baseline", "best of N", best_of_n),
-        Row("particle-filter", "baseline", "particle filter", particle_filter(ridge)),
-        Row("particle-filter-learned", "baseline", "the same, learned read-out", particle_filter(learned)),
-        Row("particle-filter-hasty", "baseline", "the same, fairness 0", particle_filter(ridge, 0.0)),
-        Row("particle-filter-half", "baseline", "the same, fairness .5", particle_filter(ridge, 0.5)),
-        Row("greedy-by-step", "baseline", "greedy, step by step", greedy_by_step(ridge)),
-        Row("rejection-by-step", "baseline", "rejection, step by step", rejection_by_step(ridge)),
-    ]
-    if options.grid == BUNDLED_GRIDS[0]:
+
+    @cache
+    def ridge() -> RidgeReadOut:
+        return _timed("ridge read-out", lambda: fit_read_out(dynamics.generator, dynamics.space))
+
+    @cache
+    def learned() -> LearnedReadOut:
+        given = ridge()
+        return _timed("learned read-out, from a ridge", lambda: train_read_out(given))
+
+    ways: dict[str, tuple[str, Callable[[], Search]]] = {
+        "best-of-n": ("best of N", lambda: best_of_n),
+        "particle-filter": ("particle filter", lambda: particle_filter(ridge())),
+        "particle-filter-learned": ("the same, learned read-out", lambda: particle_filter(learned())),
+        "particle-filter-half": ("the same, fairness .5", lambda: particle_filter(ridge(), 0.5)),
+        "particle-filter-hasty": ("the same, fairness 0", lambda: particle_filter(ridge(), 0.0)),
+        "greedy-by-step": ("greedy, step by step", lambda: greedy_by_step(ridge())),
+        "rejection-by-step": ("rejection, step by step", lambda: rejection_by_step(ridge())),
+    }
+    chosen = [name for name in (options.only or [*ways, "agent"]) if name in ways]
+    rows = [Row(name, "baseline", ways[name][0], ways[name][1]()) for name in chosen]
+    if options.grid == BUNDLED_GRIDS[0] and (options.only is None or "agent" in options.only):
         coefs = dict.fromkeys(dynamics.terms, REALISM)
         rows.append(Row("agent", "agent", "agent, restarted", agent_search(load_agent(), restarts=True), coefs=coefs))
     unsteered = dynamics.generator.sample(_UNSTEERED, seed=_UNSTEERED_SEED) if options.realism else None
     print("| search | calls | pairs | crossed | corners | exact | ms | z² | unique | C2ST |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     for row in rows:
-        if options.only and row.id not in options.only:
-            continue
         for calls in options.calls:
             found = {family: solve(row, dynamics, asked[family], calls) for family in FEASIBLE}
             shares = [np.mean(np.concatenate([one.success for one in found[family][0]])) for family in FEASIBLE]
@@ -148,6 +160,14 @@ def main() -> None:
                 + f" | {1000 * seconds / options.pairs:.1f} | {(z**2).mean():.3f} | {unique:.3f} | {real_as} |",
                 flush=True,
             )
+
+
+def _timed(name: str, make: Callable[[], Made]) -> Made:
+    """What is made, and a line about how long it took."""
+    began = time.process_time()
+    made = make()
+    print(f"{name}: {time.process_time() - began:.0f} s of CPU time", flush=True)
+    return made
 
 
 def _measure(bars: np.ndarray, kit: Kit) -> np.ndarray:
