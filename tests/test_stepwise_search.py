@@ -424,6 +424,16 @@ def test_choosing_while_bars_are_decided_reaches_what_random_bars_do_not(name, r
     assert shares[1] > 0.9
 
 
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_decides_bars_of_any_grid(name, one_thread):
+    dynamics = _toy(12)  # 60 cells: 12.7 onsets on average, with a standard deviation of 3.2
+    read_out = fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=1500))
+    _, found = _solve(SEARCHES[name](read_out), dynamics, [[6.0]] * 20 + [[21.0]] * 20, 8)
+    assert found.bars.shape == (40, 12, 5)
+    assert found.success.mean() > 0.9
+    assert dynamics.generator.decided <= 8 * 12 * 40 + 1500 * 12
+
+
 def test_a_skipped_feature_does_not_count(one_thread):
     dynamics = _toy(features=("density", "syncopation"))
     read_out = fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=2000))
