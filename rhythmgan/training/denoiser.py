@@ -31,8 +31,8 @@ def train_denoiser(gan: GAN, batches: SongBatches, steps: int, seed: int) -> Non
     """Teach a GAN's denoiser which cells of a bar are wrong; generator and discriminator stay as they are.
 
     Some cells of real bars are made wrong (``wrong_cells``). In a part of the bars further ones are then flipped, those
-    of which the gradient says that the bar will look best to the denoiser as it is now. So it withstands a search that
-    does the same, as ``generate.morph`` does.
+    of which the gradient says that the bar will look best to the denoiser as it is now. So it withstands a search for
+    bars that it finds natural, as that of ``generate.morph``.
 
     Args:
         gan: whose denoiser learns, on the CPU; afterwards it is as the GAN's other networks that are ready for use.
