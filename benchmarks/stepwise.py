@@ -22,6 +22,7 @@ import torch
 from rhythmgan import metrics
 from rhythmgan.bars import words_to_bars
 from rhythmgan.conditions import ANY
+from rhythmgan.console import positive
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.kit import Kit
 from rhythmgan.models.catalogue import load_generator, load_likelihood
@@ -108,9 +109,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
-    parser.add_argument("--grid", type=int, default=BUNDLED_GRIDS[0])
-    parser.add_argument("--pairs", type=int, default=500, help="pairs, crossed targets, and 2.5 times the corners")
-    parser.add_argument("--calls", type=int, nargs="+", default=CALLS)
+    parser.add_argument("--grid", type=positive, default=BUNDLED_GRIDS[0])
+    parser.add_argument("--pairs", type=positive, default=500, help="pairs, crossed targets, and 2.5 times the corners")
+    parser.add_argument("--calls", type=positive, nargs="+", default=CALLS)
     parser.add_argument("--only", nargs="+", help="ids of some searches")
     parser.add_argument("--realism", action="store_true", help="also measure C2ST")
     options = parser.parse_args()
@@ -141,7 +142,11 @@ def main() -> None:
         "greedy-by-step": ("greedy, step by step", lambda: greedy_by_step(ridge())),
         "rejection-by-step": ("rejection, step by step", lambda: rejection_by_step(ridge())),
     }
-    chosen = [name for name in (options.only or [*ways, "agent"]) if name in ways]
+    names = [*ways, "agent"]
+    for name in options.only or ():
+        if name not in names:
+            parser.error(f"no search is called {name!r}; there are {', '.join(names)}")
+    chosen = [name for name in options.only or names if name in ways]
     rows = [Row(name, "baseline", ways[name][0], ways[name][1]()) for name in chosen]
     if options.grid == BUNDLED_GRIDS[0] and (options.only is None or "agent" in options.only):
         coefs = dict.fromkeys(dynamics.terms, REALISM)

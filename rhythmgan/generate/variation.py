@@ -33,10 +33,10 @@ def vary(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variations of a loop: some cells of each bar change, one after another, to what the model finds likely there.
 
-    A bar with n onsets changes in round(``amount`` · n) cells, but in one at least, and in no more than are free. No
-    cell changes twice, and the last onset of a bar never falls silent: a bar that sounds still does. Where no other
-    cell could change, that is a cell less. The next change is drawn with chance proportional to
-    exp((log p after − log p before) / 1.75). With 2 this would be the locally balanced proposal of Zanella (2020),
+    A bar with n onsets changes in round(``amount`` · n) cells, but in one at least, and in no more than are free; a
+    silent one stays silent. No cell changes twice, and the last onset of a bar never falls silent: a bar that sounds
+    still does. Where no other cell could change, that is a cell less. The next change is drawn with chance proportional
+    to exp((log p after − log p before) / 1.75). With 2 this would be the locally balanced proposal of Zanella (2020),
     whose single steps leave bars distributed as they were; a little less makes up for the many changes that are forced
     in a row. With 1 most changes would be onsets that fall silent.
 
@@ -54,16 +54,16 @@ def vary(
         Bars (n, m, steps, parts) bool, and latent points of them (n, m, latent_dim) float32.
 
     Raises:
-        ValueError: an option out of range, or bars or locks that are not the model's.
+        ValueError: no seed, an option out of range, or bars or locks that are not the model's.
     """
     if not 0 < amount <= 1:
         raise ValueError(f"the amount lies over 0 and up to 1, not at {amount}")
-    for seed in seeds:
-        check_seed(seed)
+    _check_seeds(seeds)
     _check_shape(model, loop, "bars")
     free = np.ones(loop[0].size, bool) if locked is None else ~_checked_locks(model, locked).reshape(-1)
     distinct, place = np.unique(loop.reshape(len(loop), -1), axis=0, return_inverse=True)
-    n_changes = np.minimum(np.maximum(np.floor(amount * distinct.sum(1) + 0.5), 1), free.sum()).astype(int)
+    onsets = distinct.sum(1)
+    n_changes = np.minimum(np.maximum(np.floor(amount * onsets + 0.5), onsets > 0), free.sum()).astype(int)
     varied = np.empty((len(seeds), *distinct.shape), bool)
     together = max(1, _AT_ONCE // len(distinct))
     for start in range(0, len(seeds), together):
@@ -178,11 +178,12 @@ def fill(
         (n, m, steps, parts) bool; of one bar (n, steps, parts).
 
     Raises:
-        ValueError: shapes that are not the model's, or an option out of range.
+        ValueError: no seed, shapes that are not the model's, or an option out of range.
     """
     if loop.ndim == 2:
         filled: np.ndarray = fill(model, loop[None], locked, seeds, temperature)[:, 0]
         return filled
+    _check_seeds(seeds)
     _check_shape(model, loop, "bars")
     locked = _checked_locks(model, locked)
     distinct, place = np.unique(np.where(locked, loop, False), axis=0, return_inverse=True)
@@ -223,6 +224,14 @@ def lock_parts(kit: Kit, steps: int, names: Sequence[str]) -> np.ndarray:
             raise ValueError(f"no part of kit {kit.name} is called {name!r}; its parts: {', '.join(kit.names)}")
         locked |= np.array(found)
     return locked
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    """Raise a ValueError where there is no seed, or one is out of range."""
+    if not len(seeds):
+        raise ValueError("at least one seed is needed")
+    for seed in seeds:
+        check_seed(seed)
 
 
 def _check_shape(model: LatentModel, loop: np.ndarray, what: str) -> None:
