@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhythmgan.generate.naturalness import score
+from rhythmgan.generate.naturalness import naturalness_of
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.training.denoiser import train_denoiser, wrong_cells
 
@@ -23,11 +23,12 @@ class _Table:
         return (8 + bars.sum((1, 2)) / 16).float()
 
 
-def test_a_score_is_the_logit_minus_the_cells_that_are_expected_to_be_wrong():
+def test_naturalness_is_the_logit_minus_the_cells_that_are_expected_to_be_wrong():
     model = _Table([[0.1, 0.2], [0.3, 0.25]])
     bars = np.array([[[0, 0], [0, 0]], [[1, 0], [0, 1]]], bool)
-    np.testing.assert_allclose(score(model, bars), [8 - 0.85, 8.125 - (0.9 + 0.2 + 0.3 + 0.75)])
-    assert score(model, bars[:0]).shape == (0,)
+    natural = naturalness_of(model)
+    np.testing.assert_allclose(natural(torch.from_numpy(bars).double()), [8 - 0.85, 8.125 - (0.9 + 0.2 + 0.3 + 0.75)])
+    assert natural(torch.from_numpy(bars[:0]).double()).shape == (0,)
 
 
 def test_wrong_cells_are_flipped_or_those_of_another_bar():

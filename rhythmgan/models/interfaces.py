@@ -164,16 +164,11 @@ class Critic(BarModel, Protocol):
 
 
 @runtime_checkable
-class DenoisingModel(LatentModel, Protocol):
-    """A latent model that finds the cells of a bar that do not belong to it."""
+class LatentCritic(LatentModel, Critic, Protocol):
+    """A latent model with a critic of its own, that also finds the cells of a bar that do not belong to it: a GAN."""
 
     def denoiser_in_double(self) -> Callable[[Tensor], Tensor]:
         """Bars (n, steps, parts) float64 → logits of each cell, high for what does not belong; gradients pass."""
-
-
-@runtime_checkable
-class LatentCritic(DenoisingModel, Critic, Protocol):
-    """A latent model with a critic of its own, as a GAN is."""
 
 
 @runtime_checkable

@@ -138,6 +138,7 @@ class SongBatches(nn.Module):
         super().__init__()
         self.kit, self.augmented_share = corpus.kit, mixture.augmented_share
         self.has_pairs = mixture.pairs_share > 0
+        song_exponent = mixture.song_exponent
         number_of_style = np.array([1 + styles.index(name) if name in styles else 0 for name in corpus.styles])
         rows: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
         for role, share_of_role in _shares_of_roles(corpus, roles, mixture.any_share).items():
@@ -146,10 +147,7 @@ class SongBatches(nn.Module):
                 for is_paired, share in ((False, 1 - mixture.pairs_share), (True, mixture.pairs_share)):
                     if not share:
                         continue
-                    if is_paired:
-                        drawn = _pairs(corpus, told, role)
-                    else:
-                        drawn = _bars(corpus, told, role, mixture.song_exponent)
+                    drawn = _pairs(corpus, told, role) if is_paired else _bars(corpus, told, role, song_exponent)
                     n = len(drawn.bars)
                     rows["words"].append(drawn.bars.words)
                     rows["previous"].append(drawn.previous)
