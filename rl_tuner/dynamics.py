@@ -1,7 +1,8 @@
 """Episodes of many bars at once: how they begin, move and begin anew, what they see, and what their bars are worth.
 
 Nothing here knows how a bar is made: ``latent.dynamics`` moves latent points, another kind may flip cells. What all
-kinds share stands here once: goals, terms, the budget of calls, the observation's layout, and hindsight.
+kinds share stands here once: goals, terms, the budget of calls, the observation's layout, and hindsight. What a bar is
+worth is the same for episodes in which a bar is decided, see ``stepwise.dynamics``.
 """
 
 from __future__ import annotations
@@ -128,16 +129,66 @@ def layout_of(own: Sequence[Entry], n_cells: int, n_features: int, terms: Sequen
     )
 
 
-class BarDynamics(ABC):
-    """Begins episodes, moves them, and says what they see. A kind of episode says how z moves and what it decodes to.
+class BarScorer:
+    """Says what bars are worth to their goals.
 
     Attributes:
         kit: of the bars.
         scale: the features that are steered.
         models: the networks that terms ask; None where no term asks one.
+        terms: names of the terms that goals may give a coefficient.
+
+    Raises:
+        ValueError: an unknown term, or one that asks a network where there are none.
+    """
+
+    def __init__(self, kit: Kit, scale: FeatureScale, models: RewardModels | None, terms: Sequence[str]) -> None:
+        check_terms(terms)
+        if models is None and (asking := [name for name in terms if name in BAR_TERMS]):
+            raise ValueError(f"the terms {', '.join(asking)} need networks to ask, and there are none")
+        self.kit, self.scale, self.models, self.terms = kit, scale, models, tuple(terms)
+
+    @torch.no_grad()
+    def look_at(self, z: Tensor, bars: Tensor, goals: Goals, calls_left: Tensor) -> State:
+        """The states of bars (n, steps, parts) of z: what they are worth to the goals."""
+        values = values_of(bars, self.scale.features, self.kit)
+        distances = rewards.distance(values, goals.targets, self.scale.tolerance)
+        success = rewards.success(distances, goals.importance)
+        nothing = torch.zeros_like(z[:, 0])
+        terms = {"match": rewards.match(distances, goals.importance)}
+        coefs = {"match": torch.ones_like(nothing)}
+        for name in self._bar_terms:
+            term, coefs[name] = nothing.clone(), goals.coef(name)
+            # a bar that misses its targets is no answer, however real: the networks are asked about the others only
+            asked = success & (coefs[name] > 0)
+            if asked.any():
+                assert self.models is not None
+                term[asked] = BAR_TERMS[name](self.models, bars[asked])
+            terms[name] = term
+        score = rewards.score(terms, coefs)
+        known = {"match": terms.pop("match"), "success": success.float()} | terms | {"score": score}
+        return State(z, bars, values, calls_left, known | {name: nothing.clone() for name in self._costs})
+
+    @property
+    def _bar_terms(self) -> Sequence[str]:
+        return [name for name in self.terms if name in BAR_TERMS]
+
+    @property
+    def _costs(self) -> Sequence[str]:
+        return [name for name in self.terms if name in MOVE_COSTS]
+
+    def costs_of(self, state: State) -> Mapping[str, Tensor]:
+        """The costs of the last moves by name, each (n,)."""
+        return {name: state.terms[name] for name in self._costs}
+
+
+class BarDynamics(BarScorer, ABC):
+    """Begins episodes, moves them, and says what they see. A kind of episode says how z moves and what it decodes to.
+
+    Attributes:
+        kit, scale, models, terms: see ``BarScorer``.
         n_actions: actions to choose from; 0 is to stay.
         layout: the table of an observation.
-        terms: names of the terms that goals may give a coefficient.
 
     Args:
         kit, scale, models, n_actions: see there.
@@ -159,11 +210,8 @@ class BarDynamics(ABC):
         own: Sequence[Entry] = (),
         terms: Sequence[str] = TERMS,
     ) -> None:
-        check_terms(terms)
-        if models is None and (asking := [name for name in terms if name in BAR_TERMS]):
-            raise ValueError(f"the terms {', '.join(asking)} need networks to ask, and there are none")
-        self.kit, self.scale, self.models, self.n_actions = kit, scale, models, n_actions
-        self.terms = tuple(terms)
+        super().__init__(kit, scale, models, terms)
+        self.n_actions = n_actions
         self.layout = layout_of(own, n_cells, len(scale.features), self.terms)
 
     @abstractmethod
@@ -269,39 +317,6 @@ class BarDynamics(ABC):
             | dict.fromkeys(unasked, torch.zeros_like(match))
         )
         return relabelled, (match[:, 1:] - match[:, :-1])[..., 0]
-
-    @torch.no_grad()
-    def look_at(self, z: Tensor, bars: Tensor, goals: Goals, calls_left: Tensor) -> State:
-        """The states of bars (n, steps, parts) of z: what they are worth to the goals."""
-        values = values_of(bars, self.scale.features, self.kit)
-        distances = rewards.distance(values, goals.targets, self.scale.tolerance)
-        success = rewards.success(distances, goals.importance)
-        nothing = torch.zeros_like(z[:, 0])
-        terms = {"match": rewards.match(distances, goals.importance)}
-        coefs = {"match": torch.ones_like(nothing)}
-        for name in self._bar_terms:
-            term, coefs[name] = nothing.clone(), goals.coef(name)
-            # a bar that misses its targets is no answer, however real: the networks are asked about the others only
-            asked = success & (coefs[name] > 0)
-            if asked.any():
-                assert self.models is not None
-                term[asked] = BAR_TERMS[name](self.models, bars[asked])
-            terms[name] = term
-        score = rewards.score(terms, coefs)
-        known = {"match": terms.pop("match"), "success": success.float()} | terms | {"score": score}
-        return State(z, bars, values, calls_left, known | {name: nothing.clone() for name in self._costs})
-
-    @property
-    def _bar_terms(self) -> Sequence[str]:
-        return [name for name in self.terms if name in BAR_TERMS]
-
-    @property
-    def _costs(self) -> Sequence[str]:
-        return [name for name in self.terms if name in MOVE_COSTS]
-
-    def costs_of(self, state: State) -> Mapping[str, Tensor]:
-        """The costs of the last moves by name, each (n,)."""
-        return {name: state.terms[name] for name in self._costs}
 
     def _ahead(self, targets: Tensor, gaps: Tensor) -> dict[str, Tensor]:
         """What is seen of the targets and of the gaps to them, in tolerances."""

@@ -21,6 +21,9 @@ TOLERANCE = 1.0
 KL_PRICE = 0.02
 """Price of a nat of KL divergence where the coefficient of ``kl`` is 1."""
 
+CLOSENESS_PRICE = 1.0
+"""Price of changing as many cells as sound in the given bar, where the coefficient of ``closeness`` is 1."""
+
 _NEAR = 4.0
 """Tolerances of distance over which closeness falls to 1/e."""
 
@@ -114,11 +117,14 @@ BAR_TERMS: Mapping[str, Callable[[RewardModels, Tensor], Tensor]] = {
 }
 """Terms of a bar beside its match, by name: models and bars (n, steps, parts) bool → (n,) in 0 … 1."""
 
-MOVE_COSTS: Mapping[str, float] = {"kl": KL_PRICE}
+MOVE_COSTS: Mapping[str, float] = {"kl": KL_PRICE, "closeness": CLOSENESS_PRICE}
 """What a move may cost, by name: the price of one unit where the coefficient is 1. See ``BarDynamics.move``."""
 
-TERMS = (*BAR_TERMS, *MOVE_COSTS)
-"""The names that goals may give a coefficient."""
+TERMS = (*BAR_TERMS, "kl")
+"""The names that goals of whole-bar moves may give a coefficient."""
+
+STEPWISE_TERMS = (*TERMS, "closeness")
+"""The names that goals of bars that are decided step by step may give a coefficient."""
 
 
 def score(terms: Mapping[str, Tensor], coefs: Mapping[str, Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rhythmgan.features import check_feature, density_and_syncopation, measure
 from rhythmgan.kit import Kit
-from rhythmgan.models.interfaces import Critic, Likelihood
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 
 TARGETS = ("density", "syncopation")
 """The features that are steered unless others are named."""
@@ -88,3 +89,26 @@ class FeatureScale(nn.Module):
         log_prob = prior.log_prob(judged[:N_REMEMBERED]) / bars.shape[1]
         # the prior's tail is long: a mean would call ordinary bars likely
         self.calibration = torch.stack([logits.mean().cpu(), log_prob.median().cpu(), log_prob.std().cpu()])
+
+
+@torch.no_grad()
+def find_scale(
+    generator: LatentModel, critic: Critic, prior: Likelihood, features: Sequence[str] = TARGETS, n: int = 8000
+) -> FeatureScale:
+    """The scale of a generator's features, from n bars of random z.
+
+    Args:
+        generator: whose unsteered bars.
+        critic: what calibrates the term of realism.
+        prior: what calibrates the term of likelihood.
+        features: names of the features to steer.
+        n: bars to look at.
+
+    Raises:
+        ValueError: an unknown feature, or one that never changes.
+    """
+    scale = FeatureScale(features)
+    bars = generator.decode(seeds_to_z(np.arange(n), generator.latent_dim, RANDOM_STREAMS["space"][0]))
+    scale.fit(values_of(bars, scale.features, generator.kit))
+    scale.calibrate(bars, critic, prior)
+    return scale.requires_grad_(False)

@@ -108,25 +108,52 @@ class Generator(nn.Module):
         Returns:
             The state, the step's cells and the sums that decided them, both (n, parts).
         """
-        step, silence = len(cells), torch.zeros_like(noise)
+        state, prospect = self.look_ahead(state, drive, cells, len(noise))
+        decided, decided_by = self.settle(prospect, noise)
+        return state, decided, decided_by
+
+    def look_ahead(
+        self, state: Tensor, drive: Tensor, cells: Sequence[Tensor], n: int
+    ) -> tuple[Tensor, tuple[Tensor, list[Tensor], Tensor]]:
+        """All of the next step of n bars that does not depend on its noise; arguments as of ``decide``.
+
+        Returns:
+            The state, and what ``settle`` needs: what is expected of each part where nothing repeats (n, parts), what
+            earlier steps add to it (n, parts) each, and what each part adds to those after it (n, links).
+        """
+        step, silence = len(cells), state.new_zeros(n, self.n_parts)
         before = [cells[step - lag] if step >= lag else silence for lag in self.lags]
-        lagged = torch.cat([*before, *(_repeated(cells, lag, noise) for lag in self.repeats)], 1)
+        lagged = torch.cat([*before, *(_repeated(cells, lag, silence) for lag in self.repeats)], 1)
         if not cells:
             lagged = lagged[: len(state)]  # all are silent
         state = self._next_state(state, drive + self.from_place[step], lagged)
         heads = (self.to_parts, self.to_repeats, self.to_links)
         found = linear(state, torch.cat([each.weight for each in heads]), torch.cat([each.bias for each in heads]))
-        sums, repeated, links = found.split_with_sizes([each.out_features for each in heads], 1)
-        sums = sums + noise
+        expected, repeated, links = found.split_with_sizes([each.out_features for each in heads], 1)
         repeats = repeated.split_with_sizes([self.n_parts] * len(self.repeats), 1)
-        for lag, cell, repeat in zip(self.repeats, before[1:], repeats, strict=True):
-            if step >= lag:
-                sums = torch.addcmul(sums, 2 * cell - 1, repeat)
+        added = [
+            (2 * cell - 1) * repeat
+            for lag, cell, repeat in zip(self.repeats, before[1:], repeats, strict=True)
+            if step >= lag
+        ]
+        return state, (expected, added, links)
+
+    def settle(self, prospect: tuple[Tensor, list[Tensor], Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The cells of a step and the sums that decided them, both (…, parts).
+
+        Args:
+            prospect: of ``look_ahead``, with dimensions (n, 1, …) where each bar has several noises (n, k, parts).
+            noise: (…, parts), the numbers of z for this step.
+        """
+        expected, added, links = prospect
+        sums = expected + noise
+        for each in added:
+            sums = sums + each
         decided: list[Tensor] = []
         decided_by: list[Tensor] = []
         n_after = range(self.n_parts - 1, -1, -1)  # how many parts come after each
-        for link in links.split_with_sizes(list(n_after), 1):
-            one, sums = sums.split_with_sizes([1, link.shape[1]], 1)
+        for link in links.split_with_sizes(list(n_after), -1):
+            one, sums = sums.split_with_sizes([1, link.shape[-1]], -1)
             cell = one.detach().sign().relu_()
             if torch.is_grad_enabled():
                 soft = torch.sigmoid(_SLOPE * one)
@@ -134,7 +161,7 @@ class Generator(nn.Module):
             decided.append(cell)
             decided_by.append(one)
             sums = torch.addcmul(sums, cell, link)
-        return state, torch.cat(decided, 1), torch.cat(decided_by, 1)
+        return torch.cat(decided, -1), torch.cat(decided_by, -1)
 
     def expect(self, bars: Tensor, labels: Tensor, shown: Tensor | None = None) -> Tensor:
         """What is expected of each cell given the true ones before it, (n, steps, parts); Φ of it is its chance.
@@ -270,8 +297,6 @@ class UnfinishedBars:
         shape = (len(self.state), 0, self.generator.n_parts)
         return torch.stack(self.decided, 1) > 0 if self.decided else self.state.new_zeros(shape, dtype=torch.bool)
 
-    @torch.no_grad()
-    @without_autocast
     def decide(self, noise: Tensor) -> UnfinishedBars:
         """The same bars one step further.
 
@@ -281,21 +306,107 @@ class UnfinishedBars:
         Raises:
             ValueError: all steps are decided, or noise of another shape.
         """
-        expected = (len(self.state), self.generator.n_parts)
-        if len(self.decided) == self.generator.steps or noise.shape != expected:
-            raise ValueError(
-                f"expected noise {expected} for one of {self.generator.steps} steps; "
-                f"got {tuple(noise.shape)} after {len(self.decided)}"
-            )
-        state, cells, by = self.generator.decide(self.state, self.drive, self.decided, noise)
-        # rounding could turn what is so close, in another batch or where the whole bar is decoded
-        clear = torch.where(by.abs() < _CLEAR_MARGIN, noise - by + 2 * _CLEAR_MARGIN * (2 * cells - 1), noise)
-        return UnfinishedBars(self.generator, self.drive, state, (*self.decided, cells), (*self.decided_by, clear))
+        return self.look_ahead().decide(noise)
+
+    @torch.no_grad()
+    @without_autocast
+    def look_ahead(self) -> NextStep:
+        """The next step before it is decided: what all noises share that are tried for it.
+
+        Raises:
+            ValueError: all steps are decided.
+        """
+        if len(self.decided) == self.generator.steps:
+            raise ValueError(f"a bar has {self.generator.steps} steps; there is none after {len(self.decided)}")
+        state, prospect = self.generator.look_ahead(self.state, self.drive, self.decided, len(self.state))
+        return NextStep(self, state, prospect)
 
     def rows(self, index: Tensor) -> UnfinishedBars:
         """The bars of these rows, some maybe several times: what a particle filter goes on with."""
         decided, decided_by = (tuple(each[index] for each in of) for of in (self.decided, self.decided_by))
         return UnfinishedBars(self.generator, self.drive, self.state[index], decided, decided_by)
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A step of n bars that is not decided yet; see ``interfaces.NextStep``."""
+
+    bars: UnfinishedBars
+    state: Tensor
+    prospect: tuple[Tensor, list[Tensor], Tensor]
+
+    @property
+    def multiply_adds(self) -> tuple[int, int]:
+        """Of this step for each bar, and of each noise that is tried for it."""
+        net = self.bars.generator
+        layers = (net.to_gates, net.lagged_to_new, net.state_to_new, net.to_parts, net.to_repeats, net.to_links)
+        return sum(layer.weight.numel() for layer in layers), len(net.repeats) * net.n_parts + len(net.link_from)
+
+    @torch.no_grad()
+    @without_autocast
+    def cells_of(self, noise: Tensor) -> Tensor:
+        """The cells (n, k, parts) bool that noises (n, k, parts) decide."""
+        return self._settle(noise)[0] > 0
+
+    @torch.no_grad()
+    @without_autocast
+    def expected_of(self, cells: Tensor) -> Tensor:
+        """What is expected of each cell given those before it; Φ of it is its chance. Cells and result (n, k, parts).
+
+        It depends on the parts before a cell alone, as they are decided one after the other.
+        """
+        expected, added, links = self.prospect
+        generator = self.bars.generator
+        by_parts = links.new_zeros(len(links), generator.n_parts, generator.n_parts)
+        by_parts[:, generator.link_from, generator.link_to.argmax(1)] = links
+        return sum(added, expected)[:, None] + cells.to(expected.dtype) @ by_parts
+
+    def noise_of(self, cells: Tensor, uniform: Tensor) -> Tensor:
+        """Noises (n, k, parts) that decide cells (n, k, parts) bool, from N(0, 1) cut off where they would not.
+
+        Args:
+            cells: what is to be decided.
+            uniform: (n, k, parts) of (0, 1), what they are drawn from.
+        """
+        return _cut_off(cells, self.expected_of(cells).double(), uniform).to(self.state.dtype)
+
+    @torch.no_grad()
+    @without_autocast
+    def decide(self, noise: Tensor) -> UnfinishedBars:
+        """The bars with this step decided by noise (n, parts).
+
+        Raises:
+            ValueError: noise of another shape.
+        """
+        expected = (len(self.state), self.bars.generator.n_parts)
+        if noise.shape != expected:
+            raise ValueError(f"expected noise {expected} for a step; got {tuple(noise.shape)}")
+        cells, by = (each[:, 0] for each in self._settle(noise[:, None]))
+        # rounding could turn what is so close, in another batch or where the whole bar is decoded
+        clear = torch.where(by.abs() < _CLEAR_MARGIN, noise - by + 2 * _CLEAR_MARGIN * (2 * cells - 1), noise)
+        before = self.bars
+        decided, decided_by = (*before.decided, cells), (*before.decided_by, clear)
+        return UnfinishedBars(before.generator, before.drive, self.state, decided, decided_by)
+
+    def _settle(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells and the sums that decided them, of noises: all (n, k, parts)."""
+        expected, added, links = self.prospect
+        prospect = expected[:, None], [each[:, None] for each in added], links[:, None]
+        return self.bars.generator.settle(prospect, noise)
+
+
+def _cut_off(cells: Tensor, expected: Tensor, uniform: Tensor) -> Tensor:
+    """The part of N(0, 1) that makes cells what they are, and clearly so: a number of it for each, float64.
+
+    Args:
+        cells: bool.
+        expected: float64 of the same shape, what is expected of each.
+        uniform: of the same shape, (0, 1), what is drawn from.
+    """
+    side = torch.where(cells, 1.0, -1.0).double()
+    limit = _CLEAR_MARGIN * 2 - side * expected
+    tail = torch.special.ndtri((uniform * torch.special.ndtr(-limit)).clamp(min=1e-300))  # or it is endless
+    return side * torch.maximum(-tail, limit)
 
 
 _DECODE_BATCH = 1024
@@ -577,12 +688,7 @@ class GAN(ConditionalNetwork):
         for start in range(0, len(bars), _DECODE_BATCH):
             true = torch.from_numpy(bars[start : start + _DECODE_BATCH])
             u = torch.from_numpy(uniform[start : start + _DECODE_BATCH]).view(true.shape)
-            side = torch.where(true, 1.0, -1.0).double()
-            expected = double.expect(true.double(), labels)
-            # the part of N(0, 1) that makes the cell what it is, and clearly so
-            limit = _CLEAR_MARGIN * 2 - side * expected
-            tail = torch.special.ndtri((u * torch.special.ndtr(-limit)).clamp(min=1e-300))  # or it is endless
-            z = side * torch.maximum(-tail, limit)
+            z = _cut_off(true, double.expect(true.double(), labels), u)
             points.append(z.float().flatten(1).numpy())
         return np.concatenate(points)
 

@@ -81,8 +81,39 @@ class UnfinishedBars(Protocol):
     def decide(self, noise: Tensor) -> UnfinishedBars:
         """The same bars one step further; ``noise`` (n, …) are the numbers of z that decide the step."""
 
+    def look_ahead(self) -> NextStep:
+        """The next step before it is decided: what all noises share that are tried for it."""
+
     def rows(self, index: Tensor) -> UnfinishedBars:
         """The bars of these rows, some maybe several times."""
+
+
+class NextStep(Protocol):
+    """A step of n bars that is not decided yet, for whoever wants to choose among several noises for it.
+
+    Parts are decided one after the other. A cell sounds where its noise and what is expected of it are over zero
+    together, so its chance is Φ of what is expected.
+    """
+
+    @property
+    def state(self) -> Tensor:
+        """(n, width): what the model knows of each bar before the step, and all that it will know after it."""
+
+    @property
+    def multiply_adds(self) -> tuple[int, int]:
+        """Of the step for each bar, and of each noise that is tried for it: what a step costs with so many noises."""
+
+    def cells_of(self, noise: Tensor) -> Tensor:
+        """The cells (n, k, parts) bool that noises (n, k, parts) decide."""
+
+    def expected_of(self, cells: Tensor) -> Tensor:
+        """What is expected of each cell (n, k, parts) given those before it."""
+
+    def noise_of(self, cells: Tensor, uniform: Tensor) -> Tensor:
+        """Noises that decide these cells, of N(0, 1) cut off; all (n, k, parts), ``uniform`` of (0, 1)."""
+
+    def decide(self, noise: Tensor) -> UnfinishedBars:
+        """The bars with this step decided by noise (n, parts)."""
 
 
 @runtime_checkable

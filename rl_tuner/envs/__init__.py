@@ -3,9 +3,11 @@
 from gymnasium import register
 
 LATENT = "LatentDrums-v0"
+STEPWISE = "StepwiseDrums-v0"
 
-register(
-    LATENT,
-    entry_point="rl_tuner.tune.latent:bundled_env",
-    vector_entry_point="rl_tuner.tune.latent:bundled_vector_env",
-)
+for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise")):
+    register(
+        name,
+        entry_point=f"rl_tuner.tune.{room}:bundled_env",
+        vector_entry_point=f"rl_tuner.tune.{room}:bundled_vector_env",
+    )

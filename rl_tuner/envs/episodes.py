@@ -6,6 +6,7 @@ episode of it – goals, budget, reward, end, autoreset – stands here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from rhythmgan.draw import bar_to_text
 from rl_tuner.config import Reward
-from rl_tuner.dynamics import MAX_CALLS, BarDynamics, State
+from rl_tuner.dynamics import MAX_CALLS, BarDynamics, BarScorer, State
 from rl_tuner.goals import Goals
 from rl_tuner.rewards import less_costs
 
@@ -27,24 +28,105 @@ MIN_CALLS = 4
 """Calls of the shortest episodes that an environment draws."""
 
 
-class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """A batch of episodes. One that has ended begins anew with the next step (``AutoresetMode.NEXT_STEP``).
+class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
+    """A batch of episodes with goals: what kinds of them share. One that has ended begins anew with the next step.
+
+    Args:
+        scorer: the features that are steered, and the terms that count beside them.
+        observations: the space of one episode's observation.
+        n_actions: actions to choose from.
+        targets: (m, F), features of real bars to steer to.
+        num_envs: episodes at once.
+        crossed: share of targets whose features come from different rows.
+        skipped: share of episodes that skip one of their features (where there are several).
+        weighted: whether episodes draw coefficients for the terms; they are 0 otherwise.
+
+    Raises:
+        ValueError: targets of another shape, none, or one that is not finite.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
+
+    def __init__(
+        self,
+        scorer: BarScorer,
+        observations: spaces.Box,
+        n_actions: int,
+        targets: Tensor | np.ndarray,
+        num_envs: int,
+        crossed: float,
+        skipped: float,
+        weighted: bool,
+        render_mode: str | None,
+    ) -> None:
+        self.scorer, self.num_envs, self.render_mode = scorer, num_envs, render_mode
+        self.device = scorer.scale.means.device
+        self.targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
+        n_features = len(scorer.scale.features)
+        if self.targets.ndim != 2 or self.targets.shape[1] != n_features or not len(self.targets):
+            raise ValueError(f"expected targets (m, {n_features}); got {tuple(self.targets.shape)}")
+        if not torch.isfinite(self.targets).all():
+            raise ValueError("targets must be finite")
+        self.crossed, self.skipped, self.weighted = crossed, skipped, weighted
+        self.single_observation_space = observations
+        self.n_actions = n_actions
+        self.single_action_space = spaces.Discrete(n_actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.random = torch.Generator(self.device)
+
+    @abstractmethod
+    def render(self) -> tuple[str, ...] | None:
+        """Each episode's bar in text: a line for each part, ``x`` strokes of drums, ``o`` of cymbals."""
+
+    def _seed(self, seed: int | None, begins: bool) -> None:
+        """Seed what the environments draw; without a seed only where it ``begins`` for the first time."""
+        if seed is not None or begins:
+            self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
+
+    def _checked(self, actions: np.ndarray) -> Tensor:
+        """Actions as a tensor (num_envs,) of ints."""
+        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long, device=self.device)
+        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < self.n_actions:
+            raise ValueError(f"expected {self.num_envs} actions from 0 to {self.n_actions - 1}")
+        return chosen
+
+    def _uniform(self, *shape: int) -> Tensor:
+        """Numbers of [0, 1)."""
+        return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
+
+    def _draw_targets(self, n: int) -> tuple[Tensor, Tensor]:
+        """Targets and importance, both (n, F): rows of the targets, some of them crossed, some with one skipped."""
+        features = self.targets.shape[1]
+        rows = (self._uniform(n, features) * len(self.targets)).long().clamp(max=len(self.targets) - 1)
+        rows = torch.where(self._uniform(n, 1) < self.crossed, rows, rows[:, :1])
+        targets = self.targets.gather(0, rows)
+        importance = torch.ones(n, features, dtype=torch.float32, device=self.device)
+        if features > 1:
+            skips = self._uniform(n) < self.skipped
+            which = (self._uniform(n) * features).long().clamp(max=features - 1)
+            importance[torch.arange(n, device=self.device)[skips], which[skips]] = 0
+        return targets, importance
+
+    def _draw_coefs(self, n: int) -> dict[str, Tensor]:
+        """A coefficient (n,) of each term: 0 for half of the episodes, even over 0 … 1 for the others."""
+        terms = self.scorer.terms
+        shares = self._uniform(n, len(terms)) * (self._uniform(n, len(terms)) < 0.5) * self.weighted
+        return dict(zip(terms, shares.unbind(1), strict=True))
+
+
+class EpisodeVectorEnv(GoalVectorEnv):
+    """A batch of episodes that move through bars. One that has ended begins anew with the next step.
 
     Args:
         dynamics: begins and moves the episodes.
-        targets: (m, F), features of real bars to steer to.
-        num_envs: episodes at once.
+        targets, num_envs, crossed, skipped, weighted: see ``GoalVectorEnv``.
         calls: generator calls of an episode at most, 4 or more.
-        crossed: share of targets whose features come from different rows.
-        skipped: share of episodes that skip one of their features (where there are several).
         reward: ``"delta"`` or ``"absolute"``.
-        weighted: whether episodes draw coefficients for the terms; they are 0 otherwise.
 
     Raises:
         ValueError: an argument is out of range.
     """
-
-    metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
 
     def __init__(
         self,
@@ -58,27 +140,16 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         weighted: bool = True,
         render_mode: str | None = None,
     ) -> None:
+        observations = spaces.Box(dynamics.layout.low, dynamics.layout.high)
+        super().__init__(
+            dynamics, observations, dynamics.n_actions, targets, num_envs, crossed, skipped, weighted, render_mode
+        )
         self.dynamics = dynamics
-        self.num_envs = num_envs
-        self.render_mode = render_mode
-        self.device = dynamics.scale.means.device
-        self.targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
-        n_features = len(dynamics.scale.features)
-        if self.targets.ndim != 2 or self.targets.shape[1] != n_features or not len(self.targets):
-            raise ValueError(f"expected targets (m, {n_features}); got {tuple(self.targets.shape)}")
-        if not torch.isfinite(self.targets).all():
-            raise ValueError("targets must be finite")
         if not MIN_CALLS <= calls <= MAX_CALLS:
             raise ValueError(f"calls lie in {MIN_CALLS} … {MAX_CALLS}, not {calls}")
         if reward not in ("delta", "absolute"):
             raise ValueError(f"the reward is delta or absolute, not {reward!r}")
-        self.calls, self.crossed, self.skipped = calls, crossed, skipped
-        self.reward, self.weighted = reward, weighted
-        self.single_observation_space = spaces.Box(dynamics.layout.low, dynamics.layout.high)
-        self.single_action_space = spaces.Discrete(dynamics.n_actions)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.random = torch.Generator(self.device)
+        self.calls, self.reward = calls, reward
         self._ended = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._goals: Goals | None = None
         self._state: State | None = None
@@ -97,8 +168,7 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: goals of another number of episodes, of fewer than 2 calls, or of an unknown term.
         """
         super().reset(seed=seed)
-        if seed is not None or self._state is None:
-            self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
+        self._seed(seed, self._state is None)
         options = options or {}
         z = options.get("z")
         if z is None:
@@ -144,7 +214,7 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._observe(), rewards.cpu().numpy(), self._ended.cpu().numpy(), none, self._info()
 
     def render(self) -> tuple[str, ...] | None:
-        """Each episode's bar in text: a line for each part, ``x`` strokes of drums, ``o`` of cymbals."""
+        """See ``GoalVectorEnv``."""
         if self._state is None or self.render_mode != "ansi":
             return None
         return tuple(bar_to_text(bar, self.dynamics.kit) for bar in self._state.bars.cpu().numpy())
@@ -153,32 +223,11 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Segments as they would have been, had the targets been near what they came to; ``dqn.Relabel``."""
         return self.dynamics.relabel(observations, counted, random)
 
-    def _checked(self, actions: np.ndarray) -> Tensor:
-        """Actions as a tensor (num_envs,) of ints."""
-        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long, device=self.device)
-        n_actions = self.dynamics.n_actions
-        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < n_actions:
-            raise ValueError(f"expected {self.num_envs} actions from 0 to {n_actions - 1}")
-        return chosen
-
     def _draw_goals(self, n: int) -> Goals:
         """Goals as the starting state says; see ``LatentEnv``."""
-        features, terms = len(self.dynamics.scale.features), self.dynamics.terms
-
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
-
-        rows = (uniform(n, features) * len(self.targets)).long().clamp(max=len(self.targets) - 1)
-        rows = torch.where(uniform(n, 1) < self.crossed, rows, rows[:, :1])
-        targets = self.targets.gather(0, rows)
-        importance = torch.ones(n, features, dtype=torch.float32, device=self.device)
-        if features > 1:
-            skips = uniform(n) < self.skipped
-            which = (uniform(n) * features).long().clamp(max=features - 1)
-            importance[torch.arange(n, device=self.device)[skips], which[skips]] = 0
-        shares = uniform(n, len(terms)) * (uniform(n, len(terms)) < 0.5) * self.weighted
-        spans = MIN_CALLS * (self.calls / MIN_CALLS) ** uniform(n)
-        coefs = dict(zip(terms, shares.unbind(1), strict=True))
+        targets, importance = self._draw_targets(n)
+        coefs = self._draw_coefs(n)
+        spans = MIN_CALLS * (self.calls / MIN_CALLS) ** self._uniform(n)
         return Goals(targets, importance, coefs, spans.round().long())
 
     def _observe(self) -> np.ndarray:
@@ -194,7 +243,8 @@ class EpisodeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
     """A single environment, made of a batch of one: an episode that has ended waits for a reset.
 
-    ``info["terms"]`` holds plain floats. ``options`` of ``reset`` are those of the batch, with arrays of one row.
+    ``info["terms"]`` holds plain floats, what else there is in ``info`` the row of the episode. The ``options`` of
+    ``reset`` are those of the batch, with arrays of one row.
 
     Args:
         batch: of one episode.
@@ -202,7 +252,7 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012 (as its base)
 
-    def __init__(self, batch: EpisodeVectorEnv) -> None:
+    def __init__(self, batch: GoalVectorEnv) -> None:
         if batch.num_envs != 1:
             raise ValueError(f"a single environment is a batch of one, not of {batch.num_envs}")
         self.batch = batch
@@ -213,13 +263,13 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode; see ``EpisodeVectorEnv.reset``."""
+        """Begin an episode; see the batch."""
         super().reset(seed=seed)
         observations, info = self.batch.reset(seed=seed, options=options)
         return observations[0], _first(info)
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Act; see ``EpisodeVectorEnv.step``."""
+        """Act; see the batch."""
         observations, rewards, terminated, truncated, info = self.batch.step(np.array([action]))
         return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
@@ -230,4 +280,5 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
-    return {"terms": {name: float(term[0]) for name, term in info["terms"].items()}}
+    terms = {name: float(term[0]) for name, term in info["terms"].items()}
+    return {"terms": terms} | {name: rows[0] for name, rows in info.items() if name != "terms"}

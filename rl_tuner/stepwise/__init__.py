@@ -1,0 +1,1 @@
+"""Bars that are decided step by step by choosing among candidates for each step."""

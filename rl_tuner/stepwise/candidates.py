@@ -1,0 +1,97 @@
+"""Candidates for the next step of a bar: noises to choose from, and the cells that they decide.
+
+A fresh candidate is drawn from N(0, I): whoever takes one without preference samples from the generator. A bar that is
+to stay close to a given one has two other kinds: what the given bar plays here, and this with one cell changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rhythmgan.models.interfaces import NextStep
+
+N_CANDIDATES = 8
+"""Candidates for a step, by default."""
+
+N_CHANGES = 4
+"""Of these, how many play the given bar's step with one cell changed, by default."""
+
+_IMPOSSIBLE = 1e-30
+"""A cell's chance is at least so much: the logarithm of 0 would hide which of two changes is likelier."""
+
+
+@dataclass
+class Candidates:
+    """The candidates for a step of n bars, k of each.
+
+    Attributes:
+        noise: (n, k, numbers), what decides the step; float32.
+        cells: (n, k, parts) bool, what it decides.
+        keeps: (n, k) bool, whether a candidate plays what the given bar plays.
+        edits: (n, k) bool, whether it plays that with one cell changed.
+    """
+
+    noise: Tensor
+    cells: Tensor
+    keeps: Tensor
+    edits: Tensor
+
+
+@torch.no_grad()
+def draw_candidates(
+    ahead: NextStep, n_parts: int, k: int, n_changes: int, given: Tensor, has_given: Tensor, random: torch.Generator
+) -> Candidates:
+    """Candidates for the next step of n bars.
+
+    Where there is a given bar the first candidate is drawn from N(0, I) cut off where the step would be another than
+    there, as ``encode`` does, but given what has been decided so far; the next ones are, of all steps that differ from
+    the given one in one cell, different ones drawn by their chance, with noise that is cut off likewise. All others
+    are drawn from N(0, I).
+
+    Args:
+        ahead: the next step of the bars.
+        n_parts: parts of a step, and numbers of its noise.
+        k: candidates.
+        n_changes: how many have one cell changed, below k and at most ``n_parts``.
+        given: (n, parts) bool, the step of the given bar.
+        has_given: (n,) bool, whether there is one.
+        random: what is drawn from.
+    """
+    n, device = len(given), given.device
+    noise = torch.randn((n, k, n_parts), generator=random, dtype=torch.float32, device=device)
+    kinds = torch.arange(k, device=device)
+    keeps, edits = (has_given[:, None] & kind for kind in (kinds == 0, (kinds > 0) & (kinds <= n_changes)))
+    if has_given.any():
+        wanted = given[:, None]
+        if n_changes:
+            wanted = torch.cat([wanted, likely_changes(ahead, given, n_changes, random)], 1)
+        uniform = torch.rand(wanted.shape, generator=random, dtype=torch.float64, device=device)
+        close = torch.where(has_given[:, None, None], ahead.noise_of(wanted, uniform), noise[:, : 1 + n_changes])
+        noise = torch.cat([close, noise[:, 1 + n_changes :]], 1)
+    return Candidates(noise, ahead.cells_of(noise), keeps, edits)
+
+
+def likely_changes(ahead: NextStep, cells: Tensor, k: int, random: torch.Generator) -> Tensor:
+    """k different steps that differ from a given one in one cell each, drawn by their chance without replacement.
+
+    Args:
+        ahead: the step before it is decided.
+        cells: (n, parts) bool, the given step.
+        k: at most as many as there are parts.
+        random: what is drawn from.
+
+    Returns:
+        (n, k, parts) bool, in the order in which they were drawn.
+    """
+    n, n_parts = cells.shape
+    changed = cells[:, None] ^ torch.eye(n_parts, dtype=torch.bool, device=cells.device)  # (n, the changed part, parts)
+    expected = ahead.expected_of(changed)
+    chance = torch.special.ndtr(torch.where(changed, expected, -expected)).clamp(min=_IMPOSSIBLE)
+    uniform = torch.rand((n, n_parts), generator=random, dtype=torch.float64, device=cells.device)
+    # the largest sums of log-chances and Gumbel noise are draws without replacement (Kool, van Hoof & Welling 2019)
+    keys = chance.log().sum(2) - (-uniform.clamp(min=_IMPOSSIBLE).log()).log()
+    drawn = keys.topk(k, 1).indices
+    return cells[:, None] ^ torch.nn.functional.one_hot(drawn, n_parts).bool()

@@ -1,0 +1,107 @@
+"""Candidates for a step: fresh draws, the given bar's step, and changes of one of its cells by their chance."""
+
+import math
+
+import pytest
+import torch
+
+from rhythmgan.models.gan import GAN, GANConfig
+from rl_tuner.stepwise.candidates import draw_candidates, likely_changes
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SOUNDS = (0.3, -0.5, -1.0, -1.5, -2.0, -2.0, -2.0, -2.5, -3.0)
+"""What is expected of each part, whatever came before."""
+
+
+@pytest.fixture(scope="module")
+def gan():
+    """A generator of independent cells."""
+    torch.set_num_threads(1)
+    gan = GAN(GANConfig("gm9", width=2, discriminator_width=8)).eval().requires_grad_(False)
+    for layer in (gan.generator.to_parts, gan.generator.to_links, gan.generator.to_repeats):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    gan.generator.to_parts.bias.copy_(torch.tensor(SOUNDS))
+    return gan
+
+
+def given(n):
+    """The kick and the first tom."""
+    cells = torch.zeros(n, 9, dtype=torch.bool)
+    cells[:, [0, 4]] = True
+    return cells
+
+
+def phi(x):
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def odds():
+    """Of each cell to be another than in the given step."""
+    return [phi(-m) / phi(m) if part in (0, 4) else phi(m) / phi(-m) for part, m in enumerate(SOUNDS)]
+
+
+def test_one_cell_changes_by_its_chance(gan):
+    n = 20_000
+    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 1, torch.Generator().manual_seed(1))
+    assert changes.shape == (n, 1, 9)
+    differs = changes[:, 0] ^ given(n)
+    assert (differs.sum(1) == 1).all()
+    shares = differs.float().mean(0).tolist()
+    assert shares == pytest.approx([one / sum(odds()) for one in odds()], abs=0.01)
+
+
+def test_several_changes_are_different_ones(gan):
+    n = 20_000
+    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 3, torch.Generator().manual_seed(1))
+    differs = changes ^ given(n)[:, None]
+    assert (differs.sum(2) == 1).all()
+    assert (differs.sum(1) <= 1).all()
+    # the second one is drawn from what the first one leaves: by hand, that the tom's is among the first two
+    share = [one / sum(odds()) for one in odds()]
+    second = sum(share[4] * share[part] / (1 - share[part]) for part in range(9) if part != 4)
+    assert differs[:, :2, 4].any(1).float().mean().item() == pytest.approx(share[4] + second, abs=0.01)
+    everything = likely_changes(gan.begin(5).look_ahead(), given(5), 9, torch.Generator().manual_seed(1))
+    assert ((everything ^ given(5)[:, None]).sum(1) == 1).all()
+
+
+def test_a_given_bar_has_its_step_its_changes_and_fresh_draws(gan):
+    n = 6000
+    has_given = torch.arange(n) % 2 == 0
+    drawn = draw_candidates(gan.begin(n).look_ahead(), 9, 6, 2, given(n), has_given, torch.Generator().manual_seed(2))
+    assert drawn.noise.shape == drawn.cells.shape == (n, 6, 9)
+    assert drawn.noise.dtype == torch.float32
+    assert torch.equal(drawn.keeps, has_given[:, None] & torch.tensor([True] + 5 * [False]))
+    assert torch.equal(drawn.edits, has_given[:, None] & torch.tensor([False, True, True, False, False, False]))
+    differs = (drawn.cells ^ given(n)[:, None]).sum(2)
+    assert (differs[has_given][:, 0] == 0).all()
+    assert (differs[has_given][:, 1:3] == 1).all()
+    fresh = torch.cat([drawn.cells[~has_given].flatten(0, 1), drawn.cells[has_given][:, 3:].flatten(0, 1)])
+    assert fresh.float().mean(0).tolist() == pytest.approx([phi(m) for m in SOUNDS], abs=0.01)
+    noise = drawn.noise[~has_given]
+    assert noise.mean().item() == pytest.approx(0, abs=0.01)
+    assert noise.std().item() == pytest.approx(1, abs=0.01)
+    # a cut off normal distribution, of which the mean is known: φ(m) / Φ(m) where the cell sounds
+    kick = drawn.noise[has_given][:, 0, 0]
+    density = math.exp(-0.5 * SOUNDS[0] ** 2) / math.sqrt(2 * math.pi)
+    assert kick.mean().item() == pytest.approx(density / phi(SOUNDS[0]), abs=0.05)
+    assert (kick > -SOUNDS[0]).all()
+
+
+def test_noise_decides_what_its_cells_say(gan):
+    ahead = gan.begin(50).look_ahead()
+    drawn = draw_candidates(ahead, 9, 4, 2, given(50), torch.ones(50, dtype=torch.bool), torch.Generator())
+    for k in range(4):
+        assert torch.equal(ahead.decide(drawn.noise[:, k]).cells[:, 0], drawn.cells[:, k])
+
+
+def test_without_given_bars_nothing_is_kept(gan):
+    none = torch.zeros(7, dtype=torch.bool)
+    drawn = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 2, given(7), none, torch.Generator().manual_seed(0))
+    assert not drawn.keeps.any()
+    assert not drawn.edits.any()
+    only_kept = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 0, given(7), ~none, torch.Generator().manual_seed(0))
+    assert torch.equal(only_kept.cells[:, 0], given(7))
+    assert only_kept.keeps.sum() == 7
+    assert not only_kept.edits.any()
