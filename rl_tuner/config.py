@@ -67,6 +67,45 @@ class DQNConfig:
 
 
 @dataclass(frozen=True)
+class SoftQConfig:
+    """How an agent learns that chooses among candidates, see ``soft_q``.
+
+    Attributes:
+        train_steps: transitions to collect in all, over all environments.
+        batch_size: transitions in a gradient step; each transition is learnt from once.
+        temperature: what a nat of leaving the reference costs, in rewards.
+        trace: 0 … 1, how much of the path to the end of an episode counts instead of the next value.
+        learning_rate: Adam's, falling to a twentieth along half a cosine.
+        tau: share by which the target network follows the online network after each episode (Polyak).
+        eps: share of actions that the reference takes.
+        seed: of exploration and batches.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    train_steps: int = 2_000_000
+    batch_size: int = 2048
+    temperature: float = 0.05
+    trace: float = 0.9
+    learning_rate: float = 2e-3
+    tau: float = 0.1
+    eps: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("train_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("trace", "tau", "eps"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+        for name in ("temperature", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} lies over 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class EnvConfig:
     """What an agent learns on.
 

@@ -91,7 +91,7 @@ LAYERS = (
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
     {"rl_tuner.config", "rl_tuner.layout", "rl_tuner.replay", "rl_tuner.rewards", "rl_tuner.scale"},
-    {"rl_tuner.dqn", "rl_tuner.goals"},
+    {"rl_tuner.dqn", "rl_tuner.goals", "rl_tuner.soft_q"},
     {"rl_tuner.dynamics", "rl_tuner.training"},
     {"rl_tuner.latent", "rl_tuner.latent.space"},
     {"rl_tuner.latent.moves"},
@@ -273,6 +273,7 @@ READ_OUT = ("rl_tuner.search", "rl_tuner.search.config", "rl_tuner.search.read_o
 WALLS = {
     "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     "rl_tuner.replay": ("rhythmgan", "rl_tuner"),
+    "rl_tuner.soft_q": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     # an environment says what it needs by interfaces; Gymnasium's names are made by `tune`
     "rl_tuner.envs": (
         *MODELS,
