@@ -158,7 +158,7 @@ class SoftQ:
             group["lr"] = config.learning_rate * (0.525 + 0.475 * math.cos(math.pi * share))
         seen, taken, wanted = observations.flatten(0, 1), actions.flatten(), returns.flatten()
         losses = []
-        for rows in torch.randperm(len(taken), generator=self.random).split(config.batch_size):
+        for rows in torch.split(torch.randperm(len(taken), generator=self.random), config.batch_size):
             found = self.network(seen[rows]).gather(1, taken[rows, None])[:, 0]
             # squared: what follows is chance, and Q is its mean
             loss = F.mse_loss(found, wanted[rows])

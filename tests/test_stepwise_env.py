@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from rhythmgan.features import density
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner.config import DQNConfig
+from rl_tuner.config import DQNConfig, SoftQConfig
 from rl_tuner.dqn import DQN
 from rl_tuner.envs import STEPWISE
 from rl_tuner.envs.stepwise import StepwiseEnv, StepwiseVectorEnv, vector_env
@@ -23,6 +23,7 @@ from rl_tuner.scale import find_scale, values_of
 from rl_tuner.search.config import ReadOutConfig
 from rl_tuner.search.read_out import fit_read_out, log_chance
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, candidate_layout, shared_layout
+from rl_tuner.tune.stepwise import learn_values
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -476,3 +477,19 @@ def test_other_peoples_agent_trains_on_it(dynamics):
     seen, _ = env.reset(seed=1)
     action, _ = model.predict(seen)
     assert env.action_space.contains(np.int64(action))
+
+
+def test_values_of_candidates_are_learned_on_it(dynamics, bars):
+    """They begin as what the read-out says of the candidates, and lead to higher rewards as they are learned."""
+    targets = dynamics.scale.values[:500]
+    nothing_learned = SoftQConfig(train_steps=1, learning_rate=1e-9)
+    first = learn_values(dynamics, targets, bars, nothing_learned, num_envs=1)
+    observations = torch.from_numpy(vector_env(dynamics, num_envs=20).reset(seed=1)[0])
+    _, each = dynamics.unpack(observations)
+    said = 10 * each["log chance"][..., 0].clamp(min=-3) * nothing_learned.temperature
+    torch.testing.assert_close(first(observations), said, atol=1e-4, rtol=0)
+    returns = []
+    config = SoftQConfig(train_steps=120_000, batch_size=1024, learning_rate=5e-3, tau=0.3)
+    learn_values(dynamics, targets, bars, config, 256, callback=lambda done, numbers: returns.append(numbers["return"]))
+    assert len(returns) == 30
+    assert np.mean(returns[-8:]) > np.mean(returns[:8]) + 0.15

@@ -28,9 +28,11 @@ from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES, Candidates, dr
 GROUPS = ("kick", "snare", "cymbals", "others")
 """Groups of parts whose onsets are seen."""
 
+MANY_NATS = 10.0
+"""Log-chances are seen as shares of so many nats."""
+
 _MANY_ONSETS = 8.0
 _MANY_CELLS = 4.0
-_MANY_NATS = 10.0
 
 
 class StepReadOut(Protocol):
@@ -347,7 +349,7 @@ class StepwiseDynamics(BarScorer):
         of_each = {
             "keeps": candidates.keeps.float(),
             "edits": candidates.edits.float(),
-            "log chance": self.log_chances(state, goals) / _MANY_NATS,
+            "log chance": self.log_chances(state, goals) / MANY_NATS,
             "changed": changed / _MANY_CELLS,
             "length": excess / (2 * n_parts) ** 0.5,
         }
