@@ -1,16 +1,17 @@
 """How far simple policies come on StepwiseDrums-v0, and how fast it is beside LatentDrums-v0.
 
-    python benchmarks/stepwise_env.py [corpus.npz]
+    python benchmarks/stepwise_env.py [corpus.npz [train_steps]]
 
 The first table asks for pairs of features of the validation songs' bars, drawn together and crossed; the second one for
-changes of such bars, with nothing else asked: what an agent has to beat. Without a corpus, bars are textbook bars.
+changes of such bars, with nothing else asked: what an agent has to beat. With a number of steps an agent learns on the
+training songs' bars and joins the tables. Without a corpus, all bars are textbook bars.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,18 +19,22 @@ from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.corpus_file import load_corpus
-from rhythmgan.data import Corpus
+from rhythmgan.data import Split
 from rhythmgan.patterns import load_patterns
+from rl_tuner.config import SoftQConfig
 from rl_tuner.envs.episodes import GoalVectorEnv
 from rl_tuner.envs.latent import vector_env as latent_env
 from rl_tuner.envs.stepwise import StepwiseVectorEnv, vector_env
 from rl_tuner.goals import Goals
 from rl_tuner.scale import values_of
+from rl_tuner.soft_q import CandidateNetwork
 from rl_tuner.stepwise.dynamics import StepwiseDynamics
 from rl_tuner.tune import latent, stepwise
+from rl_tuner.tune.stepwise import learn_values
 
 N = 500
 WISHES = (("+4 onsets", 0, 4), ("-4 onsets", 0, -4), ("+3 syncopation", 1, 3))
+CANDIDATES = (4, 8, 16, 64)
 PER_CELL = (0.0, 1.0, 2.0, 4.0)
 """Nats that a changed cell is charged for by policies that stay close."""
 
@@ -81,6 +86,18 @@ def _drawn(nats: Tensor, random: torch.Generator) -> Tensor:
     return torch.multinomial(nats.softmax(1), 1, generator=random)[:, 0]
 
 
+def agent(network: CandidateNetwork, temperature: float, greedy: bool = False) -> Policy:
+    """What a learned network chooses: by its soft policy, or the best."""
+
+    def policy(shared: Entries, each: Entries, random: torch.Generator) -> Tensor:
+        observations = torch.cat([*shared.values(), torch.cat(list(each.values()), 2).flatten(1)], 1)
+        with torch.no_grad():
+            q = network(observations)
+        return q.argmax(1) if greedy else _drawn(q / temperature, random)
+
+    return policy
+
+
 def play(env: StepwiseVectorEnv, policy: Policy, goals: Goals, bars: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Decide a bar for each goal: what ``info`` said at the end."""
     random = torch.Generator().manual_seed(0)
@@ -92,59 +109,58 @@ def play(env: StepwiseVectorEnv, policy: Policy, goals: Goals, bars: np.ndarray 
     return info
 
 
-def goals_of(targets: Tensor, importance: Tensor | None = None) -> Goals:
-    return Goals.of(targets, 1, importance)
+def goals_of(targets: Tensor) -> Goals:
+    return Goals.of(targets, 1)
 
 
-def validation_bars(path: str | None, dynamics: StepwiseDynamics) -> np.ndarray:
-    kit = dynamics.kit
-    corpus: Corpus = load_patterns() if path is None else load_corpus(path, steps=dynamics.generator.steps, kit=kit)
-    part = corpus if path is None else corpus.split("valid")
-    distinct = part.distinct()
+def bars_of(path: str | None, dynamics: StepwiseDynamics, part: Split, n: int) -> np.ndarray:
+    """At most n distinct bars of a part of the songs; textbook bars without a corpus."""
+    steps, kit = dynamics.generator.steps, dynamics.kit
+    distinct = (load_corpus(path, steps, kit).split(part) if path else load_patterns()).distinct()
     bars = words_to_bars(distinct.words, distinct.kit.n_parts)
-    return bars[np.random.default_rng(0).permutation(len(bars))[:N]]
+    return bars[np.random.default_rng(0).permutation(len(bars))[:n]]
 
 
-def pairs(dynamics: StepwiseDynamics, bars: np.ndarray) -> None:
+def pairs(dynamics: StepwiseDynamics, bars: np.ndarray, agents: Sequence[tuple[str, Policy]]) -> None:
     values = values_of(bars, dynamics.scale.features, dynamics.kit)
     crossed = torch.stack([values[:, 0], values[torch.randperm(len(values), generator=_seeded()), 1]], 1)
     print("| policy | pairs | exact | crossed | mean square of z | unique | calls |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name, policy in (("first draw", first_fresh), ("drawn by chance", by_chance), ("best chance", best_chance)):
-        for k in (4, 8, 16, 64):
-            if policy is first_fresh and k > 4:
-                continue
-            env = vector_env(with_candidates(dynamics, k), num_envs=len(values), given=0.0)
-            found, other = play(env, policy, goals_of(values)), play(env, policy, goals_of(crossed))
-            exact = (values_of(found["bars"], dynamics.scale.features, dynamics.kit) == values).all(1).float().mean()
-            unique = len(np.unique(found["bars"].reshape(len(values), -1), axis=0)) / len(values)
-            print(
-                f"| {name}{'' if policy is first_fresh else f' of {k}'} | {found['terms']['success'].mean():.3f} "
-                f"| {exact:.3f} | {other['terms']['success'].mean():.3f} | {np.square(found['z']).mean():.3f} "
-                f"| {unique:.3f} | {found['calls'].mean():.3f} |"
-            )
+    played: list[tuple[str, Policy, int]] = [("first draw", first_fresh, dynamics.n_actions)]
+    for k in CANDIDATES:
+        played += [(f"drawn by chance of {k}", by_chance, k), (f"best chance of {k}", best_chance, k)]
+    for name, policy, k in [*played, *((name, policy, dynamics.n_actions) for name, policy in agents)]:
+        env = vector_env(with_candidates(dynamics, k), num_envs=len(values), given=0.0)
+        found, other = play(env, policy, goals_of(values)), play(env, policy, goals_of(crossed))
+        exact = (values_of(found["bars"], dynamics.scale.features, dynamics.kit) == values).all(1).float().mean()
+        unique = len(np.unique(found["bars"].reshape(len(values), -1), axis=0)) / len(values)
+        print(
+            f"| {name} | {found['terms']['success'].mean():.3f} | {exact:.3f} | {other['terms']['success'].mean():.3f} "
+            f"| {np.square(found['z']).mean():.3f} | {unique:.3f} | {found['calls'].mean():.3f} |"
+        )
 
 
-def wishes(dynamics: StepwiseDynamics, bars: np.ndarray) -> None:
+def wishes(dynamics: StepwiseDynamics, bars: np.ndarray, agents: Sequence[tuple[str, Policy]]) -> None:
     values = values_of(bars, dynamics.scale.features, dynamics.kit)
-    policies: list[tuple[str, Policy]] = [
-        ("given bar", first),
-        ("drawn by chance", by_chance),
-        ("best chance", best_chance),
+    played: list[tuple[str, Policy, float]] = [
+        ("given bar", first, 0.0),
+        ("drawn by chance", by_chance, 0.0),
+        ("best chance", best_chance, 0.0),
     ]
-    policies += [(f"close, {nats:g} nats a cell", staying_close(nats)) for nats in PER_CELL]
-    policies += [(f"close, {nats:g} nats a cell, best", staying_close(nats, True)) for nats in PER_CELL]
+    played += [(f"close, {nats:g} nats a cell", staying_close(nats), 0.0) for nats in PER_CELL]
+    played += [(f"close, {nats:g} nats a cell, best", staying_close(nats, True), 0.0) for nats in PER_CELL]
+    played += [(f"{name}, closeness {coef:g}", policy, coef) for name, policy in agents for coef in (0.0, 0.5, 1.0)]
     print("| policy | " + " | ".join(f"{name}: reached, cells changed, z²" for name, *_ in WISHES) + " |")
     print("| --- |" + " ---: |" * len(WISHES))
     env = vector_env(dynamics, num_envs=len(values))
-    for name, policy in policies:
+    for name, policy, closeness in played:
         row = []
         for _, feature, change in WISHES:
             targets, importance = values.clone(), torch.zeros_like(values)
             targets[:, feature] += change
             targets.clamp_(min=0)
             importance[:, feature] = 1
-            found = play(env, policy, goals_of(targets, importance), bars)
+            found = play(env, policy, Goals.of(targets, 1, importance, closeness=closeness), bars)
             changed = (found["bars"] ^ bars).sum((1, 2))
             row.append(
                 f"{found['terms']['success'].mean():.3f}, {np.median(changed):g} ({changed.mean():.1f}), "
@@ -189,12 +205,25 @@ def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(2)
 
 
+def learned(dynamics: StepwiseDynamics, path: str | None, train_steps: int) -> list[tuple[str, Policy]]:
+    """An agent that draws from its policy and one that takes the best, of the same values."""
+    config, bars = SoftQConfig(train_steps=train_steps), bars_of(path, dynamics, "train", 8000)
+    started = time.perf_counter()
+    network = learn_values(dynamics, values_of(bars, dynamics.scale.features, dynamics.kit), bars, config)
+    print(f"learned from {train_steps:,} transitions in {time.perf_counter() - started:.0f} s\n")
+    return [("agent", agent(network, config.temperature)), ("agent, best", agent(network, config.temperature, True))]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     dynamics = stepwise.bundled_dynamics()
-    bars = validation_bars(sys.argv[1] if len(sys.argv) > 1 else None, dynamics)
-    pairs(dynamics, bars)
-    wishes(dynamics, bars)
+    path = sys.argv[1] if len(sys.argv) > 1 else None
+    agents = learned(dynamics, path, int(sys.argv[2])) if len(sys.argv) > 2 else []
+    bars = bars_of(path, dynamics, "valid", N)
+    pairs(dynamics, bars, agents)
+    print()
+    wishes(dynamics, bars, agents)
+    print()
     rates(dynamics)
 
 
