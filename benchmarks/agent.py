@@ -19,10 +19,10 @@ from stable_baselines3 import DQN as TheirDQN
 from rhythmgan.models.config import GANConfig
 from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.word_lstm import load_prior
-from rl_tuner.agent import load_agent
 from rl_tuner.config import DQNConfig
 from rl_tuner.dqn import DQN, QNetwork
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
 from rl_tuner.steering import steer
@@ -105,7 +105,7 @@ def main() -> None:
             f"learning, {replayed} remembered for each new one: ours {ours:,.0f}, Stable-Baselines3 {theirs:,.0f} "
             f"steps/s, {ratio:.0f} times"
         )
-    agent = load_agent()
+    agent = load_latent_agent()
     own = agent.dynamics(gan, gan, prior)
     real = [env_rate(own, 1024, 4) for _ in range(REPEATS)]
     print(f"environment, bundled generator, 1,024 episodes: {np.median(real):,.0f} steps/s")

@@ -27,20 +27,20 @@ from rhythmgan.corpus_file import load_corpus
 from rhythmgan.kit import Kit
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.weights import BUNDLED_GRIDS
-from rl_tuner.agent import load_agent
 from rl_tuner.benchmark.protocol import Row
 from rl_tuner.benchmark.realism import matched
 from rl_tuner.benchmark.targets import FEASIBLE, families
 from rl_tuner.config import REALISM
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import TARGETS, values_of
-from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
-from rl_tuner.search.learned import LearnedReadOut, train_read_out
+from rl_tuner.search.latent_agent import latent_agent_search
 from rl_tuner.search.problem import Search, SearchResult
-from rl_tuner.search.read_out import RidgeReadOut, fit_read_out
 from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step
+from rl_tuner.stepwise.learned import LearnedReadOut, train_read_out
+from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out
 
 CALLS = (8, 16, 32, 64)
 Made = TypeVar("Made")
@@ -60,7 +60,7 @@ def dynamics_of(grid: int) -> Dynamics:
     gan = load_generator(name).with_condition(ANY, ANY)
     prior = load_likelihood(name.replace("gan", "prior")).with_condition(ANY, ANY)
     if grid == BUNDLED_GRIDS[0]:
-        return load_agent().dynamics(gan, gan, prior)
+        return load_latent_agent().dynamics(gan, gan, prior)
     return Dynamics(gan, gan, prior, find_space(gan, gan, prior, n=10_000))
 
 
@@ -150,7 +150,15 @@ def main() -> None:
     rows = [Row(name, "baseline", ways[name][0], ways[name][1]()) for name in chosen]
     if options.grid == BUNDLED_GRIDS[0] and (options.only is None or "agent" in options.only):
         coefs = dict.fromkeys(dynamics.terms, REALISM)
-        rows.append(Row("agent", "agent", "agent, restarted", agent_search(load_agent(), restarts=True), coefs=coefs))
+        rows.append(
+            Row(
+                "agent",
+                "agent",
+                "agent, restarted",
+                latent_agent_search(load_latent_agent(), restarts=True),
+                coefs=coefs,
+            )
+        )
     realism = Realism(dynamics, real, songs.song_id, measure) if options.realism else None
     if realism:
         print(f"C2ST of unsteered bars of the same features: {realism.unsteered:.3f}")

@@ -24,7 +24,7 @@ from rhythmgan.models.gan import load_gan
 FOLDER = Path(__file__).resolve().parent.parent / "rhythmgan" / "weights"
 NAME = "manifest.json"
 
-AGENT = "rl_tuner.agent"
+AGENT = "rl_tuner.latent_agent"
 
 FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rhythmgan.gan": {

@@ -18,10 +18,10 @@ from rhythmgan.performance import Performance
 from rhythmgan.playback import check_swing
 from rhythmgan.reference import Reference, load_reference
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
-from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import CALLS, REALISM
 from rl_tuner.dynamics import MAX_CALLS, Best, advance
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import LatentAgent, load_latent_agent
 from rl_tuner.latent.dynamics import Dynamics
 
 MAX_TARGET = 1e6
@@ -154,7 +154,7 @@ def steer(
     played: Performance | None = None,
     importance: Mapping[str, float] | None = None,
     realism: float = REALISM,
-    agent: Agent | None = None,
+    agent: LatentAgent | None = None,
     generator: LatentModel | None = None,
     critic: Critic | None = None,
     prior: Likelihood | None = None,
@@ -184,7 +184,7 @@ def steer(
         ValueError: a feature that the agent does not steer, a target that is negative or no number, or another
             argument out of range.
     """
-    agent = agent or load_agent()
+    agent = agent or load_latent_agent()
     features = agent.config.features
     swing, of_bars = _swing_and_others(targets)
     wanted = {} if swing and not of_bars else checked_targets(of_bars, features)
@@ -282,7 +282,7 @@ def to_values(percentiles: Mapping[str, float], reference: Reference | None = No
 
 
 def run_episodes(
-    agent: Agent,
+    agent: LatentAgent,
     dynamics: Dynamics,
     z: Tensor,
     goals: Goals,

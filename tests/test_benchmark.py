@@ -25,7 +25,6 @@ from rhythmgan.patterns import load_patterns
 from rhythmgan.training import critic
 from rhythmgan.training import prior as prior_training
 from rhythmgan.training.critic import train_critic
-from rl_tuner.agent import Agent, AgentConfig, load_agent
 from rl_tuner.benchmark import protocol as protocols
 from rl_tuner.benchmark import realism
 from rl_tuner.benchmark import report as reports
@@ -45,11 +44,12 @@ from rl_tuner.benchmark.report import (
     write_report,
 )
 from rl_tuner.benchmark.targets import FEASIBLE, INFEASIBLE, families
+from rl_tuner.config import ReadOutConfig
+from rl_tuner.latent.agent import LatentAgent, LatentAgentConfig, load_latent_agent
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor
-from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
-from rl_tuner.search.config import ReadOutConfig
+from rl_tuner.search.latent_agent import latent_agent_search
 from rl_tuner.search.problem import NEVER, SearchResult
 
 TINY = BenchmarkConfig(
@@ -70,7 +70,7 @@ SIZES = TINY.sizes
 
 @pytest.fixture(scope="module")
 def models(one_thread):
-    return load_gan().with_condition(ANY, ANY), load_prior().with_condition(ANY, ANY), load_agent()
+    return load_gan().with_condition(ANY, ANY), load_prior().with_condition(ANY, ANY), load_latent_agent()
 
 
 @pytest.fixture(scope="module")
@@ -477,7 +477,7 @@ def test_a_row_has_the_coefficients_that_it_says(quick_dynamics):
 def test_the_agents_row_answers_better_than_a_first_draw(dynamics, models, values):
     targets = families(values, SIZES | {"pairs": 40}, 0)["pairs"]
     coefs = {"realism": 0.5, "likelihood": 0.5, "kl": 0.5}
-    row = Row(AGENT, "agent", "", agent_search(models[2], restarts=True), coefs=coefs)
+    row = Row(AGENT, "agent", "", latent_agent_search(models[2], restarts=True), coefs=coefs)
     found = row.solve(dynamics, targets, 32, 0)
     assert found.success_within(32).mean() > found.success_within(1).mean() + 0.3
     gaps = np.abs(found.values - targets.numpy())
@@ -737,10 +737,10 @@ def test_runs_that_cannot_be_are_refused(models, corpus):
     for part in ("train", "test"):
         with pytest.raises(ValueError, match="of train and of test songs"):
             run(gan, prior, agent, corpus.split(part), evaluators, TINY)
-    other = Agent(AgentConfig.of(gan, features=("density",)))
+    other = LatentAgent(LatentAgentConfig.of(gan, features=("density",)))
     with pytest.raises(ValueError, match="density and syncopation"):
         run(gan, prior, other, corpus, evaluators, TINY)
-    foreign = Agent(AgentConfig("0" * 16, 192, 192))
+    foreign = LatentAgent(LatentAgentConfig("0" * 16, 192, 192))
     with pytest.raises(ValueError, match="another generator"):
         run(gan, prior, foreign, corpus, evaluators, TINY)
     with pytest.raises(ValueError, match="'cma'; there are unsteered, prior, best-of-n, "):

@@ -19,7 +19,7 @@ from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.reference import load_reference
 from rhythmgan.roles import ROLES
-from rl_tuner.agent import load_agent
+from rl_tuner.latent.agent import load_latent_agent
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "manifest.py"
@@ -84,7 +84,7 @@ def test_manifest_matches_the_files(manifest, weights):
 
 
 def test_agent_belongs_to_the_generator(weights, one_thread):
-    agent = load_agent(weights / "agent.safetensors")
+    agent = load_latent_agent(weights / "agent.safetensors")
     gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
     assert agent.steered(gan).fingerprint == agent.config.generator
     assert agent.config.latent_dim == gan.latent_dim

@@ -93,17 +93,14 @@ LAYERS = (
     {"rl_tuner.config", "rl_tuner.layout", "rl_tuner.replay", "rl_tuner.rewards", "rl_tuner.scale"},
     {"rl_tuner.dqn", "rl_tuner.goals", "rl_tuner.soft_q"},
     {"rl_tuner.dynamics", "rl_tuner.training"},
-    {"rl_tuner.latent", "rl_tuner.latent.space"},
-    {"rl_tuner.latent.moves"},
-    {"rl_tuner.latent.dynamics"},
-    {"rl_tuner.search", "rl_tuner.search.config"},
-    {"rl_tuner.search.read_out", "rl_tuner.stepwise", "rl_tuner.stepwise.candidates"},
-    {"rl_tuner.stepwise.dynamics"},
-    {"rl_tuner.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
+    {"rl_tuner.latent", "rl_tuner.latent.space", "rl_tuner.stepwise", "rl_tuner.stepwise.read_out"},
+    {"rl_tuner.latent.moves", "rl_tuner.stepwise.learned", "rl_tuner.stepwise.candidates"},
+    {"rl_tuner.latent.dynamics", "rl_tuner.stepwise.dynamics"},
+    {"rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
     {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise"},
-    {"rl_tuner.search.problem"},
+    {"rl_tuner.search", "rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
-    {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "agent", "stepwise", "learned")},
+    {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "latent_agent", "stepwise")},
     {"rl_tuner.steering", "rl_tuner.tune", "rl_tuner.tune.latent", "rl_tuner.tune.stepwise"},
     {"rl_tuner.export", "rl_tuner.benchmark"},
     {f"rl_tuner.benchmark.{room}" for room in ("config", "targets", "evaluators")},
@@ -266,9 +263,6 @@ MODELS = {name for name in NAMES if _within(name, "rhythmgan.models")} - SHARED_
 
 LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config")
 
-# what environments of unfinished bars need of the searches
-READ_OUT = ("rl_tuner.search", "rl_tuner.search.config", "rl_tuner.search.read_out")
-
 # rooms that may land later have their walls already; what is inside a room → what it never imports
 WALLS = {
     "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
@@ -278,13 +272,9 @@ WALLS = {
     "rl_tuner.envs": (
         *MODELS,
         "rhythmgan.models.catalogue",
-        *(f"rl_tuner.{room}" for room in ("agent", "dqn", "replay", "tune", "search")),
+        *(f"rl_tuner.{room}" for room in ("latent.agent", "dqn", "replay", "tune", "search")),
     ),
-    "rl_tuner.tune": (
-        *MODELS,
-        *(name for name in NAMES if _within(name, "rl_tuner.search") and name not in READ_OUT),
-        "rl_tuner.benchmark",
-    ),
+    "rl_tuner.tune": (*MODELS, "rl_tuner.search", "rl_tuner.benchmark"),
     "rl_tuner.search": (*MODELS, "rl_tuner.tune", "rl_tuner.benchmark"),
     "rl_tuner.rewards": (*MODELS, "rl_tuner.envs"),
     "rhythmgan.generate": (*MODELS, "rhythmgan.models.catalogue", "rhythmgan.training"),

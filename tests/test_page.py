@@ -40,7 +40,7 @@ from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
 from rhythmgan.songs.preparation import prepare
-from rl_tuner.agent import load_agent
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.steering import REALISM
 from rl_tuner.steering import steer as steer_bars
 
@@ -1118,7 +1118,7 @@ def test_steering_says_in_words_what_was_reached(gan):
             "density": float(reference.value("density", density)),
             "syncopation": float(reference.value("syncopation", syncopation)),
         }
-        asked = load_agent().config
+        asked = load_latent_agent().config
         start = gan.with_condition(asked.role, asked.style).encode(gan.sample(3, seed=40))
         found = steer_bars(targets, 3, calls=32, start=start, realism=REALISM)
         reached[density] = found.success

@@ -112,7 +112,7 @@ def _episodes():
     env = gymnasium.make(LATENT)
     seen = [env.reset(seed=3)[0]]
     seen += [env.step(action)[0] for action in (1, 9, 4)]
-    agent = rl_tuner.load_agent()
+    agent = rl_tuner.load_latent_agent()
     envs = vector_env(agent.dynamics(load_generator(), load_generator(), load_likelihood()), num_envs=20)
     observations, _ = envs.reset(seed=5)
     for _ in range(6):

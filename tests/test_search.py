@@ -16,16 +16,16 @@ from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.patterns import load_patterns
 from rl_tuner import rewards
-from rl_tuner.agent import load_agent
 from rl_tuner.dynamics import State
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor, amortised_actor, train_actor
-from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.edit import edit_search, generated
 from rl_tuner.search.evolution import Distribution, Parameters, evolution_strategy
 from rl_tuner.search.gradient import gradient_ascent, soft_values
+from rl_tuner.search.latent_agent import latent_agent_search
 from rl_tuner.search.linear import linear_directions
 from rl_tuner.search.problem import NEVER, Problem
 from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
@@ -36,7 +36,7 @@ CALLS = 12
 
 @pytest.fixture(scope="module")
 def agent(one_thread):
-    return load_agent()
+    return load_latent_agent()
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def searches(agent, dynamics, real):
         "edit": edit_search(generated),
         "retrieval": retrieval(*real),
         "actor": amortised_actor(actor),
-        "agent": agent_search(agent),
-        "restarted": agent_search(agent, restarts=True),
+        "agent": latent_agent_search(agent),
+        "restarted": latent_agent_search(agent, restarts=True),
     }
 
 
@@ -499,7 +499,11 @@ def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
     scores = []
     for selects in (True, False):
         problem, found = _solve(
-            agent_search(agent), dynamics, targets=targets, goals=_goals(weight, targets=targets), keep_best=selects
+            latent_agent_search(agent),
+            dynamics,
+            targets=targets,
+            goals=_goals(weight, targets=targets),
+            keep_best=selects,
         )
         looked = dynamics.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
         scores.append(looked.score)
@@ -519,9 +523,9 @@ def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
         def act(self, observations):
             return torch.zeros(len(observations), dtype=torch.long)
 
-    problem, _ = _solve(agent_search(Stays()), dynamics)
+    problem, _ = _solve(latent_agent_search(Stays()), dynamics)
     assert [len(shown) for shown in problem.shown] == [1] * 6
-    problem, found = _solve(agent_search(Stays(), restarts=True), dynamics)
+    problem, found = _solve(latent_agent_search(Stays(), restarts=True), dynamics)
     assert [len(shown) for shown in problem.shown] == [int(min(at, CALLS)) for at in found.at]
     points = torch.stack(problem.points[5])
     assert len(points) == CALLS

@@ -17,7 +17,7 @@ from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
 from rhythmgan.reference import Reference, load_reference
-from rl_tuner.agent import Agent, load_agent
+from rl_tuner.latent.agent import LatentAgent, load_latent_agent
 from rl_tuner.steering import SteeringResult, checked_targets, steer, to_values
 
 USUAL = {"density": 16, "syncopation": 6}
@@ -27,7 +27,7 @@ USUAL = {"density": 16, "syncopation": 6}
 def models(one_thread):
     """The bundled ones, asked for bars of any role as the agent asks them."""
     gan, prior = load_gan().with_condition(ANY, ANY), load_prior().with_condition(ANY, ANY)
-    return {"agent": load_agent(), "generator": gan, "prior": prior}
+    return {"agent": load_latent_agent(), "generator": gan, "prior": prior}
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_bundled_models_are_asked_for_bars_of_any_role(models, found):
 
 def test_a_prior_that_does_not_know_the_agents_role_is_refused(models):
     gan = models["generator"].with_condition("fill")
-    agent = Agent(replace(models["agent"].config, generator=gan.fingerprint, role="fill"))
+    agent = LatentAgent(replace(models["agent"].config, generator=gan.fingerprint, role="fill"))
     agent.load_state_dict(models["agent"].state_dict())
     prior = WordLSTM(WordLSTMConfig(width=8, word_width=8, roles=("groove",)))
     with pytest.raises(ValueError, match=r"knows no role 'fill'; it knows groove, any$"):

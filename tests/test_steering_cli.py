@@ -390,7 +390,7 @@ def test_words_of_another_kit_are_one_line(refused, tmp_path, command, monkeypat
         raise Began
 
     monkeypatch.setattr(tuning, "find_space", begin)
-    monkeypatch.setattr(sweep, "train_agent", begin)
+    monkeypatch.setattr(sweep, "train_latent_agent", begin)
     monkeypatch.setattr(critic, "train_critic", begin)
     patterns = load_patterns()
     save_corpus(tmp_path / "jaki.npz", replace(patterns, distinct_words=patterns.distinct_words & 31, kit=JAKI5))

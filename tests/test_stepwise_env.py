@@ -13,16 +13,15 @@ from gymnasium.vector import AutoresetMode
 from rhythmgan.features import density
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner.config import DQNConfig, SoftQConfig
+from rl_tuner.config import DQNConfig, ReadOutConfig, SoftQConfig
 from rl_tuner.dqn import DQN
 from rl_tuner.envs import STEPWISE
 from rl_tuner.envs.stepwise import StepwiseEnv, StepwiseVectorEnv, vector_env
 from rl_tuner.goals import Goals
 from rl_tuner.rewards import KL_PRICE
 from rl_tuner.scale import find_scale, values_of
-from rl_tuner.search.config import ReadOutConfig
-from rl_tuner.search.read_out import fit_read_out, log_chance
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, candidate_layout, shared_layout
+from rl_tuner.stepwise.read_out import fit_read_out, log_chance
 from rl_tuner.tune.stepwise import learn_values
 
 pytestmark = pytest.mark.usefixtures("one_thread")

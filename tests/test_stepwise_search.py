@@ -12,16 +12,16 @@ from rhythmgan.conditions import ANY
 from rhythmgan.kit import JAKI5
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
-from rl_tuner.agent import load_agent
+from rl_tuner.config import ReadOutConfig
 from rl_tuner.dynamics import BarDynamics
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.scale import FeatureScale, values_of
 from rl_tuner.search.best_of_n import best_of_n
-from rl_tuner.search.config import ReadOutConfig
-from rl_tuner.search.learned import train_read_out
 from rl_tuner.search.problem import NEVER, Problem
-from rl_tuner.search.read_out import NARROWEST, decide_at_random, fit_read_out, inputs_of, log_chance, ridge
 from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step, systematic_resampling
+from rl_tuner.stepwise.learned import train_read_out
+from rl_tuner.stepwise.read_out import NARROWEST, decide_at_random, fit_read_out, inputs_of, log_chance, ridge
 
 SEARCHES = {"filter": particle_filter, "greedy": greedy_by_step, "rejection": rejection_by_step}
 SOUNDS = 0.8
@@ -122,7 +122,7 @@ def read_out(one_thread):
 @pytest.fixture(scope="module")
 def bundled(one_thread):
     gan = load_gan().with_condition(ANY, ANY)
-    dynamics = load_agent().dynamics(gan, gan, load_prior())
+    dynamics = load_latent_agent().dynamics(gan, gan, load_prior())
     return dynamics, fit_read_out(dynamics.generator, dynamics.space, ReadOutConfig(bars=2000))
 
 

@@ -13,8 +13,8 @@ from page import cards, charts, models, session, takeaway
 from page.bar import KIT, STEPS, Bar, cells_of
 from rhythmgan.conditions import Condition
 from rhythmgan.load import load_loop
-from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import REALISM
+from rl_tuner.latent.agent import LatentAgent, load_latent_agent
 from rl_tuner.steering import SteeringResult, steer
 
 MAX_BARS = 16
@@ -126,8 +126,8 @@ def read_upload(name: str, data: bytes) -> tuple[list[Bar], int, float]:
 
 
 @st.cache_resource(show_spinner=False)
-def agent() -> Agent:
-    return load_agent()
+def agent() -> LatentAgent:
+    return load_latent_agent()
 
 
 def asked() -> Condition:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rl_tuner.config import CALLS
-from rl_tuner.search.config import ReadOutConfig
+from rl_tuner.config import CALLS, ReadOutConfig
 
 SWEEP_TRAIN_STEPS = 400_000
 """Transitions that each variant of a sweep learns from."""

@@ -21,7 +21,6 @@ from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood, check_compatible
 from rhythmgan.models.weights import fingerprint
-from rl_tuner.agent import Agent
 from rl_tuner.benchmark.config import BenchmarkConfig
 from rl_tuner.benchmark.evaluators import Evaluators
 from rl_tuner.benchmark.realism import RealBars, Realism, diversity, leakage, rank_correlation
@@ -38,21 +37,22 @@ from rl_tuner.benchmark.report import (
 from rl_tuner.benchmark.targets import FEASIBLE, INFEASIBLE, families
 from rl_tuner.config import REALISM
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import LatentAgent
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.actor import Actor, amortised_actor, train_actor
-from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.edit import edit_search, generated
 from rl_tuner.search.evolution import evolution_strategy
 from rl_tuner.search.gradient import gradient_ascent
-from rl_tuner.search.learned import LearnedReadOut, train_read_out
+from rl_tuner.search.latent_agent import latent_agent_search
 from rl_tuner.search.linear import linear_directions
 from rl_tuner.search.problem import Problem, Search, SearchResult
 from rl_tuner.search.random_moves import greedy_look_ahead, random_walk
-from rl_tuner.search.read_out import RidgeReadOut, fit_read_out
 from rl_tuner.search.retrieval import retrieval
 from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_by_step
+from rl_tuner.stepwise.learned import LearnedReadOut, train_read_out
+from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out
 
 PRIOR = "prior"
 """The reference row of the reward's prior."""
@@ -100,7 +100,7 @@ class Row:
         return problem.result()
 
 
-def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkConfig) -> list[Row]:
+def rows_of(dynamics: Dynamics, agent: LatentAgent, corpus: Corpus, config: BenchmarkConfig) -> list[Row]:
     """Every way of steering that is measured: baselines, the agent, its ablations."""
     distinct = corpus.split("train").distinct()
     bars = torch.from_numpy(words_to_bars(distinct.words, corpus.kit.n_parts))
@@ -124,7 +124,7 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
     def coefs(realism: float, likelihood: float, kl: float) -> dict[str, float]:
         return {"realism": realism, "likelihood": likelihood, "kl": kl}
 
-    calls, restarted, whole = config.calls, agent_search(agent, restarts=True), coefs(REALISM, REALISM, REALISM)
+    calls, restarted, whole = config.calls, latent_agent_search(agent, restarts=True), coefs(REALISM, REALISM, REALISM)
     baselines = [
         Row(BEST_OF_N, "baseline", "best of N", best_of_n, config.long_calls),
         Row("best-of-n-whole-reward", "baseline", "best of N by the whole reward", best_of_n, calls, coefs=whole),
@@ -153,8 +153,8 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
         by_step("rejection-by-step", "rejection, step by step", lambda problem: rejection_by_step(ridge())(problem)),
     ]
     agents = [
-        Row("agent", "agent", "agent", agent_search(agent), calls, keep_best=False, coefs=whole),
-        Row("agent-keep-best", "ablation", "agent, never worse", agent_search(agent), calls, coefs=whole),
+        Row("agent", "agent", "agent", latent_agent_search(agent), calls, keep_best=False, coefs=whole),
+        Row("agent-keep-best", "ablation", "agent, never worse", latent_agent_search(agent), calls, coefs=whole),
         Row(AGENT, "agent", "agent, restarted", restarted, coefs=whole, plans=True),
     ]
     changed = {
@@ -174,7 +174,7 @@ def rows_of(dynamics: Dynamics, agent: Agent, corpus: Corpus, config: BenchmarkC
 def run(
     generator: LatentCritic,
     prior: SamplingLikelihood,
-    agent: Agent,
+    agent: LatentAgent,
     corpus: Corpus,
     evaluators: Evaluators,
     config: BenchmarkConfig | None = None,

@@ -16,11 +16,11 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.evaluate import feature_matrix
 from rhythmgan.models.interfaces import Critic, Likelihood, Sampler
-from rl_tuner.agent import Agent
 from rl_tuner.benchmark.config import RealismConfig
 from rl_tuner.benchmark.evaluators import Evaluators
 from rl_tuner.config import REALISM
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import LatentAgent
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.problem import SearchResult
@@ -200,7 +200,7 @@ def diversity(result: SearchResult, starts: int) -> dict[str, float]:
     return {"unique": float(np.mean(unique)), "hamming": float(np.mean(distances))}
 
 
-def leakage(dynamics: Dynamics, agent: Agent, targets: Tensor, values: Tensor, calls: int) -> dict[str, float]:
+def leakage(dynamics: Dynamics, agent: LatentAgent, targets: Tensor, values: Tensor, calls: int) -> dict[str, float]:
     """What happens to the other feature where the agent steers only one.
 
     Args:

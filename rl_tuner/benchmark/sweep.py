@@ -15,14 +15,14 @@ from rhythmgan.console import without_nan
 from rhythmgan.data import Corpus
 from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
-from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
 from rl_tuner.benchmark.realism import mean_logit
 from rl_tuner.config import BUNDLED, CALLS, EnvConfig, shortened
+from rl_tuner.latent.agent import LatentAgentConfig, load_latent_agent
 from rl_tuner.scale import TARGETS
-from rl_tuner.search.agent import agent_search
+from rl_tuner.search.latent_agent import latent_agent_search
 from rl_tuner.search.problem import Problem
-from rl_tuner.tune.latent import targets_of, train_agent
+from rl_tuner.tune.latent import targets_of, train_latent_agent
 
 _ASKED = 1000
 
@@ -33,7 +33,7 @@ class Variant:
 
     Attributes:
         name: in the table.
-        dqn, agent, env: other values of ``DQNConfig``, ``AgentConfig``, ``EnvConfig``.
+        dqn, agent, env: other values of ``DQNConfig``, ``LatentAgentConfig``, ``EnvConfig``.
         one_target: whether the medians of density and syncopation are the only targets, in training and after it.
     """
 
@@ -95,14 +95,16 @@ def sweep(
     rows: list[dict[str, Any]] = []
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
-        config = replace(AgentConfig.of(generator), **variant.agent)
+        config = replace(LatentAgentConfig.of(generator), **variant.agent)
         training = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
         folder = out / variant.name.replace(" ", "-")
-        weights = train_agent(generator, generator, prior, targets, folder, training, config, EnvConfig(**variant.env))
-        agent = load_agent(weights)
+        weights = train_latent_agent(
+            generator, generator, prior, targets, folder, training, config, EnvConfig(**variant.env)
+        )
+        agent = load_latent_agent(weights)
         goals = median[None].expand(_ASKED, -1) if variant.one_target else asked
         problem = Problem(agent.dynamics(generator, generator, prior), goals, CALLS, seed=0)
-        agent_search(agent, restarts=True)(problem)
+        latent_agent_search(agent, restarts=True)(problem)
         found = problem.result()
         rows.append(
             {

@@ -36,12 +36,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     gan, prior, corpus = load_models_and_songs(options)
 
-    from rl_tuner.agent import load_agent
     from rl_tuner.benchmark.evaluators import make_evaluators
     from rl_tuner.benchmark.protocol import run
     from rl_tuner.benchmark.report import criteria_to_markdown, to_markdown, write_report
+    from rl_tuner.latent.agent import load_latent_agent
 
-    agent, out = load_agent(options.agent), Path(options.out)
+    agent, out = load_latent_agent(options.agent), Path(options.out)
     changes: dict[str, Any] = {}
     if options.seeds:
         changes["seeds"] = tuple(range(options.seeds))

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     _add(targets, "sixteenth swing", options.swing)
     gan, prior = load_models(options)
 
-    from rl_tuner.agent import load_agent
+    from rl_tuner.latent.agent import load_latent_agent
 
     played, start, playback = None, None, PLAIN
     if options.from_midi is not None:
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         seed=options.seed,
         start=start,
         played=played,
-        agent=load_agent(options.agent),
+        agent=load_latent_agent(options.agent),
         generator=gan,
         prior=prior,
         **given(options, "calls", "realism"),

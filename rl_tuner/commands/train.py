@@ -41,17 +41,17 @@ def _run(options: argparse.Namespace) -> None:
 
     from dataclasses import replace
 
-    from rl_tuner.agent import AgentConfig
+    from rl_tuner.latent.agent import LatentAgentConfig
     from rl_tuner.scale import TARGETS
-    from rl_tuner.tune.latent import targets_of, train_agent
+    from rl_tuner.tune.latent import targets_of, train_latent_agent
 
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
-    n_directions = max(AgentConfig.n_directions, len(features))
-    config = AgentConfig.of(gan, features=features, n_directions=n_directions)
+    n_directions = max(LatentAgentConfig.n_directions, len(features))
+    config = LatentAgentConfig.of(gan, features=features, n_directions=n_directions)
     training = shortened(replace(BUNDLED, **given(options, "train_steps", "seed")))
     env = EnvConfig(**given(options, "num_envs"))
     targets = targets_of(corpus, features)
     with progress_bar("step", options.quiet) as progress:
-        weights = train_agent(gan, gan, prior, targets, options.out, training, config, env, progress=progress)
+        weights = train_latent_agent(gan, gan, prior, targets, options.out, training, config, env, progress=progress)
     print(f"weights: {weights}")
     print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")

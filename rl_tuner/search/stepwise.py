@@ -12,7 +12,7 @@ from torch import Tensor
 from rhythmgan.models.interfaces import UnfinishedBars
 from rl_tuner.goals import Goals
 from rl_tuner.search.problem import Problem, Search
-from rl_tuner.search.read_out import ReadOut, log_chance, noise_widths
+from rl_tuner.stepwise.read_out import ReadOut, log_chance, noise_widths
 
 _LIKELY = 1.0
 """Standard deviations, on average over the features, that a target may lie from where a bar is going."""

@@ -22,8 +22,8 @@ from rl_tuner.goals import Goals
 from rl_tuner.layout import Entry, Layout
 from rl_tuner.rewards import STEPWISE_TERMS, RewardModels, less_costs
 from rl_tuner.scale import FeatureScale, values_of
-from rl_tuner.search.read_out import LAST_STEPS, log_chance
 from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES, Candidates, draw_candidates
+from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
 
 GROUPS = ("kick", "snare", "cymbals", "others")
 """Groups of parts whose onsets are seen."""

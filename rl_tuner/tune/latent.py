@@ -15,10 +15,10 @@ from rhythmgan.conditions import ANY
 from rhythmgan.data import Corpus
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
-from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
 from rl_tuner.dqn import DQN
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv, vector_env
+from rl_tuner.latent.agent import LatentAgent, LatentAgentConfig, load_latent_agent, save_latent_agent
 from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import values_of
@@ -39,14 +39,14 @@ def targets_of(corpus: Corpus, features: tuple[str, ...]) -> Tensor:
     return values_of(words_to_bars(distinct.words, corpus.kit.n_parts), features, corpus.kit)
 
 
-def train_agent(
+def train_latent_agent(
     generator: LatentModel,
     critic: Critic,
     prior: Likelihood,
     targets: Tensor,
     out: str | Path,
     training: DQNConfig | None = None,
-    config: AgentConfig | None = None,
+    config: LatentAgentConfig | None = None,
     env: EnvConfig | None = None,
     *,
     progress: Progress | None = None,
@@ -74,10 +74,10 @@ def train_agent(
         OSError: ``out`` cannot be written.
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
-    training, env, config = training or BUNDLED, env or EnvConfig(), config or AgentConfig.of(generator)
+    training, env, config = training or BUNDLED, env or EnvConfig(), config or LatentAgentConfig.of(generator)
     if config.generator != generator.fingerprint:
         raise ValueError("the agent's config is that of another generator")
-    agent, prior = Agent(config), prior.with_condition(config.role, config.style)
+    agent, prior = LatentAgent(config), prior.with_condition(config.role, config.style)
     described = {
         "model": "agent",
         "prior": prior.fingerprint,
@@ -90,20 +90,20 @@ def train_agent(
     run = Run(out, described)
     path = run.out / WEIGHTS
     if run.resumes:  # in the very space that it began in
-        agent.space = load_agent(path).space
+        agent.space = load_latent_agent(path).space
     else:
         agent.space = find_space(generator, critic, prior, config.features, config.n_directions, seed=training.seed)
     dynamics = agent.dynamics(generator, critic, prior)
     envs = LatentVectorEnv(dynamics, targets, env.num_envs, env.calls, reward=env.reward, weighted=env.weighted)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        network = Agent(config).network
+        network = LatentAgent(config).network
     dqn = DQN(envs, training, network, envs.relabel)
 
     def save(facts: dict[str, str]) -> None:
         # the target network is the average of the last online ones, and steadier
         agent.network.load_state_dict(dqn.target_network.state_dict())
-        save_agent(path, agent, {**facts, "trained_targets": str(len(targets))})
+        save_latent_agent(path, agent, {**facts, "trained_targets": str(len(targets))})
 
     run.train(dqn, save, progress)
     return path

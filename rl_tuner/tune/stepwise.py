@@ -11,13 +11,12 @@ from torch import Tensor
 
 from rhythmgan.conditions import ANY
 from rhythmgan.models.catalogue import load_generator, load_likelihood
-from rl_tuner.config import SoftQConfig
+from rl_tuner.config import ReadOutConfig, SoftQConfig
 from rl_tuner.envs.stepwise import StepwiseEnv, StepwiseVectorEnv, vector_env
 from rl_tuner.scale import find_scale
-from rl_tuner.search.config import ReadOutConfig
-from rl_tuner.search.read_out import fit_read_out
 from rl_tuner.soft_q import CandidateNetwork, SoftQ
 from rl_tuner.stepwise.dynamics import MANY_NATS, StepwiseDynamics
+from rl_tuner.stepwise.read_out import fit_read_out
 
 _FITTED_ON = 8000
 """Bars that the read-out is fitted on where none is given: a few seconds' work."""

@@ -1,4 +1,4 @@
-"""The agent: a Q-network with the latent space that it learnt to move in, as one file of weights."""
+"""The agent of whole-bar moves: a Q-network with the latent space that it learnt to move in, as one file of weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rl_tuner.latent.space import LatentSpace
 from rl_tuner.rewards import TERMS
 from rl_tuner.scale import TARGETS
 
-FORMAT = WeightsFormat("rl_tuner.agent", 3, "an agent")  # of version 2 it knew no roles and styles
+FORMAT = WeightsFormat("rl_tuner.latent_agent", 1, "an agent of whole-bar moves")
 
 Model = TypeVar("Model", bound=LatentModel)
 
 
 @dataclass(frozen=True)
-class AgentConfig:
+class LatentAgentConfig:
     """The shape of an agent: all that is needed, with its weights, to build it again.
 
     Attributes:
@@ -64,18 +64,18 @@ class AgentConfig:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
 
     @staticmethod
-    def of(generator: LatentModel, **changes: Any) -> AgentConfig:
+    def of(generator: LatentModel, **changes: Any) -> LatentAgentConfig:
         """The config of an agent for a generator."""
         n_cells = generator.steps * generator.kit.n_parts
         asked = asdict(generator.condition)
-        return AgentConfig(generator.fingerprint, generator.latent_dim, n_cells, **asked, **changes)
+        return LatentAgentConfig(generator.fingerprint, generator.latent_dim, n_cells, **asked, **changes)
 
     @property
     def moves(self) -> Moves:
         return Moves(self.step_sizes, self.gains, self.noise_angles)
 
 
-class Agent(nn.Module):
+class LatentAgent(nn.Module):
     """A Q-network, the latent space of a generator, and the moves between which it chooses.
 
     Attributes:
@@ -84,7 +84,7 @@ class Agent(nn.Module):
         network: observations of ``Dynamics.observe`` → the value of each action.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: LatentAgentConfig) -> None:
         super().__init__()
         self.config = config
         self.space = LatentSpace(config.features, config.latent_dim, config.n_directions)
@@ -123,17 +123,17 @@ class Agent(nn.Module):
         return best
 
 
-def save_agent(path: str | os.PathLike[str], agent: Agent, provenance: Mapping[str, str]) -> None:
+def save_latent_agent(path: str | os.PathLike[str], agent: LatentAgent, provenance: Mapping[str, str]) -> None:
     """Write an agent's weights; see ``save_weights``."""
     save_weights(path, FORMAT, agent, asdict(agent.config), provenance)
 
 
-def load_agent(path: str | os.PathLike[str] | None = None) -> Agent:
+def load_latent_agent(path: str | os.PathLike[str] | None = None) -> LatentAgent:
     """The agent of a weights file, ready to steer; the bundled one by default. Runs no code of the file.
 
     Raises:
         ValueError: no weights file of an agent of ours, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    path = bundled("agent.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: Agent(AgentConfig(**config)))
+    path = bundled("latent-agent.safetensors") if path is None else path
+    return load_weights(path, FORMAT, lambda config: LatentAgent(LatentAgentConfig(**config)))

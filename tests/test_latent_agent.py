@@ -13,8 +13,8 @@ from rhythmgan.conditions import ANY, Condition
 from rhythmgan.models.gan import GAN, GANConfig, save_gan
 from rhythmgan.models.weights import bundled, read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rl_tuner.agent import FORMAT, Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.goals import Goals
+from rl_tuner.latent.agent import FORMAT, LatentAgent, LatentAgentConfig, load_latent_agent, save_latent_agent
 from rl_tuner.latent.dynamics import latent_layout
 from rl_tuner.latent.moves import Moves
 from rl_tuner.latent.space import find_space
@@ -47,7 +47,7 @@ def agent(models):
     """One that steers three features by moves of its own."""
     gan, prior = models
     learnt = gan.with_condition(LEARNT.role, LEARNT.style)
-    config = AgentConfig(
+    config = LatentAgentConfig(
         learnt.fingerprint,
         gan.latent_dim,
         144,
@@ -62,14 +62,14 @@ def agent(models):
         layers=1,
     )
     torch.manual_seed(2)
-    made = Agent(config)
+    made = LatentAgent(config)
     made.space = find_space(learnt, gan, prior, config.features, 5, n=600)
     return made.eval().requires_grad_(False)
 
 
 @pytest.fixture
 def path(agent, tmp_path):
-    save_agent(tmp_path / "agent.safetensors", agent, {"trained_steps": "12"})
+    save_latent_agent(tmp_path / "agent.safetensors", agent, {"trained_steps": "12"})
     return tmp_path / "agent.safetensors"
 
 
@@ -82,7 +82,7 @@ def test_an_agent_has_as_many_values_as_moves(agent):
 
 
 def test_what_is_saved_comes_back(agent, path, models):
-    other = load_agent(path)
+    other = load_latent_agent(path)
     assert other.config == agent.config
     assert other.config.features == ("syncopation", "density", "off-beat share")
     assert not other.training
@@ -152,23 +152,23 @@ def test_a_generator_is_asked_for_what_the_agent_learnt_to_steer(agent, models, 
 def test_a_config_is_of_what_the_generator_is_asked_for(models):
     for role, style in (("fill", ANY), (ANY, "rock"), ("groove", "funk"), (ANY, ANY)):
         gan = models[0].with_condition(role, style)
-        config = AgentConfig.of(gan, width=16)
+        config = LatentAgentConfig.of(gan, width=16)
         assert (config.role, config.style, config.width) == (role, style, 16)
         assert (config.latent_dim, config.n_cells) == (144, 144)
         assert config.generator == gan.fingerprint
-        assert Agent(config).steered(models[0]).condition == gan.condition
+        assert LatentAgent(config).steered(models[0]).condition == gan.condition
 
 
 def test_the_same_weights_with_another_role_are_not_what_the_agent_learnt(agent, models):
     """A role that does not fit the fingerprint is found, though the generator knows it."""
-    other = Agent(AgentConfig(**asdict(agent.config) | {"role": "groove"}))
+    other = LatentAgent(LatentAgentConfig(**asdict(agent.config) | {"role": "groove"}))
     with pytest.raises(ValueError, match="another generator"):
         other.steered(models[0])
 
 
 def _refused(path, match):
     with pytest.raises(ValueError, match=match) as caught:
-        load_agent(path)
+        load_latent_agent(path)
     message = str(caught.value)
     assert "\n" not in message
     assert len(message) < 600  # an unknown feature is answered with all there are
@@ -181,7 +181,7 @@ def test_damaged_files_are_refused(path):
         path.write_bytes(content)
         _refused(path, "agent")
     with pytest.raises(OSError, match="none"):
-        load_agent(path.with_name("none.safetensors"))
+        load_latent_agent(path.with_name("none.safetensors"))
 
 
 class Payload:
@@ -262,7 +262,7 @@ def test_the_bundled_agent_steers_the_bundled_generator():
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import load_prior
 
-    agent = load_agent()
+    agent = load_latent_agent()
     gan = load_gan()
     dynamics = agent.dynamics(gan, gan, load_prior())
     assert agent.config.latent_dim == agent.config.n_cells == 192

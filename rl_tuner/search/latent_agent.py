@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rl_tuner.agent import Agent
 from rl_tuner.dynamics import advance
+from rl_tuner.latent.agent import LatentAgent
 from rl_tuner.search.problem import Problem, Search
 
 
-def agent_search(agent: Agent, restarts: bool = False) -> Search:
+def latent_agent_search(agent: LatentAgent, restarts: bool = False) -> Search:
     """Let the agent choose the actions.
 
     Args:

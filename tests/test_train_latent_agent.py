@@ -21,16 +21,16 @@ from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, save_prior
 from rhythmgan.patterns import load_patterns
 from rl_tuner import training
-from rl_tuner.agent import AgentConfig, load_agent
 from rl_tuner.benchmark import sweep as sweeping
 from rl_tuner.cli import main
 from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
+from rl_tuner.latent.agent import LatentAgentConfig, load_latent_agent
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.steering import steer
 from rl_tuner.training import CHECKPOINT, CONFIG
 from rl_tuner.tune import latent as tuning
-from rl_tuner.tune.latent import WEIGHTS, targets_of, train_agent
+from rl_tuner.tune.latent import WEIGHTS, targets_of, train_latent_agent
 
 SMALL = DQNConfig(train_steps=1280, batch_size=32, learning_starts=200, buffer_size=2000, n_step=2)
 ENV = EnvConfig(num_envs=64, calls=8)
@@ -63,8 +63,8 @@ def _few_bars(monkeypatch):
 
 def _train(models, targets, out, training=SMALL, env=ENV, progress=None, **shape):
     gan, prior = models
-    config = AgentConfig.of(gan, **{"width": 16, "layers": 1, **shape})
-    return train_agent(gan, gan, prior, targets, out, training, config, env, progress=progress)
+    config = LatentAgentConfig.of(gan, **{"width": 16, "layers": 1, **shape})
+    return train_latent_agent(gan, gan, prior, targets, out, training, config, env, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_a_long_run_is_logged(models, targets, tmp_path):
 
 def test_what_was_learnt_steers(models, whole):
     gan, prior = models
-    agent = load_agent(whole[0])
+    agent = load_latent_agent(whole[0])
     found = steer({"density": 16}, 8, calls=6, agent=agent, generator=gan, prior=prior)
     assert found.success.any()
     assert agent.space.stds.min() > 0
@@ -199,7 +199,7 @@ def test_the_command_trains_on_bars_of_any_role(tmp_path):
     files = {"weights": "gan.safetensors", "prior": "prior.safetensors", "data": "songs.npz", "out": "run"}
     options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
     assert main(["train", *options, "--train-steps", "600", "--num-envs", "64", "--quiet"]) == 0
-    agent = load_agent(tmp_path / "run" / WEIGHTS)
+    agent = load_latent_agent(tmp_path / "run" / WEIGHTS)
     assert (agent.config.role, agent.config.style) == (ANY, ANY)
     loaded = load_gan(tmp_path / "gan.safetensors")
     assert loaded.condition == Condition("groove")
@@ -246,7 +246,7 @@ def test_targets_of_the_same_sum_are_other_targets(models, targets, stopped):
 
 def test_a_config_of_another_generator_is_refused(models, targets, tmp_path):
     with pytest.raises(ValueError, match="another generator"):
-        train_agent(models[0], *models, targets, tmp_path / "run", SMALL, AgentConfig("0" * 16, 192, 192))
+        train_latent_agent(models[0], *models, targets, tmp_path / "run", SMALL, LatentAgentConfig("0" * 16, 192, 192))
     assert not (tmp_path / "run").exists()
 
 
@@ -350,7 +350,7 @@ def test_variants_change_what_they_are_called_after():
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
     replace(BUNDLED, **{"train_steps": 1000, **variant.dqn})
-    AgentConfig("0" * 16, 192, 192, **variant.agent)
+    LatentAgentConfig("0" * 16, 192, 192, **variant.agent)
     EnvConfig(**variant.env)
 
 

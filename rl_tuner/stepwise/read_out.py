@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rhythmgan.models.interfaces import LatentModel, UnfinishedBars
+from rl_tuner.config import ReadOutConfig
 from rl_tuner.scale import FeatureScale, values_of
-from rl_tuner.search.config import ReadOutConfig
 
 LAST_STEPS = 4
 """Steps whose cells a read-out sees one by one; of those before it sees the generator's state and the features."""

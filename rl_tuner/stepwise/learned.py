@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.models.interfaces import UnfinishedBars
-from rl_tuner.search.config import ReadOutConfig
-from rl_tuner.search.read_out import RidgeReadOut, decide_at_random, inputs_of
+from rl_tuner.config import ReadOutConfig
+from rl_tuner.stepwise.read_out import RidgeReadOut, decide_at_random, inputs_of
 
 _LEAST_SPREAD = 0.1
 """An input that hardly ever changes is not blown up to a standard deviation of one."""
