@@ -109,3 +109,13 @@ def test_an_impossible_cell_is_decided_all_the_same():
     assert noise[0, 0, 0] == pytest.approx(60, abs=1e-3)
     assert noise[0, 0, 1:].tolist() == pytest.approx(8 * [0.0], abs=1e-6)
     assert math.isfinite(np.square(noise.numpy()).sum())
+
+
+def test_rows_of_a_step_are_the_step_of_these_bars(gan, bars):
+    index, noise = torch.tensor([3, 3, 0, 39, 3]), noises(gan, 5, seed=4)
+    ahead = bars.look_ahead().rows(index)
+    after, expected = ahead.decide(noise), bars.rows(index).decide(noise)
+    assert torch.equal(after.z, expected.z)
+    assert torch.equal(after.cells, expected.cells)
+    torch.testing.assert_close(after.state, expected.state)  # products round otherwise in another batch
+    assert (after.z[0] != after.z[1]).any()  # the same bar, and another noise for it

@@ -388,6 +388,12 @@ class NextStep:
         decided, decided_by = (*before.decided, cells), (*before.decided_by, clear)
         return UnfinishedBars(before.generator, before.drive, self.state, decided, decided_by)
 
+    def rows(self, index: Tensor) -> NextStep:
+        """The step of the bars of these rows, some maybe several times: what each of several noises decides."""
+        expected, added, links = self.prospect
+        prospect = expected[index], [each[index] for each in added], links[index]
+        return NextStep(self.bars.rows(index), self.state[index], prospect)
+
     def _settle(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Cells and the sums that decided them, of noises: all (n, k, parts)."""
         expected, added, links = self.prospect

@@ -115,6 +115,9 @@ class NextStep(Protocol):
     def decide(self, noise: Tensor) -> UnfinishedBars:
         """The bars with this step decided by noise (n, parts)."""
 
+    def rows(self, index: Tensor) -> NextStep:
+        """The step of the bars of these rows, some maybe several times."""
+
 
 @runtime_checkable
 class LatentModel(Sampler, Conditional, Protocol):
