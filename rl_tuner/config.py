@@ -8,8 +8,11 @@ from typing import Literal
 Reward = Literal["delta", "absolute"]
 """Whether an episode's reward is how much its score has grown with a step, or the score itself."""
 
-REALISM = 0.25
+REALISM = 0.5
 """How much realism counts in steering, by default; chosen on the validation songs."""
+
+CLOSENESS = 0.5
+"""How dear it is to change cells of a given bar, by default."""
 
 CALLS = 32
 """Generator calls of an episode of steering, by default."""
@@ -84,7 +87,7 @@ class SoftQConfig:
         ValueError: an option out of range.
     """
 
-    train_steps: int = 2_000_000
+    train_steps: int = 4_000_000
     batch_size: int = 2048
     temperature: float = 0.05
     trace: float = 0.9
@@ -158,7 +161,41 @@ class EnvConfig:
             raise ValueError(f"num_envs must be at least 1, not {self.num_envs}")
 
 
-BUNDLED = DQNConfig(
+@dataclass(frozen=True)
+class StepwiseEnvConfig:
+    """What an agent learns on that decides bars step by step.
+
+    Attributes:
+        num_envs: environments at once.
+        given: share of the episodes with a bar to stay close to.
+        locked: share of these with locked parts.
+        crossed: share of the episodes whose features have targets of different bars.
+        skipped: share of the episodes that skip a feature.
+        weighted: whether episodes draw coefficients for the terms beside the targets; they are 0 otherwise.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    num_envs: int = 512
+    given: float = 0.5
+    locked: float = 0.5
+    crossed: float = 0.4
+    skipped: float = 0.2
+    weighted: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, not {self.num_envs}")
+        for name in ("given", "locked", "crossed", "skipped"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+
+
+AGENT = SoftQConfig()
+"""How the agent that ships was trained."""
+
+LATENT_AGENT = DQNConfig(
     train_steps=3_000_000,
     gradient_steps=2,
     n_step=5,
@@ -167,7 +204,7 @@ BUNDLED = DQNConfig(
     exploration_fraction=0.3,
     buffer_size=200_000,
 )
-"""How the agent that ships was trained."""
+"""How the agent of whole-bar moves that ships was trained."""
 
 
 def shortened(config: DQNConfig) -> DQNConfig:

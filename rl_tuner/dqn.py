@@ -8,12 +8,8 @@ returns: Sutton 1988. Relabelling in hindsight (HER): Andrychowicz et al. 2017.
 from __future__ import annotations
 
 import copy
-import io
 import itertools
-import os
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -24,14 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_tuner.config import DQNConfig
+from rl_tuner.learner import Learner
 from rl_tuner.replay import Replay
 
 Relabel = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """What an environment offers for hindsight: observations of segments (n, k + 1, dim) and how many of their steps
 count (n,) → the observations as they would have been had the goal been another, and their rewards (n, k)."""
-
-Callback = Callable[[int, dict[str, float]], None]
-"""What hears of training after each step: transitions so far, and numbers to log by name."""
 
 
 class QNetwork(nn.Module):
@@ -82,7 +76,7 @@ def double_q(online: Tensor, target: Tensor) -> Tensor:
     return target.gather(1, online.argmax(1, keepdim=True))[:, 0]
 
 
-class DQN:
+class DQN(Learner):
     """A learner and what it learns from.
 
     Attributes:
@@ -212,51 +206,6 @@ class DQN:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_network.parameters()), list(self.network.parameters()), config.tau)
         return {"loss": float(loss.detach().mean()), "q": float(q.detach().mean())}
-
-    def learn(self, callback: Callback | None = None) -> None:
-        """Step until ``config.train_steps`` transitions are collected; ``callback`` hears of each."""
-        while self.steps_done < self.config.train_steps:
-            logged = self.step()
-            if callback:
-                callback(self.steps_done, logged)
-
-    def save(self, path: str | os.PathLike[str], extra: dict[str, Any] | None = None) -> None:
-        """Write what is needed to resume, and ``extra``, whole or not at all; the replay fills again instead."""
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        state = {
-            "config": asdict(self.config),
-            "network": self.network.state_dict(),
-            "target": self.target_network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "steps_done": self.steps_done,
-            "extra": extra or {},
-        }
-        torch.save(state, part)
-        os.replace(part, path)
-
-    def load(self, path: str | os.PathLike[str]) -> dict[str, Any]:
-        """Resume where ``save`` was called, and give back its ``extra``; runs no code of the file.
-
-        Raises:
-            ValueError: a damaged file, or one of another config.
-            OSError: it cannot be opened.
-        """
-        data = io.BytesIO(Path(path).read_bytes())
-        try:
-            state = torch.load(data, map_location=self.device, weights_only=True)
-            if state["config"] != asdict(self.config):
-                raise ValueError("it was made with another config")
-            self.network.load_state_dict(state["network"])
-            self.target_network.load_state_dict(state["target"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.random.set_state(state["random"].cpu())
-            self.steps_done = int(state["steps_done"])
-            return dict(state["extra"])
-        except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
-            reason = str(error).partition("\n")[0][:80] or type(error).__name__
-            raise ValueError(f"{path}: cannot be resumed: {reason}") from None
 
     def _seen(self, observations: Any) -> Tensor:
         """Observations in memory of our own: an environment may write the next ones into the same array."""

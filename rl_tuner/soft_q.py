@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_tuner.config import SoftQConfig
+from rl_tuner.learner import Learner
 
 
 class CandidateNetwork(nn.Module):
@@ -103,7 +104,7 @@ def soft_returns(rewards: Tensor, q: Tensor, actions: Tensor, temperature: float
     return torch.stack(returns[::-1])
 
 
-class SoftQ:
+class SoftQ(Learner):
     """A learner and what it learns from.
 
     Attributes:
@@ -129,6 +130,7 @@ class SoftQ:
         self.envs, self.config, self.network = envs, config, network
         self.n_actions = int(actions.n)
         self.target_network = copy.deepcopy(network).requires_grad_(False)
+        self.device = torch.device("cpu")
         self.optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
         self.random = torch.Generator().manual_seed(config.seed)
         self.steps_done = 0
@@ -148,7 +150,7 @@ class SoftQ:
             ValueError: some episodes ended before others.
         """
         config = self.config
-        observations, actions, rewards = self._episodes()
+        observations, actions, rewards, terms = self._episodes()
         with torch.no_grad():
             q = self.target_network(observations)
             returns = soft_returns(rewards, q, actions, config.temperature, config.trace)
@@ -169,23 +171,20 @@ class SoftQ:
             losses.append(float(loss.detach()))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_network.parameters()), list(self.network.parameters()), config.tau)
-        return {"loss": float(np.mean(losses)), "return": float(rewards.sum(0).mean()), "q": float(q.mean())}
+        logged = {"loss": float(np.mean(losses)), "return": float(rewards.sum(0).mean()), "q": float(q.mean())}
+        return logged | {name: float(np.mean(term)) for name, term in terms.items()}
 
-    def learn(self, callback: Callable[[int, dict[str, float]], None] | None = None) -> None:
-        """Step until ``config.train_steps`` transitions are collected; ``callback`` hears of each step."""
-        while self.steps_done < self.config.train_steps:
-            logged = self.step()
-            if callback:
-                callback(self.steps_done, logged)
+    def _episodes(self) -> tuple[Tensor, Tensor, Tensor, Mapping[str, Any]]:
+        """An episode of every environment: observations (steps, n, dim), actions and rewards (steps, n).
 
-    def _episodes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """An episode of every environment: observations (steps, n, dim), actions and rewards (steps, n)."""
+        And ``terms`` of the last step's info, where there are any: name → (n,).
+        """
         if self._first is None:
-            self._first, _ = self.envs.reset(seed=self.config.seed % 2**31)
+            self._first, _ = self.envs.reset(seed=(self.config.seed + self.steps_done) % 2**31)
         observations, actions, rewards = [_seen(self._first)], [], []
         while True:
             taken = self.act(observations[-1])
-            following, reward, terminated, truncated, _ = self.envs.step(taken.numpy())
+            following, reward, terminated, truncated, info = self.envs.step(taken.numpy())
             actions.append(taken)
             rewards.append(_seen(reward))
             ended = np.asarray(terminated) | np.asarray(truncated)
@@ -195,7 +194,7 @@ class SoftQ:
         if not ended.all():
             raise ValueError("all episodes must end together")
         self._first, *_ = self.envs.step(np.zeros(len(ended), int))  # begins them anew
-        return torch.stack(observations), torch.stack(actions), torch.stack(rewards)
+        return torch.stack(observations), torch.stack(actions), torch.stack(rewards), info.get("terms", {})
 
 
 def _seen(values: Any) -> Tensor:

@@ -1,15 +1,16 @@
-"""From targets to bars: episodes of an agent, the best bar of each kept."""
+"""From targets to bars: an agent decides them, several side by side, and the best one of each is the answer."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.features import LEVELS, measure_performance, with_swung_bars
+from rhythmgan.features import LEVELS, check_feature, measure_performance, with_swung_bars
 from rhythmgan.groove import swing_at
 from rhythmgan.kit import Kit
 from rhythmgan.models.catalogue import load_generator, load_likelihood
@@ -17,12 +18,14 @@ from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.performance import Performance
 from rhythmgan.playback import check_swing
 from rhythmgan.reference import Reference, load_reference
-from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
-from rl_tuner.config import CALLS, REALISM
-from rl_tuner.dynamics import MAX_CALLS, Best, advance
+from rhythmgan.seeds import RANDOM_STREAMS, check_seed
+from rl_tuner.agent import Agent, AgentConfig, load_agent
+from rl_tuner.config import CALLS, CLOSENESS, REALISM, ReadOutConfig
+from rl_tuner.dynamics import MAX_CALLS, State
 from rl_tuner.goals import Goals
-from rl_tuner.latent.agent import LatentAgent, load_latent_agent
-from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.stepwise.answers import answer
+from rl_tuner.stepwise.draws import SeededDraws
+from rl_tuner.stepwise.dynamics import StepwiseDynamics
 
 MAX_TARGET = 1e6
 """No feature of a bar is larger."""
@@ -30,82 +33,113 @@ MAX_TARGET = 1e6
 SWING_TOLERANCE = 0.01
 """How near to its target a swing counts as reached."""
 
-_FAR_OUT = 1e6
+_log = logging.getLogger(__name__)
 
 _MAX_BARS = 1_000_000
 _MAX_LOOKS = 50_000_000
+_MOST_AT_ONCE = 4096
+"""Bars that are decided side by side, those of all goals together."""
+
+_FITTED_ON = 8000
+"""Bars that the read-out of features is fitted on which no agent was taught."""
+
 _CHUNK = 1024
 """Bars whose performance is in memory at a time."""
 
 
 @dataclass
 class SteeringResult:
-    """Episodes and what they came to.
+    """Bars that were steered, and what they came to: N of them, version after version of a loop of ``loop`` bars.
 
     Attributes:
         features: names of what was steered, F of them.
-        targets: (n, F).
-        importance: (n, F), 0 where a feature was skipped.
+        targets: (N, F).
+        importance: (N, F), 0 where a feature was skipped.
         tolerance: (F,), how near is near enough.
-        before, after: (n, steps, parts) bool, the first bars and the best ones.
-        z_before, z_after: (n, latent_dim).
-        path: (n, calls, F), the features of the bar after each call; NaN once an episode is over.
-        values: (n, F), the features of the best bars.
-        terms: the terms of those by name, each (n,), see ``State``.
-        calls: (n,) ints, the generator calls that each episode used.
-        at: (n,) ints, the call that found the best bar, 1 the first.
+        before: (N, steps, parts) bool, the bars that were given, again for each version; None where none were.
+        after: (N, steps, parts) bool, what was found.
+        locked: (N, steps, parts) bool, cells that were to stay; None where no bars were given.
+        z: (N, latent_dim) float32, their latent points.
+        values: (N, F), their features.
+        terms: their terms by name, each (N,): ``match``, ``success`` and those of ``rewards.BAR_TERMS``.
+        calls: (N,), bars that the generator decided for each, in full or in part.
         kit: what the parts of the bars are.
+        loop: bars of a version; 1 where no bars were given.
+        taught: whether the agent had learnt to steer these features; else its read-out alone did.
         swing: features of ``PERFORMANCE_FEATURES`` that were asked for, and their targets.
-        played: how the bars are played that episodes began at, each in turn; None for accents on the grid.
+        played: how the given bars are played, a loop of them; None for accents on the grid.
     """
 
     features: tuple[str, ...]
     targets: np.ndarray
     importance: np.ndarray
     tolerance: np.ndarray
-    before: np.ndarray
+    before: np.ndarray | None
     after: np.ndarray
-    z_before: np.ndarray
-    z_after: np.ndarray
-    path: np.ndarray
+    locked: np.ndarray | None
+    z: np.ndarray
     values: np.ndarray
     terms: dict[str, np.ndarray]
     calls: np.ndarray
-    at: np.ndarray
     kit: Kit
+    loop: int = 1
+    taught: bool = True
     swing: dict[str, float] = field(default_factory=dict)
     played: Performance | None = None
 
     @property
     def bars(self) -> np.ndarray:
-        """The bars that were found, (n, steps, parts) bool."""
+        """The bars that were found, (N, steps, parts) bool."""
         return self.after
 
     @property
+    def n_versions(self) -> int:
+        """Versions of the loop."""
+        return len(self.after) // self.loop
+
+    @property
     def success(self) -> np.ndarray:
-        """Whether each has its targets, within the tolerance of each: (n,) bool."""
+        """Whether each has its targets, within the tolerance of each: (N,) bool."""
         return self.terms["success"] > 0
 
+    @property
+    def changed(self) -> np.ndarray:
+        """The cells that are other than in the given bars, (N, steps, parts) bool.
+
+        Raises:
+            ValueError: no bars were given.
+        """
+        if self.before is None:
+            raise ValueError("no bars were given that cells could differ from")
+        return self.before ^ self.after
+
     def performance_before(self, places: np.ndarray) -> Performance:
-        """How the first bars of these episodes are played, a loop of them."""
+        """How the given bars of these rows are played.
+
+        Raises:
+            ValueError: no bars were given.
+        """
+        if self.before is None:
+            raise ValueError("no bars were given")
         if self.played is None:
             return Performance.of(self.before[places], self.kit)
-        return self.played[places % len(self.played)].with_bars(self.before[places])
+        return self.played[places % self.loop]
 
     def performance(self, places: np.ndarray | None = None) -> Performance:
-        """How the bars that were found are played, a loop of them: cells that stay as before, with the swing asked for.
+        """How the bars that were found are played: cells that stay are played as before, with the swing asked for.
 
         Args:
-            places: (m,) ints, of which episodes; of all by default.
+            places: (m,) ints, of which rows; of all by default.
         """
         places = np.arange(len(self.after)) if places is None else places
-        found, after = self.performance_before(places), self.after[places]
+        after = self.after[places]
+        found = Performance.of(after, self.kit) if self.before is None else self.performance_before(places)
         for name, target in self.swing.items():
             found = with_swung_bars(found, after, target, LEVELS[name])
         return found if self.swing else found.with_bars(after)
 
     def swing_reached(self) -> dict[str, np.ndarray]:
-        """What ``performance`` measures of the swing that was asked for: (n,) each, NaN for bars without off-beats."""
+        """What ``performance`` measures of the swing that was asked for: (N,) each, NaN for bars without off-beats."""
         n = len(self.after)
         parts = [
             measure_performance(self.performance(np.arange(i, min(i + _CHUNK, n))), list(self.swing))
@@ -115,126 +149,312 @@ class SteeringResult:
 
     def sentence(self) -> str:
         """What came of it, in words."""
-        found = self._found()
-        if not self.swing:
-            return found
-        n, swings = len(self.after), []
-        for name, values in self.swing_reached().items():
-            n_reached = int((np.abs(values - self.swing[name]) <= SWING_TOLERANCE).sum())
-            n_without = int(np.isnan(values).sum())
-            shares = [f"{n_reached} of {n}"] if n_reached < n else []
-            shares += [f"{n_without} without such off-beats"] if n_without else []
-            swings.append(f"{name} {self.swing[name]:.3g}" + (f" ({', '.join(shares)})" if shares else ""))
-        return f"{found}; with {' and '.join(swings)}"
+        said = [self._found()]
+        if self.swing:
+            swings = []
+            for name, values in self.swing_reached().items():
+                n, n_reached = len(values), int((np.abs(values - self.swing[name]) <= SWING_TOLERANCE).sum())
+                n_without = int(np.isnan(values).sum())
+                shares = [f"{n_reached} of {n}"] if n_reached < n else []
+                shares += [f"{n_without} without such off-beats"] if n_without else []
+                swings.append(f"{name} {self.swing[name]:.3g}" + (f" ({', '.join(shares)})" if shares else ""))
+            said.append(f"with {' and '.join(swings)}")
+        if self.before is not None:
+            cells = self.changed.sum((1, 2))
+            low, high = int(cells.min()), int(cells.max())
+            counted = f"{low} cell{'s' * (low != 1)}" if low == high else f"{low} to {high} cells"
+            said.append(f"{counted} of {'the' if len(cells) == 1 else 'a'} bar changed" if high else "no cell changed")
+        return "; ".join(said)
 
     def _found(self) -> str:
         """What was found on the grid, in words."""
         n, n_reached = len(self.after), int(self.success.sum())
-        asked = [(i, name) for i, name in enumerate(self.features) if self.importance[0, i] > 0]
-        wanted = " and ".join(f"{name} {self.targets[0, i]:.4g} ± {self.tolerance[i]:.2g}" for i, name in asked)
+        asked = [i for i in range(len(self.features)) if self.importance[0, i] > 0]
         bars = "bar" if n == 1 else "bars"
         if not asked:
             return f"{n} {bars}: as {'it was' if n == 1 else 'they were'}"
+        wanted = " and ".join(
+            f"{self.features[i]} {self.targets[0, i]:.4g} ± {self.tolerance[i]:.2g}"
+            if (self.targets[:, i] == self.targets[0, i]).all()
+            else f"{'its' if n == 1 else 'their'} {self.features[i]} ± {self.tolerance[i]:.2g}"
+            for i in asked
+        )
         if n_reached == n:
             return f"{n} {bars}: {'it has' if n == 1 else 'all have'} {wanted}"
         if n_reached:
             return f"{n_reached} of {n} {bars} reached {wanted}; the others are the nearest found"
         nearest = int(self.terms["match"].argmax())
-        has = " and ".join(f"{name} {self.values[nearest, i]:.4g}" for i, name in asked)
+        has = " and ".join(f"{self.features[i]} {self.values[nearest, i]:.4g}" for i in asked)
         return f"no bar with {wanted} was found: the nearest has {has}"
 
 
 def steer(
-    targets: Mapping[str, float],
+    targets: Mapping[str, float | Sequence[float]],
     n: int = 1,
     *,
     calls: int = CALLS,
     seed: int = 0,
-    start: np.ndarray | None = None,
+    given: np.ndarray | None = None,
     played: Performance | None = None,
+    closeness: float = CLOSENESS,
+    locked: np.ndarray | None = None,
     importance: Mapping[str, float] | None = None,
     realism: float = REALISM,
-    agent: LatentAgent | None = None,
+    agent: Agent | None = None,
     generator: LatentModel | None = None,
     critic: Critic | None = None,
     prior: Likelihood | None = None,
 ) -> SteeringResult:
-    """Steer n bars to the features asked for.
+    """Decide n bars with the features asked for, or n versions of a loop.
 
-    An episode is a function of its seed, its start and what is asked, in any batch.
+    A bar is a function of its seed, what is given and what is asked, in any batch. Bars of a loop that are equal, with
+    equal targets and locks, stay equal within a version.
 
     Args:
-        targets: feature → value, in its own unit; features of the agent that are not named are skipped. A feature of
-            ``PERFORMANCE_FEATURES`` is set when the bars are played, .5 … .7: ``swing`` of the off-beat eighths,
-            ``sixteenth swing`` of the second sixteenths. Alone it leaves the bars as they are.
-        n: episodes.
-        calls: generator calls of each at most, its first bar included.
-        seed: of the first episode; the next has the next seed. An episode begins at the bar of its seed, unless
-            ``start`` is given.
-        start: (m, latent_dim), where to begin instead, each in turn: points of the generator, asked for the role and
-            the style that the agent learnt.
-        played: how the bars of ``start`` are played, a loop of m bars; with accents on the grid by default.
+        targets: feature → value in its own unit, for all bars; or one for each bar of the loop. Features that are not
+            named are skipped. A feature that the agent was not taught is steered by a read-out alone, which is fitted
+            for it in a few seconds. A feature of ``PERFORMANCE_FEATURES`` is set when the bars are played, .5 … .7:
+            ``swing`` of the off-beat eighths, ``sixteenth swing`` of the second sixteenths. Alone it leaves given bars
+            as they are.
+        n: bars; with a loop versions of it.
+        calls: bars that the generator may decide for each, at most.
+        seed: of the first bar, or of the first version; the next has the next seed.
+        given: (m, steps, parts) bool, a loop to stay close to; none by default.
+        played: how the bars of the loop are played; with accents on the grid by default.
+        closeness: 0 … 1, how dear it is to change cells of the loop. A bar that has its targets stays, over 0.
+        locked: (m, steps, parts) bool, cells of the loop that stay; none by default.
         importance: feature → how much it counts beside the others, over 0; 1 by default.
-        realism: 0 … 1, how much it counts that bars stay real, beside precision: the coefficient of every term of
-            ``rewards.TERMS``.
+        realism: 0 … 1, how much it counts that bars stay real, beside reaching the targets: the weight of the
+            discriminator among bars that have them, and how little the agent's Q is trusted beyond its read-out.
         agent, generator, prior: the bundled ones by default.
         critic: the judge of realism; the generator's own by default.
 
     Raises:
-        ValueError: a feature that the agent does not steer, a target that is negative or no number, or another
-            argument out of range.
+        ValueError: an unknown feature, a target that is no number, or another argument out of range.
     """
-    agent = agent or load_latent_agent()
-    features = agent.config.features
+    _check_numbers(n, calls, seed, closeness, realism)
+    if generator is None:
+        generator = load_generator()
+    agent = agent or load_agent(steps=generator.steps)
+    generator, prior = agent.steered(generator), prior or load_likelihood()
+    loop, locks = _checked_loop(generator, given, locked, played)
+    m = 1 if loop is None else len(loop)
+    if n * m * calls > _MAX_LOOKS or n * m > _MAX_BARS:
+        raise ValueError(
+            f"{n * m:,} bars of {calls:,} calls are more than {_MAX_LOOKS:,} bars to look at: ask for fewer"
+        )
     swing, of_bars = _swing_and_others(targets)
-    wanted = {} if swing and not of_bars else checked_targets(of_bars, features)
-    for name, count, most in (("bars", n, _MAX_BARS), ("calls", calls, MAX_CALLS)):
-        if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 1 <= count <= most:
-            raise ValueError(f"the number of {name} is a whole one from 1 to {most:,}, not {count}")
-    if n * calls > _MAX_LOOKS:
-        raise ValueError(f"{n:,} bars of {calls:,} calls are more than {_MAX_LOOKS:,} bars to look at: ask for fewer")
-    check_seed(seed)
-    check_seed(seed + n - 1)
-    if played is not None and (start is None or len(played) != len(start)):
-        raise ValueError("the bars that are played are those that episodes start at, one for each point")
-    if not 0 <= realism <= 1:
-        raise ValueError(f"realism lies in 0 … 1, not at {realism}")
+    wanted = {} if swing and not of_bars else checked_targets(of_bars, m)
     for name, value in (importance or {}).items():
         if name not in wanted:
             raise ValueError(f"{name!r} is given an importance but no target")
         if not 0 < value <= 10:
             raise ValueError(f"an importance lies over 0, up to 10, not at {value} ({name})")
-    generator = agent.steered(generator or load_generator())
     if critic is None:
         if not isinstance(generator, Critic):
             raise ValueError("this generator has no critic of its own: one must be given")
         critic = generator
-    dynamics = agent.dynamics(generator, critic, prior or load_likelihood())
-    seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
-    bars = None
-    if start is None:
-        z, drawn = generator.draw(seeds)
-        bars = torch.from_numpy(drawn)
-    else:
-        start = np.asarray(start, np.float32)
-        fits = start.ndim == 2 and start.shape[1] == generator.latent_dim and len(start)
-        if not fits or not (np.linalg.norm(start, axis=1) > 0).all() or not (np.abs(start) < _FAR_OUT).all():
-            raise ValueError(
-                f"expected points to start at (m, {generator.latent_dim}), finite and not at the origin; "
-                f"got {start.shape}"
-            )
-        z = start[np.arange(n) % len(start)]
-    row = torch.tensor([[wanted.get(name, 0.0) for name in features]], dtype=torch.float32)
-    counts = torch.tensor(
-        [[(importance or {}).get(name, 1.0) if name in wanted else 0.0 for name in features]], dtype=torch.float32
+    taught = set(wanted) <= set(agent.config.features)
+    if not taught:
+        _log.warning("no agent was taught to steer %s: a read-out is fitted, and steers alone", " and ".join(wanted))
+        agent = _untaught(generator, critic, prior, tuple(wanted))
+    dynamics = agent.dynamics(generator, critic, prior)
+    rows = _Rows.of(dynamics, wanted, importance or {}, loop, locks, closeness, realism)
+    nothing_to_find = not wanted and loop is not None
+    found = _answers(agent, dynamics, rows, n, seed, 0 if nothing_to_find else calls, 1 - realism)
+    place = np.arange(n)[:, None] * rows.n_distinct + rows.place  # (versions, bars of the loop)
+    taken = torch.from_numpy(place.ravel())
+    goals = rows.goals.rows(torch.from_numpy(np.tile(rows.place, n)))
+    taken_locks = None if loop is None or locks is None else np.tile(locks, (n, 1, 1))
+    return SteeringResult(
+        agent.config.features,
+        goals.targets.cpu().numpy(),
+        goals.importance.cpu().numpy(),
+        dynamics.scale.tolerance.cpu().numpy(),
+        None if loop is None else np.tile(loop, (n, 1, 1)),
+        found.bars[taken].cpu().numpy(),
+        taken_locks,
+        found.z[taken].cpu().numpy(),
+        found.values[taken].cpu().numpy(),
+        {name: term[taken].cpu().numpy() for name, term in found.terms.items()},
+        found.calls[taken].cpu().numpy(),
+        dynamics.kit,
+        m,
+        taught,
+        swing,
+        played,
     )
-    calls = calls if wanted else 1  # nothing is to be found
-    goals = Goals.of(row.repeat(n, 1), calls, counts.repeat(n, 1), **dict.fromkeys(dynamics.terms, realism))
-    found = run_episodes(agent, dynamics, torch.from_numpy(z), goals, seeds, returns=start is not None, bars=bars)
-    return replace(found, swing=swing, played=played)
 
 
-def _swing_and_others(targets: Mapping[str, float]) -> tuple[dict[str, float], Mapping[str, float]]:
+@dataclass
+class _Rows:
+    """What is asked for each different bar of a loop.
+
+    Attributes:
+        goals: of each.
+        given: (d, steps, parts) bool; silent where there is no loop.
+        locked: (d, steps, parts) bool.
+        has_given: whether there is a loop.
+        place: (m,) ints, which of them each bar of the loop is.
+    """
+
+    goals: Goals
+    given: Tensor
+    locked: Tensor
+    has_given: bool
+    place: np.ndarray
+
+    @property
+    def n_distinct(self) -> int:
+        return len(self.given)
+
+    @staticmethod
+    def of(
+        dynamics: StepwiseDynamics,
+        wanted: Mapping[str, np.ndarray],
+        importance: Mapping[str, float],
+        loop: np.ndarray | None,
+        locks: np.ndarray | None,
+        closeness: float,
+        realism: float,
+    ) -> _Rows:
+        features, generator = dynamics.scale.features, dynamics.generator
+        given = np.zeros((1, generator.steps, generator.kit.n_parts), bool) if loop is None else loop
+        locked = np.zeros_like(given) if locks is None else locks
+        m = len(given)
+        asked = np.stack([wanted.get(name, np.zeros(m)) for name in features], 1).reshape(m, -1)
+        told = np.concatenate([given.reshape(m, -1), locked.reshape(m, -1), asked], 1)
+        _, first, place = np.unique(told, axis=0, return_index=True, return_inverse=True)
+        count = [importance.get(name, 1.0) if name in wanted else 0.0 for name in features]
+        coefs = {"realism": realism} | ({} if loop is None else {"closeness": closeness})
+        goals = Goals.of(
+            torch.from_numpy(asked[first]).float(),
+            1,
+            torch.tensor([count], dtype=torch.float32).repeat(len(first), 1),
+            **{name: share for name, share in coefs.items() if name in dynamics.terms},
+        )
+        return _Rows(
+            goals,
+            torch.from_numpy(given[first].copy()),
+            torch.from_numpy(locked[first].copy()),
+            loop is not None,
+            place.reshape(-1),
+        )
+
+
+@dataclass
+class _Found:
+    """The answers, version after version, d of each."""
+
+    bars: Tensor
+    z: Tensor
+    values: Tensor
+    terms: dict[str, Tensor]
+    calls: Tensor
+
+
+def _answers(
+    agent: Agent, dynamics: StepwiseDynamics, rows: _Rows, n: int, seed: int, calls: int, trust: float
+) -> _Found:
+    """The answers to n versions of what is asked; with 0 calls the given bars as they are."""
+    d = rows.n_distinct
+    total = n * d
+    if not calls:
+        goals = rows.goals.rows(torch.arange(total) % d)
+        given = rows.given.repeat(n, 1, 1)
+        seeds = np.repeat(np.arange(n, dtype=np.uint64) + np.uint64(seed), d)
+        state = dynamics.look_at(
+            torch.from_numpy(dynamics.generator.encode(given.numpy(), seeds)), given, goals, goals.calls
+        )
+        return _Found(state.bars, state.z, state.values, state.terms, torch.zeros(total))
+    parts: list[tuple[State, Tensor]] = []
+    at_once = max(1, _MOST_AT_ONCE // calls)
+    for start in range(0, total, at_once):
+        places = torch.arange(start, min(start + at_once, total))
+        goals = rows.goals.rows(places % d)
+        # all bars of a version have the same seed: the more alike they are, the more alike they are steered
+        seeds = (places // d).numpy().astype(np.uint64) + np.uint64(seed)
+
+        def draws(open_goals: Tensor, wave: int, seeds: np.ndarray = seeds) -> SeededDraws:
+            return SeededDraws(seeds[open_goals.numpy()], RANDOM_STREAMS["steer"][wave])
+
+        has_given = torch.full((len(places),), rows.has_given)
+        parts.append(
+            answer(
+                dynamics,
+                lambda seen: agent.nats(seen, trust),
+                goals,
+                rows.given[places % d],
+                has_given,
+                rows.locked[places % d],
+                calls,
+                draws,
+            )
+        )
+    states, spent = zip(*parts, strict=True)
+    return _Found(
+        torch.cat([state.bars for state in states]),
+        torch.cat([state.z for state in states]),
+        torch.cat([state.values for state in states]),
+        {name: torch.cat([state.terms[name] for state in states]) for name in states[0].terms},
+        torch.cat(spent),
+    )
+
+
+_UNTAUGHT: dict[tuple[object, ...], Agent] = {}
+_MOST_UNTAUGHT = 8
+
+
+def _untaught(generator: LatentModel, critic: Critic, prior: Likelihood, features: tuple[str, ...]) -> Agent:
+    """An agent that only has a read-out, for features that none was taught."""
+    key = (generator.fingerprint, critic.critic_fingerprint, prior.fingerprint, features)
+    if key not in _UNTAUGHT:
+        if len(_UNTAUGHT) >= _MOST_UNTAUGHT:
+            _UNTAUGHT.clear()
+        config = AgentConfig.of(generator, features=features)
+        _UNTAUGHT[key] = Agent.untaught(generator, critic, prior, config, ReadOutConfig(bars=_FITTED_ON))
+    return _UNTAUGHT[key]
+
+
+def _check_numbers(n: int, calls: int, seed: int, closeness: float, realism: float) -> None:
+    """Raise a ValueError where one is out of range."""
+    for name, count, most in (("bars", n, _MAX_BARS), ("calls", calls, MAX_CALLS)):
+        if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 1 <= count <= most:
+            raise ValueError(f"the number of {name} is a whole one from 1 to {most:,}, not {count}")
+    check_seed(seed)
+    check_seed(seed + n - 1)
+    for name, share in (("closeness", closeness), ("realism", realism)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} lies in 0 … 1, not at {share}")
+
+
+def _checked_loop(
+    generator: LatentModel, given: np.ndarray | None, locked: np.ndarray | None, played: Performance | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The bars of the loop and what is locked of them, none where nothing is.
+
+    Raises:
+        ValueError: bars or locks of another kind, or locks or playing without bars.
+    """
+    if given is None:
+        if locked is not None or played is not None:
+            raise ValueError("what is locked or played are given bars, but there are none")
+        return None, None
+    shape = (generator.steps, generator.kit.n_parts)
+    loop = np.asarray(given)
+    if loop.ndim != 3 or loop.shape[1:] != shape or loop.dtype != bool or not len(loop):
+        raise ValueError(f"expected given bars (m, {shape[0]}, {shape[1]}) bool; got {loop.dtype} {loop.shape}")
+    locks = np.zeros_like(loop) if locked is None else np.asarray(locked)
+    if locks.shape != loop.shape or locks.dtype != bool:
+        raise ValueError(f"expected locks {loop.shape} bool; got {locks.dtype} {locks.shape}")
+    if played is not None and len(played) != len(loop):
+        raise ValueError(f"expected a performance of the {len(loop)} given bars; got one of {len(played)}")
+    return loop, locks
+
+
+def _swing_and_others(
+    targets: Mapping[str, float | Sequence[float]],
+) -> tuple[dict[str, float], Mapping[str, float | Sequence[float]]]:
     """The targets of features of performances, and those of bars.
 
     Raises:
@@ -242,26 +462,44 @@ def _swing_and_others(targets: Mapping[str, float]) -> tuple[dict[str, float], M
     """
     if not isinstance(targets, Mapping):
         return {}, targets
-    swing = {name: float(targets[name]) for name in LEVELS if name in targets}
+    swing = {name: _one_number(name, targets[name]) for name in LEVELS if name in targets}
     for target in swing.values():
         check_swing(target)
     return swing, {name: value for name, value in targets.items() if name not in swing}
 
 
-def checked_targets(targets: Mapping[str, float], features: Sequence[str]) -> dict[str, float]:
-    """The targets as floats.
+def _one_number(name: str, target: float | Sequence[float]) -> float:
+    """A target of all bars as a float.
 
     Raises:
-        ValueError: none, one of a feature that is not steered, or no number from 0 up.
+        ValueError: it is one of each bar.
+    """
+    if not isinstance(target, (int, float, np.number)):
+        raise ValueError(f"{name} has one target for all bars, not {target}")
+    return float(target)
+
+
+def checked_targets(targets: Mapping[str, float | Sequence[float]], n_bars: int) -> dict[str, np.ndarray]:
+    """Feature → a number for each bar of the loop, (n_bars,) float64.
+
+    Raises:
+        ValueError: none, one of an unknown feature, one that is no number in reach, or of another number of bars.
     """
     if not isinstance(targets, Mapping) or not targets:
-        raise ValueError(f"a target is needed, of {' or '.join(features)}: a feature and its value")
-    for name, value in targets.items():
-        if name not in features:
-            raise ValueError(f"this agent steers {' and '.join(features)}, not {name!r}")
-        if not isinstance(value, (int, float, np.number)) or not 0 <= value <= MAX_TARGET:  # nor is NaN
-            raise ValueError(f"a target of {name} is a number from 0 to {MAX_TARGET:,.0f}, not {value}")
-    return {name: float(value) for name, value in targets.items()}
+        raise ValueError("a target is needed: a feature and its value, density 20 for example")
+    checked = {}
+    for name, wanted in targets.items():
+        check_feature(name)
+        try:
+            values = np.atleast_1d(np.asarray(wanted, np.float64))
+        except (TypeError, ValueError):
+            values = np.array([np.nan])
+        if values.ndim != 1 or len(values) not in (1, n_bars):
+            raise ValueError(f"{name} has one target, or one for each of {n_bars} bars, not {values.shape}")
+        if not (np.abs(values) <= MAX_TARGET).all():  # nor are they NaN
+            raise ValueError(f"a target of {name} is a number up to {MAX_TARGET:,.0f}, not {wanted}")
+        checked[name] = np.broadcast_to(values, n_bars)
+    return checked
 
 
 def to_values(percentiles: Mapping[str, float], reference: Reference | None = None) -> dict[str, float]:
@@ -279,61 +517,3 @@ def to_values(percentiles: Mapping[str, float], reference: Reference | None = No
         name: swing_at(percentile, name) if name in LEVELS else float(reference.value(name, percentile))
         for name, percentile in percentiles.items()
     }
-
-
-def run_episodes(
-    agent: LatentAgent,
-    dynamics: Dynamics,
-    z: Tensor,
-    goals: Goals,
-    seeds: np.ndarray,
-    returns: bool,
-    bars: Tensor | None = None,
-) -> SteeringResult:
-    """Let an agent act from z (n, latent_dim) until it stays at a success or the calls are used up; see ``steer``.
-
-    Args:
-        agent: who acts.
-        dynamics: what moves the episodes.
-        z: (n, latent_dim).
-        goals: n of them.
-        seeds: (n,) uint64, of the noise of each episode.
-        returns: whether an episode that stays without success begins anew at its start; otherwise at another random z.
-        bars: those of z, where they are decoded already.
-    """
-    n, dim = z.shape
-    calls = int(goals.calls.max())
-    first = state = dynamics.begin(z, goals, bars)
-    best, live = Best(first), torch.arange(n)
-    path = torch.full((n, calls, goals.targets.shape[1]), torch.nan, dtype=first.values.dtype)
-    path[:, 0] = first.values
-    for call in range(1, calls):
-
-        def draw(goes: Tensor, anew: Tensor, live: Tensor = live, call: int = call) -> tuple[Tensor, Tensor]:
-            rows = live[goes]
-            noise = torch.from_numpy(seeds_to_z(seeds[rows.numpy()], dim, RANDOM_STREAMS["steer"][call]))
-            # from the same start other noise leads elsewhere
-            return z[rows[anew]] if returns else noise[anew], noise
-
-        goes, state = advance(agent.act, dynamics, state, goals.rows(live), draw)
-        live = live[goes]
-        if not len(live):
-            break
-        path[live, call] = state.values
-        best.keep(live, state)
-    return SteeringResult(
-        agent.config.features,
-        goals.targets.numpy(),
-        goals.importance.numpy(),
-        dynamics.scale.tolerance.numpy(),
-        first.bars.numpy(),
-        best.state.bars.numpy(),
-        first.z.numpy(),
-        best.state.z.numpy(),
-        path.numpy(),
-        best.state.values.numpy(),
-        {name: term.numpy() for name, term in best.state.terms.items()},
-        best.calls.numpy(),
-        best.at.numpy(),
-        dynamics.kit,
-    )

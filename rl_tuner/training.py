@@ -1,4 +1,4 @@
-"""A DQN's run in a folder: checkpointed as it goes, and resumed where it stopped."""
+"""A learner's run in a folder: checkpointed as it goes, and resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from rhythmgan.files import make_folder
 from rhythmgan.training.folder import CHECKPOINT, CONFIG, write_config
-from rl_tuner.dqn import DQN
+from rl_tuner.learner import Learner
 
 _SECONDS_BETWEEN = 30.0
 """How often a run is saved."""
 
-_STEPS_LOGGED = 50
-"""Steps of the environments whose numbers are averaged in the log."""
+_LOGGED = 25_000
+"""Transitions whose numbers are averaged in the log."""
 
 Progress = Callable[[int, int, str], None]
 """What hears of (transitions so far, transitions in all, phase)."""
@@ -46,14 +46,14 @@ class Run:
         self.resumes = _is_same_run(self.out, described)
         write_config(self.out, described)
 
-    def train(self, dqn: DQN, save: Callable[[dict[str, str]], None], progress: Progress | None = None) -> None:
-        """Let a DQN learn until its steps are done, from the checkpoint on where there is one.
+    def train(self, learner: Learner, save: Callable[[dict[str, str]], None], progress: Progress | None = None) -> None:
+        """Let it learn until its steps are done, from the checkpoint on where there is one.
 
-        The replay is not kept: a resumed run fills it again before it learns on.
+        A replay is not kept: a resumed run fills it again before it learns on.
 
         Args:
-            dqn: the learner.
-            save: writes the weights of ``dqn.target_network``; hears ``trained_steps``, ``trained_minutes`` and
+            learner: see there.
+            save: writes the weights of ``learner.target_network``; hears ``trained_steps``, ``trained_minutes`` and
                 ``trained_seed``. Called twice a minute, and at the end.
             progress: hears how far it is.
 
@@ -64,37 +64,42 @@ class Run:
         """
         from torch.utils.tensorboard import SummaryWriter
 
-        seconds = dqn.load(self.out / CHECKPOINT).get("seconds", 0.0) if self.resumes else 0.0
+        seconds = learner.load(self.out / CHECKPOINT).get("seconds", 0.0) if self.resumes else 0.0
         began = saved = time.perf_counter()
         logger = SummaryWriter(str(self.out))
         gathered: dict[str, list[float]] = {}
-        total = dqn.config.train_steps
+        logged_until, phase = learner.steps_done, "training"
+        total = learner.config.train_steps
 
         def checkpoint() -> None:
             spent = seconds + time.perf_counter() - began
-            facts = {"steps": f"{dqn.steps_done}", "minutes": f"{spent / 60:.1f}", "seed": f"{dqn.config.seed}"}
+            facts = {"steps": f"{learner.steps_done}", "minutes": f"{spent / 60:.1f}", "seed": f"{learner.config.seed}"}
             save({f"trained_{name}": fact for name, fact in facts.items()})
-            dqn.save(self.out / CHECKPOINT, {"seconds": spent})
+            learner.save(self.out / CHECKPOINT, {"seconds": spent})
 
         def callback(done: int, logged: dict[str, float]) -> None:
-            nonlocal saved
+            nonlocal saved, logged_until, phase
             for name, value in logged.items():
                 gathered.setdefault(name, []).append(value)
-            if len(gathered["reward"]) >= _STEPS_LOGGED:
-                for name, values in gathered.items():
-                    logger.add_scalar(f"dqn/{name}", float(np.mean(values)), done)
+            if done - logged_until >= _LOGGED:
+                means = {name: float(np.mean(values)) for name, values in gathered.items()}
+                for name, mean in means.items():
+                    logger.add_scalar(f"{type(learner).__name__.lower()}/{name}", mean, done)
+                if "success" in means:
+                    phase = f"training, {means['success']:.1%} reached"
                 gathered.clear()
+                logged_until = done
             if time.perf_counter() - saved > _SECONDS_BETWEEN:
                 checkpoint()
                 saved = time.perf_counter()
             if progress:
-                progress(min(done, total), total, "training")
+                progress(min(done, total), total, phase)
 
         try:
-            dqn.learn(callback)
+            learner.learn(callback)
         finally:  # Ctrl-C loses nothing
             logger.close()
-            if dqn.steps_done:
+            if learner.steps_done:
                 checkpoint()
 
 

@@ -23,7 +23,7 @@ from rhythmgan.patterns import load_patterns
 from rl_tuner import training
 from rl_tuner.benchmark import sweep as sweeping
 from rl_tuner.cli import main
-from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
+from rl_tuner.config import LATENT_AGENT, DQNConfig, EnvConfig
 from rl_tuner.latent.agent import LatentAgentConfig, load_latent_agent
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import TARGETS, values_of
@@ -308,7 +308,7 @@ def test_targets_are_each_songs_distinct_bars():
 
 @pytest.fixture
 def small_sweep(monkeypatch):
-    monkeypatch.setattr(sweeping, "BUNDLED", replace(SMALL, batch_size=16))
+    monkeypatch.setattr(sweeping, "LATENT_AGENT", replace(SMALL, batch_size=16))
     monkeypatch.setattr(sweeping, "EnvConfig", functools.partial(EnvConfig, num_envs=64))
     monkeypatch.setattr(sweeping, "_ASKED", 12)
 
@@ -349,7 +349,7 @@ def test_variants_change_what_they_are_called_after():
 
 @pytest.mark.parametrize("variant", sweeping.VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_can_be(variant):
-    replace(BUNDLED, **{"train_steps": 1000, **variant.dqn})
+    replace(LATENT_AGENT, **{"train_steps": 1000, **variant.dqn})
     LatentAgentConfig("0" * 16, 192, 192, **variant.agent)
     EnvConfig(**variant.env)
 

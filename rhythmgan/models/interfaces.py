@@ -100,6 +100,10 @@ class NextStep(Protocol):
         """(n, width): what the model knows of each bar before the step, and all that it will know after it."""
 
     @property
+    def bars(self) -> UnfinishedBars:
+        """The bars whose next step it is."""
+
+    @property
     def multiply_adds(self) -> tuple[int, int]:
         """Of the step for each bar, and of each noise that is tried for it: what a step costs with so many noises."""
 

@@ -17,7 +17,7 @@ from rhythmgan.files import make_folder, write_whole
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
 from rl_tuner.benchmark.config import SWEEP_TRAIN_STEPS
 from rl_tuner.benchmark.realism import mean_logit
-from rl_tuner.config import BUNDLED, CALLS, EnvConfig, shortened
+from rl_tuner.config import CALLS, LATENT_AGENT, EnvConfig, shortened
 from rl_tuner.latent.agent import LatentAgentConfig, load_latent_agent
 from rl_tuner.scale import TARGETS
 from rl_tuner.search.latent_agent import latent_agent_search
@@ -96,7 +96,7 @@ def sweep(
     for variant in (known[name] for name in names or known):
         targets = median[None] if variant.one_target else learnt
         config = replace(LatentAgentConfig.of(generator), **variant.agent)
-        training = shortened(replace(BUNDLED, train_steps=train_steps, **variant.dqn))
+        training = shortened(replace(LATENT_AGENT, train_steps=train_steps, **variant.dqn))
         folder = out / variant.name.replace(" ", "-")
         weights = train_latent_agent(
             generator, generator, prior, targets, folder, training, config, EnvConfig(**variant.env)

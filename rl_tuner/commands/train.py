@@ -13,7 +13,7 @@ from rhythmgan.console import (
     progress_bar,
 )
 from rl_tuner.commands.models import PRIOR_USE, load_models_and_songs
-from rl_tuner.config import BUNDLED, EnvConfig, shortened
+from rl_tuner.config import LATENT_AGENT, EnvConfig, shortened
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -26,8 +26,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=_run, resumes=True)
     parser.add_argument("--data", required=True, metavar="CORPUS", help="a corpus: its train songs give targets")
     parser.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    add_field(parser, BUNDLED, "train_steps", "transitions to learn from")
-    add_field(parser, BUNDLED, "seed", "seed of weights, environments and draws")
+    add_field(parser, LATENT_AGENT, "train_steps", "transitions to learn from")
+    add_field(parser, LATENT_AGENT, "seed", "seed of weights, environments and draws")
     add_field(parser, EnvConfig, "num_envs", "environments at once")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     add_model_options(parser, prior=PRIOR_USE)
@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
     features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
     n_directions = max(LatentAgentConfig.n_directions, len(features))
     config = LatentAgentConfig.of(gan, features=features, n_directions=n_directions)
-    training = shortened(replace(BUNDLED, **given(options, "train_steps", "seed")))
+    training = shortened(replace(LATENT_AGENT, **given(options, "train_steps", "seed")))
     env = EnvConfig(**given(options, "num_envs"))
     targets = targets_of(corpus, features)
     with progress_bar("step", options.quiet) as progress:

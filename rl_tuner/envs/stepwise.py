@@ -16,6 +16,7 @@ from rhythmgan.draw import bar_to_text
 from rl_tuner.envs.episodes import EpisodeEnv, GoalVectorEnv
 from rl_tuner.goals import Goals
 from rl_tuner.scale import values_of
+from rl_tuner.stepwise.draws import BatchDraws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, StepwiseState
 
 FARTHEST_WISH = 6
@@ -30,7 +31,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
     whose actions are ignored.
 
     ## Arguments
-    dynamics, targets, bars, given: see ``StepwiseEnv``.
+    dynamics, targets, bars, given, locked: see ``StepwiseEnv``.
 
     num_envs, crossed, skipped, weighted: see ``GoalVectorEnv``. All in ``info`` has a row for each episode here.
 
@@ -45,6 +46,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
         bars: np.ndarray | None = None,
         num_envs: int = 512,
         given: float = 0.5,
+        locked: float = 0.5,
         crossed: float = 0.4,
         skipped: float = 0.2,
         weighted: bool = True,
@@ -54,7 +56,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
         super().__init__(
             dynamics, observations, dynamics.n_actions, targets, num_envs, crossed, skipped, weighted, render_mode
         )
-        self.dynamics, self.given = dynamics, given
+        self.dynamics, self.given, self.locked = dynamics, given, locked
         self._shape = dynamics.generator.steps, dynamics.kit.n_parts
         if given and bars is None:
             raise ValueError(f"a share of {given} of the episodes is to have a given bar, but there are no bars")
@@ -69,20 +71,23 @@ class StepwiseVectorEnv(GoalVectorEnv):
 
         Args:
             seed: of everything that the environments draw; without one they go on in the same stream.
-            options: may hold ``goals``, a ``Goals`` of num_envs episodes, and ``bars`` (num_envs, steps, parts) bool, a
-                given bar for each; both for this reset only. Goals without bars are those of episodes without a given
-                bar.
+            options: may hold ``goals``, a ``Goals`` of num_envs episodes, ``bars`` (num_envs, steps, parts) bool, a
+                given bar for each, and ``locked``, of the same shape, which of its cells stay; all for this reset only.
+                Goals without bars are those of episodes without a given bar; bars without locks have none.
 
         Raises:
-            ValueError: goals or bars of another number of episodes, or of an unknown term.
+            ValueError: goals, bars or locks of another number of episodes, locks without bars, or an unknown term.
         """
         super().reset(seed=seed)
         self._seed(seed, self._state is None)
         options = options or {}
-        bars, goals = options.get("bars"), options.get("goals")
-        if any(len(each) != self.num_envs for each in (bars, goals) if each is not None):
-            raise ValueError(f"expected goals and bars of {self.num_envs} episodes")
-        self._begin(None if bars is None else self._checked_bars(bars), goals)
+        bars, goals, locked = (options.get(name) for name in ("bars", "goals", "locked"))
+        if any(len(each) != self.num_envs for each in (bars, goals, locked) if each is not None):
+            raise ValueError(f"expected goals, bars and locks of {self.num_envs} episodes")
+        if locked is not None and bars is None:
+            raise ValueError("what is locked are cells of given bars, but there are no bars")
+        given, kept = (None if each is None else self._checked_bars(each) for each in (bars, locked))
+        self._begin(given, kept, goals)
         return self._observe(), self._info()
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -96,9 +101,9 @@ class StepwiseVectorEnv(GoalVectorEnv):
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
         chosen, none = self._checked(actions), np.zeros(self.num_envs, bool)
         if self._state.is_over:
-            self._begin(None, None)
+            self._begin(None, None, None)
             return self._observe(), np.zeros(self.num_envs, np.float32), none, none, self._info()
-        self._state, rewards = self.dynamics.step(self._state, self._goals, chosen, self.random)
+        self._state, rewards = self.dynamics.step(self._state, self._goals, chosen, BatchDraws(self.random))
         ended = np.full(self.num_envs, self._state.is_over)
         return self._observe(), rewards.cpu().numpy(), ended, none, self._info()
 
@@ -110,10 +115,12 @@ class StepwiseVectorEnv(GoalVectorEnv):
         bars = F.pad(cells, (0, 0, 0, self._shape[0] - cells.shape[1]))
         return tuple(bar_to_text(bar, self.dynamics.kit) for bar in bars.cpu().numpy())
 
-    def _begin(self, bars: Tensor | None, goals: Goals | None) -> None:
+    def _begin(self, bars: Tensor | None, locked: Tensor | None, goals: Goals | None) -> None:
         """Begin all episodes, with what is None drawn."""
         n = self.num_envs
         has_given = torch.full((n,), bars is not None, device=self.device)
+        if bars is not None and locked is None:
+            locked = torch.zeros_like(bars)
         if bars is None:
             bars = self.bars[torch.zeros(n, dtype=torch.long, device=self.device)]
             if goals is None:
@@ -127,7 +134,16 @@ class StepwiseVectorEnv(GoalVectorEnv):
             importance = torch.where(has_given[:, None], asked, importance)
             goals = Goals(targets, importance, self._draw_coefs(n), torch.ones(n, dtype=torch.long, device=self.device))
         self._goals = goals.with_terms(self.dynamics.terms).copy()
-        self._state = self.dynamics.begin(n, bars, has_given, self.random)
+        if locked is None:
+            locked = self._draw_locks(has_given)
+        self._state = self.dynamics.begin(bars, has_given, locked, BatchDraws(self.random))
+
+    def _draw_locks(self, has_given: Tensor) -> Tensor:
+        """(n, steps, parts) bool: a share of the episodes with a given bar has parts that are locked, each or not."""
+        n = len(has_given)
+        is_locked = has_given & (self._uniform(n) < self.locked)
+        parts = self._uniform(n, self._shape[1]) < self._uniform(n)[:, None]
+        return (is_locked[:, None] & parts)[:, None].expand(n, *self._shape)
 
     def _draw_wishes(self, bars: Tensor) -> tuple[Tensor, Tensor]:
         """Targets and importance, both (n, F), that ask for changes of given bars (n, steps, parts).
@@ -178,7 +194,8 @@ class StepwiseEnv(EpisodeEnv):
     ## Action space
     ``Discrete(k)``, k = 8 by default: the candidate that decides the step. All are drawn from N(0, I); but where there
     is a given bar, to which the new one is to stay close, candidate 0 plays what the given bar plays here, and
-    candidates 1 to 4 this with one cell changed, different ones, by their chance; see ``draw_candidates``.
+    candidates 1 to 4 this with one cell changed, different ones, by their chance; see ``draw_candidates``. Cells of the
+    given bar may be locked: then all candidates play them as it does.
 
     ## Observation space
     ``Box(low, high, (n,), float32)``: first the entries of the episode, see ``shared_layout``, here with 16 steps, two
@@ -195,16 +212,17 @@ class StepwiseEnv(EpisodeEnv):
     | 28 to 29 | tanh(gap / 3), a gap being target − prediction in tolerances | -1 | 1 |
     | 30 to 31 | gap / 10 | -10 | 10 |
     | 32 to 33 | importance of each feature; 0 where it is skipped | 0 | 10 |
-    | 34 | 1 with a given bar, 0 without; without, the next four entries are 0 | 0 | 1 |
+    | 34 | 1 with a given bar, 0 without; without, the next five entries are 0 | 0 | 1 |
     | 35 to 36 | tanh(gap / 3) if all that follows is as in the given bar | -1 | 1 |
     | 37 to 38 | the same gap / 10 | -10 | 10 |
     | 39 | cells that sound in the given bar from this step on; an eighth of them | 0 | 10 |
-    | 40 | cells changed so far, as a share of those that sound in the given bar | 0 | 10 |
-    | 41 | squared length of z so far less its expectation, in deviations of a bar's | -10 | 10 |
-    | 42 | coefficient of realism | 0 | 1 |
-    | 43 | coefficient of likelihood | 0 | 1 |
-    | 44 | coefficient of kl | 0 | 1 |
-    | 45 | coefficient of closeness | 0 | 1 |
+    | 40 | locked cells of the steps from this one on, as a share of their cells | 0 | 1 |
+    | 41 | cells changed so far, as a share of those that sound in the given bar | 0 | 10 |
+    | 42 | squared length of z so far less its expectation, in deviations of a bar's | -10 | 10 |
+    | 43 | coefficient of realism | 0 | 1 |
+    | 44 | coefficient of likelihood | 0 | 1 |
+    | 45 | coefficient of kl | 0 | 1 |
+    | 46 | coefficient of closeness | 0 | 1 |
 
     Then the entries of each candidate, candidate by candidate, see ``candidate_layout``; with two features there are
     21 numbers for each:
@@ -236,14 +254,15 @@ class StepwiseEnv(EpisodeEnv):
     No step is decided. A share ``given`` of the episodes has a given bar, one of ``bars``: there one feature is asked
     to change by up to 6 tolerances, and each of the others to stay or nothing at all. Targets of the others are rows of
     ``targets``, a share of them crossed (each feature from a row of its own); a share skips a feature. The coefficient
-    of each term is 0 for half of the episodes and even over 0 … 1 for the others. ``options["goals"]``, a ``Goals``,
-    and ``options["bars"]`` set them instead, for this reset only.
+    of each term is 0 for half of the episodes and even over 0 … 1 for the others. Of the episodes with
+    a given bar a share ``locked`` has locked parts, each with a chance that is even over 0 … 1. ``options["goals"]``, a
+    ``Goals``, ``options["bars"]`` and ``options["locked"]`` set them instead, for this reset only.
 
     ## Episode end
     Terminated with the last step of the bar; ``info["bars"]`` is then the bar (steps, parts) bool and ``info["z"]`` its
     latent point. Never truncated. An episode that has ended waits for a reset. Every episode costs about one generator
-    call: ``info["calls"]`` counts the multiply-adds of all that was computed, candidates and read-out included, in
-    those of a bar decoded in full.
+    call: ``info["calls"]`` counts the multiply-adds of the generator, for all candidates, in those of a bar decoded in
+    full.
 
     ## Arguments
     dynamics: generator, critic, prior, scale and read-out. ``gymnasium.make`` takes the bundled ones by default.
@@ -253,6 +272,8 @@ class StepwiseEnv(EpisodeEnv):
     bars: (m, steps, parts) bool, bars to be given; unsteered ones by default.
 
     given: share of the episodes with a given bar.
+
+    locked: share of these with locked parts.
 
     crossed, skipped, weighted: see ``GoalVectorEnv``.
     """

@@ -7,32 +7,15 @@ is a bar decoded in full; a step of a bar costs its share, which ``Problem.decid
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from rhythmgan.models.interfaces import UnfinishedBars
 from rl_tuner.goals import Goals
 from rl_tuner.search.problem import Problem, Search
 from rl_tuner.stepwise.read_out import ReadOut, log_chance, noise_widths
+from rl_tuner.stepwise.resampling import systematic_resampling
 
 _LIKELY = 1.0
 """Standard deviations, on average over the features, that a target may lie from where a bar is going."""
-
-
-def systematic_resampling(weights: Tensor, offsets: Tensor) -> Tensor:
-    """Which particles go on, each about as often as its weight says (Kitagawa 1996).
-
-    Args:
-        weights: (n, K), 0 or more; in each row one at least is over 0.
-        offsets: (n,), numbers of [0, 1), one for all draws of a row.
-
-    Returns:
-        (n, K) ints, rising in each row: the particle of share w of its row's weight is there ⌊K w⌋ or ⌈K w⌉ times.
-    """
-    k = weights.shape[1]
-    sums = weights.double().cumsum(1)
-    places = (torch.arange(k) + offsets[:, None].double()) / k * sums[:, -1:]
-    # rounding may lead beyond the last sum
-    return torch.searchsorted(sums, places, right=True).clamp(max=k - 1)
 
 
 def particle_filter(read_out: ReadOut, fairness: float = 1.0) -> Search:

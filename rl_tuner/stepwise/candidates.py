@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 from rhythmgan.models.interfaces import NextStep
+from rl_tuner.stepwise.draws import Draws
 
 N_CANDIDATES = 8
 """Candidates for a step, by default."""
 
 N_CHANGES = 4
 """Of these, how many play the given bar's step with one cell changed, by default."""
+
+_FAR = 1e3
+"""A noise that decides its cell whatever is expected."""
 
 _IMPOSSIBLE = 1e-30
 """A cell's chance is at least so much: the logarithm of 0 would hide which of two changes is likelier."""
@@ -39,17 +43,28 @@ class Candidates:
     keeps: Tensor
     edits: Tensor
 
+    def rows(self, index: Tensor) -> Candidates:
+        """Those of the bars of these rows."""
+        return Candidates(self.noise[index], self.cells[index], self.keeps[index], self.edits[index])
+
 
 @torch.no_grad()
 def draw_candidates(
-    ahead: NextStep, n_parts: int, k: int, n_changes: int, given: Tensor, has_given: Tensor, random: torch.Generator
+    ahead: NextStep,
+    n_parts: int,
+    k: int,
+    n_changes: int,
+    given: Tensor,
+    has_given: Tensor,
+    locked: Tensor,
+    draws: Draws,
 ) -> Candidates:
     """Candidates for the next step of n bars.
 
     Where there is a given bar the first candidate is drawn from N(0, I) cut off where the step would be another than
     there, as ``encode`` does, but given what has been decided so far; the next ones are, of all steps that differ from
     the given one in one cell, different ones drawn by their chance, with noise that is cut off likewise. All others
-    are drawn from N(0, I).
+    are drawn from N(0, I). Where cells are locked the noise is cut off so that all candidates play them as given.
 
     Args:
         ahead: the next step of the bars.
@@ -58,30 +73,39 @@ def draw_candidates(
         n_changes: how many have one cell changed, below k and at most ``n_parts``.
         given: (n, parts) bool, the step of the given bar.
         has_given: (n,) bool, whether there is one.
-        random: what is drawn from.
+        locked: (n, parts) bool, cells of the step that are played as given.
+        draws: what is drawn from.
     """
     n, device = len(given), given.device
-    noise = torch.randn((n, k, n_parts), generator=random, dtype=torch.float32, device=device)
+    noise = draws.normal(n, k, n_parts)
     kinds = torch.arange(k, device=device)
     keeps, edits = (has_given[:, None] & kind for kind in (kinds == 0, (kinds > 0) & (kinds <= n_changes)))
     if has_given.any():
         wanted = given[:, None]
         if n_changes:
-            wanted = torch.cat([wanted, likely_changes(ahead, given, n_changes, random)], 1)
-        uniform = torch.rand(wanted.shape, generator=random, dtype=torch.float64, device=device)
+            wanted = torch.cat([wanted, likely_changes(ahead, given, n_changes, locked, draws)], 1)
+        uniform = draws.uniform(*wanted.shape)
         close = torch.where(has_given[:, None, None], ahead.noise_of(wanted, uniform), noise[:, : 1 + n_changes])
         noise = torch.cat([close, noise[:, 1 + n_changes :]], 1)
+    if locked.any():
+        fixed = locked[:, None].expand_as(noise)
+        far = torch.where(given, _FAR, -_FAR)[:, None].to(noise.dtype)
+        cells = ahead.cells_of(torch.where(fixed, far, noise))
+        noise = torch.where(fixed, ahead.noise_of(cells, draws.uniform(*noise.shape)), noise)
     return Candidates(noise, ahead.cells_of(noise), keeps, edits)
 
 
-def likely_changes(ahead: NextStep, cells: Tensor, k: int, random: torch.Generator) -> Tensor:
+def likely_changes(ahead: NextStep, cells: Tensor, k: int, locked: Tensor, draws: Draws) -> Tensor:
     """k different steps that differ from a given one in one cell each, drawn by their chance without replacement.
+
+    Where fewer than k cells are free, the given step stands for what is missing.
 
     Args:
         ahead: the step before it is decided.
         cells: (n, parts) bool, the given step.
         k: at most as many as there are parts.
-        random: what is drawn from.
+        locked: (n, parts) bool, cells that do not change.
+        draws: what is drawn from.
 
     Returns:
         (n, k, parts) bool, in the order in which they were drawn.
@@ -90,8 +114,9 @@ def likely_changes(ahead: NextStep, cells: Tensor, k: int, random: torch.Generat
     changed = cells[:, None] ^ torch.eye(n_parts, dtype=torch.bool, device=cells.device)  # (n, the changed part, parts)
     expected = ahead.expected_of(changed)
     chance = torch.special.ndtr(torch.where(changed, expected, -expected)).clamp(min=_IMPOSSIBLE)
-    uniform = torch.rand((n, n_parts), generator=random, dtype=torch.float64, device=cells.device)
+    uniform = draws.uniform(n, n_parts)
     # the largest sums of log-chances and Gumbel noise are draws without replacement (Kool, van Hoof & Welling 2019)
     keys = chance.log().sum(2) - (-uniform.clamp(min=_IMPOSSIBLE).log()).log()
-    drawn = keys.topk(k, 1).indices
-    return cells[:, None] ^ torch.nn.functional.one_hot(drawn, n_parts).bool()
+    drawn = keys.masked_fill(locked, -torch.inf).topk(k, 1).indices
+    free = ~locked.gather(1, drawn)
+    return cells[:, None] ^ (torch.nn.functional.one_hot(drawn, n_parts).bool() & free[..., None])

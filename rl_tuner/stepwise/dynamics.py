@@ -7,13 +7,12 @@ step, so that a bar with k candidates for each step costs little more than a bar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, NextStep, UnfinishedBars
@@ -23,6 +22,7 @@ from rl_tuner.layout import Entry, Layout
 from rl_tuner.rewards import STEPWISE_TERMS, RewardModels, less_costs
 from rl_tuner.scale import FeatureScale, values_of
 from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES, Candidates, draw_candidates
+from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
 
 GROUPS = ("kick", "snare", "cymbals", "others")
@@ -63,12 +63,13 @@ def shared_layout(steps: int, n_features: int, terms: Sequence[str] = STEPWISE_T
             Entry("gaps", n_features, "tanh(gap / 3), a gap being target − prediction in tolerances", -1, 1),
             Entry("far gaps", n_features, "gap / 10", -BOUND, BOUND),
             Entry("importance", n_features, "importance of each feature; 0 where it is skipped", 0, BOUND),
-            Entry("given", 1, "1 with a given bar, 0 without; without, the next four entries are 0", 0, 1),
+            Entry("given", 1, "1 with a given bar, 0 without; without, the next five entries are 0", 0, 1),
             Entry("given gaps", n_features, "tanh(gap / 3) if all that follows is as in the given bar", -1, 1),
             Entry("far given gaps", n_features, "the same gap / 10", -BOUND, BOUND),
             Entry(
                 "given onsets", 1, "cells that sound in the given bar from this step on; an eighth of them", 0, BOUND
             ),
+            Entry("locked", 1, "locked cells of the steps from this one on, as a share of their cells", 0, 1),
             Entry("changed", 1, "cells changed so far, as a share of those that sound in the given bar", 0, BOUND),
             Entry(
                 "length", 1, "squared length of z so far less its expectation, in deviations of a bar's", -BOUND, BOUND
@@ -117,6 +118,10 @@ class Foreseen:
     std: Tensor
     as_given: Tensor
 
+    def rows(self, index: Tensor) -> Foreseen:
+        """Of the bars of these rows."""
+        return Foreseen(self.so_far[index], self.mean[index], self.std[index], self.as_given[index])
+
     def taken(self, actions: Tensor) -> Foreseen:
         """Of the candidates that were taken, actions (n,): (n, 1, F) each."""
         rows = torch.arange(len(actions), device=actions.device)
@@ -132,10 +137,11 @@ class StepwiseState:
         bars: what is decided.
         given: (n, steps, parts) bool, the bars to stay close to.
         has_given: (n,) bool, whether there is one.
+        locked: (n, steps, parts) bool, cells that are played as given.
         seen: what is known of the bars now, k = 1.
         changed: (n,) ints, cells that differ from the given bar so far.
         excess: (n,), squared length of z so far less its expectation.
-        calls: (n,), what the bars have cost so far: 1 is a bar decoded in full.
+        calls: (n,), what the generator has computed so far: 1 is a bar decoded in full.
         terms: name → (n,), as of ``dynamics.State``: of the bar, 0 until it is decided, and the costs of the last step.
         ahead, candidates, foreseen: the next step, and what there is to choose from; None once the bars are decided.
     """
@@ -143,6 +149,7 @@ class StepwiseState:
     bars: UnfinishedBars
     given: Tensor
     has_given: Tensor
+    locked: Tensor
     seen: Foreseen
     changed: Tensor
     excess: Tensor
@@ -156,6 +163,24 @@ class StepwiseState:
     def is_over(self) -> bool:
         """Whether the bars are decided."""
         return self.candidates is None
+
+    def rows(self, index: Tensor) -> StepwiseState:
+        """The episodes of these rows, some maybe several times: what a particle filter goes on with."""
+        parts = {each.name: _rows_of(getattr(self, each.name), index) for each in fields(self)}
+        if self.ahead is not None:  # the bars within it are those of the state
+            parts["bars"] = parts["ahead"].bars
+        return StepwiseState(**parts)
+
+
+def _rows_of(value: Any, index: Tensor) -> Any:
+    """Rows of tensors, of what has ``rows`` of its own, and of dictionaries of such; None stays."""
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        return value[index]
+    if isinstance(value, dict):
+        return {name: _rows_of(each, index) for name, each in value.items()}
+    return value.rows(index)
 
 
 class StepwiseDynamics(BarScorer):
@@ -211,7 +236,6 @@ class StepwiseDynamics(BarScorer):
         )
         self.low, self.high = low.numpy(), high.numpy()
         self._in_group = _membership(generator.kit).to(scale.means.device)
-        self._read_out_cost = _multiply_adds(read_out, generator, scale)
 
     @property
     def width(self) -> int:
@@ -219,15 +243,16 @@ class StepwiseDynamics(BarScorer):
         return self.shared.width + self.n_actions * self.each.width
 
     @torch.no_grad()
-    def begin(self, n: int, given: Tensor, has_given: Tensor, random: torch.Generator) -> StepwiseState:
+    def begin(self, given: Tensor, has_given: Tensor, locked: Tensor, draws: Draws) -> StepwiseState:
         """n episodes of which no step is decided.
 
         Args:
-            n: how many.
             given: (n, steps, parts) bool, the bars to stay close to.
             has_given: (n,) bool, whether there is one.
-            random: what the candidates are drawn from.
+            locked: (n, steps, parts) bool, cells of these that are played as given; none where there is no given bar.
+            draws: what the candidates are drawn from.
         """
+        n = len(given)
         scale = self.scale
         silence = values_of(torch.zeros_like(given[:1]), scale.features, self.kit)
         nothing = torch.zeros(n, dtype=torch.float32, device=given.device)
@@ -239,26 +264,25 @@ class StepwiseDynamics(BarScorer):
             self.generator.begin(n),
             given,
             has_given,
+            locked,
             seen,
             torch.zeros(n, dtype=torch.long, device=given.device),
             nothing.clone(),
             nothing.clone(),
             {name: nothing.clone() for name in names},
         )
-        self._look_ahead(state, random)
+        self._look_ahead(state, draws)
         return state
 
     @torch.no_grad()
-    def step(
-        self, state: StepwiseState, goals: Goals, actions: Tensor, random: torch.Generator
-    ) -> tuple[StepwiseState, Tensor]:
+    def step(self, state: StepwiseState, goals: Goals, actions: Tensor, draws: Draws) -> tuple[StepwiseState, Tensor]:
         """Decide the next step of every bar.
 
         Args:
             state: n episodes of which steps are left.
             goals: theirs.
             actions: (n,) ints, the candidates that decide.
-            random: what the next candidates are drawn from.
+            draws: what the next candidates are drawn from.
 
         Returns:
             The states one step later, and the rewards (n,).
@@ -276,6 +300,7 @@ class StepwiseDynamics(BarScorer):
             bars,
             state.given,
             state.has_given,
+            state.locked,
             state.foreseen.taken(actions),
             state.changed + changed,
             excess,
@@ -292,7 +317,7 @@ class StepwiseDynamics(BarScorer):
             found = self.look_at(bars.z, bars.cells, goals, goals.calls - 1)
             after.terms, gain = dict(found.terms), found.score
         else:
-            self._look_ahead(after, random)
+            self._look_ahead(after, draws)
         counted = {name: costs[name] for name in self._costs}
         after.terms.update(counted)
         return after, less_costs(gain, counted, {name: goals.coef(name) for name in counted})
@@ -326,6 +351,7 @@ class StepwiseDynamics(BarScorer):
         columns = {
             "given": state.has_given.float(),
             "given onsets": given[:, 0] * state.given[:, step:].sum((1, 2)) / _MANY_ONSETS,
+            "locked": state.locked[:, step:].float().mean((1, 2)) if step < self.generator.steps else 0 * given[:, 0],
             "changed": state.changed / self._sounding(state).clamp(min=1),
             "length": state.excess / (2 * dim) ** 0.5,
             **{f"{name} coefficient": goals.coef(name) for name in self.terms},
@@ -360,6 +386,14 @@ class StepwiseDynamics(BarScorer):
         )
         return torch.cat([shared, each.flatten(1)], 1)
 
+    def costs_of_bars(self, state: StepwiseState) -> dict[str, Tensor]:
+        """What all steps of the bars cost together, by name: (n,) each; 0 without a given bar for ``closeness``."""
+        costs = {
+            "kl": state.excess.square() / (4 * self.generator.latent_dim),
+            "closeness": state.changed / self._sounding(state).clamp(min=1),
+        }
+        return {name: costs[name] for name in self._costs}
+
     def unpack(self, observations: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Observations (n, width) as entries by name: of the episodes (n, …), and of the candidates (n, k, …)."""
         shared, each = observations[:, : self.shared.width], observations[:, self.shared.width :]
@@ -379,19 +413,20 @@ class StepwiseDynamics(BarScorer):
         """(n,) ints, cells that sound in the given bars."""
         return state.given.sum((1, 2))
 
-    def _look_ahead(self, state: StepwiseState, random: torch.Generator) -> None:
+    def _look_ahead(self, state: StepwiseState, draws: Draws) -> None:
         """Draw the candidates for the next step, foresee what follows them, and count the calls."""
         step = state.bars.cells.shape[1]
         ahead = state.bars.look_ahead()
         state.ahead = ahead
+        given, locked = state.given[:, step], state.locked[:, step]
         state.candidates = draw_candidates(
-            ahead, self.kit.n_parts, self.n_actions, self.n_changes, state.given[:, step], state.has_given, random
+            ahead, self.kit.n_parts, self.n_actions, self.n_changes, given, state.has_given, locked, draws
         )
         state.foreseen = self._foresee(state, ahead, state.candidates.cells)
         of_step, of_noise = ahead.multiply_adds
         # a change of one cell is one of as many as there are parts, each of which asks what is expected of it
         tries = self.n_actions + state.has_given * (1 + self.n_changes + self.kit.n_parts * (self.n_changes > 0))
-        spent = of_step + tries * of_noise + self.n_actions * self._read_out_cost
+        spent = of_step + tries * of_noise
         state.calls = state.calls + spent / ((of_step + of_noise) * self.generator.steps)
 
     def _foresee(self, state: StepwiseState, ahead: NextStep, cells: Tensor) -> Foreseen:
@@ -422,11 +457,3 @@ def _membership(kit: Kit) -> Tensor:
         for part in kit.parts
     ]
     return torch.tensor([[float(name == group) for group in GROUPS] for name in names])
-
-
-def _multiply_adds(read_out: StepReadOut, generator: LatentModel, scale: FeatureScale) -> int:
-    """Multiply-adds of a read-out's prediction for one bar, counted while it makes one."""
-    n_inputs = len(scale.features) + generator.begin(1).state.shape[1] + LAST_STEPS * generator.kit.n_parts
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        read_out.from_inputs(torch.zeros(1, n_inputs, device=scale.means.device), 1)
-    return int(counter.get_total_flops()) // 2

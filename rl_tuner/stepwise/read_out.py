@@ -71,6 +71,11 @@ def inputs_of(bars: UnfinishedBars, generator: LatentModel, scale: FeatureScale)
     return torch.cat([so_far, bars.state.float(), last.flatten(1).float()], 1)
 
 
+def n_inputs(n_features: int, state_width: int, n_parts: int) -> int:
+    """Numbers that a read-out sees, see ``inputs_of``."""
+    return n_features + state_width + LAST_STEPS * n_parts
+
+
 def noise_widths(generator: LatentModel) -> list[int]:
     """How many numbers of z decide each step."""
     return [int(n) for n in np.bincount(generator.latent_steps, minlength=generator.steps)]

@@ -15,7 +15,7 @@ from rhythmgan.conditions import ANY
 from rhythmgan.data import Corpus
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
-from rl_tuner.config import BUNDLED, DQNConfig, EnvConfig
+from rl_tuner.config import LATENT_AGENT, DQNConfig, EnvConfig
 from rl_tuner.dqn import DQN
 from rl_tuner.envs.latent import LatentEnv, LatentVectorEnv, vector_env
 from rl_tuner.latent.agent import LatentAgent, LatentAgentConfig, load_latent_agent, save_latent_agent
@@ -74,7 +74,7 @@ def train_latent_agent(
         OSError: ``out`` cannot be written.
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
-    training, env, config = training or BUNDLED, env or EnvConfig(), config or LatentAgentConfig.of(generator)
+    training, env, config = training or LATENT_AGENT, env or EnvConfig(), config or LatentAgentConfig.of(generator)
     if config.generator != generator.fingerprint:
         raise ValueError("the agent's config is that of another generator")
     agent, prior = LatentAgent(config), prior.with_condition(config.role, config.style)

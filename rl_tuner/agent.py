@@ -1,0 +1,213 @@
+"""The agent: what says how much the candidates for the next step of a bar are worth, as one file of weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rhythmgan.conditions import ANY
+from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rhythmgan.models.precision import without_autocast
+from rhythmgan.models.weights import WeightsFormat, bundled_model, load_weights, save_weights
+from rl_tuner.config import ReadOutConfig
+from rl_tuner.rewards import STEPWISE_TERMS
+from rl_tuner.scale import TARGETS, FeatureScale, find_scale
+from rl_tuner.soft_q import CandidateNetwork
+from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES
+from rl_tuner.stepwise.dynamics import MANY_NATS, StepwiseDynamics, candidate_layout, shared_layout
+from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out, n_inputs
+
+FORMAT = WeightsFormat("rl_tuner.agent", 4, "an agent")  # that of version 3 moved whole bars
+
+_WORST = -30.0
+"""Nats; a read-out's log-chance below it says no more."""
+
+_SHARPER = 4.0
+"""With a closeness of 1 the agent is so many times as decided again, and takes its changes where they are dearest."""
+
+Model = TypeVar("Model", bound=LatentModel)
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """The shape of an agent: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        generator: fingerprint of the generator that it steers.
+        steps, n_parts: of that one's bars.
+        state_width: numbers of that one's state.
+        role, style: what the generator is asked for while it is steered.
+        features: what it steers.
+        terms: names of the terms that goals may give a coefficient.
+        n_candidates: noises that it looks at before each step.
+        n_changes: how many of these change one cell where a bar is given.
+        temperature: what a nat of leaving the generator costs, in rewards.
+        width: units of each layer of the Q-network.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    generator: str
+    steps: int
+    n_parts: int
+    state_width: int
+    role: str = ANY
+    style: str = ANY
+    features: tuple[str, ...] = TARGETS
+    terms: tuple[str, ...] = STEPWISE_TERMS
+    n_candidates: int = N_CANDIDATES
+    n_changes: int = N_CHANGES
+    temperature: float = 0.05
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("features", "terms"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
+        if not 1 <= self.width <= 4096 or not 2 <= self.n_candidates <= 1024 or not self.temperature > 0:
+            raise ValueError("width lies in 1 … 4096, n_candidates in 2 … 1024, temperature over 0")
+
+    @staticmethod
+    def of(generator: LatentModel, **changes: Any) -> AgentConfig:
+        """The config of an agent for a generator."""
+        asked = asdict(generator.condition)
+        width = generator.begin(1).state.shape[1]
+        return AgentConfig(generator.fingerprint, generator.steps, generator.kit.n_parts, width, **asked, **changes)
+
+
+class Agent(nn.Module):
+    """A read-out that says where unfinished bars are going, and a Q-network that knows better.
+
+    Attributes:
+        config: its shape.
+        scale: the features that are steered, on the scale of the generator's bars.
+        network: observations of ``StepwiseDynamics`` → Q of each candidate; before it learns, what the read-out says.
+        read_out_weights, read_out_stds: see ``RidgeReadOut``.
+    """
+
+    read_out_weights: Tensor
+    read_out_stds: Tensor
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        self.config = config
+        n_features = len(config.features)
+        self.scale = FeatureScale(config.features)
+        shape = (config.steps, n_inputs(n_features, config.state_width, config.n_parts) + 1, n_features)
+        self.register_buffer("read_out_weights", torch.zeros(shape, dtype=torch.float32))
+        self.register_buffer("read_out_stds", torch.ones((config.steps, n_features), dtype=torch.float32))
+        self.shared = shared_layout(config.steps, n_features, config.terms)
+        self.each = candidate_layout(n_features)
+        self.network = CandidateNetwork(
+            self.shared.width,
+            self.each.width,
+            config.n_candidates,
+            config.width,
+            advice=self.each.slice("log chance").start,
+            scale=MANY_NATS * config.temperature,
+            floor=_WORST / MANY_NATS,
+        )
+
+    @staticmethod
+    def untaught(
+        generator: LatentModel,
+        critic: Critic,
+        prior: Likelihood,
+        config: AgentConfig,
+        read_out: ReadOutConfig | None = None,
+    ) -> Agent:
+        """An agent whose Q is what its read-out says: a particle filter that looks at candidates.
+
+        Args:
+            generator: what it steers, asked for what the config says.
+            critic, prior: what calibrates the terms of realism and of likelihood.
+            config: its shape.
+            read_out: how the read-out is fitted.
+
+        Raises:
+            ValueError: a feature that cannot be steered.
+        """
+        agent = Agent(config)
+        agent.scale = find_scale(generator, critic, prior, config.features)
+        fitted = fit_read_out(generator, agent.scale, read_out)
+        agent.read_out_weights, agent.read_out_stds = fitted.weights, fitted.stds
+        return agent.eval().requires_grad_(False)
+
+    def steered(self, generator: Model) -> Model:
+        """The generator, asked for what the agent learnt to steer.
+
+        Raises:
+            ValueError: another generator than the one that it learnt to steer.
+        """
+        wanted, known = self.config, (generator.roles, generator.styles)
+        if all(name == ANY or name in names for name, names in zip((wanted.role, wanted.style), known, strict=True)):
+            asked = generator.with_condition(wanted.role, wanted.style)
+            if asked.fingerprint == wanted.generator:
+                return asked
+        raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+
+    def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> StepwiseDynamics:
+        """What decides its bars: generator and prior are asked for what it learnt to steer.
+
+        Raises:
+            ValueError: another generator than the one that it learnt to steer, or a prior that does not know its role
+                or style.
+        """
+        config, generator = self.config, self.steered(generator)
+        return StepwiseDynamics(
+            generator,
+            critic,
+            prior.with_condition(config.role, config.style),
+            self.scale,
+            RidgeReadOut(generator, self.scale, self.read_out_weights, self.read_out_stds),
+            config.n_candidates,
+            config.n_changes,
+            config.terms,
+        )
+
+    @torch.no_grad()
+    @without_autocast
+    def nats(self, observations: Tensor, trust: float = 1.0) -> Tensor:
+        """What each candidate is worth, in nats: (n, width) → (n, candidates).
+
+        The policy takes a candidate with chance exp(nats) / Σ. Where no bar is given, Q is mixed with what the read-out
+        says: Q is wary of chance, and draws bars that are surer and duller than the generator's. Where one is given,
+        what it is worth counts the more, the more closeness does.
+
+        Args:
+            observations: of ``StepwiseDynamics.observe``.
+            trust: 0 … 1, the share of Q where no bar is given; the rest is that of the read-out.
+        """
+        q = self.network(observations) / self.config.temperature
+        each = observations[:, self.shared.width :].reshape(len(observations), -1, self.each.width)
+        said = MANY_NATS * each[..., self.network.advice].clamp(min=_WORST / MANY_NATS)
+        shared = self.shared.unpack(observations[:, : self.shared.width])
+        sharper = 1 + _SHARPER * shared["closeness coefficient"] if "closeness" in self.config.terms else 1
+        nats: Tensor = torch.where(shared["given"] > 0, sharper * q, torch.lerp(said, q, trust))
+        return nats
+
+
+def save_agent(path: str | os.PathLike[str], agent: Agent, provenance: Mapping[str, str]) -> None:
+    """Write an agent's weights; see ``save_weights``."""
+    save_weights(path, FORMAT, agent, asdict(agent.config), provenance)
+
+
+def load_agent(path: str | os.PathLike[str] | None = None, steps: int = 16) -> Agent:
+    """The agent of a weights file, ready to steer; the bundled one by default. Runs no code of the file.
+
+    Args:
+        path: the file.
+        steps: which of the bundled agents, by the grid that it steers.
+
+    Raises:
+        ValueError: no weights file of an agent of ours, one of another version, or a damaged one; no agent ships for
+            this grid.
+        OSError: it cannot be opened.
+    """
+    path = bundled_model("agent", steps) if path is None else path
+    return load_weights(path, FORMAT, lambda config: Agent(AgentConfig(**config)))
