@@ -38,8 +38,18 @@ _MANY_CELLS = 4.0
 class StepReadOut(Protocol):
     """What says where unfinished bars are going, from inputs as of ``read_out.inputs_of``."""
 
-    def from_inputs(self, inputs: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (n, F) from the inputs (n, inputs) of bars of so many steps."""
+    def of_candidates(
+        self, so_far: Tensor, state: Tensor, last: Tensor, rows: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (d, F) of d candidates for the next step of n bars.
+
+        Args:
+            so_far: (d, F), features if nothing followed.
+            state: (n, width), of the generator before the step is decided.
+            last: (d, ``LAST_STEPS`` · parts), cells of the last steps.
+            rows: (d,) ints, whose candidates they are.
+            step: how many steps are decided then.
+        """
 
 
 def shared_layout(steps: int, n_features: int, terms: Sequence[str] = STEPWISE_TERMS) -> Layout:
@@ -440,8 +450,7 @@ class StepwiseDynamics(BarScorer):
         step, scale = bars.shape[1], self.scale
         so_far = values_of(F.pad(bars, (0, 0, 0, self.generator.steps - step)), scale.features, self.kit)
         last = F.pad(bars[:, -LAST_STEPS:], (0, 0, max(LAST_STEPS - step, 0), 0))
-        inputs = torch.cat([so_far, ahead.state[rows].float(), last.flatten(1).float()], 1)
-        mean, std = self.read_out.from_inputs(inputs, step)
+        mean, std = self.read_out.of_candidates(so_far, ahead.state.float(), last.flatten(1).float(), rows, step)
         as_given = torch.zeros_like(so_far)
         with_given = torch.nonzero(state.has_given[rows])[:, 0]
         if len(with_given):

@@ -57,6 +57,13 @@ class LearnedReadOut(nn.Module):
         off, clearer = self.rest(hidden).chunk(2, 1)
         return mean + std * off, std * torch.exp(_CLEAREST * torch.tanh(clearer / _CLEAREST))
 
+    def of_candidates(
+        self, so_far: Tensor, state: Tensor, last: Tensor, rows: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """See ``dynamics.StepReadOut``."""
+        with torch.no_grad():
+            return self.from_inputs(torch.cat([so_far, state[rows], last], 1), step)
+
 
 def train_read_out(ridge: RidgeReadOut, config: ReadOutConfig | None = None) -> LearnedReadOut:
     """Learn by the likelihood of what bars of the generator came to, at each of their steps; each bar is seen once.

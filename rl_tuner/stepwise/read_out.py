@@ -57,6 +57,19 @@ class RidgeReadOut:
             mean = torch.addmm(weights[-1], inputs, weights[:-1])
         return mean, stds.expand_as(mean)
 
+    def of_candidates(
+        self, so_far: Tensor, state: Tensor, last: Tensor, rows: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """See ``dynamics.StepReadOut``: what the state says is the same for all candidates of a bar."""
+        if step == self.generator.steps:
+            return self.from_inputs(so_far, step)
+        n_features, width = so_far.shape[1], state.shape[1]
+        of_features, of_state, of_last, constant = self.weights[step - 1].split([n_features, width, last.shape[1], 1])
+        by_bar = torch.addmm(constant, state, of_state)
+        mean = by_bar[rows] + so_far @ of_features + last @ of_last
+        stds = torch.maximum(self.stds[step - 1], NARROWEST * self.scale.tolerance)
+        return mean, stds.expand_as(mean)
+
 
 def inputs_of(bars: UnfinishedBars, generator: LatentModel, scale: FeatureScale) -> Tensor:
     """What a read-out sees of bars of one step or more, (n, F + width + ``LAST_STEPS`` · parts) float32.
