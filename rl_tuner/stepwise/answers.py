@@ -14,7 +14,7 @@ from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, StepwiseState
 from rl_tuner.stepwise.particles import decide_together
 
-FIRST_WAVE = 8
+FIRST_WAVE = 4
 """Calls after which goals that are met exactly are done; the others go on with what is left."""
 
 
