@@ -377,7 +377,7 @@ def test_the_benchmark_of_steering_is_a_document(corpus, tmp_path, capsys, monke
 
     said = {"rows": [{"name": "agent", "success": {"pairs": [float("nan"), 50.0]}}]}
     monkeypatch.setattr(evaluators, "make_evaluators", lambda *a, log: log("training"))
-    monkeypatch.setattr(protocol, "run", lambda *a, log: print("chatter") or said)
+    monkeypatch.setattr(protocol, "run", lambda *a, **options: print("chatter") or said)
     monkeypatch.setattr(report, "write_report", lambda found, out: [])
     arguments = ["evaluate", "--data", str(corpus), "--out", str(tmp_path), "--quick", "--json"]
     assert rl_tuner.cli.main(arguments) == 0

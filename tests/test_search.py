@@ -61,16 +61,16 @@ def searches(agent, dynamics, real):
     actor = Actor(dynamics.space.latent_dim, 2, width=16).eval().requires_grad_(False)
     return {
         "best of n": best_of_n,
-        "random walk": random_walk,
-        "greedy": greedy_look_ahead,
+        "random walk": random_walk(dynamics),
+        "greedy": greedy_look_ahead(dynamics),
         "cma-es": evolution_strategy,
         "gradient": gradient_ascent,
-        "linear": linear_directions,
+        "linear": linear_directions(dynamics.space),
         "edit": edit_search(generated),
         "retrieval": retrieval(*real),
         "actor": amortised_actor(actor),
-        "agent": latent_agent_search(agent),
-        "restarted": latent_agent_search(agent, restarts=True),
+        "agent": latent_agent_search(agent, dynamics),
+        "restarted": latent_agent_search(agent, dynamics, restarts=True),
     }
 
 
@@ -106,7 +106,7 @@ class _Logged(Problem):
 
 
 def _solve(search, dynamics, seed=1, calls=CALLS, targets=WANTED, **options):
-    problem = _Logged(dynamics, targets, calls, seed, **options)
+    problem = _Logged(dynamics.generator, dynamics, targets, calls, seed, **options)
     search(problem)
     return problem, problem.result()
 
@@ -215,9 +215,9 @@ def test_a_success_is_not_the_end_while_the_networks_count(dynamics):
 
 
 def test_problem_counts_a_call_for_each_open_target(dynamics):
-    problem = Problem(dynamics, WANTED, 3, seed=0)
+    problem = Problem(dynamics.generator, dynamics, WANTED, 3, seed=0)
     assert not problem.is_over
-    values = problem.evaluate(problem.noise(6, dynamics.space.latent_dim))
+    values = problem.evaluate(problem.random_points())
     assert values.shape == (6, 2)
     assert problem.calls_used == 1
     assert problem.still_open.tolist() == [i in problem.open.tolist() for i in range(6)]
@@ -225,7 +225,7 @@ def test_problem_counts_a_call_for_each_open_target(dynamics):
     problem.close(torch.arange(left) == 0)
     assert len(problem.open) == left - 1
     for _ in range(2):
-        problem.evaluate(problem.noise(len(problem.open), dynamics.space.latent_dim))
+        problem.evaluate(problem.random_points())
     assert problem.is_over
     assert problem.calls_used == 3
 
@@ -283,7 +283,7 @@ def test_random_walk_takes_every_action_but_the_one_that_stays(dynamics, monkeyp
     taken = []
     step = dynamics.step
     monkeypatch.setattr(dynamics, "step", lambda w, g, a, noise: taken.append(a.clone()) or step(w, g, a, noise))
-    _solve(random_walk, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
+    _solve(random_walk(dynamics), dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]).repeat(30, 1))
     assert len(taken) == 24
     assert set(torch.cat(taken).tolist()) == set(range(1, dynamics.n_actions))
 
@@ -295,7 +295,7 @@ def _greedy_starts(dynamics, monkeypatch):
     monkeypatch.setattr(
         dynamics, "step", lambda w, g, a, noise: begun.append((w.z[0].clone(), a[0])) or step(w, g, a, noise)
     )
-    problem, _ = _solve(greedy_look_ahead, dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]))
+    problem, _ = _solve(greedy_look_ahead(dynamics), dynamics, calls=25, targets=torch.tensor([[200.0, 60.0]]))
     return begun, problem
 
 
@@ -319,7 +319,7 @@ def test_greedy_tries_eight_from_one_place_and_takes_the_best(dynamics, monkeypa
 
 def test_the_gradients_values_are_those_of_the_decoded_bars(dynamics):
     z = torch.from_numpy(dynamics.generator.latents(range(64))).requires_grad_(True)
-    values = soft_values(dynamics, z)
+    values = soft_values(dynamics.generator, z)
     np.testing.assert_array_equal(values.detach().numpy(), _values(dynamics.generator.decode(z.detach())))
     (slope,) = torch.autograd.grad(values.sum(), z)
     assert slope.isfinite().all()
@@ -337,46 +337,52 @@ def test_gradient_ascent_is_adam_on_z(dynamics):
         for t, point in enumerate(problem.points[i], 1):
             np.testing.assert_allclose(point, z, atol=2e-4)
             asked = point[None].clone().requires_grad_(True)
-            cost = (1 + ((soft_values(dynamics, asked) - target) / dynamics.space.tolerance).square().sum()).sqrt()
+            cost = (
+                1 + ((soft_values(dynamics.generator, asked) - target) / dynamics.space.tolerance).square().sum()
+            ).sqrt()
             g = torch.autograd.grad(cost, asked)[0][0].double()
             m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
             moved = z - 0.2 * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
             z = moved * z.norm() / moved.norm()
 
 
-@pytest.mark.parametrize("search", [gradient_ascent, linear_directions])
-def test_points_keep_their_lengths(search, dynamics):
-    problem, _ = _solve(search, dynamics, calls=20)
+@pytest.mark.parametrize("name", ["gradient", "linear"])
+def test_points_keep_their_lengths(name, searches, dynamics):
+    problem, _ = _solve(searches[name], dynamics, calls=20)
     for points in problem.points:
         lengths = torch.stack(points).norm(dim=1)
         np.testing.assert_allclose(lengths, lengths[0].expand_as(lengths), rtol=1e-4)
 
 
 class _Line:
-    """Linear dynamics: features are linear in z, and there are no bars."""
+    """A generator whose features are linear in z, and what scores them; there are no bars."""
+
+    steps = 1
 
     def __init__(self, dim=24):
         random = torch.Generator().manual_seed(0)
+        self.latent_dim = dim
         self.ways = torch.linalg.qr(torch.randn(dim, 2, generator=random))[0]
         push = torch.linalg.pinv(self.ways)[None].repeat(4, 1, 1)
-        self.space = SimpleNamespace(latent_dim=dim, tolerance=torch.ones(2) * 0.01, pinv_steps=push)
-        self.generator = SimpleNamespace(steps=1, kit=SimpleNamespace(n_parts=1))
+        self.scale = SimpleNamespace(tolerance=torch.ones(2) * 0.01, pinv_steps=push)
 
-    def begin(self, z, goals):
+    def decode(self, z):
+        return np.zeros((len(z), 1, 1), bool)
+
+    def look_at(self, z, bars, goals, calls_left):
         values = z @ self.ways
-        distances = rewards.distance(values, goals.targets, self.space.tolerance)
+        distances = rewards.distance(values, goals.targets, self.scale.tolerance)
         match = rewards.match(distances / 1000, goals.importance) - distances.sum(1) / 1e4
         success = rewards.success(distances, goals.importance).float()
-        bars = torch.zeros(len(z), 1, 1, dtype=torch.bool)
         terms = {"match": match, "success": success, "score": match + success}
-        return State(z, bars, values, goals.calls, terms)
+        return State(z, bars, values, calls_left, terms)
 
 
 def test_evolution_climbs_a_slope_that_random_points_do_not(one_thread):
     toy, targets = _Line(), torch.tensor([[3.0, -3.0], [-4.0, 2.5], [3.5, 3.5]]).repeat(4, 1)
     gaps = {}
     for search in (best_of_n, evolution_strategy):
-        problem = Problem(toy, targets, 300, seed=2)
+        problem = Problem(toy, toy, targets, 300, seed=2)
         search(problem)
         gaps[search] = np.abs(problem.result().values - targets.numpy()).sum(1)
     assert (gaps[evolution_strategy] < 0.5 * gaps[best_of_n]).all()
@@ -446,7 +452,7 @@ def test_evolution_draws_what_another_implementation_would(one_thread):
     Of a seed whose step size does not grow fast enough for h_sigma.
     """
     toy, target = _Line(), torch.tensor([[3.0, -2.0]])
-    problem = _Logged(toy, target, 64, seed=11)
+    problem = _Logged(toy, toy, target, 64, seed=11)
     evolution_strategy(problem)
     noise = torch.Generator().manual_seed(11)
     how = Parameters.of(24)
@@ -469,7 +475,7 @@ def test_evolution_draws_what_another_implementation_would(one_thread):
 def test_evolution_learns_by_generations_of_eight(one_thread):
     """Within one the mean stays; of the next the values are nearer on average, and so on."""
     toy, targets = _Line(), torch.tensor([[4.0, 4.0]]).repeat(30, 1)
-    problem = _Logged(toy, targets, 160, seed=0)
+    problem = _Logged(toy, toy, targets, 160, seed=0)
     evolution_strategy(problem)
     gaps = [torch.stack([p @ toy.ways for p in points[:160]]) - targets[0] for points in problem.points]
     means = [np.mean([gap[8 * i : 8 * i + 8].norm(dim=1).mean() for gap in gaps if len(gap) == 160]) for i in range(20)]
@@ -478,8 +484,8 @@ def test_evolution_learns_by_generations_of_eight(one_thread):
 
 def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
     toy, targets = _Line(), torch.tensor([[1.0, -0.5], [-1.5, 1.0], [0.4, 1.3]])
-    problem = _Logged(toy, targets, 12, seed=3)
-    linear_directions(problem)
+    problem = _Logged(toy, toy, targets, 12, seed=3)
+    linear_directions(toy.scale)(problem)
     found = problem.result()
     for i in range(3):
         z, target = problem.points[i][0], targets[i]
@@ -499,7 +505,7 @@ def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
     scores = []
     for selects in (True, False):
         problem, found = _solve(
-            latent_agent_search(agent),
+            latent_agent_search(agent, dynamics),
             dynamics,
             targets=targets,
             goals=_goals(weight, targets=targets),
@@ -523,9 +529,9 @@ def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
         def act(self, observations):
             return torch.zeros(len(observations), dtype=torch.long)
 
-    problem, _ = _solve(latent_agent_search(Stays()), dynamics)
+    problem, _ = _solve(latent_agent_search(Stays(), dynamics), dynamics)
     assert [len(shown) for shown in problem.shown] == [1] * 6
-    problem, found = _solve(latent_agent_search(Stays(), restarts=True), dynamics)
+    problem, found = _solve(latent_agent_search(Stays(), dynamics, restarts=True), dynamics)
     assert [len(shown) for shown in problem.shown] == [int(min(at, CALLS)) for at in found.at]
     points = torch.stack(problem.points[5])
     assert len(points) == CALLS
@@ -534,7 +540,7 @@ def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
 
 def test_the_actor_keeps_lengths_and_is_trained(dynamics, real):
     targets = real[1]
-    actor = train_actor(dynamics, targets, seconds=0.3)
+    actor = train_actor(dynamics.generator, dynamics.scale, targets, seconds=0.3)
     assert not any(weight.requires_grad for weight in actor.parameters())
     z = torch.randn(20, dynamics.space.latent_dim, generator=torch.Generator().manual_seed(0))
     moved = actor(z, dynamics.space.standardised(targets[:20]))

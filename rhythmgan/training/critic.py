@@ -17,14 +17,18 @@ from rhythmgan.models.interfaces import LatentModel
 from rhythmgan.training.gan_loss import squared_gradient
 from rhythmgan.training.schedule import set_learning_rate
 
-_TRAIN_STEPS = 1500
+TRAIN_STEPS = 1500
+"""Gradient steps, by default."""
+
 _BATCH = 256
 _LEARNING_RATE = 5e-4
 _GAMMA = 0.1
 """Weight of the squared gradients on real and fake bars together (R1 and R2)."""
 
 
-def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str], seed: int) -> None:
+def train_critic(
+    corpus: Corpus, model: LatentModel, path: str | os.PathLike[str], seed: int, train_steps: int = TRAIN_STEPS
+) -> None:
     """Train a discriminator that tells real bars from a GAN's, whose generator stays as it is; write both.
 
     It has another width than the GAN's own, and learns from other batches.
@@ -34,6 +38,7 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
         model: the GAN whose bars it learns to separate from them.
         path: the weights file to write; ``models.catalogue.load_generator`` reads it.
         seed: of weights, batches and z.
+        train_steps: gradient steps.
 
     Raises:
         ValueError: the model is no GAN.
@@ -56,15 +61,15 @@ def train_critic(corpus: Corpus, model: LatentModel, path: str | os.PathLike[str
     discriminator = second.discriminator.train()
     optimizer = torch.optim.AdamW(discriminator.parameters(), _LEARNING_RATE, betas=(0.5, 0.99), weight_decay=0.05)
     labels = model.labels
-    for step in range(_TRAIN_STEPS):
+    for step in range(train_steps):
         batch = [bars[torch.randint(len(bars), (_BATCH,), generator=random)].float() for bars in (real, fake)]
         both = torch.cat(batch).requires_grad_(True)
         logits = discriminator(both, labels)
         logit_gap = logits[:_BATCH] - logits[_BATCH:]
         loss = F.softplus(-logit_gap).mean() + _GAMMA * squared_gradient(logits, both)
-        set_learning_rate(optimizer, _LEARNING_RATE * (1 - step / _TRAIN_STEPS))
+        set_learning_rate(optimizer, _LEARNING_RATE * (1 - step / train_steps))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     second.eval().requires_grad_(False)
-    save_gan(path, second, {"trained_seed": str(seed), "trained_steps": str(_TRAIN_STEPS)})
+    save_gan(path, second, {"trained_seed": str(seed), "trained_steps": str(train_steps)})

@@ -35,12 +35,14 @@ class BenchmarkConfig:
         seeds: every row is measured with each of these.
         pairs, crossed, corners, infeasible: how many targets of each family.
         calls: the budget at which rows are compared.
+        short_calls: a second one, for who is in a hurry.
         max_calls: calls up to which the curves go.
         long_calls: calls of best of N, a quarter of edit search's.
         step_calls: calls up to which the curves of searches go that choose step by step: each mark is a search.
         starts: starts for each target where diversity is measured.
         shared_targets: targets of which diversity is measured.
         actor_seconds: training time of the amortised actor.
+        critic_steps, prior_steps: training steps of the held-out discriminator and of the held-out prior.
         read_out: how the read-outs of searches step by step are made.
         realism: see there.
     """
@@ -51,16 +53,21 @@ class BenchmarkConfig:
     corners: int = 200
     infeasible: int = 100
     calls: int = CALLS
+    short_calls: int = 8
     max_calls: int = 256
     long_calls: int = 1024
     step_calls: int = 64
     starts: int = 32
     shared_targets: int = 50
     actor_seconds: float = 120.0
+    critic_steps: int = 1500
+    prior_steps: int = 1000
     read_out: ReadOutConfig = field(default_factory=ReadOutConfig)
     realism: RealismConfig = field(default_factory=RealismConfig)
 
     def __post_init__(self) -> None:
+        if self.short_calls > self.calls:
+            raise ValueError(f"the short budget has {self.calls} calls at most, not {self.short_calls}")
         for most in (self.max_calls, self.step_calls):
             if most < self.calls:
                 raise ValueError(
@@ -85,7 +92,18 @@ QUICK = BenchmarkConfig(
     starts=8,
     shared_targets=10,
     actor_seconds=10.0,
+    critic_steps=200,
+    prior_steps=100,
     read_out=ReadOutConfig(bars=10_000, train_steps=150),
     realism=RealismConfig(repeats=2),
 )
 """For a first look."""
+
+QUICK_ROWS = (
+    "best-of-n-real",
+    "latent-agent",
+    "particle-filter-candidates",
+    "particle-filter-candidates-learned",
+    "greedy-by-step",
+)
+"""The rows of a first look, beside those that the criteria compare."""

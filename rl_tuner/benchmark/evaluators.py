@@ -14,6 +14,7 @@ from rhythmgan.files import make_folder
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.config import WordLSTMConfig
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, check_compatible
+from rl_tuner.benchmark.config import BenchmarkConfig
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,13 @@ class Evaluators:
 
 
 def make_evaluators(
-    corpus: Corpus, generator: LatentModel, out: Path, seed: int = 1, log: Callable[[str], None] = print
+    corpus: Corpus,
+    generator: LatentModel,
+    out: Path,
+    critic_steps: int = BenchmarkConfig.critic_steps,
+    prior_steps: int = BenchmarkConfig.prior_steps,
+    seed: int = 1,
+    log: Callable[[str], None] = print,
 ) -> Evaluators:
     """The evaluators of a folder; they are trained where it has none for this generator and these songs.
 
@@ -38,6 +45,7 @@ def make_evaluators(
         corpus: bars of songs; the discriminator learns from the train songs, the prior from the valid ones.
         generator: whose bars the discriminator tells from real ones.
         out: a folder, created if missing.
+        critic_steps, prior_steps: training steps of the discriminator and of the prior.
         seed: of both trainings.
         log: called with a line before each training.
 
@@ -56,16 +64,16 @@ def make_evaluators(
     out = make_folder(out)
     # evaluators of another corpus may have learnt from the songs that are held out here
     songs = digest(corpus.words)[:8]
-    path = out / f"discriminator-{songs}-{generator.fingerprint}-{seed}.safetensors"
+    path = out / f"discriminator-{songs}-{generator.fingerprint}-{critic_steps}-{seed}.safetensors"
     if not path.exists():
         log("training the held-out discriminator")
-        train_critic(train, generator, path, seed)
-    folder = out / f"prior-{songs}-{seed}"
+        train_critic(train, generator, path, seed, critic_steps)
+    folder = out / f"prior-{songs}-{prior_steps}-{seed}"
     if not (folder / "done").exists():
         log("training the held-out prior")
         few = train.only(np.isin(train.song_id, np.unique(train.song_id)[::10]))
         config = WordLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, width=192)
-        train_prior(valid, few, folder, PriorTrainingConfig(train_steps=1000, seed=seed), network=config)
+        train_prior(valid, few, folder, PriorTrainingConfig(train_steps=prior_steps, seed=seed), network=config)
         (folder / "done").touch()
     # asked for what they were trained on: bars of any role
     critic, prior = load_generator(path), load_likelihood(folder / "prior.safetensors")

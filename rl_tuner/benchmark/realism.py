@@ -18,13 +18,9 @@ from rhythmgan.evaluate import feature_matrix
 from rhythmgan.models.interfaces import Critic, Likelihood, Sampler
 from rl_tuner.benchmark.config import RealismConfig
 from rl_tuner.benchmark.evaluators import Evaluators
-from rl_tuner.config import REALISM
-from rl_tuner.goals import Goals
-from rl_tuner.latent.agent import LatentAgent
-from rl_tuner.latent.dynamics import Dynamics
+from rl_tuner.benchmark.rows import Row, Steered
 from rl_tuner.scale import TARGETS, values_of
 from rl_tuner.search.problem import SearchResult
-from rl_tuner.steering import run_episodes
 
 Model = TypeVar("Model")
 
@@ -66,40 +62,39 @@ class Realism:
     """Compares bars with real ones of the same density and syncopation, and asks the held-out evaluators.
 
     Args:
-        dynamics: the generator, and the networks of the reward.
+        steered: the generator, and the networks of the reward.
         evaluators: networks that nothing was rewarded by.
         real: held-out bars.
         how: how many bars, how many repeats.
     """
 
-    def __init__(self, dynamics: Dynamics, evaluators: Evaluators, real: RealBars, how: RealismConfig) -> None:
-        self.dynamics, self.evaluators, self.real, self.how = dynamics, evaluators, real, how
+    def __init__(self, steered: Steered, evaluators: Evaluators, real: RealBars, how: RealismConfig) -> None:
+        self.steered, self.evaluators, self.real, self.how = steered, evaluators, real, how
 
     @cached_property
     def _unsteered(self) -> tuple[np.ndarray, np.ndarray]:
         """Bars of random z, and their density and syncopation."""
-        bars = self.dynamics.generator.sample(self.how.unsteered, seed=_UNSTEERED_SEED)
-        return bars, values_of(bars, TARGETS, self.dynamics.generator.kit).numpy()
+        bars = self.steered.generator.sample(self.how.unsteered, seed=_UNSTEERED_SEED)
+        return bars, values_of(bars, TARGETS, self.steered.kit).numpy()
 
     def of_unsteered(self, n: int) -> dict[str, Any]:
         """Of n bars of random z."""
         bars, values = self._unsteered
-        z = self.dynamics.generator.latents(range(_UNSTEERED_SEED, _UNSTEERED_SEED + n))
-        return self.of_bars(bars[:n], values[:n]) | {"norm": [1.0, float(_norms(z).std())]}
+        z = self.steered.generator.latents(range(_UNSTEERED_SEED, _UNSTEERED_SEED + n))
+        return self.of_bars(bars[:n], values[:n]) | {"z": normality(z)}
 
     def of_samples(self, sampler: Sampler, n: int) -> dict[str, Any]:
         """Of n bars of another model."""
         bars = sampler.sample(n, seed=_UNSTEERED_SEED)
-        return self.of_bars(bars, values_of(bars, TARGETS, self.dynamics.generator.kit).numpy())
+        return self.of_bars(bars, values_of(bars, TARGETS, self.steered.kit).numpy())
 
     def of_successes(self, results: Sequence[SearchResult]) -> dict[str, Any]:
-        """Of the answers that have their targets, and the mean and standard deviation of |z| / √dim."""
+        """Of the answers that have their targets, and how far their z are from N(0, I), see ``normality``."""
         bars = np.concatenate([one.bars[one.success] for one in results])
         values = np.concatenate([one.values[one.success] for one in results])
         z = np.concatenate([one.z[one.success] for one in results])
-        norms = _norms(z) if np.isfinite(z).all() and len(z) else None
-        report = self.of_bars(bars, values)
-        return report | ({"norm": [float(norms.mean()), float(norms.std())]} if norms is not None else {})
+        is_known = len(z) > 0 and bool(np.isfinite(z).all())
+        return self.of_bars(bars, values) | ({"z": normality(z)} if is_known else {})
 
     def of_bars(self, bars: np.ndarray, values: np.ndarray) -> dict[str, Any]:
         """Of bars (n, steps, parts) bool with their density and syncopation (n, 2).
@@ -119,13 +114,13 @@ class Realism:
             return {"matched": len(mine)}
         fake, real = bars[mine], self.real.bars[theirs]
         detected = metrics.c2st(real, self.real.song_id[theirs], fake, repeats=self.how.repeats)
-        kit = self.dynamics.generator.kit
+        kit = self.steered.kit
         reference, features = metrics.standardised(feature_matrix(real, kit), feature_matrix(fake, kit))
         # log p and logits depend on density: compare with unsteered bars that have the same
         unsteered, unsteered_values = self._unsteered
         here, there = matched(values[mine], unsteered_values, rng)
         steered, unsteered = fake[here], unsteered[there]
-        held_out, rewarding = self.evaluators, self.dynamics
+        held_out, rewarding = self.evaluators, self.steered.models
 
         def gain(mean: Callable[[Model, np.ndarray], float], model: Model) -> float:
             return mean(model, steered) - mean(model, unsteered)
@@ -200,35 +195,49 @@ def diversity(result: SearchResult, starts: int) -> dict[str, float]:
     return {"unique": float(np.mean(unique)), "hamming": float(np.mean(distances))}
 
 
-def leakage(dynamics: Dynamics, agent: LatentAgent, targets: Tensor, values: Tensor, calls: int) -> dict[str, float]:
-    """What happens to the other feature where the agent steers only one.
+def leakage(steered: Steered, row: Row, targets: Tensor, values: Tensor, calls: int) -> dict[str, float]:
+    """What becomes of the other feature where a row steers only one.
 
     Args:
-        dynamics, agent: what steers.
+        steered: the generator.
+        row: what steers.
         targets: (n, 2).
         values: (m, 2), features of real bars.
-        calls: the budget of each episode.
+        calls: the budget of each search.
 
     Returns:
-        For either feature steered alone: the share of successes, the mean change of the other feature in standard
-        deviations, and the rank correlation of the target with what the other one became; beside it the
-        correlation that the two features have in real bars.
+        For either feature steered alone: the share of successes, and the rank correlation of the target with what the
+        other one became; beside it the correlation that the two features have in real bars.
     """
-    seeds = np.arange(len(targets), dtype=np.uint64)
-    stds = values.std(0).numpy()
     report = {"correlation of real bars": rank_correlation(values[:, 0].numpy(), values[:, 1].numpy())}
-    for steered, other in ((0, 1), (1, 0)):
+    for alone, other in ((0, 1), (1, 0)):
         importance = torch.zeros_like(targets)
-        importance[:, steered] = 1
-        goals = Goals.of(targets, calls, importance, **dict.fromkeys(dynamics.terms, REALISM))
-        start = torch.from_numpy(dynamics.generator.latents(seeds))
-        result = run_episodes(agent, dynamics, start, goals, seeds, returns=False)
-        change = np.abs(result.values[:, other] - result.path[:, 0, other]).mean() / stds[other]
-        what = f"{TARGETS[steered]} alone"
-        report[f"{what}: success"] = float(result.success.mean())
-        report[f"{what}: change of {TARGETS[other]}"] = float(change)
-        report[f"{what}: correlation"] = rank_correlation(targets[:, steered].numpy(), result.values[:, other])
+        importance[:, alone] = 1
+        found = row.solve(steered, targets, calls, 0, importance)
+        what = f"{TARGETS[alone]} alone"
+        report[f"{what}: success"] = float(found.success.mean())
+        report[f"{what}: correlation"] = rank_correlation(targets[:, alone].numpy(), found.values[:, other])
     return report
+
+
+def normality(z: np.ndarray) -> dict[str, float]:
+    """How far points (n, dim) are from draws of N(0, I).
+
+    Returns:
+        ``mean_square``: of all numbers, 1 for N(0, I). ``numbers`` and ``lengths``: Kolmogorov and Smirnov's statistic,
+        the largest distance of two distribution functions, of all numbers from N(0, 1) and of the squared lengths from
+        χ² with dim degrees of freedom; ``numbers_p`` and ``lengths_p``: the chance that draws of these lie as far.
+    """
+    from scipy.stats import chi2, kstest
+
+    numbers, lengths = kstest(z.ravel(), "norm"), kstest(np.square(z, dtype=float).sum(1), chi2(z.shape[1]).cdf)
+    return {
+        "mean_square": float(np.square(z, dtype=float).mean()),
+        "numbers": float(numbers.statistic),
+        "numbers_p": float(numbers.pvalue),
+        "lengths": float(lengths.statistic),
+        "lengths_p": float(lengths.pvalue),
+    }
 
 
 def rank_correlation(targets: np.ndarray, values: np.ndarray) -> float:
@@ -236,8 +245,3 @@ def rank_correlation(targets: np.ndarray, values: np.ndarray) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(targets, values).statistic) if min(values.std(), targets.std()) > 0 else 0.0
-
-
-def _norms(z: np.ndarray) -> np.ndarray:
-    """|z| / √dim (n,): 1 on average for N(0, I)."""
-    return np.linalg.norm(z, axis=1) / np.sqrt(z.shape[1])

@@ -103,8 +103,9 @@ def sweep(
         )
         agent = load_latent_agent(weights)
         goals = median[None].expand(_ASKED, -1) if variant.one_target else asked
-        problem = Problem(agent.dynamics(generator, generator, prior), goals, CALLS, seed=0)
-        latent_agent_search(agent, restarts=True)(problem)
+        dynamics = agent.dynamics(generator, generator, prior)
+        problem = Problem(dynamics.generator, dynamics, goals, CALLS, seed=0)
+        latent_agent_search(agent, dynamics, restarts=True)(problem)
         found = problem.result()
         rows.append(
             {

@@ -26,8 +26,9 @@ def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLike
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
     # targets are spread over all that songs play, and so are the bars that are steered to them
-    gan = load_generator(options.weights).with_condition(ANY, ANY)
-    prior = load_likelihood(options.prior).with_condition(ANY, ANY)
+    grid = getattr(options, "grid", None)
+    gan = load_generator(options.weights, grid).with_condition(ANY, ANY)
+    prior = load_likelihood(options.prior, grid).with_condition(ANY, ANY)
     check_compatible(prior, gan.kit, gan.steps, "the prior")
     return gan, prior
 

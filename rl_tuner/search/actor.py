@@ -7,8 +7,9 @@ import time
 import torch
 from torch import Tensor, nn
 
-from rl_tuner.latent.dynamics import Dynamics
+from rhythmgan.models.interfaces import LatentModel
 from rl_tuner.latent.moves import to_length_of
+from rl_tuner.scale import FeatureScale
 from rl_tuner.search.gradient import soft_values
 from rl_tuner.search.problem import Problem, Search
 
@@ -37,11 +38,14 @@ class Actor(nn.Module):
         return moved * to_length_of(z, moved)
 
 
-def train_actor(dynamics: Dynamics, targets: Tensor, seconds: float, seed: int = 0, nearness: float = 0.1) -> Actor:
+def train_actor(
+    generator: LatentModel, scale: FeatureScale, targets: Tensor, seconds: float, seed: int = 0, nearness: float = 0.1
+) -> Actor:
     """An actor that has been trained for so many seconds, by the gradient of the distance to the targets.
 
     Args:
-        dynamics: generator and latent space.
+        generator: what decodes.
+        scale: of its bars' features.
         targets: (m, F), of real bars; two of five are made of the features of different bars.
         seconds: of training.
         seed: of weights and draws.
@@ -50,16 +54,16 @@ def train_actor(dynamics: Dynamics, targets: Tensor, seconds: float, seed: int =
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        actor = Actor(dynamics.space.latent_dim, targets.shape[1])
+        actor = Actor(generator.latent_dim, targets.shape[1])
     optimizer = torch.optim.Adam(actor.parameters(), _LEARNING_RATE)
     began, done = time.perf_counter(), 0.0
     while done < 1:
         rows = torch.randint(len(targets), (_BATCH, targets.shape[1]), generator=random)
         crossed = torch.rand(_BATCH, 1, generator=random, dtype=torch.float32) < _CROSSED
         wanted = targets.gather(0, torch.where(crossed, rows, rows[:, :1]))
-        z = torch.randn(_BATCH, dynamics.space.latent_dim, generator=random, dtype=torch.float32)
-        moved = actor(z, dynamics.space.standardised(wanted))
-        gap = (soft_values(dynamics, moved) - wanted) / dynamics.space.tolerance / 2
+        z = torch.randn(_BATCH, generator.latent_dim, generator=random, dtype=torch.float32)
+        moved = actor(z, scale.standardised(wanted))
+        gap = (soft_values(generator, moved) - wanted) / scale.tolerance / 2
         loss = torch.sqrt(1 + gap.square().sum(1)).mean() + nearness * (moved - z).square().mean()
         for group in optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * max(1 - done, 0.02)
@@ -75,11 +79,10 @@ def amortised_actor(actor: Actor) -> Search:
     """Evaluate the actor's answer to new noise with each call."""
 
     def search(problem: Problem) -> None:
-        space = problem.dynamics.space
         while not problem.is_over:
-            wanted = space.standardised(problem.targets[problem.open])
+            wanted = problem.scorer.scale.standardised(problem.targets[problem.open])
             with torch.no_grad():
-                z = actor(problem.noise(len(wanted), space.latent_dim), wanted)
+                z = actor(problem.random_points(), wanted)
             problem.evaluate(z)
 
     return search

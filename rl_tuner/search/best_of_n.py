@@ -8,4 +8,4 @@ from rl_tuner.search.problem import Problem
 def best_of_n(problem: Problem) -> None:
     """Evaluate a bar of random z with each call."""
     while not problem.is_over:
-        problem.evaluate(problem.noise(len(problem.open), problem.dynamics.space.latent_dim))
+        problem.evaluate(problem.random_points())

@@ -20,17 +20,15 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
     """
 
     def search(problem: Problem) -> None:
-        dynamics = problem.dynamics
-        z = torch.full((len(problem.open), dynamics.space.latent_dim), torch.nan, dtype=torch.float32)
-        here = dynamics.look_at(z, bars_of(problem), problem.goals, problem.goals.calls)
+        z = torch.full((len(problem.open), problem.generator.latent_dim), torch.nan, dtype=torch.float32)
+        here = problem.look_at(z, bars_of(problem))
         problem.record(here)
         while not problem.is_over:
             here = here.rows(problem.still_open)
             cells = here.bars.flatten(1).clone()
             places = torch.randint(cells.shape[1], (len(cells), 1), generator=problem.random)
             cells.scatter_(1, places, ~cells.gather(1, places))
-            goals = problem.goals.rows(problem.open)
-            tried = dynamics.look_at(here.z, cells.view_as(here.bars), goals, here.calls_left)
+            tried = problem.look_at(here.z, cells.view_as(here.bars))
             problem.record(tried)
             better = tried.match >= here.match
             here.put(better, tried.rows(better))
@@ -40,5 +38,4 @@ def edit_search(bars_of: Callable[[Problem], Tensor]) -> Search:
 
 def generated(problem: Problem) -> Tensor:
     """Bars of random z, one for each open target."""
-    z = problem.noise(len(problem.open), problem.dynamics.space.latent_dim)
-    return torch.from_numpy(problem.dynamics.generator.decode(z))
+    return torch.from_numpy(problem.generator.decode(problem.random_points()))

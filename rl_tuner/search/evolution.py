@@ -124,10 +124,9 @@ class Distribution:
 
 def evolution_strategy(problem: Problem) -> None:
     """CMA-ES with a diagonal covariance, a distribution of z for each target."""
-    dynamics = problem.dynamics
-    dim = dynamics.space.latent_dim
+    dim = problem.generator.latent_dim
     how = Parameters.of(dim)
-    distribution = Distribution.around(problem.noise(len(problem.open), dim))
+    distribution = Distribution.around(problem.random_points())
     targets = problem.targets
     while not problem.is_over:
         steps: list[Tensor] = []
@@ -138,7 +137,7 @@ def evolution_strategy(problem: Problem) -> None:
             step = distribution.variance.sqrt() * problem.noise(len(targets), dim)
             values = problem.evaluate(distribution.mean + distribution.sigma * step)
             still = problem.still_open
-            cost = rewards.distance(values, targets, dynamics.space.tolerance).sum(1)
+            cost = rewards.distance(values, targets, problem.scorer.scale.tolerance).sum(1)
             distribution, targets = distribution.rows(still), targets[still]
             steps, costs = [one[still] for one in [*steps, step]], [one[still] for one in [*costs, cost]]
         distribution = distribution.update(torch.stack(steps, 1), torch.stack(costs, 1), how)

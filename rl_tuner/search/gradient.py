@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.features import density, syncopation
-from rl_tuner.latent.dynamics import Dynamics
+from rhythmgan.models.interfaces import LatentModel
 from rl_tuner.latent.moves import to_length_of
 from rl_tuner.search.problem import Problem
 
@@ -16,13 +16,12 @@ _BETAS = (0.9, 0.99)
 
 def gradient_ascent(problem: Problem) -> None:
     """Adam on z through the straight-through generator, towards the targets; z keeps its length."""
-    dynamics = problem.dynamics
-    points = nn.Parameter(problem.noise(len(problem.open), dynamics.space.latent_dim))
+    points = nn.Parameter(problem.random_points())
     optimizer = torch.optim.Adam([points], _LEARNING_RATE, _BETAS)
     while not problem.is_over:
         # the rows of closed targets have no gradient; Adam moves them on, but nobody evaluates them again
         z = points[problem.open]
-        gap = (soft_values(dynamics, z) - problem.targets[problem.open]) / dynamics.space.tolerance
+        gap = (soft_values(problem.generator, z) - problem.targets[problem.open]) / problem.scorer.scale.tolerance
         optimizer.zero_grad()
         torch.sqrt(1 + gap.square().sum(1)).sum().backward()  # type: ignore[no-untyped-call]
         problem.evaluate(z.detach())  # the same bars: one call, whose gradient is known as well
@@ -32,8 +31,8 @@ def gradient_ascent(problem: Problem) -> None:
             points.mul_(to_length_of(before, points))
 
 
-def soft_values(dynamics: Dynamics, z: Tensor) -> Tensor:
+def soft_values(generator: LatentModel, z: Tensor) -> Tensor:
     """Density and syncopation of z's bars, (n, 2), with a gradient that passes the threshold."""
-    cells = dynamics.generator.decode_with_gradient(z).clamp(0, 1)
-    kit = dynamics.generator.kit
+    cells = generator.decode_with_gradient(z).clamp(0, 1)
+    kit = generator.kit
     return torch.stack([density(cells, kit), syncopation(cells, kit)], 1)

@@ -6,25 +6,27 @@ from torch import Tensor
 
 from rl_tuner.dynamics import advance
 from rl_tuner.latent.agent import LatentAgent
+from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.search.problem import Problem, Search
 
 
-def latent_agent_search(agent: LatentAgent, restarts: bool = False) -> Search:
+def latent_agent_search(agent: LatentAgent, dynamics: Dynamics, restarts: bool = False) -> Search:
     """Let the agent choose the actions.
 
     Args:
         agent: who chooses.
+        dynamics: what moves its episodes, of the generator and the networks of the problem.
         restarts: whether an episode that stays short of its target begins anew at random z, with the calls left;
             otherwise it ends.
     """
 
     def search(problem: Problem) -> None:
-        dynamics, dim = problem.dynamics, problem.dynamics.space.latent_dim
+        dim = dynamics.space.latent_dim
 
         def draw(goes_on: Tensor, anew: Tensor) -> tuple[Tensor, Tensor]:
             return problem.noise(int(anew.sum()), dim), problem.noise(len(anew), dim)
 
-        state = dynamics.begin(problem.noise(len(problem.open), dim), problem.goals)
+        state = dynamics.begin(problem.random_points(), problem.goals)
         problem.record(state)
         state = state.rows(problem.still_open)
         while not problem.is_over:

@@ -5,8 +5,9 @@ that first reached it, and says which targets are still open. A search is done w
 that time is compared fairly; with coefficients for realism or likelihood it goes on to the end of its budget, as a
 later bar may score higher.
 
-A call is a bar decoded in full. A search that chooses while bars are decided asks the problem to decide their steps:
-each counts as its share of a call, and all calls are spent at once when the bar that was found is recorded.
+A call is a bar decoded in full. A search that chooses while bars are decided asks the problem to look at their next
+steps: each counts as its share of a call, and all calls are spent at once when the bar that was found is recorded. What
+counts is the work of the generator. What networks cost that say where a bar is going is seen in the time alone.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.models.interfaces import UnfinishedBars
-from rl_tuner.dynamics import Best, State
+from rhythmgan.models.interfaces import LatentModel, NextStep, UnfinishedBars
+from rl_tuner.dynamics import BarScorer, Best, State
 from rl_tuner.goals import Goals
-from rl_tuner.latent.dynamics import Dynamics
 
 Search = Callable[["Problem"], None]
 """A search: it evaluates bars of the problem until that is over, or until it gives up."""
@@ -40,8 +40,10 @@ class SearchResult:
         values: (n, F), their features.
         success: (n,) bool, whether the answers have their targets.
         at: (n,) ints, the call that first reached the target; ``NEVER`` where none did.
-        seconds: (calls,), time until each call of the batch was over.
+        seconds: (calls,), time of the processor until each call of the batch was over: on one core what a clock shows
+            where nobody else computes.
         z: (n, latent_dim) of the answers; NaN where a search has none.
+        spent: calls that a target cost at most, the shares of candidates for steps among them.
     """
 
     bars: np.ndarray
@@ -50,6 +52,7 @@ class SearchResult:
     at: np.ndarray
     seconds: np.ndarray
     z: np.ndarray
+    spent: float = 0.0
 
     def success_within(self, calls: int) -> np.ndarray:
         """Whether each target was reached within so many calls: (n,) bool."""
@@ -60,7 +63,8 @@ class Problem:
     """Targets to reach, a budget of calls, and the best bars so far.
 
     Attributes:
-        dynamics: generator, reward networks and latent space.
+        generator: what decodes.
+        scorer: what says what bars are worth to goals.
         targets: (n, F).
         goals: the targets and the coefficients of the other terms.
         calls: the budget: bars that may be evaluated for each target.
@@ -71,7 +75,8 @@ class Problem:
         still_open: mask over the targets that were open before the last call: those that stayed open.
 
     Args:
-        dynamics: see there.
+        generator: what decodes.
+        scorer: what says what its bars are worth; the dynamics of any agent is one.
         targets: (n, F).
         calls: see there.
         seed: of everything that the search draws.
@@ -83,7 +88,8 @@ class Problem:
 
     def __init__(
         self,
-        dynamics: Dynamics,
+        generator: LatentModel,
+        scorer: BarScorer,
         targets: Tensor,
         calls: int,
         seed: int,
@@ -91,17 +97,19 @@ class Problem:
         keep_best: bool = True,
     ) -> None:
         n = len(targets)
-        self.dynamics, self.targets, self.calls, self.keeps_best = dynamics, targets, calls, keep_best
+        self.generator, self.scorer = generator, scorer
+        self.targets, self.calls, self.keeps_best = targets, calls, keep_best
         self.goals = goals or Goals.of(targets, calls)
         self.random = torch.Generator().manual_seed(seed)
         self.open = torch.arange(n)
         self.still_open = torch.ones(n, dtype=torch.bool)
         self.calls_used = 0
         self._steps_decided = torch.zeros(n, dtype=torch.long)
+        self._of_candidates = torch.zeros(n, dtype=torch.float64)
         self._best: Best | None = None
         self._at = torch.full((n,), NEVER)
         self._seconds: list[float] = []
-        self._began = time.perf_counter()
+        self._began = time.process_time()
 
     @property
     def is_over(self) -> bool:
@@ -117,6 +125,10 @@ class Problem:
         """N(0, 1) of this shape, drawn from the problem's seed."""
         return torch.randn(shape, generator=self.random, dtype=torch.float32)
 
+    def random_points(self) -> Tensor:
+        """A random point (m, latent_dim) for each open target."""
+        return self.noise(len(self.open), self.generator.latent_dim)
+
     def evaluate(self, z: Tensor) -> Tensor:
         """Spend one call on each open target.
 
@@ -127,26 +139,38 @@ class Problem:
             (m, F), the features of their bars. Targets may have closed since: ``still_open`` masks what belongs to
             the others.
         """
-        return self.record(self.dynamics.begin(z, self.goals.rows(self.open)))
+        return self.record(self.look_at(z, torch.from_numpy(self.generator.decode(z))))
 
-    def decide(self, bars: UnfinishedBars, noise: Tensor, rows: Tensor) -> UnfinishedBars:
-        """Decide the next step of bars of the generator, on account of the targets that they are for.
+    def look_at(self, z: Tensor, bars: Tensor) -> State:
+        """What bars (m, steps, parts) of z (m, latent_dim) are worth, one for each open target; no call is counted."""
+        goals = self.goals.rows(self.open)
+        return self.scorer.look_at(z, bars, goals, goals.calls - self.calls_used - 1)
+
+    def look_ahead(self, bars: UnfinishedBars, rows: Tensor, candidates: int = 1) -> NextStep:
+        """The next step of bars of the generator, on account of the targets that they are for.
+
+        A step of a bar counts as its share of a call, whichever noise then decides it. Each candidate after the first
+        counts as the share of the step's multiply-adds that its noise alone needs.
 
         Args:
             bars: n of them.
-            noise: (n, …), the numbers of z that decide the step.
             rows: (n,) ints, the target of each bar.
+            candidates: noises that are tried for the step of each bar.
 
         Raises:
             ValueError: more steps than the calls that a target has left.
         """
         self._steps_decided.index_add_(0, rows, torch.ones_like(rows))
         self._check_spent(self.calls_left)
-        return bars.decide(noise)
+        ahead = bars.look_ahead()
+        of_step, of_noise = ahead.multiply_adds
+        share = (candidates - 1) * of_noise / (of_step + of_noise) / self.generator.steps
+        self._of_candidates.index_add_(0, rows, torch.full(rows.shape, share, dtype=torch.float64))
+        return ahead
 
     def _check_spent(self, calls: int) -> None:
         """Raise a ValueError where more steps were decided for a target than so many bars have."""
-        steps, most = self.dynamics.generator.steps, int(self._steps_decided.max())
+        steps, most = self.generator.steps, int(self._steps_decided.max())
         if most > calls * steps:
             raise ValueError(f"{most} steps were decided for a target: {calls} bars have {calls * steps}")
 
@@ -155,7 +179,7 @@ class Problem:
 
         Args:
             state: a bar for each open target.
-            calls: how many are spent at once, those of ``decide`` since the last time among them.
+            calls: how many are spent at once, those of ``look_ahead`` since the last time among them.
 
         Raises:
             ValueError: more steps were decided for a target than so many bars have.
@@ -177,7 +201,7 @@ class Problem:
             self._at[rows] = torch.where(success, self.calls_used, NEVER)
             self.still_open = torch.ones_like(success)
         self.open = rows[self.still_open]
-        self._seconds += [time.perf_counter() - self._began] * calls
+        self._seconds += [time.process_time() - self._began] * calls
         return state.values
 
     def close(self, those: Tensor) -> None:
@@ -191,5 +215,11 @@ class Problem:
         assert self._best is not None
         best = self._best.state
         return SearchResult(
-            best.bars.numpy(), best.values.numpy(), best.success.numpy() > 0, self._at.numpy(), seconds, best.z.numpy()
+            best.bars.numpy(),
+            best.values.numpy(),
+            best.success.numpy() > 0,
+            self._at.numpy(),
+            seconds,
+            best.z.numpy(),
+            self.calls_used + float(self._of_candidates.max()),
         )

@@ -17,11 +17,11 @@ def retrieval(bars: Tensor, values: Tensor) -> Search:
     """
 
     def search(problem: Problem) -> None:
-        dynamics = problem.dynamics
-        distances = torch.cdist(problem.targets / dynamics.space.tolerance, values / dynamics.space.tolerance, p=1)
+        tolerance = problem.scorer.scale.tolerance
+        distances = torch.cdist(problem.targets / tolerance, values / tolerance, p=1)
         tie_break = torch.rand(distances.shape, generator=problem.random, dtype=distances.dtype) * 0.5
         nearest = bars[(distances + tie_break).argmin(1)]
-        z = torch.full((len(nearest), dynamics.space.latent_dim), torch.nan, dtype=torch.float32)
-        problem.record(dynamics.look_at(z, nearest, problem.goals, problem.goals.calls))
+        z = torch.full((len(nearest), problem.generator.latent_dim), torch.nan, dtype=torch.float32)
+        problem.record(problem.look_at(z, nearest))
 
     return search
