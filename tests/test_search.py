@@ -497,31 +497,6 @@ def test_linear_directions_lead_to_the_target_in_a_straight_line(one_thread):
     assert (found.at > 1).all()
 
 
-@pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_a_selector_makes_the_agent_never_worse(agent, dynamics, weight):
-    """The same episodes, as none ends with a success while the networks count: the best bar against the last."""
-    targets = WANTED.repeat(4, 1)
-    goals = _goals(weight, targets=targets)
-    scores = []
-    for selects in (True, False):
-        problem, found = _solve(
-            latent_agent_search(agent, dynamics),
-            dynamics,
-            targets=targets,
-            goals=_goals(weight, targets=targets),
-            keep_best=selects,
-        )
-        looked = dynamics.look_at(torch.from_numpy(found.z), torch.from_numpy(found.bars), goals, goals.calls)
-        scores.append(looked.score)
-        if not selects:
-            for i, shown in enumerate(problem.shown):
-                assert (found.bars[i] == shown[-1].numpy()).all()
-                assert found.success[i] == (found.at[i] == len(shown))
-                assert found.success[i] or found.at[i] == NEVER
-    assert (scores[0] >= scores[1]).all()
-    assert (scores[0] > scores[1]).any()
-
-
 def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
     """An agent that only stays: without restarts it leaves, with them it draws anew with every call."""
 
@@ -536,6 +511,13 @@ def test_restarts_begin_anew_where_the_agent_would_stay(dynamics):
     points = torch.stack(problem.points[5])
     assert len(points) == CALLS
     assert (torch.cdist(points, points) + 100 * torch.eye(CALLS)).min() > 5  # each a random point of its own
+
+
+def test_episodes_begin_where_they_are_told_to(agent, dynamics):
+    start = torch.from_numpy(dynamics.generator.latents(range(40, 46)))
+    problem, _ = _solve(latent_agent_search(agent, dynamics, start=start), dynamics)
+    for points, first in zip(problem.points, start, strict=True):
+        assert torch.equal(points[0], first)
 
 
 def test_the_actor_keeps_lengths_and_is_trained(dynamics, real):

@@ -10,7 +10,9 @@ from rl_tuner.latent.dynamics import Dynamics
 from rl_tuner.search.problem import Problem, Search
 
 
-def latent_agent_search(agent: LatentAgent, dynamics: Dynamics, restarts: bool = False) -> Search:
+def latent_agent_search(
+    agent: LatentAgent, dynamics: Dynamics, restarts: bool = False, start: Tensor | None = None
+) -> Search:
     """Let the agent choose the actions.
 
     Args:
@@ -18,6 +20,7 @@ def latent_agent_search(agent: LatentAgent, dynamics: Dynamics, restarts: bool =
         dynamics: what moves its episodes, of the generator and the networks of the problem.
         restarts: whether an episode that stays short of its target begins anew at random z, with the calls left;
             otherwise it ends.
+        start: (n, latent_dim), the points at which the episodes begin; random ones by default.
     """
 
     def search(problem: Problem) -> None:
@@ -26,7 +29,7 @@ def latent_agent_search(agent: LatentAgent, dynamics: Dynamics, restarts: bool =
         def draw(goes_on: Tensor, anew: Tensor) -> tuple[Tensor, Tensor]:
             return problem.noise(int(anew.sum()), dim), problem.noise(len(anew), dim)
 
-        state = dynamics.begin(problem.random_points(), problem.goals)
+        state = dynamics.begin(problem.random_points() if start is None else start, problem.goals)
         problem.record(state)
         state = state.rows(problem.still_open)
         while not problem.is_over:

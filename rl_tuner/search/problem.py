@@ -36,7 +36,7 @@ class SearchResult:
     """What a search has found.
 
     Attributes:
-        bars: (n, steps, parts) bool, the answers: the best bar of each target, or the last where the best is not kept.
+        bars: (n, steps, parts) bool, the answers: the best bar of each target.
         values: (n, F), their features.
         success: (n,) bool, whether the answers have their targets.
         at: (n,) ints, the call that first reached the target; ``NEVER`` where none did.
@@ -69,7 +69,6 @@ class Problem:
         goals: the targets and the coefficients of the other terms.
         calls: the budget: bars that may be evaluated for each target.
         calls_used: calls so far.
-        keeps_best: see ``keep_best``.
         random: what a search draws from.
         open: (m,) ints, the targets that are searched for still.
         still_open: mask over the targets that were open before the last call: those that stayed open.
@@ -82,8 +81,6 @@ class Problem:
         seed: of everything that the search draws.
         goals: targets with coefficients; without coefficients by default. Where realism or likelihood have one, a
             target stays open when it is reached: the best score is searched for, with all calls.
-        keep_best: whether the best bar is the answer and reaching the target ends its search. Otherwise the answer
-            is the last bar evaluated, and the search says itself when it closes a target.
     """
 
     def __init__(
@@ -94,11 +91,10 @@ class Problem:
         calls: int,
         seed: int,
         goals: Goals | None = None,
-        keep_best: bool = True,
     ) -> None:
         n = len(targets)
         self.generator, self.scorer = generator, scorer
-        self.targets, self.calls, self.keeps_best = targets, calls, keep_best
+        self.targets, self.calls = targets, calls
         self.goals = goals or Goals.of(targets, calls)
         self.random = torch.Generator().manual_seed(seed)
         self.open = torch.arange(n)
@@ -191,15 +187,11 @@ class Problem:
         if self._best is None:  # the first call is one of every target
             self._best = Best(state)
         else:
-            self._best.keep(rows, state, always=not self.keeps_best)
+            self._best.keep(rows, state)
         success = state.success > 0
-        if self.keeps_best:
-            first = rows[success & (self._at[rows] == NEVER)]
-            self._at[first] = self.calls_used
-            self.still_open = ~success | self.goals.rows(rows).asks_networks
-        else:
-            self._at[rows] = torch.where(success, self.calls_used, NEVER)
-            self.still_open = torch.ones_like(success)
+        first = rows[success & (self._at[rows] == NEVER)]
+        self._at[first] = self.calls_used
+        self.still_open = ~success | self.goals.rows(rows).asks_networks
         self.open = rows[self.still_open]
         self._seconds += [time.process_time() - self._began] * calls
         return state.values
