@@ -19,6 +19,8 @@ from rhythmgan.kit import KITS
 from rhythmgan.playback import Playback
 
 if TYPE_CHECKING:
+    import torch
+
     from rhythmgan.kit import Kit
 
 _STATUS = (
@@ -206,13 +208,18 @@ def add_model_options(parser: argparse.ArgumentParser, prior: str | None = None,
         parser.add_argument("--agent", metavar="FILE", help="weights of the agent (the bundled ones)")
 
 
-def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False) -> None:
+def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False, device: bool = False) -> None:
     """What the command runs on.
 
     Args:
-        parser: of a command that trains or measures.
+        parser: of a command that trains, measures or steers.
         devices: whether it may run on other devices than the CPU, and on several.
+        device: whether it may run on another device than the CPU, but on one.
     """
+    if device:
+        parser.add_argument(
+            "--device", default="cpu", metavar="NAME", help="what to compute on: cpu, cuda, cuda:1 or mps (%(default)s)"
+        )
     if devices:
         parser.add_argument(
             "--devices", type=positive, default=1, metavar="N", help="GPUs, or processes on a CPU (%(default)s)"
@@ -263,6 +270,24 @@ def formats_given(options: argparse.Namespace) -> dict[str, Any]:
         if options.format is None
         else {"formats": tuple(form.name for form in formats_named(options.format.split(",")))}
     )
+
+
+def device_given(options: argparse.Namespace) -> torch.device:
+    """The device of ``--device``.
+
+    Raises:
+        ValueError: a name that is none, or a device that this machine or its PyTorch has not.
+    """
+    import torch
+
+    try:
+        device = torch.device(options.device)
+        if device.type not in ("cpu", "cuda", "mps", "xpu"):
+            raise ValueError
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError, ValueError):
+        raise ValueError(f"--device {options.device}: there is no such device here; cpu always works") from None
+    return device
 
 
 def output_given(options: argparse.Namespace, kit: Kit, loop: Playback | None = None) -> dict[str, Any]:

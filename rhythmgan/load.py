@@ -28,7 +28,7 @@ _WRITTEN = {
     "path.npz": r"(path|frame-\d+)\.mid",
     "variations.npz": r"(loop|variation-\d+)\.mid",
     "filled.npz": r"(loop|filled-\d+)\.mid",
-    "steered.npz": r"(before|after)-\d+\.mid",
+    "steered.npz": r"(before|original|(before|after|steered)-\d+)\.mid",
 }
 """The .npz files of commands that write loops: name → the MIDI files beside it."""
 
@@ -53,7 +53,7 @@ def load_bars(
 
     Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary``, ``fill`` or ``rl-tuner steer`` wrote its .npz
     files are read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold the bars
-    that were found.
+    that were found, without the loop that it began with.
 
     Args:
         path: the file or folder.

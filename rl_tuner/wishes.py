@@ -1,6 +1,7 @@
 """What a user asks for, in the words of the command line, as targets of each bar.
 
 A wish is a number (``20``), a change of what a given bar has (``+4``, ``-3``) or a percentile of real bars (``80%``).
+A number below 0, of the one feature that knows such, has an = before it: ``=-25``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from rhythmgan.reference import Reference, load_reference
 
 Kind = Literal["number", "change", "percentile"]
 
+_MAY_BE_NEGATIVE = ("signed LHL",)
+"""Features that are below 0 for some bars; no other one is for any."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -35,7 +39,8 @@ class Wish:
 
     def __str__(self) -> str:
         """As ``parse_wishes`` reads it."""
-        sign = "+" if self.kind == "change" and math.copysign(1, self.value) > 0 else ""
+        is_negative = math.copysign(1, self.value) < 0
+        sign = {"number": "=" if is_negative else "", "change": "" if is_negative else "+", "percentile": ""}[self.kind]
         short = f"{self.value:g}"
         number = short if float(short) == self.value else repr(self.value)
         return f"{sign}{number}{'%' if self.kind == 'percentile' else ''}"
@@ -72,7 +77,7 @@ def _parsed(text: str) -> Wish:
     if is_change and is_percentile:
         raise ValueError(f"{text!r} is a change and a percentile at once: ask for a change, +4, or a percentile, 80%")
     try:
-        value = float(text.removesuffix("%"))
+        value = float(text.removesuffix("%") if is_percentile else text.removeprefix("="))
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -96,7 +101,8 @@ def to_targets(
 ) -> Targets:
     """Targets of each bar from wishes.
 
-    A change that would lead below 0 is bounded there, and a swing at .5 and .7; a note says so. Bars that are locked
+    A change that would lead below 0 is bounded there, but of a feature that may be negative; that of a swing is bounded
+    at .5 and .7; a note says so. Bars that are locked
     as a whole keep what they have as their target.
 
     Args:
@@ -197,7 +203,7 @@ def _targets_of_bars(
     below: dict[str, list[str]] = {}  # wish → numbers of the bars that cannot have it
     for place, (wish, has) in enumerate(zip(wishes, own, strict=True)):
         target = _value(name, wish, has, reference) if is_free[place] else float(has)
-        if wish.kind == "change" and target < 0:
+        if wish.kind == "change" and target < 0 and name not in _MAY_BE_NEGATIVE:
             below.setdefault(str(wish), []).append(str(place + 1))
             target = 0.0
         targets.append(target)
@@ -219,7 +225,9 @@ def _targets_of_loop(
     measured = measure(given.bars, given.kit, [name])[name]
     own, is_count = measured.double().numpy(), not measured.is_floating_point()
     mean = _value(name, wish, float(own.mean()), reference)
-    targets = _shared(own, _free_bars(given, locked), len(own) * mean, _equal_bars(given.bars) if is_count else None)
+    least = -math.inf if name in _MAY_BE_NEGATIVE else 0.0
+    equal = _equal_bars(given.bars) if is_count else None
+    targets = _shared(own, _free_bars(given, locked), len(own) * mean, least, equal)
     if abs(targets.sum() - len(own) * mean) > (0.5 if is_count else 0.0) + 1e-6:
         can = targets.mean()
         notes.append(f"{name} {wish}: the loop cannot have {mean:.4g} on average, and is asked for {can:.4g}")
@@ -239,26 +247,29 @@ def _equal_bars(bars: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(group == i) for i in range(group.max() + 1)]
 
 
-def _shared(own: np.ndarray, is_free: np.ndarray, total: float, equal: list[np.ndarray] | None) -> np.ndarray:
-    """Targets (m,) of bars that sum up to ``total`` if they can: free bars change alike, and come to 0 at the least.
+def _shared(
+    own: np.ndarray, is_free: np.ndarray, total: float, least: float, equal: list[np.ndarray] | None
+) -> np.ndarray:
+    """Targets (m,) of bars that sum up to ``total`` if they can: free bars change alike.
 
     Args:
         own: (m,), what the bars have.
         is_free: (m,) bool, which may change.
         total: what all are asked for together.
+        least: what no bar is asked for less than, 0 or −∞.
         equal: of a count the groups of equal bars: the targets are then whole numbers.
     """
     targets = own.copy()
-    needed = max(total - own[~is_free].sum(), 0.0)
+    needed = max(total - own[~is_free].sum(), least)
     if equal is not None:
         needed = math.floor(needed + 0.5)
     is_open, change = is_free.copy(), 0.0
     while is_open.any():
         change = (needed - own[is_open].sum()) / is_open.sum()
-        is_low = is_open & (own + change < 0)
+        is_low = is_open & (own + change < least)
         if not is_low.any():
             break
-        targets[is_low] = 0.0  # the others make up for what these cannot lose
+        targets[is_low] = least  # the others make up for what these cannot lose
         is_open &= ~is_low
     if equal is None:
         targets[is_open] += change

@@ -124,7 +124,7 @@ WRITERS = {
     name: EVERY[name]
     for name in ("rhythmgan sample", "rhythmgan interpolate", "rhythmgan vary", "rhythmgan fill", "rl-tuner steer")
 }
-SHARED = ["--out", "--format", "--bpm", "--swing", "--kit", "--weights", "--prior", "--agent", "--devices",
+SHARED = ["--out", "--format", "--bpm", "--swing", "--kit", "--weights", "--prior", "--agent", "--device", "--devices",
           "--accelerator", "--precision", "--threads", "--quiet", "--json"]  # fmt: skip
 
 
@@ -349,7 +349,7 @@ def test_paths_variations_and_steers_say_their_files(tmp_path, capsys):
     arguments = ("steer", "--density", 20, "--n", 2, "--calls", 3, "--out", tmp_path / "s", "--format", "midi,csv")
     steered = _document(capsys, *arguments, main=rl_tuner.cli.main)
     assert steered["files"]["csv"] == ["steered.csv"]
-    assert (steered["n"], len(steered["episodes"]), steered["targets"]) == (2, 2, {"density": 20})
+    assert (steered["n"], len(steered["bars"]), steered["asked"]) == (2, 2, {"density": "20", "calls": 3})
     for folder, said in (("p", path), ("v", varied), ("s", steered)):
         assert said["out"] == str(tmp_path / folder)
         names = {name for names in said["files"].values() for name in names}
@@ -433,7 +433,7 @@ def test_a_folder_of_samples_is_read_exactly(tmp_path, capsys, caplog):
         (["rhythmgan", "vary", "LOOP", "--n", "3"], 8),
         (["rhythmgan", "fill", "LOOP", "--n", "3", "--lock", "kick"], 8),
         (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4"], 3),
-        (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4", "--from-midi", "LOOP"], 3),
+        (["rl-tuner", "steer", "--density", "12", "--n", "3", "--calls", "4", "--from-midi", "LOOP"], 6),
     ],
     ids=[
         "bars",

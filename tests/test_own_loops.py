@@ -17,6 +17,7 @@ from rhythmgan.kit import GM12
 from rhythmgan.load import load_loop
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
+from rhythmgan.models.catalogue import load_generator
 from rl_tuner.steering import steer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -91,7 +92,8 @@ def test_what_stays_in_a_variation_is_played_as_in_the_loop(loop, tmp_path):
 
 def test_the_bars_before_steering_are_the_files_own(loop, tmp_path):
     """A bar of its own begins with what was early in the loop."""
-    out = _steer(tmp_path / "s", "--density", "10", "--n", "2", "--from-midi", str(loop))
+    out = _steer(tmp_path / "s", "--density", "10", "--from-midi", str(loop))
+    assert _heard(out / "before.mid")[0] == _own()
     for name, own in (("before-001.mid", _own(0, 16)), ("before-002.mid", _own(16, 32))):
         notes, tempo = _heard(out / name)
         assert notes == own
@@ -110,7 +112,7 @@ def _swing(path):
 
 def test_a_steered_loop_swings_as_asked_for_and_keeps_its_scatter(loop, tmp_path):
     """From .625 on average to .64: its second sixteenths are 3.6 ticks later, nothing else moves."""
-    out = _steer(tmp_path / "s", "--swing", ".64", "--n", "2", "--from-midi", str(loop))
+    out = _steer(tmp_path / "s", "--swing", ".64", "--from-midi", str(loop))
     notes, _ = _heard(out / "after-001.mid")
     moved = {1: 24 + 3.6, 3: 36 + 3.6, 7: 30 + 3.6}
     expected = [(step * 120 + moved.get(step, late), pitch, velocity) for step, pitch, late, velocity in CELLS[:9]]
@@ -121,9 +123,17 @@ def test_a_steered_loop_swings_as_asked_for_and_keeps_its_scatter(loop, tmp_path
     for i in (1, 2):
         assert _swing(out / f"after-00{i}.mid") == pytest.approx([0.64], abs=0.01)
     report = json.loads((out / "report.json").read_text())
-    assert report["targets"] == {"sixteenth swing": 0.64}
-    assert [each["after"]["sixteenth swing"] for each in report["episodes"]] == pytest.approx([0.64] * 2, abs=1e-4)
-    assert report["sentence"] == "2 bars: as they were; with sixteenth swing 0.64"
+    assert [each["targets"] for each in report["bars"]] == [{"sixteenth swing": 0.64}] * 2
+    assert [each["after"]["sixteenth swing"] for each in report["bars"]] == pytest.approx([0.64] * 2, abs=1e-4)
+    assert report["sentence"] == "2 bars: as they were; with sixteenth swing 0.64; no cell changed"
+
+
+def test_a_swing_may_be_a_change_of_what_the_loop_has(loop, tmp_path):
+    """Its bars have .625 and .55, .5875 on average."""
+    out = _steer(tmp_path / "s", "--target", "sixteenth swing=+.03", "--from-midi", str(loop))
+    targets = [each["targets"] for each in json.loads((out / "report.json").read_text())["bars"]]
+    assert targets == [{"sixteenth swing": pytest.approx(0.6175)}] * 2
+    assert _swing(out / "steered-001.mid") == pytest.approx([0.6175] * 2, abs=0.01)
 
 
 def test_variations_swing_as_asked_for_and_the_loop_as_it_did(loop, tmp_path):
@@ -164,10 +174,11 @@ def test_the_swing_of_the_eighths_is_a_target_too():
 
 
 def test_swing_alone_leaves_the_bars_as_they_are():
-    found = steer({"sixteenth swing": 0.6}, 3, seed=5)
-    assert (found.after == found.before).all()
+    bars = load_generator().sample(3, seed=5)
+    found = steer({"sixteenth swing": 0.6}, 2, given=bars)
+    assert (found.after == np.tile(bars, (2, 1, 1))).all()
     assert found.success.all()
-    assert found.path.shape == (3, 1, 2)
+    assert (found.calls == 0).all()
 
 
 def test_steered_bars_and_their_files_agree(tmp_path):
@@ -179,7 +190,6 @@ def test_steered_bars_and_their_files_agree(tmp_path):
         assert np.isnan(swing) or swing == pytest.approx(0.62, abs=0.01)
     with np.load(out / "steered.npz") as saved:
         assert (saved["offsets"][saved["bars"]] > 0).any()
-        assert not saved["offsets_before"].any()
 
 
 @pytest.mark.parametrize("wrong", [0.45, 0.71, 3, float("nan")])
@@ -229,6 +239,11 @@ def test_the_recipe_counts_each_bar_with_such_off_beats_once(tmp_path, capsys, m
     assert "sixteenth swing: 4 of 5 bars" in capsys.readouterr().out
 
 
+def _targets(out):
+    """The targets of the first steered bar of a folder."""
+    return json.loads((out / "report.json").read_text())["bars"][0]["targets"]
+
+
 def test_every_command_takes_a_percentile_of_swing(loop, tmp_path, capsys):
     wanted = swing_at(90)
     assert wanted > 0.55
@@ -241,9 +256,9 @@ def test_every_command_takes_a_percentile_of_swing(loop, tmp_path, capsys):
     out = _vary(loop, tmp_path / "c", "--swing", "90%")
     assert np.nanmean(_swing(out / "variation-001.mid")) == pytest.approx(wanted, abs=0.01)
     out = _steer(tmp_path / "d", "--swing", "90%", "--density", "12", "--n", "2")
-    assert json.loads((out / "report.json").read_text())["targets"] == {"density": 12, "sixteenth swing": wanted}
-    out = _steer(tmp_path / "e", "--percentile", "--target", "swing=80", "--density", "50", "--n", "2")
-    assert json.loads((out / "report.json").read_text())["targets"]["swing"] == swing_at(80, "swing")
+    assert _targets(out) == {"density": 12, "sixteenth swing": wanted}
+    out = _steer(tmp_path / "e", "--target", "swing=80%", "--density", "12", "--n", "2")
+    assert _targets(out) == {"density": 12, "swing": swing_at(80, "swing")}
     for wrong in ("101%", "-1%", "x%", "%"):
         with pytest.raises(SystemExit) as ended:
             steer_main(["steer", "--swing", wrong])

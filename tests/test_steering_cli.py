@@ -49,14 +49,33 @@ def _steer(out, *arguments):
 
 @pytest.fixture(scope="module")
 def steered(tmp_path_factory, one_thread):
-    """The files of six episodes, as a user asks for them, and what was printed."""
+    """The files of six bars, as a user asks for them, and what was printed."""
     out = tmp_path_factory.mktemp("cli") / "new" / "folder"
-    done = _run("steer", "--density", 16, "--syncopation", 5, "--n", 6, "--calls", 6, "--seed", 30, "--out", out)
+    done = _run("steer", "--density", 16, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    return out, _arrays(out), _report(out), done.stdout
+
+
+def _arrays(out):
+    """The arrays of a folder."""
     with np.load(out / "steered.npz", allow_pickle=False) as saved:
-        arrays = dict(saved)
-    return out, arrays, json.loads((out / "report.json").read_text()), done.stdout
+        return dict(saved)
+
+
+def _report(out):
+    """The report of a folder."""
+    return json.loads((out / "report.json").read_text())
+
+
+def _names(out):
+    """The names of a folder's files."""
+    return sorted(path.name for path in out.iterdir())
+
+
+def _numbered(name, n):
+    """The names of n MIDI files."""
+    return [f"{name}-{i:03d}.mid" for i in range(1, n + 1)]
 
 
 def _textbook(numbers):
@@ -83,10 +102,12 @@ def _onsets(path):
     return bar
 
 
+# -- bars of nothing -------------------------------------------------------------------------------
+
+
 def test_every_file_is_there(steered):
     out = steered[0]
-    midi = [f"{name}-00{i}.mid" for name in ("after", "before") for i in range(1, 7)]
-    assert sorted(path.name for path in out.iterdir()) == sorted([*midi, "steered.npz", "report.json", "steered.png"])
+    assert _names(out) == sorted([*_numbered("after", 6), "steered.npz", "report.json", "steered.png"])
     with Image.open(out / "steered.png") as picture:
         assert picture.size[0] > 300
 
@@ -94,25 +115,16 @@ def test_every_file_is_there(steered):
 def test_arrays_have_their_names_shapes_and_kinds(steered):
     arrays = steered[1]
     shapes = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-    assert shapes == {
-        "bars": ((6, 16, 12), "bool"),
-        "before": ((6, 16, 12), "bool"),
-        "z": ((6, 192), "float32"),
-        "z_before": ((6, 192), "float32"),
-        "path": ((6, 6, 2), "float32"),
-    }
-    gan = _any_role()
-    assert (gan.decode(arrays["z"]) == arrays["bars"]).all()
-    assert (gan.decode(arrays["z_before"]) == arrays["before"]).all()
+    assert shapes == {"bars": ((6, 16, 12), "bool"), "z": ((6, 192), "float32")}
+    assert (_any_role().decode(arrays["z"]) == arrays["bars"]).all()
 
 
 def test_midi_holds_the_bars_of_the_arrays(steered):
     out, arrays, *_ = steered
     for i in range(6):
-        for name, bars in (("before", arrays["before"]), ("after", arrays["bars"])):
-            path = out / f"{name}-{i + 1:03d}.mid"
-            assert (quantise(read_midi(path), GM12).bars == bars[i]).all()
-            assert sum(message.time for message in mido.MidiFile(path).tracks[0]) == 4 * 480
+        path = out / f"after-{i + 1:03d}.mid"
+        assert (quantise(read_midi(path), GM12).bars == arrays["bars"][i]).all()
+        assert sum(message.time for message in mido.MidiFile(path).tracks[0]) == 4 * 480
 
 
 def test_another_reader_hears_the_same_onsets(steered):
@@ -121,128 +133,273 @@ def test_another_reader_hears_the_same_onsets(steered):
         assert (_onsets(out / f"after-{i + 1:03d}.mid") == arrays["bars"][i]).all()
 
 
-def test_the_bars_before_are_those_of_the_seeds(steered):
-    out, arrays, *_ = steered
-    bars = _any_role().sample(6, seed=30)
-    assert (arrays["before"] == bars).all()
-    assert (quantise(read_midi(out / "before-001.mid"), GM12).bars == bars[0]).all()
-
-
 def test_the_report_agrees_with_the_bars(steered):
     _, arrays, report, printed = steered
-    assert list(report) == ["targets", "tolerance", "calls", "success", "n", "sentence", "episodes"]
-    assert report["targets"] == {"density": 16, "syncopation": 5}
+    assert list(report) == ["asked", "notes", "sentence", "tolerance", "n", "loop", "success", "bars"]
+    assert report["asked"] == {"density": "16", "syncopation": "5", "calls": 4}
     assert report["tolerance"] == {"density": 1, "syncopation": 1}
-    assert report["n"] == len(report["episodes"]) == 6
+    assert (report["n"], len(report["bars"]), report["loop"], report["notes"]) == (6, 6, None, [])
     assert report["sentence"] == printed.splitlines()[0]
-    assert report["success"] == sum(episode["success"] for episode in report["episodes"])
-    assert 0 < report["success"] < 6  # some are, some are not
-    bars, starts = arrays["bars"], _any_role().sample(6, seed=30)
-    for i, episode in enumerate(report["episodes"]):
-        assert episode["seed"] == 30 + i
-        for when, bar in (("before", starts[i : i + 1]), ("after", bars[i : i + 1])):
-            assert episode[when] == {"density": density(bar, GM12), "syncopation": syncopation(bar, GM12)}
-        gaps = abs(episode["after"]["density"] - 16), abs(episode["after"]["syncopation"] - 5)
-        assert episode["success"] == (max(gaps) <= 1) == (episode["terms"]["success"] == 1)
-        match = 0.5 * np.exp(-sum(gaps) / 4) + 0.5 * episode["success"]
-        assert episode["terms"]["match"] == pytest.approx(match, abs=1e-5)
-        assert set(episode["terms"]) == {"match", "success", "realism", "likelihood", "score"}
-        assert 1 <= episode["found_at_call"] <= episode["calls"] <= 6
-        path = arrays["path"][i]
-        assert np.isnan(path).any(1).tolist() == [call >= episode["calls"] for call in range(6)]
-        assert path[episode["found_at_call"] - 1].tolist() == list(episode["after"].values())
+    assert report["success"] == sum(bar["success"] for bar in report["bars"])
+    for i, bar in enumerate(report["bars"]):
+        assert (bar["file"], bar["seed"]) == (f"after-{i + 1:03d}", 30 + i)
+        assert bar["targets"] == {"density": 16, "syncopation": 5}
+        own = arrays["bars"][i : i + 1]
+        assert bar["after"] == {"density": density(own, GM12), "syncopation": syncopation(own, GM12)}
+        gaps = abs(bar["after"]["density"] - 16), abs(bar["after"]["syncopation"] - 5)
+        assert bar["success"] == (max(gaps) <= 1) == (bar["terms"]["success"] == 1)
+        assert 0 < bar["calls"] <= 4.1  # looking at candidates costs a little
+        assert not {"version", "bar", "before", "changed"} & set(bar)
 
 
 def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
-    _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 6, "--calls", 6, "--seed", 30)
-    for name in ("after-001.mid", "before-006.mid", "steered.npz"):  # in a process or in this one
+    _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30)
+    for name in ("after-001.mid", "after-006.mid", "steered.npz"):  # in a process or in this one
         assert (tmp_path / name).read_bytes() == (steered[0] / name).read_bytes(), name
     (tmp_path / "after-party.mid").write_text("mine")
-    _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 2, "--calls", 6, "--seed", 31)
-    names = {"after-001.mid", "after-002.mid", "before-001.mid", "before-002.mid"}
-    assert {path.name for path in tmp_path.glob("*.mid")} == names | {"after-party.mid"}
-    with np.load(tmp_path / "steered.npz") as saved:
-        assert (saved["bars"] == steered[1]["bars"][1:3]).all()
-    assert json.loads((tmp_path / "report.json").read_text())["n"] == 2
+    _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 2, "--calls", 4, "--seed", 31)
+    assert {path.name for path in tmp_path.glob("*.mid")} == {*_numbered("after", 2), "after-party.mid"}
+    assert (_arrays(tmp_path)["bars"] == steered[1]["bars"][1:3]).all()
+    assert _report(tmp_path)["n"] == 2
 
 
 def test_percentiles_become_the_values_of_real_bars(tmp_path, capsys):
-    _steer(tmp_path, "--percentile", "--density", 80, "--target", "syncopation = 20", "--n", 2, "--calls", 3)
-    reference = load_reference()
-    targets = json.loads((tmp_path / "report.json").read_text())["targets"]
-    assert targets == {"density": reference.value("density", 80), "syncopation": reference.value("syncopation", 20)}
-    assert f"{tmp_path}: before-001.mid …, after-001.mid …, steered.npz, steered.png" in capsys.readouterr().out
+    _steer(tmp_path, "--density", "80%", "--target", "syncopation = 5", "--n", 2, "--calls", 3)
+    assert _report(tmp_path)["asked"] == {"density": "80%", "syncopation": "5", "calls": 3}
+    wanted = {"density": load_reference().value("density", 80), "syncopation": 5}
+    assert [bar["targets"] for bar in _report(tmp_path)["bars"]] == [wanted] * 2
+    assert f"{tmp_path}: after-001.mid …, steered.npz, steered.png, report.json" in capsys.readouterr().out
 
 
 def test_percentiles_are_those_of_the_weights(refused, tmp_path):
     """Of the reference in their folder; where there is none, no other one is taken."""
     shutil.copy(bundled("gan.safetensors"), tmp_path)
     weights = ("--weights", tmp_path / "gan.safetensors")
-    refused("steer", "--percentile", "--density", 80, *weights, says="have no reference to take percentiles from")
+    refused("steer", "--density", "80%", *weights, says="have no reference to take percentiles from")
     reference = load_reference()
     doubled = replace(reference, quantiles={name: 2 * values for name, values in reference.quantiles.items()})
     save_reference(tmp_path / "reference.safetensors", doubled)
-    _steer(tmp_path / "s", "--percentile", "--density", 50, "--n", 1, "--calls", 1, *weights)
-    targets = json.loads((tmp_path / "s" / "report.json").read_text())["targets"]
-    assert targets == {"density": 2 * reference.value("density", 50)}
+    _steer(tmp_path / "s", "--density", "50%", "--n", 1, "--calls", 1, *weights)
+    assert _report(tmp_path / "s")["bars"][0]["targets"] == {"density": 2 * reference.value("density", 50)}
 
 
 def test_one_feature_alone_and_its_tempo(tmp_path):
     _steer(tmp_path, "--target", "density=12", "--n", 3, "--bpm", 90, "--realism", 0)
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["targets"] == {"density": 12}
-    assert all(abs(episode["after"]["density"] - 12) <= 1 for episode in report["episodes"] if episode["success"])
+    bars = _report(tmp_path)["bars"]
+    assert [bar["targets"] for bar in bars] == [{"density": 12}] * 3
+    assert all(abs(bar["after"]["density"] - 12) <= 1 for bar in bars if bar["success"])
     song = pretty_midi.PrettyMIDI(str(tmp_path / "after-001.mid"))
     assert song.get_tempo_changes()[1][0] == pytest.approx(90, abs=1e-3)
 
 
-def test_all_episodes_begin_at_the_bar_of_a_seed(tmp_path):
-    _steer(tmp_path, "--density", 20, "--n", 3, "--calls", 8, "--seed", 5, "--from-seed", 77)
-    episodes = json.loads((tmp_path / "report.json").read_text())["episodes"]
-    bar = _any_role().sample(1, seed=77)
-    expected = {"density": density(bar, GM12), "syncopation": syncopation(bar, GM12)}
-    assert [episode["before"] for episode in episodes] == [expected] * 3
-    assert [episode["seed"] for episode in episodes] == [5, 6, 7]
+# -- a loop of one's own ---------------------------------------------------------------------------
 
 
-def test_episodes_begin_at_the_bars_of_a_loop_each_in_turn(tmp_path):
-    bars = _textbook([3, 12])
-    write_midi(tmp_path / "loop.mid", bars)
-    _steer(tmp_path / "one", "--density", 20, "--n", 3, "--calls", 1, "--from-midi", tmp_path / "loop.mid")
-    with np.load(tmp_path / "one" / "steered.npz") as saved:
-        assert (saved["bars"] == bars[[0, 1, 0]]).all()
-        assert (saved["before"] == bars[[0, 1, 0]]).all()
-    assert (quantise(read_midi(tmp_path / "one" / "before-002.mid"), GM12).bars == bars[1]).all()
-    _steer(tmp_path / "many", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
-    report = json.loads((tmp_path / "many" / "report.json").read_text())
-    assert [episode["before"]["density"] for episode in report["episodes"]] == density(bars[[0, 1, 0]], GM12).tolist()
-    assert report["success"] >= 2
+@pytest.fixture(scope="module")
+def own_loop(tmp_path_factory, one_thread):
+    """A file of a loop A B A C at 83 beats a minute, with its own velocities, .3 of a step late; and its playing."""
+    bars = _textbook([3, 12, 3, 7])
+    late = np.full(bars.shape, 0.3)
+    late[:, 0] = 0
+    played = Performance.of(bars, GM12, np.random.default_rng(4).integers(1, 76, bars.shape), late)
+    path = tmp_path_factory.mktemp("own") / "My Loop.MID"
+    write_midi(path, played, bpm=83)
+    return path, played
 
 
-def test_a_steered_loop_keeps_its_playing_and_its_tempo(tmp_path):
+@pytest.fixture(scope="module")
+def versions(own_loop, tmp_path_factory):
+    """The files of two versions of the loop, and what was printed."""
+    out = tmp_path_factory.mktemp("versions") / "out"
+    done = _run(
+        *("steer", "--density", "+4", "--closeness", ".7", "--lock", "kick,hat", "--lock-bars", "4", "--n", 2),
+        *("--calls", 8, "--from-midi", own_loop[0], "--out", out),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return out, _arrays(out), _report(out), done.stdout
+
+
+def _notes(*paths):
+    """(beat, pitch, velocity) of the notes of MIDI files of one bar, as one loop, as pretty_midi reads them."""
+    notes = []
+    for bar, path in enumerate(paths):
+        song = pretty_midi.PrettyMIDI(str(path))
+        (track,) = song.instruments
+        beats = 4 * bar
+        notes += [(song.time_to_tick(n.start) / 480 + beats, n.pitch, n.velocity) for n in track.notes]
+    return sorted(notes)
+
+
+def test_a_loop_is_written_as_loops_as_bars_and_as_the_file_that_it_was(versions, own_loop):
+    out, *_, printed = versions
+    midi = ["before.mid", *_numbered("before", 4), *_numbered("steered", 2), *_numbered("after", 8), "original.mid"]
+    assert _names(out) == sorted([*midi, "report.json", "steered.npz", "steered.png"])
+    assert (out / "original.mid").read_bytes() == own_loop[0].read_bytes()
+    assert printed.splitlines()[-1] == (
+        f"{out}: before.mid, before-001.mid …, steered-001.mid …, after-001.mid …, steered.npz, steered.png, "
+        "original.mid, report.json"
+    )
+
+
+def test_a_loop_is_its_bars_one_after_the_other(versions, own_loop):
+    out, *_ = versions
+    assert _notes(out / "before.mid") == _notes(own_loop[0]) == _notes(*(out / f for f in _numbered("before", 4)))
+    for version in (0, 1):
+        bars = [out / name for name in _numbered("after", 8)[4 * version : 4 * version + 4]]
+        assert _notes(out / f"steered-00{version + 1}.mid") == _notes(*bars)
+    for path in out.glob("*.mid"):
+        assert read_midi(path).bpm == pytest.approx(83, abs=1e-3)
+
+
+def test_what_is_locked_never_moves_and_equal_bars_stay_equal(versions, own_loop):
+    _, arrays, *_ = versions
+    assert {name: array.shape for name, array in arrays.items()} == {
+        **dict.fromkeys(("bars", "velocities", "offsets"), (2, 4, 16, 12)),
+        **dict.fromkeys(("before", "locked", "velocities_before", "offsets_before"), (4, 16, 12)),
+        "z": (2, 4, 192),
+    }
+    before, bars, locked = arrays["before"], arrays["bars"], arrays["locked"]
+    assert (before == own_loop[1].bars).all()
+    kick_and_hats = [GM12.names.index(name) for name in ("kick", "closed hat", "open hat")]
+    assert locked[3].all()
+    assert locked[:3].all((0, 1)).nonzero()[0].tolist() == sorted(kick_and_hats)
+    assert (bars == before)[:, locked].all()
+    assert (bars[:, 0] == bars[:, 2]).all()
+    assert (bars[:, :2] != before[:2]).any((2, 3)).all()
+    assert (_any_role().decode(arrays["z"].reshape(8, 192)) == bars.reshape(8, 16, 12)).all()
+
+
+def test_what_stays_is_played_as_it_was(versions, own_loop):
     """Cells that stay have the velocities and the offsets of the loop, new ones accents."""
-    bars = _textbook([3, 12])
-    played = Performance.of(bars, GM12, np.random.default_rng(4).integers(1, 76, bars.shape), np.array(0.3))
-    write_midi(tmp_path / "loop.mid", played, bpm=83)
-    _steer(tmp_path / "s", "--density", 20, "--n", 3, "--calls", 16, "--from-midi", tmp_path / "loop.mid")
-    with np.load(tmp_path / "s" / "steered.npz") as saved:
-        after = saved["bars"]
-    for i in range(3):
-        before, own = read_midi(tmp_path / "s" / f"before-00{i + 1}.mid"), played[i % 2 : i % 2 + 1]
-        assert before.bpm == pytest.approx(83, abs=1e-3)
-        assert (quantise(before, GM12).velocities == own.velocities).all()
-        np.testing.assert_allclose(quantise(before, GM12).offsets, own.offsets, atol=1e-6)
-        heard = quantise(read_midi(tmp_path / "s" / f"after-00{i + 1}.mid"), GM12)
-        expected = own.with_bars(after[i : i + 1])
-        assert (heard.velocities == expected.velocities).all()
-        np.testing.assert_allclose(heard.offsets[heard.bars & own.bars], 0.3, atol=1e-6)
-        assert set(heard.offsets[heard.bars].round(3).tolist()) <= {0.0, np.float32(0.3).round(3).item()}
-        assert (expected.offsets > 0).any()
-        assert (expected.velocities >= 76).any()
-    _steer(tmp_path / "t", "--density", 20, "--n", 1, "--bpm", 140, "--from-midi", tmp_path / "loop.mid")
-    assert read_midi(tmp_path / "t" / "after-001.mid").bpm == pytest.approx(140, abs=1e-3)
-    _steer(tmp_path / "u", "--density", 20, "--n", 1, "--from-seed", 3)
-    assert read_midi(tmp_path / "u" / "after-001.mid").bpm == 120
+    out, arrays, *_ = versions
+    own = own_loop[1]
+    for version in (0, 1):
+        heard = quantise(read_midi(out / f"steered-00{version + 1}.mid"), GM12)
+        assert (heard.bars == arrays["bars"][version]).all()
+        stays = heard.bars & own.bars
+        assert (heard.velocities[stays] == own.velocities[stays]).all()
+        np.testing.assert_allclose(heard.offsets[stays], own.offsets[stays], atol=1e-6)
+        assert (heard.velocities[heard.bars & ~own.bars] >= 76).all()
+        np.testing.assert_allclose(arrays["offsets"][version], heard.offsets, atol=1e-6)
+        assert (arrays["velocities"][version] == heard.velocities).all()
+
+
+def test_the_report_of_a_loop_says_what_each_of_its_bars_came_to(versions):
+    _, arrays, report, printed = versions
+    assert (report["n"], report["loop"], len(report["bars"])) == (2, 4, 8)
+    assert report["asked"] | {"from_midi": ""} == {
+        **{"density": "+4", "from_midi": "", "closeness": 0.7, "lock": "kick,hat", "lock_bars": "4", "calls": 8}
+    }
+    changed = arrays["bars"] ^ arrays["before"]
+    own = arrays["before"].sum((1, 2))
+    for i, bar in enumerate(report["bars"]):
+        version, place = divmod(i, 4)
+        assert (bar["version"], bar["bar"], bar["file"]) == (version + 1, place + 1, f"after-{i + 1:03d}")
+        assert bar["seed"] == version
+        assert bar["before"]["density"] == own[place]
+        assert bar["after"]["density"] == arrays["bars"][version, place].sum()
+        assert bar["targets"] == {"density": own[place] + (4 if place < 3 else 0)}
+        assert bar["changed"] == changed[version, place].sum() == sum(bar["changed_by_part"].values())
+        for part, count in bar["changed_by_part"].items():
+            assert count == changed[version, place, :, GM12.names.index(part)].sum() > 0
+    assert (report["bars"][3]["changed"], report["bars"][3]["success"]) == (0, True)
+    sentence = printed.splitlines()[0]
+    assert report["sentence"] == sentence
+    most = changed.sum((2, 3)).max()
+    assert sentence.endswith(f"; 0 to {most} cells of a bar changed; locked: kick, closed hat, open hat, bar 4")
+
+
+def test_the_original_lies_beside_in_every_format(own_loop, tmp_path):
+    _steer(tmp_path, "--density", 20, "--calls", 2, "--from-midi", own_loop[0], "--format", "wav,csv")
+    wav = ["before.wav", *(f"{name}-00{i}.wav" for name in ("before", "after") for i in range(1, 5)), "steered-001.wav"]
+    assert _names(tmp_path) == sorted([*wav, "original.mid", "report.json", "steered.csv"])
+    assert (tmp_path / "original.mid").read_bytes() == own_loop[0].read_bytes()
+    rows = (tmp_path / "steered.csv").read_text().splitlines()
+    assert rows[0] == "name,bar,step,part,velocity,offset"
+    assert {row.split(",")[0] for row in rows[1:]} == {"before", "steered-001"}
+    assert {row.split(",")[1] for row in rows[1:]} == {"0", "1", "2", "3"}
+
+
+def test_loops_that_are_no_midi_are_copied_too(tmp_path):
+    np.savez(tmp_path / "mine.npz", bars=_textbook([3, 12]))
+    _steer(tmp_path / "s", "--density", 20, "--calls", 2, "--from-midi", tmp_path / "mine.npz")
+    assert (tmp_path / "s" / "original.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
+    assert not (tmp_path / "s" / "original.mid").exists()
+
+
+def test_a_call_replaces_the_files_of_another_whatever_it_began_with(own_loop, tmp_path):
+    _steer(tmp_path, "--density", 20, "--calls", 2, "--n", 3, "--from-midi", own_loop[0])
+    assert len(_names(tmp_path)) == 1 + 4 + 3 + 12 + 1 + 3
+    _steer(tmp_path, "--density", 20, "--calls", 2, "--n", 2)
+    assert _names(tmp_path) == [*_numbered("after", 2), "report.json", "steered.npz", "steered.png"]
+
+
+def test_the_loop_is_never_written_over(own_loop, tmp_path, capsys):
+    own = tmp_path / "original.mid"
+    shutil.copy(own_loop[0], own)
+    assert main(["steer", "--density", "20", "--from-midi", str(own), "--out", str(tmp_path)]) == 2
+    assert "holds the loop itself" in capsys.readouterr().err
+    assert _names(tmp_path) == ["original.mid"]
+    assert own.read_bytes() == own_loop[0].read_bytes()
+
+
+def test_versions_of_the_bar_of_a_seed(tmp_path):
+    _steer(tmp_path, "--density", "-3", "--n", 3, "--calls", 8, "--seed", 5, "--from-seed", 77)
+    bar = _any_role().sample(1, seed=77)
+    arrays, report = _arrays(tmp_path), _report(tmp_path)
+    assert (arrays["before"] == bar).all()
+    assert arrays["bars"].shape == (3, 1, 16, 12)
+    expected = {"density": density(bar, GM12), "syncopation": syncopation(bar, GM12)}
+    assert [each["before"] for each in report["bars"]] == [expected] * 3
+    assert [each["targets"] for each in report["bars"]] == [{"density": bar.sum() - 3}] * 3
+    assert [(each["seed"], each["version"], each["bar"]) for each in report["bars"]] == [
+        (5, 1, 1),
+        (6, 2, 1),
+        (7, 3, 1),
+    ]
+    midi = ["before.mid", "before-001.mid", *_numbered("after", 3), *_numbered("steered", 3)]
+    assert _names(tmp_path) == sorted([*midi, "report.json", "steered.npz", "steered.png"])
+    assert read_midi(tmp_path / "steered-001.mid").bpm == 120
+
+
+def test_a_loop_has_one_version_and_the_tempo_that_is_asked_for(own_loop, tmp_path):
+    _steer(tmp_path, "--density", 20, "--calls", 2, "--bpm", 140, "--from-midi", own_loop[0])
+    assert [path.name for path in tmp_path.glob("steered-*")] == ["steered-001.mid"]
+    assert {round(read_midi(path).bpm, 3) for path in tmp_path.glob("[abs]*.mid")} == {140}
+    assert read_midi(tmp_path / "original.mid").bpm == pytest.approx(83, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "words", [("--density", "-2,+1,-2,-.5"), ("--density=-2,+1,-2,-.5",), ("--target", "density=-2,+1,-2,-.5")]
+)
+def test_values_that_begin_with_a_minus_are_values(own_loop, tmp_path, words):
+    _steer(tmp_path, *words, "--calls", 1, "--from-midi", own_loop[0])
+    own = own_loop[1].bars.sum((1, 2))
+    assert [bar["targets"]["density"] for bar in _report(tmp_path)["bars"]] == np.add(own, [-2, 1, -2, -0.5]).tolist()
+    _steer(tmp_path, "--density", "-4", "--syncopation", "-1", "--calls", 1, "--from-midi", own_loop[0])
+    assert _report(tmp_path)["asked"]["density"] == "-4"
+
+
+def test_of_the_whole_loop_free_bars_make_up_for_locked_ones(own_loop, tmp_path):
+    options = ("--whole-loop", "--lock-bars", "2-4", "--calls", 1, "--from-midi", own_loop[0])
+    _steer(tmp_path, "--density", "+2", *options)
+    own = own_loop[1].bars.sum((1, 2))
+    report = _report(tmp_path)
+    assert [bar["targets"]["density"] for bar in report["bars"]] == [own[0] + 8, *own[1:]]
+    assert [bar["changed"] for bar in report["bars"]][1:] == [0, 0, 0]
+    assert report["sentence"].endswith("locked: bars 2, 3, 4")
+
+
+def test_a_wish_below_nothing_is_bounded_and_said(own_loop, tmp_path, capsys):
+    _steer(tmp_path, "--density", "-3,-100,-3,-3", "--calls", 1, "--from-midi", own_loop[0])
+    note = "density -100: bar 2 has less, and is asked for 0"
+    assert capsys.readouterr().out.splitlines()[0] == note
+    assert _report(tmp_path)["notes"] == [note]
+    assert _report(tmp_path)["bars"][1]["targets"] == {"density": 0}
+
+
+# -- what is refused -------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -266,15 +423,19 @@ def refused(tmp_path, capsys):
     ("arguments", "says"),
     [
         ((), "a target is needed"),
-        (("--density", "nan"), "density"),
-        (("--density", "inf"), "density"),
-        (("--density", "-3"), "density"),
-        (("--syncopation", "-0.1"), "syncopation"),
+        (("--density", "nan"), "--density: 'nan' is nothing to ask for"),
+        (("--density", "inf"), "--density: 'inf'"),
+        (("--density", "x"), "--density: 'x'"),
+        (("--density", "16,,16"), "--density: ''"),
+        (("--density", "-3"), "density -3 is a change of what a loop has"),
+        (("--syncopation", "-0.1"), "syncopation -0.1 is a change"),
+        (("--density", "16,16"), "for the bars of a loop, and needs one"),
         (("--target", "loudness=3"), "'loudness'"),
         (("--target", "swing=3"), "swing lies between"),
         (("--swing", ".6", "--target", "sixteenth swing=.6"), "two targets are given for sixteenth swing"),
-        (("--target", "density"), "--target"),
-        (("--target", "density=many"), "--target"),
+        (("--density", "5", "--target", "density=5"), "two targets are given for density"),
+        (("--target", "density"), "--target is a feature's name"),
+        (("--target", "density=many"), "--target: 'many'"),
         (("--density", "5", "--calls", "5000"), "5000"),
         (("--density", "5", "--n", "2000000"), "2000000"),
         (("--density", "5", "--realism", "1.5"), "realism"),
@@ -282,11 +443,24 @@ def refused(tmp_path, capsys):
         (("--density", "5", "--seed", "-1"), "seeds"),
         (("--density", "5", "--from-seed", "-1"), "seeds"),
         (("--density", "5", "--from-seed", str(2**63)), "seeds"),
-        (("--percentile", "--density", "101"), "percentiles"),
-        (("--percentile", "--density", "nan"), "percentiles"),
-        (("--percentile", "--target", "loudness=50"), "loudness"),
-        (("--percentile", "--target", "swing=101"), "percentiles"),
-        (("--percentile",), "a target is needed"),
+        (("--density", "101%"), "percentiles"),
+        (("--density", "+10%"), "a change and a percentile at once"),
+        (("--target", "loudness=50%"), "loudness"),
+        (("--target", "swing=101%"), "percentiles"),
+        (("--density", "5", "--closeness", ".5"), "--closeness is about a loop, and needs one"),
+        (("--density", "5", "--lock", "kick"), "--lock is about a loop, and needs one"),
+        (("--density", "5", "--lock-bars", "1"), "--lock-bars is about a loop, and needs one"),
+        (("--density", "5", "--whole-loop"), "--whole-loop is about a loop, and needs one"),
+        (("--density", "5", "--from-seed", "3", "--closeness", "1.5"), "closeness"),
+        (("--density", "5", "--from-seed", "3", "--closeness", "nan"), "closeness"),
+        (("--density", "5", "--from-seed", "3", "--lock", "gong"), "no part of kit gm12 is called 'gong'"),
+        (("--density", "5", "--from-seed", "3", "--lock-bars", "2"), "--lock-bars names bars of the loop, 1 to 1"),
+        (("--density", "5", "--from-seed", "3", "--lock-bars", "1-"), "not '1-'"),
+        (("--density", "5", "--from-seed", "3", "--lock-bars", "0"), "not '0'"),
+        (("--density", "5", "--from-seed", "3", "--lock-bars", "1"), "everything is locked"),
+        (("--density", "5,6", "--from-seed", "3"), "given 2 values, but the loop has 1 bar"),
+        (("--density", "5", "--device", "abacus"), "--device abacus: there is no such device here"),
+        (("--density", "5", "--device", "cuda:77"), "--device cuda:77: there is no such device here"),
         (("--density", "5", "--calls", "1", "--n", "1", "--bpm", "0"), "tempo"),
         (("--density", "5", "--calls", "1", "--n", "1", "--bpm", "nan"), "tempo"),
         (("--density", "5", "--agent", "missing.safetensors"), "missing.safetensors: "),
@@ -330,7 +504,7 @@ def test_an_out_that_is_a_file_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--n", "0"), ("--calls", "0"), ("--n", "x"), ("--density", "x"), ("--from-seed", "1.5")]
+    "arguments", [("--n", "0"), ("--calls", "0"), ("--n", "x"), ("--closeness", "x"), ("--from-seed", "1.5")]
 )
 def test_options_that_are_no_numbers_are_named(arguments, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
@@ -351,7 +525,7 @@ def test_a_process_ends_with_one_line_and_status_2(tmp_path):
     done = _run("steer", "--density", "nan", "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("rl-tuner: a target of density is a number from 0 to")
+    assert done.stderr.startswith("rl-tuner: --density: 'nan' is nothing to ask for: say a number (20), ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
@@ -424,13 +598,32 @@ def test_no_command_is_reported():
     assert "command" in done.stderr.splitlines()[-1]
 
 
-def test_only_the_first_episodes_are_pictured(tmp_path, monkeypatch):
+def _pictured(monkeypatch):
+    """A list that gets the bars and the options of every picture that is drawn."""
     shown = []
     real = draw.bars_to_image
     monkeypatch.setattr(draw, "bars_to_image", lambda bars, *a, **k: shown.append((bars, k)) or real(bars, *a, **k))
-    _steer(tmp_path, "--density", 60, "--n", 40, "--calls", 1)
+    return shown
+
+
+def test_only_the_first_bars_are_pictured(tmp_path, monkeypatch):
+    shown = _pictured(monkeypatch)
+    _steer(tmp_path, "--density", 150, "--n", 70, "--calls", 1)
     ((bars, options),) = shown
     assert len(bars) == len(options["titles"]) == 64
-    assert all(title.startswith(("before: ", "after: ")[i % 2]) for i, title in enumerate(options["titles"]))
-    assert all("(not reached)" in title for title in options["titles"][1::2])
-    assert len(list(tmp_path.glob("after-*.mid"))) == 40
+    assert all(title.endswith(" (not reached)") for title in options["titles"])
+    assert len(list(tmp_path.glob("after-*.mid"))) == 70
+
+
+def test_a_loop_is_pictured_above_its_versions(own_loop, tmp_path, monkeypatch):
+    shown = _pictured(monkeypatch)
+    _steer(tmp_path, "--density", "+0", "--n", 2, "--calls", 2, "--from-midi", own_loop[0])
+    ((performance, options),) = shown
+    assert options["columns"] == 4
+    assert options["titles"] == ["before"] * 4 + [
+        f"steered-00{version}: {sum(bar['success'] for bar in _report(tmp_path)['bars'][i : i + 4])} of 4 reached"
+        for version, i in ((1, 0), (2, 4))
+        for _ in range(4)
+    ]
+    assert (performance.bars[:4] == own_loop[1].bars).all()
+    assert (performance.bars[4:].reshape(2, 4, 16, 12) == _arrays(tmp_path)["bars"]).all()

@@ -42,14 +42,15 @@ def test_a_sign_is_a_change_and_a_percent_sign_a_percentile():
     assert parse_wishes(".5") == (Wish(0.5),)
     assert parse_wishes("+4") == (Wish(4, "change"),)
     assert parse_wishes("-3.5") == (Wish(-3.5, "change"),)
+    assert parse_wishes("=-25, =5") == (Wish(-25), Wish(5))
     assert parse_wishes("80%") == (Wish(80, "percentile"),)
     assert parse_wishes("16, +0,-2 ,7.5%") == (Wish(16), Wish(0, "change"), Wish(-2, "change"), Wish(7.5, "percentile"))
 
 
-NUMBERS = st.floats(0, 1e300, allow_nan=False).map(abs)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 WISHES = st.one_of(
     st.builds(Wish, NUMBERS),
-    st.builds(Wish, st.floats(allow_nan=False, allow_infinity=False), st.just("change")),
+    st.builds(Wish, NUMBERS, st.just("change")),
     st.builds(Wish, st.floats(0, 100).map(abs), st.just("percentile")),
 )
 
@@ -123,6 +124,16 @@ def test_a_change_below_nothing_is_bounded_and_said():
     found = to_targets({"density": parse_wishes("-9,-4,+2")}, _loop(5, 12, 8))
     assert found.values["density"] == [0, 8, 10]
     assert found.notes == ["density -9: bar 1 has less, and is asked for 0"]
+
+
+def test_a_feature_that_may_be_negative_has_no_bound():
+    loop = _loop(8, 12)
+    for options in ({}, {"whole_loop": True}):
+        own = to_targets({"signed LHL": parse_wishes("+0")}, loop, **options).values["signed LHL"]
+        found = to_targets({"signed LHL": parse_wishes("-40")}, loop, **options)
+        assert found.values["signed LHL"] == [value - 40 for value in own]
+        assert (min(found.values["signed LHL"]) < 0, found.notes) == (True, [])
+    assert to_targets({"signed LHL": parse_wishes("=-25")}, loop).values == {"signed LHL": [-25, -25]}
 
 
 def test_bars_that_are_locked_as_a_whole_keep_what_they_have():

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rhythmgan.console import device_given
+
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
     from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood
@@ -16,13 +18,15 @@ PRIOR_USE = "says how likely bars are"
 
 
 def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLikelihood]:
-    """GAN and prior, of one kit and grid."""
+    """GAN and prior, of one kit and grid, on the device that is asked for."""
     import torch
+    from torch import nn
 
     from rhythmgan.conditions import ANY
     from rhythmgan.models.catalogue import load_generator, load_likelihood
     from rhythmgan.models.interfaces import check_compatible
 
+    device = device_given(options) if getattr(options, "device", None) else torch.device("cpu")
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
     # targets are spread over all that songs play, and so are the bars that are steered to them
@@ -30,6 +34,9 @@ def load_models(options: argparse.Namespace) -> tuple[LatentCritic, SamplingLike
     gan = load_generator(options.weights, grid).with_condition(ANY, ANY)
     prior = load_likelihood(options.prior, grid).with_condition(ANY, ANY)
     check_compatible(prior, gan.kit, gan.steps, "the prior")
+    for model in (gan, prior):
+        if isinstance(model, nn.Module):
+            model.to(device)
     return gan, prior
 
 
