@@ -1,10 +1,10 @@
 """How far simple policies come on StepwiseDrums-v0, and how fast it is beside LatentDrums-v0.
 
-    python benchmarks/stepwise_env.py [corpus.npz [train_steps]]
+    python benchmarks/stepwise_env.py [corpus.npz]
 
 The first table asks for pairs of features of the validation songs' bars, drawn together and crossed; the second one for
-changes of such bars, with nothing else asked: what an agent has to beat. With a number of steps an agent learns on the
-training songs' bars and joins the tables. Without a corpus, all bars are textbook bars.
+changes of such bars, with nothing else asked: what an agent has to beat. The bundled agent is in both, and decides each
+bar alone. Without a corpus, all bars are textbook bars.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from torch import Tensor
 from rhythmgan.bars import words_to_bars
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.data import Split
+from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.patterns import load_patterns
-from rl_tuner.config import SoftQConfig
+from rl_tuner.agent import Agent, load_agent
+from rl_tuner.config import REALISM
 from rl_tuner.envs.episodes import GoalVectorEnv
 from rl_tuner.envs.latent import vector_env as latent_env
 from rl_tuner.envs.stepwise import StepwiseVectorEnv, vector_env
 from rl_tuner.goals import Goals
 from rl_tuner.scale import values_of
-from rl_tuner.soft_q import CandidateNetwork
 from rl_tuner.stepwise.dynamics import StepwiseDynamics
-from rl_tuner.tune import latent, stepwise
-from rl_tuner.tune.stepwise import learn_values
+from rl_tuner.tune import latent
 
 N = 500
 WISHES = (("+4 onsets", 0, 4), ("-4 onsets", 0, -4), ("+3 syncopation", 1, 3))
@@ -86,14 +86,12 @@ def _drawn(nats: Tensor, random: torch.Generator) -> Tensor:
     return torch.multinomial(nats.softmax(1), 1, generator=random)[:, 0]
 
 
-def agent(network: CandidateNetwork, temperature: float, greedy: bool = False) -> Policy:
-    """What a learned network chooses: by its soft policy, or the best."""
+def drawn_by(agent: Agent, trust: float, greedy: bool = False) -> Policy:
+    """What an agent chooses, see ``Agent.nats``: by its policy, or the best."""
 
     def policy(shared: Entries, each: Entries, random: torch.Generator) -> Tensor:
-        observations = torch.cat([*shared.values(), torch.cat(list(each.values()), 2).flatten(1)], 1)
-        with torch.no_grad():
-            q = network(observations)
-        return q.argmax(1) if greedy else _drawn(q / temperature, random)
+        nats = agent.nats(torch.cat([*shared.values(), torch.cat(list(each.values()), 2).flatten(1)], 1), trust)
+        return nats.argmax(1) if greedy else _drawn(nats, random)
 
     return policy
 
@@ -205,20 +203,16 @@ def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(2)
 
 
-def learned(dynamics: StepwiseDynamics, path: str | None, train_steps: int) -> list[tuple[str, Policy]]:
-    """An agent that draws from its policy and one that takes the best, of the same values."""
-    config, bars = SoftQConfig(train_steps=train_steps), bars_of(path, dynamics, "train", 8000)
-    started = time.perf_counter()
-    network = learn_values(dynamics, values_of(bars, dynamics.scale.features, dynamics.kit), bars, config)
-    print(f"learned from {train_steps:,} transitions in {time.perf_counter() - started:.0f} s\n")
-    return [("agent", agent(network, config.temperature)), ("agent, best", agent(network, config.temperature, True))]
-
-
 def main() -> None:
     torch.set_num_threads(1)
-    dynamics = stepwise.bundled_dynamics()
+    agent, gan, prior = load_agent(), load_generator(), load_likelihood()
+    dynamics = agent.dynamics(gan, gan, prior)
     path = sys.argv[1] if len(sys.argv) > 1 else None
-    agents = learned(dynamics, path, int(sys.argv[2])) if len(sys.argv) > 2 else []
+    agents = [
+        ("agent", drawn_by(agent, 1 - REALISM)),
+        ("agent, Q alone", drawn_by(agent, 1.0)),
+        ("agent, the best by Q", drawn_by(agent, 1.0, greedy=True)),
+    ]
     bars = bars_of(path, dynamics, "valid", N)
     pairs(dynamics, bars, agents)
     print()

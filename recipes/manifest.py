@@ -24,7 +24,7 @@ from rhythmgan.models.gan import load_gan
 FOLDER = Path(__file__).resolve().parent.parent / "rhythmgan" / "weights"
 NAME = "manifest.json"
 
-AGENT = "rl_tuner.latent_agent"
+AGENTS = ("rl_tuner.agent", "rl_tuner.latent_agent")
 
 FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rhythmgan.gan": {
@@ -39,8 +39,11 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "trained_bars": ("provenance", "trained_bars"),
         "trained_songs": ("provenance", "trained_songs"),
     },
-    AGENT: {
-        "trained_bars": ("provenance", "trained_targets"),
+    **{
+        agent: {
+            "trained_bars": ("provenance", "trained_targets"),
+        }
+        for agent in AGENTS
     },
     "rhythmgan.reference": {
         "kit": ("kit",),
@@ -75,7 +78,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
             continue
         files[path.name] |= {"format": kind, "version": version}
         grid = facts.pop("grid", None)
-        if kind == AGENT:
+        if kind in AGENTS:
             steered = generator_of(path)
             if steered is None:
                 lines.append(f"{path.name}: steers no generator of this folder")

@@ -1,4 +1,4 @@
-from .latent.agent import load_latent_agent
+from .agent import load_agent
 from .steering import steer
 
-__all__ = ["load_latent_agent", "steer"]
+__all__ = ["load_agent", "steer"]

@@ -8,7 +8,7 @@ from typing import Literal
 Reward = Literal["delta", "absolute"]
 """Whether an episode's reward is how much its score has grown with a step, or the score itself."""
 
-REALISM = 0.5
+REALISM = 0.75
 """How much realism counts in steering, by default; chosen on the validation songs."""
 
 CLOSENESS = 0.5

@@ -29,6 +29,10 @@ class Batched:
         """The same in memory of its own."""
         return self._each(Tensor.clone)
 
+    def to(self: Rows, device: torch.device) -> Rows:
+        """The same on a device."""
+        return self._each(lambda tensor: tensor.to(device))
+
     def put(self: Rows, index: Tensor, rows: Rows) -> None:
         """Set the rows of an index or a mask."""
         for each in fields(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -211,11 +211,11 @@ def steer(
     equal targets and locks, stay equal within a version.
 
     Args:
-        targets: feature → value in its own unit, for all bars; or one for each bar of the loop. Features that are not
-            named are skipped. A feature that the agent was not taught is steered by a read-out alone, which is fitted
-            for it in a few seconds. A feature of ``PERFORMANCE_FEATURES`` is set when the bars are played, .5 … .7:
-            ``swing`` of the off-beat eighths, ``sixteenth swing`` of the second sixteenths. Alone it leaves given bars
-            as they are.
+        targets: feature → value in its own unit, for all bars; or one for each bar of the loop, or for each of the n
+            bars where there is none. Features that are not named are skipped. A feature that the agent was not taught
+            is steered by a read-out alone, which is fitted for it in a few seconds. A feature of
+            ``PERFORMANCE_FEATURES`` is set when the bars are played, .5 … .7: ``swing`` of the off-beat eighths,
+            ``sixteenth swing`` of the second sixteenths. Alone it leaves given bars as they are.
         n: bars; with a loop versions of it.
         calls: bars that the generator may decide for each, at most.
         seed: of the first bar, or of the first version; the next has the next seed.
@@ -243,8 +243,8 @@ def steer(
         raise ValueError(
             f"{n * m:,} bars of {calls:,} calls are more than {_MAX_LOOKS:,} bars to look at: ask for fewer"
         )
-    swing, of_bars = _swing_and_others(targets)
-    wanted = {} if swing and not of_bars else checked_targets(of_bars, m)
+    swing, on_grid = _swing_and_others(targets)
+    wanted = {} if swing and not on_grid else checked_targets(on_grid, n if loop is None else m)
     for name, value in (importance or {}).items():
         if name not in wanted:
             raise ValueError(f"{name!r} is given an importance but no target")
@@ -259,27 +259,33 @@ def steer(
         _log.warning("no agent was taught to steer %s: a read-out is fitted, and steers alone", " and ".join(wanted))
         agent = _untaught(generator, critic, prior, tuple(wanted))
     dynamics = agent.dynamics(generator, critic, prior)
-    rows = _Rows.of(dynamics, wanted, importance or {}, loop, locks, closeness, realism)
-    nothing_to_find = not wanted and loop is not None
-    found = _answers(agent, dynamics, rows, n, seed, 0 if nothing_to_find else calls, 1 - realism)
-    place = np.arange(n)[:, None] * rows.n_distinct + rows.place  # (versions, bars of the loop)
-    taken = torch.from_numpy(place.ravel())
-    goals = rows.goals.rows(torch.from_numpy(np.tile(rows.place, n)))
-    taken_locks = None if loop is None or locks is None else np.tile(locks, (n, 1, 1))
+    coefs = {"realism": realism} | ({} if loop is None else {"closeness": closeness})
+    coefs = {name: share for name, share in coefs.items() if name in dynamics.terms}
+    asked = _Asked.of(dynamics, wanted, importance or {}, loop, locks, n, seed, coefs)
+    if not wanted and loop is not None:
+        found = [_as_given(dynamics, asked)]
+    else:
+        found = list(_answers(agent, dynamics, asked, calls, 1 - realism))
+    taken = torch.from_numpy(asked.taken)
+
+    def of_bars(rows: Sequence[Tensor]) -> np.ndarray:
+        return torch.cat(list(rows)).cpu()[taken].numpy()
+
+    states = [state for state, _ in found]
     return SteeringResult(
         agent.config.features,
-        goals.targets.cpu().numpy(),
-        goals.importance.cpu().numpy(),
+        of_bars([asked.goals.targets]),
+        of_bars([asked.goals.importance]),
         dynamics.scale.tolerance.cpu().numpy(),
-        None if loop is None else np.tile(loop, (n, 1, 1)),
-        found.bars[taken].cpu().numpy(),
-        taken_locks,
-        found.z[taken].cpu().numpy(),
-        found.values[taken].cpu().numpy(),
-        {name: term[taken].cpu().numpy() for name, term in found.terms.items()},
-        found.calls[taken].cpu().numpy(),
+        None if loop is None else np.concatenate([loop] * n),
+        of_bars([state.bars for state in states]),
+        None if loop is None or locks is None else np.concatenate([locks] * n),
+        of_bars([state.z for state in states]),
+        of_bars([state.values for state in states]),
+        {name: of_bars([state.terms[name] for state in states]) for name in states[0].terms},
+        of_bars([spent for _, spent in found]),
         dynamics.kit,
-        m,
+        1 if loop is None else len(loop),
         taught,
         swing,
         played,
@@ -287,26 +293,24 @@ def steer(
 
 
 @dataclass
-class _Rows:
-    """What is asked for each different bar of a loop.
+class _Asked:
+    """What is to be decided, r rows, each but once.
 
     Attributes:
         goals: of each.
-        given: (d, steps, parts) bool; silent where there is no loop.
-        locked: (d, steps, parts) bool.
+        given: (r, steps, parts) bool; silent where there is no loop.
+        locked: (r, steps, parts) bool.
         has_given: whether there is a loop.
-        place: (m,) ints, which of them each bar of the loop is.
+        seeds: (r,) uint64.
+        taken: (N,) ints, which row each bar of the result is.
     """
 
     goals: Goals
-    given: Tensor
-    locked: Tensor
+    given: np.ndarray
+    locked: np.ndarray
     has_given: bool
-    place: np.ndarray
-
-    @property
-    def n_distinct(self) -> int:
-        return len(self.given)
+    seeds: np.ndarray
+    taken: np.ndarray
 
     @staticmethod
     def of(
@@ -315,90 +319,62 @@ class _Rows:
         importance: Mapping[str, float],
         loop: np.ndarray | None,
         locks: np.ndarray | None,
-        closeness: float,
-        realism: float,
-    ) -> _Rows:
+        n: int,
+        seed: int,
+        coefs: Mapping[str, float],
+    ) -> _Asked:
+        """Without a loop n rows; with one its different bars, n times."""
         features, generator = dynamics.scale.features, dynamics.generator
-        given = np.zeros((1, generator.steps, generator.kit.n_parts), bool) if loop is None else loop
+        m = n if loop is None else len(loop)
+        given = np.zeros((m, generator.steps, generator.kit.n_parts), bool) if loop is None else loop
         locked = np.zeros_like(given) if locks is None else locks
-        m = len(given)
-        asked = np.stack([wanted.get(name, np.zeros(m)) for name in features], 1).reshape(m, -1)
-        told = np.concatenate([given.reshape(m, -1), locked.reshape(m, -1), asked], 1)
-        _, first, place = np.unique(told, axis=0, return_index=True, return_inverse=True)
-        count = [importance.get(name, 1.0) if name in wanted else 0.0 for name in features]
-        coefs = {"realism": realism} | ({} if loop is None else {"closeness": closeness})
-        goals = Goals.of(
-            torch.from_numpy(asked[first]).float(),
-            1,
-            torch.tensor([count], dtype=torch.float32).repeat(len(first), 1),
-            **{name: share for name, share in coefs.items() if name in dynamics.terms},
-        )
-        return _Rows(
-            goals,
-            torch.from_numpy(given[first].copy()),
-            torch.from_numpy(locked[first].copy()),
-            loop is not None,
-            place.reshape(-1),
-        )
+        asked = np.stack([wanted.get(name, np.zeros(m)) for name in features], 1)
+        seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
+        taken = np.arange(n)
+        if loop is not None:
+            told = np.concatenate([given.reshape(m, -1), locked.reshape(m, -1), asked], 1)
+            _, first, place = np.unique(told, axis=0, return_index=True, return_inverse=True)
+            d = len(first)
+            taken = (np.arange(n)[:, None] * d + place.reshape(-1)).ravel()
+            given, locked, asked = (np.concatenate([each[first]] * n) for each in (given, locked, asked))
+            # all bars of a version have one seed: the more alike they are, the more alike they are steered
+            seeds = seeds.repeat(d)
+        counts = torch.tensor([[importance.get(name, 1.0) if name in wanted else 0.0 for name in features]])
+        goals = Goals.of(torch.from_numpy(asked).float(), 1, counts.float().repeat(len(asked), 1), **coefs)
+        return _Asked(goals, given, locked, loop is not None, seeds, taken)
 
 
-@dataclass
-class _Found:
-    """The answers, version after version, d of each."""
-
-    bars: Tensor
-    z: Tensor
-    values: Tensor
-    terms: dict[str, Tensor]
-    calls: Tensor
+def _as_given(dynamics: StepwiseDynamics, asked: _Asked) -> tuple[State, Tensor]:
+    """The given bars as they are."""
+    z = torch.from_numpy(dynamics.generator.encode(asked.given, asked.seeds))
+    state = dynamics.look_at(z, torch.from_numpy(asked.given), asked.goals, asked.goals.calls)
+    return state, torch.zeros(len(asked.given))
 
 
 def _answers(
-    agent: Agent, dynamics: StepwiseDynamics, rows: _Rows, n: int, seed: int, calls: int, trust: float
-) -> _Found:
-    """The answers to n versions of what is asked; with 0 calls the given bars as they are."""
-    d = rows.n_distinct
-    total = n * d
-    if not calls:
-        goals = rows.goals.rows(torch.arange(total) % d)
-        given = rows.given.repeat(n, 1, 1)
-        seeds = np.repeat(np.arange(n, dtype=np.uint64) + np.uint64(seed), d)
-        state = dynamics.look_at(
-            torch.from_numpy(dynamics.generator.encode(given.numpy(), seeds)), given, goals, goals.calls
-        )
-        return _Found(state.bars, state.z, state.values, state.terms, torch.zeros(total))
-    parts: list[tuple[State, Tensor]] = []
+    agent: Agent, dynamics: StepwiseDynamics, asked: _Asked, calls: int, trust: float
+) -> Iterator[tuple[State, Tensor]]:
+    """The answers to all rows, some at a time, and what the generator has computed for each."""
     at_once = max(1, _MOST_AT_ONCE // calls)
-    for start in range(0, total, at_once):
-        places = torch.arange(start, min(start + at_once, total))
-        goals = rows.goals.rows(places % d)
-        # all bars of a version have the same seed: the more alike they are, the more alike they are steered
-        seeds = (places // d).numpy().astype(np.uint64) + np.uint64(seed)
+    device = dynamics.scale.means.device
+    for start in range(0, len(asked.seeds), at_once):
+        rows = slice(start, start + at_once)
+        seeds = asked.seeds[rows]
+        given, locked = (torch.from_numpy(each[rows]).to(device) for each in (asked.given, asked.locked))
 
         def draws(open_goals: Tensor, wave: int, seeds: np.ndarray = seeds) -> SeededDraws:
-            return SeededDraws(seeds[open_goals.numpy()], RANDOM_STREAMS["steer"][wave])
+            return SeededDraws(seeds[open_goals.cpu().numpy()], RANDOM_STREAMS["steer"][wave], device)
 
-        has_given = torch.full((len(places),), rows.has_given)
-        parts.append(
-            answer(
-                dynamics,
-                lambda seen: agent.nats(seen, trust),
-                goals,
-                rows.given[places % d],
-                has_given,
-                rows.locked[places % d],
-                calls,
-                draws,
-            )
+        yield answer(
+            dynamics,
+            lambda seen: agent.nats(seen, trust),
+            asked.goals.rows(torch.arange(len(asked.seeds))[rows]).to(device),
+            given,
+            torch.full((len(seeds),), asked.has_given, device=device),
+            locked,
+            calls,
+            draws,
         )
-    states, spent = zip(*parts, strict=True)
-    return _Found(
-        torch.cat([state.bars for state in states]),
-        torch.cat([state.z for state in states]),
-        torch.cat([state.values for state in states]),
-        {name: torch.cat([state.terms[name] for state in states]) for name in states[0].terms},
-        torch.cat(spent),
-    )
 
 
 _UNTAUGHT: dict[tuple[object, ...], Agent] = {}

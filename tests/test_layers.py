@@ -92,16 +92,20 @@ LAYERS = (
     {"rhythmgan.__main__"},
     {"rl_tuner.config", "rl_tuner.layout", "rl_tuner.replay", "rl_tuner.rewards", "rl_tuner.scale"},
     {"rl_tuner.wishes"},
+    {"rl_tuner.learner"},
     {"rl_tuner.dqn", "rl_tuner.goals", "rl_tuner.soft_q"},
     {"rl_tuner.dynamics", "rl_tuner.training"},
     {"rl_tuner.latent", "rl_tuner.latent.space", "rl_tuner.stepwise", "rl_tuner.stepwise.read_out"},
+    {"rl_tuner.stepwise.draws", "rl_tuner.stepwise.resampling"},
     {"rl_tuner.latent.moves", "rl_tuner.stepwise.learned", "rl_tuner.stepwise.candidates"},
     {"rl_tuner.latent.dynamics", "rl_tuner.stepwise.dynamics"},
-    {"rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
+    {"rl_tuner.stepwise.particles"},
+    {"rl_tuner.stepwise.answers"},
+    {"rl_tuner.agent", "rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
     {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise"},
     {"rl_tuner.search", "rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
-    {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "latent_agent", "stepwise")},
+    {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "agent", "latent_agent", "stepwise")},
     {"rl_tuner.steering", "rl_tuner.tune", "rl_tuner.tune.latent", "rl_tuner.tune.stepwise"},
     {"rl_tuner.export", "rl_tuner.benchmark"},
     {"rl_tuner.benchmark.config", "rl_tuner.benchmark.targets"},
@@ -265,18 +269,19 @@ SHARED_OF_MODELS = {
 }
 MODELS = {name for name in NAMES if _within(name, "rhythmgan.models")} - SHARED_OF_MODELS
 
-LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config")
+LEARNER = ("rl_tuner", "rl_tuner.replay", "rl_tuner.config", "rl_tuner.learner")
 
 # rooms that may land later have their walls already; what is inside a room → what it never imports
 WALLS = {
     "rl_tuner.dqn": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     "rl_tuner.replay": ("rhythmgan", "rl_tuner"),
+    "rl_tuner.learner": ("rhythmgan", "rl_tuner"),
     "rl_tuner.soft_q": ("rhythmgan", *(name for name in NAMES if _within(name, "rl_tuner") and name not in LEARNER)),
     # an environment says what it needs by interfaces; Gymnasium's names are made by `tune`
     "rl_tuner.envs": (
         *MODELS,
         "rhythmgan.models.catalogue",
-        *(f"rl_tuner.{room}" for room in ("latent.agent", "dqn", "replay", "tune", "search")),
+        *(f"rl_tuner.{room}" for room in ("agent", "latent.agent", "dqn", "replay", "tune", "search")),
     ),
     "rl_tuner.tune": (*MODELS, "rl_tuner.search", "rl_tuner.benchmark"),
     "rl_tuner.search": (*MODELS, "rl_tuner.tune", "rl_tuner.benchmark"),

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rl_tuner.agent import Agent
 from rl_tuner.benchmark.config import BenchmarkConfig
 from rl_tuner.benchmark.report import (
+    AGENT,
     BEST_OF_N,
     FILTER,
     FILTER_OF_CANDIDATES,
@@ -28,6 +30,7 @@ from rl_tuner.latent.agent import LatentAgent
 from rl_tuner.rewards import STEPWISE_TERMS, RewardModels
 from rl_tuner.scale import TARGETS, find_scale, values_of
 from rl_tuner.search.actor import Actor, amortised_actor, train_actor
+from rl_tuner.search.agent import agent_search
 from rl_tuner.search.best_of_n import best_of_n
 from rl_tuner.search.edit import edit_search, generated
 from rl_tuner.search.evolution import evolution_strategy
@@ -214,6 +217,40 @@ def _by_step(steered: Steered, config: BenchmarkConfig) -> list[Row]:
             lambda read_out: greedy_by_step(read_out, more),
         ),
         row("rejection-by-step", f"rejection, {m} candidates a step", lambda read_out: rejection_by_step(read_out, m)),
+    ]
+
+
+def agent_rows(steered: Steered, agent: Agent, config: BenchmarkConfig) -> list[Row]:
+    """The agent, and the agent with a part left out or changed.
+
+    Raises:
+        ValueError: it steers another generator, or other features.
+    """
+    if agent.config.features != TARGETS:
+        raise ValueError("the benchmark is one of density and syncopation, which this agent does not steer")
+    dynamics = agent.dynamics(steered.generator, steered.models.critic, steered.models.prior)
+
+    def row(
+        id: str,
+        title: str,
+        trust: float = 1 - REALISM,
+        coefs: Mapping[str, float] | None = None,
+        together: bool = True,
+        kind: Kind = "ablation",
+    ) -> Row:
+        search = agent_search(agent, dynamics, trust, together)
+        coefs = {"realism": REALISM} if coefs is None else coefs
+        coefs = {name: coef for name, coef in coefs.items() if name in agent.config.terms}
+        return Row(id, kind, title, search, config.step_calls, coefs, plans=True)
+
+    return [
+        row(AGENT, "agent", kind="agent"),
+        row("agent-no-q", "agent without Q", 0.0),
+        row("agent-no-particles", "agent, each bar decided alone", together=False),
+        row("agent-no-critic", "agent without discriminator", coefs={}),
+        row("agent-prior", "agent with the prior's term", coefs={"realism": REALISM, "likelihood": REALISM}),
+        row("agent-realism-0", "agent, realism 0", 1.0, {}),
+        row("agent-realism-1", "agent, realism 1", 0.0, {"realism": 1.0}),
     ]
 
 

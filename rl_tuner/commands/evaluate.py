@@ -46,10 +46,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     gan, prior, corpus = load_models_and_songs(options)
 
+    from rhythmgan.models.weights import fingerprint
+    from rl_tuner.agent import load_agent
     from rl_tuner.benchmark.evaluators import make_evaluators
     from rl_tuner.benchmark.protocol import run
     from rl_tuner.benchmark.report import LATENT_AGENT, all_to_markdown, write_report
-    from rl_tuner.latent.agent import load_latent_agent
+    from rl_tuner.benchmark.rows import agent_rows
 
     out = Path(options.out)
     changes: dict[str, Any] = {}
@@ -59,7 +61,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         changes["max_calls"] = options.calls
     config = replace(QUICK if options.quick else BenchmarkConfig(), **changes)
     log = logger(options)
-    latent_agent = load_latent_agent(options.agent) if options.agent else _bundled_latent_agent_of(gan)
+    agent, latent_agent = load_agent(options.agent, gan.steps), _bundled_latent_agent_of(gan)
     if latent_agent is None:
         log("rows of whole-bar moves are left out: the bundled agent that makes them steers another generator")
     only = options.only.split(",") if options.only else None
@@ -73,6 +75,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
             corpus,
             evaluators,
             config,
+            agents=lambda steered: agent_rows(steered, agent, config),
+            agent_fingerprint=fingerprint(agent),
             latent_agent=latent_agent,
             folder=out / "rows",
             only=only,

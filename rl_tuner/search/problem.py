@@ -164,6 +164,21 @@ class Problem:
         self._of_candidates.index_add_(0, rows, torch.full(rows.shape, share, dtype=torch.float64))
         return ahead
 
+    def count(self, spent: Tensor) -> None:
+        """Account for bars that were decided for the open targets without ``look_ahead``, with all calls that are left.
+
+        Args:
+            spent: (m,), what the generator has computed for each, in bars decoded in full, candidates included.
+
+        Raises:
+            ValueError: by more than a tenth over the calls that are left: that is no candidates' share.
+        """
+        if float(spent.max()) > 1.1 * self.calls_left:
+            raise ValueError(
+                f"{float(spent.max()):.1f} bars were decided for a target that has {self.calls_left} calls left"
+            )
+        self._of_candidates[self.open] += spent.double() - self.calls_left
+
     def _check_spent(self, calls: int) -> None:
         """Raise a ValueError where more steps were decided for a target than so many bars have."""
         steps, most = self.generator.steps, int(self._steps_decided.max())

@@ -150,6 +150,5 @@ def _chances(
     steps = torch.cat([bars.cells[rows], (distinct[:, None, None] & place) > 0], 1)
     so_far = values_of(F.pad(steps, (0, 0, 0, generator.steps - steps.shape[1])), features, generator.kit)
     last = F.pad(steps[:, -LAST_STEPS:], (0, 0, max(LAST_STEPS - steps.shape[1], 0), 0))
-    inputs = torch.cat([so_far, ahead.state[rows].float(), last.flatten(1).float()], 1)
-    predicted = read_out.from_inputs(inputs, steps.shape[1])
+    predicted = read_out.of_candidates(so_far, ahead.state.float(), last.flatten(1).float(), rows, steps.shape[1])
     return log_chance(predicted, goals.targets[rows], goals.importance[rows])[index]

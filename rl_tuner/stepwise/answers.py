@@ -28,6 +28,7 @@ def answer(
     locked: Tensor,
     calls: int,
     draws: Callable[[Tensor, int], Draws],
+    together: bool = True,
 ) -> tuple[State, Tensor]:
     """The best bar for each of n goals.
 
@@ -42,6 +43,7 @@ def answer(
         given, has_given, locked: of each goal, see ``StepwiseDynamics.begin``.
         calls: bars that may be decided for each goal, 1 or more.
         draws: the goals (m,) that are decided, and the number of the wave → what is drawn from.
+        together: see ``decide_together``.
 
     Returns:
         The states of the answers, n of them, with what closeness cost them in ``terms``; and what the generator has
@@ -57,7 +59,7 @@ def answer(
             break
         rows = open_goals
         here, costs = goals.rows(rows), (given[rows], has_given[rows], locked[rows])
-        decided, each = decide_together(dynamics, nats, here, *costs, k, draws(rows, wave))
+        decided, each = decide_together(dynamics, nats, here, *costs, k, draws(rows, wave), together)
         found = dynamics.look_at(decided.bars.z, decided.bars.cells, each, each.calls)
         of_found, spent_here = _worth(dynamics, decided, found, each), decided.calls.view(-1, k).sum(1)
         chosen = of_found.view(-1, k).argmax(1) + torch.arange(len(rows), device=given.device) * k

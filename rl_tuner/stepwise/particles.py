@@ -23,6 +23,7 @@ def decide_together(
     locked: Tensor,
     k: int,
     draws: Draws,
+    together: bool = True,
 ) -> tuple[StepwiseState, Goals]:
     """Decide k bars for each of n goals, in n · k episodes.
 
@@ -38,6 +39,8 @@ def decide_together(
         given, has_given, locked: of each goal, see ``StepwiseDynamics.begin``.
         k: bars side by side for each goal.
         draws: what is drawn from; its rows are those of the n goals, k times each.
+        together: whether the k go on that are drawn among the candidates of all k bars; otherwise each bar goes on with
+            one of its own.
 
     Returns:
         The episodes at their end, n · k rows, k for each goal; and their goals.
@@ -49,8 +52,12 @@ def decide_together(
     before = torch.zeros(n, k, 1, device=given.device)
     while not state.is_over:
         worth = nats(dynamics.observe(state, each)).view(n, k, m)
-        weights = (worth - before).flatten(1).softmax(1)
-        chosen = systematic_resampling(weights, draws.uniform(n), k)
+        if together:
+            weights = (worth - before).flatten(1).softmax(1)
+            chosen = systematic_resampling(weights, draws.uniform(n), k)
+        else:
+            one = systematic_resampling(worth.flatten(0, 1).softmax(1), draws.uniform(n * k), 1)
+            chosen = one.view(n, k) + torch.arange(k, device=given.device) * m
         before = worth.flatten(1).gather(1, chosen)[..., None]
         rows = (torch.arange(n, device=given.device)[:, None] * k + chosen // m).flatten()
         state, _ = dynamics.step(state.rows(rows), each, (chosen % m).flatten(), draws)

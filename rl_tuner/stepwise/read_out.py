@@ -64,7 +64,8 @@ class RidgeReadOut:
         if step == self.generator.steps:
             return self.from_inputs(so_far, step)
         n_features, width = so_far.shape[1], state.shape[1]
-        of_features, of_state, of_last, constant = self.weights[step - 1].split([n_features, width, last.shape[1], 1])
+        sizes = [n_features, width, last.shape[1], 1]
+        of_features, of_state, of_last, constant = self.weights[step - 1].split_with_sizes(sizes)
         by_bar = torch.addmm(constant, state, of_state)
         mean = by_bar[rows] + so_far @ of_features + last @ of_last
         stds = torch.maximum(self.stds[step - 1], NARROWEST * self.scale.tolerance)
