@@ -14,11 +14,10 @@ from rhythmgan.conditions import ANY
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled_model, load_weights, save_weights
-from rl_tuner.config import ReadOutConfig
+from rl_tuner.config import AgentShape, ReadOutConfig
 from rl_tuner.rewards import STEPWISE_TERMS
 from rl_tuner.scale import TARGETS, FeatureScale, find_scale
 from rl_tuner.soft_q import CandidateNetwork
-from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES
 from rl_tuner.stepwise.dynamics import MANY_NATS, StepwiseDynamics, candidate_layout, shared_layout
 from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out, n_inputs
 
@@ -61,10 +60,10 @@ class AgentConfig:
     style: str = ANY
     features: tuple[str, ...] = TARGETS
     terms: tuple[str, ...] = STEPWISE_TERMS
-    n_candidates: int = N_CANDIDATES
-    n_changes: int = N_CHANGES
+    n_candidates: int = AgentShape.n_candidates
+    n_changes: int = AgentShape.n_changes
     temperature: float = 0.05
-    width: int = 64
+    width: int = AgentShape.width
 
     def __post_init__(self) -> None:
         for name in ("features", "terms"):

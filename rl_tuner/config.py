@@ -192,6 +192,21 @@ class StepwiseEnvConfig:
                 raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
 
 
+@dataclass(frozen=True)
+class AgentShape:
+    """What an agent looks at, and the size of its network; see ``agent.AgentConfig``.
+
+    Attributes:
+        n_candidates: noises that it looks at before each step.
+        n_changes: how many of these change one cell where a bar is given.
+        width: units of each layer of the Q-network.
+    """
+
+    n_candidates: int = 8
+    n_changes: int = 4
+    width: int = 64
+
+
 AGENT = SoftQConfig()
 """How the agent that ships was trained."""
 

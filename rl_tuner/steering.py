@@ -236,7 +236,7 @@ def steer(
     if generator is None:
         generator = load_generator()
     agent = agent or load_agent(steps=generator.steps)
-    generator, prior = agent.steered(generator), prior or load_likelihood()
+    generator, prior = agent.steered(generator), prior or load_likelihood(grid=generator.steps)
     loop, locks = _checked_loop(generator, given, locked, played)
     m = 1 if loop is None else len(loop)
     if n * m * calls > _MAX_LOOKS or n * m > _MAX_BARS:

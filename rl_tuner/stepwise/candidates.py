@@ -14,12 +14,6 @@ from torch import Tensor
 from rhythmgan.models.interfaces import NextStep
 from rl_tuner.stepwise.draws import Draws
 
-N_CANDIDATES = 8
-"""Candidates for a step, by default."""
-
-N_CHANGES = 4
-"""Of these, how many play the given bar's step with one cell changed, by default."""
-
 _FAR = 1e3
 """A noise that decides its cell whatever is expected."""
 

@@ -16,12 +16,13 @@ from torch.nn import functional as F
 
 from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, NextStep, UnfinishedBars
+from rl_tuner.config import AgentShape
 from rl_tuner.dynamics import BOUND, BarScorer
 from rl_tuner.goals import Goals
 from rl_tuner.layout import Entry, Layout
 from rl_tuner.rewards import STEPWISE_TERMS, RewardModels, less_costs
 from rl_tuner.scale import FeatureScale, values_of
-from rl_tuner.stepwise.candidates import N_CANDIDATES, N_CHANGES, Candidates, draw_candidates
+from rl_tuner.stepwise.candidates import Candidates, draw_candidates
 from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
 
@@ -224,8 +225,8 @@ class StepwiseDynamics(BarScorer):
         prior: Likelihood,
         scale: FeatureScale,
         read_out: StepReadOut,
-        n_candidates: int = N_CANDIDATES,
-        n_changes: int = N_CHANGES,
+        n_candidates: int = AgentShape.n_candidates,
+        n_changes: int = AgentShape.n_changes,
         terms: Sequence[str] = STEPWISE_TERMS,
     ) -> None:
         super().__init__(generator.kit, scale, RewardModels(critic, prior, scale.calibration), terms)
