@@ -188,6 +188,11 @@ def add_condition_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--style", metavar="NAME", help="style of the songs, as funk; `rhythmgan info` lists them (any)"
     )
+    add_grid_option(parser)
+
+
+def add_grid_option(parser: argparse.ArgumentParser) -> None:
+    """How fine the grid of bars is."""
     parser.add_argument(
         "--grid", type=positive, metavar="STEPS", help="steps of a bar: 16, or 12 for triplets and shuffles (16)"
     )

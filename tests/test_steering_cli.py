@@ -21,11 +21,14 @@ from rhythmgan.grid import quantise
 from rhythmgan.kit import GM12, JAKI5
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
+from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.weights import bundled
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference, save_reference
+from rl_tuner.agent import Agent, AgentConfig, save_agent
 from rl_tuner.cli import main
+from rl_tuner.config import ReadOutConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -397,6 +400,20 @@ def test_a_wish_below_nothing_is_bounded_and_said(own_loop, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[0] == note
     assert _report(tmp_path)["notes"] == [note]
     assert _report(tmp_path)["bars"][1]["targets"] == {"density": 0}
+
+
+def test_loops_of_triplets_are_steered_by_an_agent_of_their_grid(tmp_path):
+    """By one that was taught nothing: what it reaches is no matter here."""
+    gan, prior = (load(None, 12).with_condition("any", "any") for load in (load_generator, load_likelihood))
+    agent = Agent.untaught(gan, gan, prior, AgentConfig.of(gan), ReadOutConfig(bars=500))
+    save_agent(tmp_path / "agent12.safetensors", agent, {})
+    bars = gan.sample(2, seed=3)
+    write_midi(tmp_path / "loop.mid", bars)
+    options = ("--grid", 12, "--agent", tmp_path / "agent12.safetensors", "--calls", 4)
+    _steer(tmp_path / "s", "--density", "70%,+2", *options, "--from-midi", tmp_path / "loop.mid")
+    assert (_arrays(tmp_path / "s")["before"] == bars).all()
+    targets = [each["targets"]["density"] for each in _report(tmp_path / "s")["bars"]]
+    assert targets == [load_reference(steps=12).value("density", 70), bars[1].sum() + 2]
 
 
 # -- what is refused -------------------------------------------------------------------------------

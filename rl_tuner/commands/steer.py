@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.commands.vary import add_lock_option, lock_given
 from rhythmgan.console import (
+    add_grid_option,
     add_machine_options,
     add_model_options,
     add_output_options,
@@ -105,6 +106,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of the first bar or version; the next has the next seed (%(default)s)"
     )
+    add_grid_option(parser)
     loop_defaults = {name: f"that of the loop, or {getattr(Playback, name):g}" for name in ("bpm", "swing")}
     add_output_options(parser, "steered", DEFAULT_FORMATS, **loop_defaults)
     add_model_options(parser, prior=PRIOR_USE, agent=True)
@@ -121,15 +123,16 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     from rhythmgan.folders import read_loop
     from rhythmgan.performance import PLAIN, Performance
-    from rhythmgan.reference import load_reference_for
+    from rhythmgan.reference import load_reference, load_reference_for
     from rl_tuner.agent import load_agent
     from rl_tuner.export import REPORT, export_steered, report, summary
     from rl_tuner.steering import steer
     from rl_tuner.wishes import to_targets
 
-    is_percentile = any(wish.kind == "percentile" for several in wishes.values() for wish in several)
-    reference = load_reference_for(options.weights) if is_percentile else None
     gan, prior = load_models(options)
+    reference = None
+    if any(wish.kind == "percentile" for several in wishes.values() for wish in several):
+        reference = load_reference_for(options.weights) if options.weights else load_reference(steps=gan.steps)
     agent = load_agent(options.agent, gan.steps).to(device_given(options))
     played, playback = None, PLAIN
     if options.from_midi is not None:
