@@ -346,9 +346,10 @@ class _Asked:
 
 def _as_given(dynamics: StepwiseDynamics, asked: _Asked) -> tuple[State, Tensor]:
     """The given bars as they are."""
-    z = torch.from_numpy(dynamics.generator.encode(asked.given, asked.seeds))
-    state = dynamics.look_at(z, torch.from_numpy(asked.given), asked.goals, asked.goals.calls)
-    return state, torch.zeros(len(asked.given))
+    device = dynamics.scale.means.device
+    z = torch.from_numpy(dynamics.generator.encode(asked.given, asked.seeds)).to(device)
+    goals = asked.goals.to(device)
+    return dynamics.look_at(z, torch.from_numpy(asked.given).to(device), goals, goals.calls), torch.zeros(len(z))
 
 
 def _answers(
