@@ -59,6 +59,7 @@ def bars_to_image(
     *,
     titles: Sequence[str] | None = None,
     columns: int | None = None,
+    before: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw bars as a sheet of grids → (height, width, 3) uint8.
 
@@ -70,11 +71,14 @@ def bars_to_image(
             row of grids.
         titles: n short lines, one above each grid.
         columns: grids in a row; about as many as make a square by default.
+        before: (n, steps, parts) bool, what the bars were: a cell that is new has a frame, one that is gone a cross.
 
     Raises:
         ValueError: no bars, or a shape that does not fit the kit.
     """
     performance = as_performance(bars, kit)
+    if before is not None and before.shape != performance.bars.shape:
+        raise ValueError(f"expected bars from before {performance.bars.shape}; got {before.shape}")
     kit = performance.kit
     n, steps, n_parts = performance.bars.shape
     columns = min(n, columns or max(1, round((n * n_parts / steps) ** 0.5)))
@@ -99,7 +103,14 @@ def bars_to_image(
                 if shade[step, part]:
                     ink = np.array(hue(name))
                     colour = tuple((255 - (255 - ink) * shade[step, part]).astype(int).tolist())
-                pen.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=colour)
+                end = x + _CELL - 2, y + _CELL - 2
+                pen.rectangle((x, y, *end), fill=colour)
+                if before is not None and before[index, step, part] != (shade[step, part] > 0):
+                    if shade[step, part]:
+                        pen.rectangle((x, y, *end), outline=_INK, width=2)
+                    else:
+                        pen.line((x, y, *end), fill=_INK, width=1)
+                        pen.line((x, end[1], end[0], y), fill=_INK, width=1)
     return np.asarray(sheet)
 
 
