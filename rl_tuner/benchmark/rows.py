@@ -241,7 +241,8 @@ def agent_rows(steered: Steered, agent: Agent, config: BenchmarkConfig) -> list[
         search = agent_search(agent, dynamics, trust, together)
         coefs = {"realism": REALISM} if coefs is None else coefs
         coefs = {name: coef for name, coef in coefs.items() if name in agent.config.terms}
-        return Row(id, kind, title, search, config.step_calls, coefs, plans=True)
+        most = config.step_calls if id == AGENT else config.calls
+        return Row(id, kind, title, search, most, coefs, plans=True)
 
     return [
         row(AGENT, "agent", kind="agent"),
