@@ -497,7 +497,7 @@ def test_a_row_is_measured_at_its_marks(quick_steered, values):
     assert found["error"] == pytest.approx(np.mean(errors, 0))
     assert np.isnan(found["exact"][0])
     assert found["exact"][1] == pytest.approx(np.mean(exact[:2]))  # of pairs
-    assert found["spent"] == 8
+    assert 4 < found["spent"] < 8  # a success is the end
     assert found["success"]["pairs"][-1] == pytest.approx(np.mean(hits[:2]))
     assert found["success"]["crossed"][-1] == pytest.approx(np.mean(hits[2:]))
     assert 0 < found["rank"][0] <= 1

@@ -356,7 +356,19 @@ def test_a_candidate_costs_what_its_noise_adds():
         bars = problem.look_ahead(bars, rows, candidates=8).decide(problem.noise(3, 5))
     state = problem.scorer.look_at(bars.z[1:], bars.cells[1:], problem.goals, problem.goals.calls - 2)
     problem.record(state, calls=2)
-    assert problem.result().spent == pytest.approx(2 * 1.7)
+    # two bars of the first target; the second has one, and is charged for two
+    assert problem.result().spent == pytest.approx(np.mean([2 * 1.7, 2 + 0.7]))
+
+
+def test_a_search_may_count_for_itself():
+    problem = _problem(4)
+    with pytest.raises(ValueError, match=r"4.5 bars were decided for a target that has 4 calls left"):
+        problem.count(torch.tensor([1.5, 4.5]))
+    problem.count(torch.tensor([1.5, 4.0]))
+    z = problem.random_points()
+    problem.record(problem.look_at(z, torch.from_numpy(problem.generator.decode(z))), 4)
+    assert problem.calls_left == 0
+    assert problem.result().spent == 2.75
 
 
 def test_without_candidates_the_calls_are_what_is_spent(read_out):

@@ -153,8 +153,9 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     """The first table: what each way of steering reaches at the two budgets of the protocol, and what it costs.
 
     Success with each family in percent with 95 % intervals, at the longer budget; exact answers to pairs at the short
-    and at the long one in percent; mean error in standard deviations; calls that were spent for the longer budget,
-    candidates counted; milliseconds of one core for a target at both; success with pairs at the agent's time for both.
+    and at the long one in percent; mean error in standard deviations; calls of the longer budget that a target cost on
+    average, candidates counted; milliseconds of one core for a target at both; success with pairs at the agent's time
+    for both.
     """
     config = report["config"]
     short, long = config["short_calls"], config["calls"]

@@ -43,7 +43,7 @@ class SearchResult:
         seconds: (calls,), time of the processor until each call of the batch was over: on one core what a clock shows
             where nobody else computes.
         z: (n, latent_dim) of the answers; NaN where a search has none.
-        spent: calls that a target cost at most, the shares of candidates for steps among them.
+        spent: calls that a target cost on average, the shares of candidates for steps among them.
     """
 
     bars: np.ndarray
@@ -101,7 +101,7 @@ class Problem:
         self.still_open = torch.ones(n, dtype=torch.bool)
         self.calls_used = 0
         self._steps_decided = torch.zeros(n, dtype=torch.long)
-        self._of_candidates = torch.zeros(n, dtype=torch.float64)
+        self._spent = torch.zeros(n, dtype=torch.float64)
         self._best: Best | None = None
         self._at = torch.full((n,), NEVER)
         self._seconds: list[float] = []
@@ -161,7 +161,7 @@ class Problem:
         ahead = bars.look_ahead()
         of_step, of_noise = ahead.multiply_adds
         share = (candidates - 1) * of_noise / (of_step + of_noise) / self.generator.steps
-        self._of_candidates.index_add_(0, rows, torch.full(rows.shape, share, dtype=torch.float64))
+        self._spent.index_add_(0, rows, torch.full(rows.shape, share, dtype=torch.float64))
         return ahead
 
     def count(self, spent: Tensor) -> None:
@@ -177,7 +177,7 @@ class Problem:
             raise ValueError(
                 f"{float(spent.max()):.1f} bars were decided for a target that has {self.calls_left} calls left"
             )
-        self._of_candidates[self.open] += spent.double() - self.calls_left
+        self._spent[self.open] += spent.double() - self.calls_left
 
     def _check_spent(self, calls: int) -> None:
         """Raise a ValueError where more steps were decided for a target than so many bars have."""
@@ -199,6 +199,7 @@ class Problem:
         self._check_spent(calls)
         self._steps_decided.zero_()
         self.calls_used += calls
+        self._spent[rows] += calls
         if self._best is None:  # the first call is one of every target
             self._best = Best(state)
         else:
@@ -228,5 +229,5 @@ class Problem:
             self._at.numpy(),
             seconds,
             best.z.numpy(),
-            self.calls_used + float(self._of_candidates.max()),
+            float(self._spent.mean()),
         )
