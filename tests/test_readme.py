@@ -15,7 +15,7 @@ from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
 from rl_tuner.dqn import DQNConfig
-from rl_tuner.tune.latent import BUNDLED
+from rl_tuner.config import LATENT_AGENT
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -309,7 +309,7 @@ def test_every_option_of_the_agents_training_is_explained_with_its_defaults():
     rows = re.findall(r"^\| `(\w+)` \| ([\d.,]+) \| ([\d.,]+) \|", section, re.M)
     said = {name: tuple(float(value.replace(",", "")) for value in values) for name, *values in rows}
     fields = [field.name for field in dataclasses.fields(DQNConfig)]
-    assert said == {name: (float(getattr(DQNConfig(), name)), float(getattr(BUNDLED, name))) for name in fields}
+    assert said == {name: (float(getattr(DQNConfig(), name)), float(getattr(LATENT_AGENT, name))) for name in fields}
 
 
 # --- Words -------------------------------------------------------------------------------------------

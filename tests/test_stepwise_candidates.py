@@ -7,6 +7,7 @@ import torch
 
 from rhythmgan.models.gan import GAN, GANConfig
 from rl_tuner.stepwise.candidates import draw_candidates, likely_changes
+from rl_tuner.stepwise.draws import BatchDraws, SeededDraws
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -33,6 +34,15 @@ def given(n):
     return cells
 
 
+def free(n):
+    """No cell is locked."""
+    return torch.zeros(n, 9, dtype=torch.bool)
+
+
+def draws(seed):
+    return BatchDraws(torch.Generator().manual_seed(seed))
+
+
 def phi(x):
     return 0.5 * math.erfc(-x / math.sqrt(2))
 
@@ -44,7 +54,7 @@ def odds():
 
 def test_one_cell_changes_by_its_chance(gan):
     n = 20_000
-    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 1, torch.Generator().manual_seed(1))
+    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 1, free(n), draws(1))
     assert changes.shape == (n, 1, 9)
     differs = changes[:, 0] ^ given(n)
     assert (differs.sum(1) == 1).all()
@@ -54,7 +64,7 @@ def test_one_cell_changes_by_its_chance(gan):
 
 def test_several_changes_are_different_ones(gan):
     n = 20_000
-    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 3, torch.Generator().manual_seed(1))
+    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 3, free(n), draws(1))
     differs = changes ^ given(n)[:, None]
     assert (differs.sum(2) == 1).all()
     assert (differs.sum(1) <= 1).all()
@@ -62,14 +72,14 @@ def test_several_changes_are_different_ones(gan):
     share = [one / sum(odds()) for one in odds()]
     second = sum(share[4] * share[part] / (1 - share[part]) for part in range(9) if part != 4)
     assert differs[:, :2, 4].any(1).float().mean().item() == pytest.approx(share[4] + second, abs=0.01)
-    everything = likely_changes(gan.begin(5).look_ahead(), given(5), 9, torch.Generator().manual_seed(1))
+    everything = likely_changes(gan.begin(5).look_ahead(), given(5), 9, free(5), draws(1))
     assert ((everything ^ given(5)[:, None]).sum(1) == 1).all()
 
 
 def test_a_given_bar_has_its_step_its_changes_and_fresh_draws(gan):
     n = 6000
     has_given = torch.arange(n) % 2 == 0
-    drawn = draw_candidates(gan.begin(n).look_ahead(), 9, 6, 2, given(n), has_given, torch.Generator().manual_seed(2))
+    drawn = draw_candidates(gan.begin(n).look_ahead(), 9, 6, 2, given(n), has_given, free(n), draws(2))
     assert drawn.noise.shape == drawn.cells.shape == (n, 6, 9)
     assert drawn.noise.dtype == torch.float32
     assert torch.equal(drawn.keeps, has_given[:, None] & torch.tensor([True] + 5 * [False]))
@@ -91,17 +101,17 @@ def test_a_given_bar_has_its_step_its_changes_and_fresh_draws(gan):
 
 def test_noise_decides_what_its_cells_say(gan):
     ahead = gan.begin(50).look_ahead()
-    drawn = draw_candidates(ahead, 9, 4, 2, given(50), torch.ones(50, dtype=torch.bool), torch.Generator())
+    drawn = draw_candidates(ahead, 9, 4, 2, given(50), torch.ones(50, dtype=torch.bool), free(50), draws(0))
     for k in range(4):
         assert torch.equal(ahead.decide(drawn.noise[:, k]).cells[:, 0], drawn.cells[:, k])
 
 
 def test_without_given_bars_nothing_is_kept(gan):
     none = torch.zeros(7, dtype=torch.bool)
-    drawn = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 2, given(7), none, torch.Generator().manual_seed(0))
+    drawn = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 2, given(7), none, free(7), draws(0))
     assert not drawn.keeps.any()
     assert not drawn.edits.any()
-    only_kept = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 0, given(7), ~none, torch.Generator().manual_seed(0))
+    only_kept = draw_candidates(gan.begin(7).look_ahead(), 9, 3, 0, given(7), ~none, free(7), draws(0))
     assert torch.equal(only_kept.cells[:, 0], given(7))
     assert only_kept.keeps.sum() == 7
     assert not only_kept.edits.any()

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from rhythmgan.features import density
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+from rl_tuner.agent import Agent, AgentConfig
 from rl_tuner.config import DQNConfig, ReadOutConfig, SoftQConfig
 from rl_tuner.dqn import DQN
 from rl_tuner.envs import STEPWISE
@@ -20,9 +21,10 @@ from rl_tuner.envs.stepwise import StepwiseEnv, StepwiseVectorEnv, vector_env
 from rl_tuner.goals import Goals
 from rl_tuner.rewards import KL_PRICE
 from rl_tuner.scale import find_scale, values_of
+from rl_tuner.soft_q import SoftQ
+from rl_tuner.stepwise.draws import BatchDraws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, candidate_layout, shared_layout
 from rl_tuner.stepwise.read_out import fit_read_out, log_chance
-from rl_tuner.tune.stepwise import learn_values
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -88,7 +90,7 @@ def test_the_bundled_environments_need_no_arguments(monkeypatch):
     assert isinstance(envs.unwrapped, StepwiseVectorEnv)
     seen, _ = envs.reset(seed=1)
     assert seen in envs.observation_space
-    assert seen.shape == (3, 214)
+    assert seen.shape == (3, 215)
     assert envs.single_action_space == gymnasium.spaces.Discrete(8)
     assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
 
@@ -100,7 +102,7 @@ def test_the_sheet_has_gymnasiums_headings_and_the_tables_of_the_layouts():
     headings = [line for line in sheet.splitlines() if line.startswith("## ")]
     names = ["Action space", "Observation space", "Rewards", "Starting state", "Episode end", "Arguments"]
     assert headings == [f"## {name}" for name in names]
-    assert shared_layout(16, 2).width + 8 * candidate_layout(2).width == 214
+    assert shared_layout(16, 2).width + 8 * candidate_layout(2).width == 215
     assert f"there are {candidate_layout(2).width} numbers for each" in " ".join(sheet.split())
 
 
@@ -253,11 +255,11 @@ def test_the_last_reward_is_the_score_of_the_bar(dynamics):
 
 
 def test_a_bar_costs_a_call_and_what_its_candidates_add(dynamics, bars):
-    """By hand: a step is 35 · 12 + 29 · 6 + 36 + 63 · 6 and a noise 54; a prediction has two features of 44 inputs."""
-    step, noise, prediction = 1008, 54, 2 * (2 + 6 + 36)
+    """By hand: a step is 35 · 12 + 29 · 6 + 36 + 63 · 6 and a noise 54."""
+    step, noise = 1008, 54
     envs = vector_env(dynamics, num_envs=30)
     _, _, info = play(envs, always(0), goals=goals_of(dynamics, 30))
-    each = (step + 8 * noise + 8 * prediction) / (step + noise)
+    each = (step + 8 * noise) / (step + noise)
     np.testing.assert_allclose(info["calls"], each, rtol=1e-5)
     _, _, info = play(envs, always(0), goals=goals_of(dynamics, 30), bars=bars)
     # noise for five given steps, and what is expected of nine changes
@@ -273,10 +275,10 @@ def test_what_is_foreseen_is_what_the_read_out_says_of_the_decided_step(dynamics
     """The candidates share a state and equal ones are asked for once: each is as if it were decided alone."""
     random, has_given = torch.Generator().manual_seed(1), torch.arange(30) < 20
     given = torch.from_numpy(bars) & has_given[:, None, None]
-    goals = goals_of(dynamics, 30)
-    state = dynamics.begin(30, given, has_given, random)
+    goals, draws = goals_of(dynamics, 30), BatchDraws(random)
+    state = dynamics.begin(given, has_given, torch.zeros_like(given), draws)
     for step in range(decided):
-        state, _ = dynamics.step(state, goals, torch.arange(30) % (step + 2) % 8, random)
+        state, _ = dynamics.step(state, goals, torch.arange(30) % (step + 2) % 8, draws)
     _, each = dynamics.unpack(dynamics.observe(state, goals))
     scale = dynamics.scale
     for k in range(8):
@@ -430,9 +432,9 @@ def test_what_cannot_be_is_refused_in_a_line(dynamics, bars):
     envs = StepwiseVectorEnv(dynamics, targets, num_envs=2, given=0.0)
     with pytest.raises(gymnasium.error.ResetNeeded):
         envs.step(np.zeros(2, int))
-    with pytest.raises(ValueError, match="expected goals and bars of 2 episodes"):
+    with pytest.raises(ValueError, match="expected goals, bars and locks of 2 episodes"):
         envs.reset(options={"bars": bars[:3]})
-    with pytest.raises(ValueError, match="expected goals and bars of 2 episodes"):
+    with pytest.raises(ValueError, match="expected goals, bars and locks of 2 episodes"):
         envs.reset(options={"goals": goals_of(dynamics, 3)})
     envs.reset(seed=0)
     with pytest.raises(ValueError, match="expected 2 actions from 0 to 7"):
@@ -480,15 +482,14 @@ def test_other_peoples_agent_trains_on_it(dynamics):
 
 def test_values_of_candidates_are_learned_on_it(dynamics, bars):
     """They begin as what the read-out says of the candidates, and lead to higher rewards as they are learned."""
-    targets = dynamics.scale.values[:500]
-    nothing_learned = SoftQConfig(train_steps=1, learning_rate=1e-9)
-    first = learn_values(dynamics, targets, bars, nothing_learned, num_envs=1)
-    observations = torch.from_numpy(vector_env(dynamics, num_envs=20).reset(seed=1)[0])
+    agent = Agent(AgentConfig.of(dynamics.generator))
+    envs = StepwiseVectorEnv(dynamics, dynamics.scale.values[:500], bars, 256)
+    observations = torch.from_numpy(envs.reset(seed=1)[0])
     _, each = dynamics.unpack(observations)
-    said = 10 * each["log chance"][..., 0].clamp(min=-3) * nothing_learned.temperature
-    torch.testing.assert_close(first(observations), said, atol=1e-4, rtol=0)
-    returns = []
+    said = 10 * each["log chance"][..., 0].clamp(min=-3) * agent.config.temperature
+    torch.testing.assert_close(agent.network(observations), said)
     config = SoftQConfig(train_steps=120_000, batch_size=1024, learning_rate=5e-3, tau=0.3)
-    learn_values(dynamics, targets, bars, config, 256, callback=lambda done, numbers: returns.append(numbers["return"]))
+    returns = []
+    SoftQ(envs, config, agent.network).learn(lambda done, numbers: returns.append(numbers["return"]))
     assert len(returns) == 30
     assert np.mean(returns[-8:]) > np.mean(returns[:8]) + 0.15
