@@ -66,6 +66,39 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def make_dynamics(one_thread):
+    """A function (steps, …) → dynamics of a tiny generator of which the cells depend on one another, always the same.
+
+    ``options`` are those of ``StepwiseDynamics``.
+    """
+    import torch
+
+    from rhythmgan.models.gan import GAN, GANConfig
+    from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
+    from rl_tuner.config import ReadOutConfig
+    from rl_tuner.scale import find_scale
+    from rl_tuner.stepwise.dynamics import StepwiseDynamics
+    from rl_tuner.stepwise.read_out import fit_read_out
+
+    def make(steps=16, **options):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            gan = GAN(GANConfig("gm9", steps=steps, width=6, discriminator_width=8)).eval().requires_grad_(False)
+            gan.generator.to_parts.bias.copy_(torch.tensor([0.0, -0.7, 0.3, -1.5, -1.6, -1.7, -1.8, -1.2, -1.9]))
+            prior = WordLSTM(WordLSTMConfig("gm9", steps=steps, width=8, word_width=8)).eval().requires_grad_(False)
+        scale = find_scale(gan, gan, prior, n=2000)
+        return StepwiseDynamics(gan, gan, prior, scale, fit_read_out(gan, scale, ReadOutConfig(bars=2000)), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dynamics(make_dynamics):
+    """That of a tiny generator of bars of 16 steps and nine parts, with 8 candidates, 4 of them changes."""
+    return make_dynamics()
+
+
 @pytest.fixture
 def save_midi(tmp_path):
     """A function (name, track, …) → path of a MIDI file; a track is a list of (tick, message) in any order."""

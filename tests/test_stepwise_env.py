@@ -31,23 +31,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 COSTS = ("kl", "closeness")
 
 
-def make(steps=16, **options):
-    """A tiny generator of which the cells depend on one another, and what is found of it."""
-    torch.manual_seed(1)
-    gan = GAN(GANConfig("gm9", steps=steps, width=6, discriminator_width=8)).eval().requires_grad_(False)
-    gan.generator.to_parts.bias.copy_(torch.tensor([0.0, -0.7, 0.3, -1.5, -1.6, -1.7, -1.8, -1.2, -1.9]))
-    prior = WordLSTM(WordLSTMConfig("gm9", steps=steps, width=8, word_width=8)).eval().requires_grad_(False)
-    scale = find_scale(gan, gan, prior, n=2000)
-    read_out = fit_read_out(gan, scale, ReadOutConfig(bars=2000))
-    return StepwiseDynamics(gan, gan, prior, scale, read_out, **options)
-
-
-@pytest.fixture(scope="module")
-def dynamics():
-    torch.set_num_threads(1)
-    return make()
-
-
 @pytest.fixture(scope="module")
 def bars(dynamics):
     return dynamics.generator.sample(30, seed=900)
@@ -107,8 +90,8 @@ def test_the_sheet_has_gymnasiums_headings_and_the_tables_of_the_layouts():
 
 
 @pytest.mark.parametrize("steps", [16, 12])
-def test_shapes_spaces_and_types(steps, dynamics):
-    dynamics = dynamics if steps == 16 else make(12)
+def test_shapes_spaces_and_types(steps, dynamics, make_dynamics):
+    dynamics = dynamics if steps == 16 else make_dynamics(12)
     envs = vector_env(dynamics, num_envs=20)
     seen, info = envs.reset(seed=3)
     envs.action_space.seed(4)
