@@ -14,8 +14,8 @@ import rl_tuner.cli
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
-from rl_tuner.dqn import DQNConfig
 from rl_tuner.config import LATENT_AGENT
+from rl_tuner.dqn import DQNConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

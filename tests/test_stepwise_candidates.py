@@ -115,3 +115,84 @@ def test_without_given_bars_nothing_is_kept(gan):
     assert torch.equal(only_kept.cells[:, 0], given(7))
     assert only_kept.keeps.sum() == 7
     assert not only_kept.edits.any()
+
+
+# what is locked
+
+
+def pattern(*rows):
+    """Cells (n, 9) bool by the parts that are true in each row."""
+    cells = torch.zeros(len(rows), 9, dtype=torch.bool)
+    for row, parts in enumerate(rows):
+        cells[row, list(parts)] = True
+    return cells
+
+
+LOCKS = pattern((), (0,), (1, 2, 3), range(9), (0, 1, 2, 4, 5, 6, 8), range(1, 9))
+"""No cell, a cell that sounds, silent ones, all, all but the parts 3 and 7, all but the kick."""
+
+
+def test_locked_cells_are_played_as_given_by_every_candidate(gan):
+    n = len(LOCKS)
+    ahead = gan.begin(100 * n).look_ahead()
+    locked, wanted = LOCKS.repeat(100, 1), given(100 * n)
+    drawn = draw_candidates(ahead, 9, 8, 4, wanted, torch.ones(100 * n, dtype=torch.bool), locked, draws(3))
+    differs = drawn.cells ^ wanted[:, None]
+    assert not (differs & locked[:, None]).any()
+    assert not differs[:, 0].any()
+    # as many changes of one cell as there are free cells, all different; the step as it is stands for the others
+    n_free = (9 - LOCKS.sum(1)).clamp(max=4).repeat(100)
+    changes = differs[:, 1:5]
+    assert torch.equal(changes.sum((1, 2)), n_free)
+    assert changes.sum(2).max() == changes.sum(1).max() == 1
+    # free cells of fresh candidates are as if nothing were locked
+    fresh = drawn.cells[:, 5:].view(100, n, 3, 9)
+    assert (fresh[:, 5, :, 0].float().mean() - phi(SOUNDS[0])).abs() < 0.1
+    assert torch.equal(ahead.cells_of(drawn.noise), drawn.cells)
+    for k in range(8):
+        after = ahead.decide(drawn.noise[:, k])
+        assert torch.equal(after.cells[:, 0], drawn.cells[:, k])
+        assert torch.equal(after.z, drawn.noise[:, k])  # clear of the threshold: nothing has to be moved
+
+
+def test_changes_of_locked_steps_are_likely_ones_of_free_cells(gan):
+    n = 20_000
+    locked = pattern((0, 2, 5)).repeat(n, 1)
+    changes = likely_changes(gan.begin(n).look_ahead(), given(n), 1, locked, draws(1))[:, 0] ^ given(n)
+    chances = [0 if part in (0, 2, 5) else one for part, one in enumerate(odds())]
+    assert changes.float().mean(0).tolist() == pytest.approx([one / sum(chances) for one in chances], abs=0.01)
+
+
+def test_noise_of_locked_cells_is_drawn_from_n_0_1_where_they_are_what_would_be_played(gan):
+    """Given steps of the generator itself: with any locks the noise is N(0, I) again."""
+    n = 4000
+    ahead = gan.begin(n).look_ahead()
+    wanted = ahead.cells_of(draws(7).normal(n, 1, 9))[:, 0]
+    locked = LOCKS[torch.arange(n) % len(LOCKS)]
+    drawn = draw_candidates(ahead, 9, 3, 1, wanted, torch.ones(n, dtype=torch.bool), locked, draws(8))
+    for k in (0, 2):  # what is kept, and a fresh one
+        noise = drawn.noise[:, k]
+        assert noise.mean().item() == pytest.approx(0, abs=0.02)
+        assert noise.square().mean().item() == pytest.approx(1, abs=0.03)
+        below = [(noise < limit).float().mean().item() for limit in (-1.5, -0.5, 0.5, 1.5)]
+        assert below == pytest.approx([0.0668, 0.3085, 0.6915, 0.9332], abs=0.012)
+        # and cells do not hang together
+        assert (torch.corrcoef(noise.T) - torch.eye(9)).abs().max() < 0.08
+
+
+def test_what_a_bar_may_choose_from_depends_on_its_own_seed_given_bar_and_locks(gan):
+    """In the company of bars that have other locks, and alone."""
+    seeds, n = [5, 1, 8, 2, 9, 4], len(LOCKS)
+    has_given = torch.ones(n, dtype=torch.bool)
+
+    def of(rows):
+        stream = SeededDraws([seeds[row] for row in rows], 0)
+        ahead = gan.begin(len(rows)).look_ahead()
+        first = draw_candidates(ahead, 9, 6, 3, given(n)[rows], has_given[rows], LOCKS[rows], stream)
+        return first, draw_candidates(ahead, 9, 6, 3, given(n)[rows], has_given[rows], LOCKS[rows], stream)
+
+    together = of(list(range(n)))
+    for row in range(n):
+        for alone, all_of_them in zip(of([row]), together, strict=True):
+            assert torch.equal(alone.noise[0], all_of_them.noise[row])
+            assert torch.equal(alone.cells[0], all_of_them.cells[row])

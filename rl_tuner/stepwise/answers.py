@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,15 +88,20 @@ def _worth(dynamics: StepwiseDynamics, decided: StepwiseState, found: State, goa
 def _keep_given(
     dynamics: StepwiseDynamics, best: State, worth: Tensor, goals: Goals, given: Tensor, has_given: Tensor
 ) -> None:
-    """Answer with the given bar itself where closeness counts, and nothing that was found is worth more."""
+    """Answer with the given bar itself where closeness counts, and it has its targets or nothing found is worth more.
+
+    A bar that has exactly what is asked for stays, however real others are.
+    """
     rows = torch.nonzero(has_given & (goals.coef("closeness") > 0))[:, 0]
     if not len(rows):
         return
     nothing = torch.zeros(len(rows), best.z.shape[1], dtype=best.z.dtype, device=best.z.device)
     found = dynamics.look_at(nothing, given[rows], goals.rows(rows), goals.calls[rows])
-    stays = found.score >= worth[rows]
+    off = (found.values - goals.targets[rows]).abs() * (goals.importance[rows] > 0)
+    stays = (found.score >= worth[rows]) | (off.amax(1) == 0)
     if stays.any():
         kept, index = found.rows(stays), rows[stays]
-        z = dynamics.generator.encode(kept.bars.cpu().numpy())
+        # of one seed, so that the point of a bar does not depend on its place in the batch
+        z = dynamics.generator.encode(kept.bars.cpu().numpy(), np.zeros(len(kept), np.uint64))
         kept.z = torch.from_numpy(z).to(best.z)
         best.put(index, kept)

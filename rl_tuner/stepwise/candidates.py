@@ -71,7 +71,7 @@ def draw_candidates(
         draws: what is drawn from.
     """
     n, device = len(given), given.device
-    noise = draws.normal(n, k, n_parts)
+    noise = fresh = draws.normal(n, k, n_parts)
     kinds = torch.arange(k, device=device)
     keeps, edits = (has_given[:, None] & kind for kind in (kinds == 0, (kinds > 0) & (kinds <= n_changes)))
     if has_given.any():
@@ -85,7 +85,9 @@ def draw_candidates(
         fixed = locked[:, None].expand_as(noise)
         far = torch.where(given, _FAR, -_FAR)[:, None].to(noise.dtype)
         cells = ahead.cells_of(torch.where(fixed, far, noise))
-        noise = torch.where(fixed, ahead.noise_of(cells, draws.uniform(*noise.shape)), noise)
+        # no further draws: whether other bars of the batch are locked must not move the stream of those that are not
+        uniform = torch.special.ndtr(fresh.double())
+        noise = torch.where(fixed, ahead.noise_of(cells, uniform), noise)
     return Candidates(noise, ahead.cells_of(noise), keeps, edits)
 
 
