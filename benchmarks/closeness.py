@@ -37,6 +37,9 @@ WISHES = (("density", 4), ("density", -4), ("syncopation", 3))
 CLOSENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _REACHED = 1.0
+_AT_ONCE = 16
+"""Bars that are steered with one seed."""
+
 _FEWEST = 200
 """Of fewer bars no C2ST is said."""
 
@@ -61,6 +64,7 @@ class Held:
         is_steered = np.isin(song_id, songs[::2])
         drawn = self._rng.permutation(np.flatnonzero(is_steered))[:n]
         self.kit, self.given, self.values = kit, bars[drawn], values_of(bars[drawn], TARGETS, kit).numpy()
+        self._given_song = song_id[drawn]
         self._real, self._song_id = bars[~is_steered], song_id[~is_steered]
         self._real_values = values_of(self._real, TARGETS, kit).numpy()
 
@@ -78,7 +82,9 @@ class Held:
         c2st = ""
         if len(mine) >= _FEWEST:
             fake = found[reached][mine]
-            c2st = f"{metrics.c2st(self._real[theirs], self._song_id[theirs], fake)['c2st']:.3f}"
+            # bars that stay close to bars of one song are alike: all are in the same half
+            song = self._given_song[rows[reached][mine]]
+            c2st = f"{metrics.c2st(self._real[theirs], self._song_id[theirs], fake, song)['c2st']:.3f}"
         return [f"{np.median(changed):g}", f"{reached.mean():.3f}", c2st]
 
 
@@ -88,6 +94,18 @@ def steered_freely(feature: str, targets: np.ndarray, calls: int, agent: Agent) 
     for target, n in zip(*np.unique(targets, return_counts=True), strict=True):
         found[target] = list(steer({feature: float(target)}, int(n), calls=calls, agent=agent).after)
     return np.stack([found[target].pop() for target in targets])
+
+
+def steered_close(
+    given: np.ndarray, feature: str, targets: np.ndarray, calls: int, closeness: float, agent: Agent
+) -> np.ndarray:
+    """What given bars (m, steps, parts) become; those of a call share a seed, as bars of a loop do, so calls are short."""
+    found = []
+    for seed, start in enumerate(range(0, len(given), _AT_ONCE)):
+        rows = slice(start, start + _AT_ONCE)
+        asked = {feature: targets[rows].tolist()}
+        found.append(steer(asked, calls=calls, seed=seed, given=given[rows], closeness=closeness, agent=agent).after)
+    return np.concatenate(found)
 
 
 def by_whole_bar_moves(given: np.ndarray, feature: str, targets: np.ndarray, calls: int) -> np.ndarray:
@@ -128,9 +146,8 @@ def main() -> None:
             "agent of whole-bar moves": by_whole_bar_moves(given, feature, targets, options.calls),
         }
         for closeness in CLOSENESS:
-            asked = {feature: targets.tolist()}
-            found = steer(asked, calls=options.calls, given=given, closeness=closeness, agent=agent)
-            ways[f"closeness {closeness:g}"] = found.after
+            found = steered_close(given, feature, targets, options.calls, closeness, agent)
+            ways[f"closeness {closeness:g}"] = found
         for name, bars in ways.items():
             lines.setdefault(name, []).extend(held.cells(rows, feature, targets, bars))
     for name, cells in lines.items():

@@ -174,20 +174,22 @@ class Agent(nn.Module):
     def nats(self, observations: Tensor, trust: float = 1.0) -> Tensor:
         """What each candidate is worth, in nats: (n, width) → (n, candidates).
 
-        The policy takes a candidate with chance exp(nats) / Σ. Where no bar is given, Q is mixed with what the read-out
-        says: Q is wary of chance, and draws bars that are surer and duller than the generator's. Where one is given,
-        what it is worth counts the more, the more closeness does.
+        The policy takes a candidate with chance exp(nats) / Σ. Q is mixed with what the read-out says: Q is wary of
+        chance, and draws bars that are surer and duller than the generator's. The more closeness to a given bar counts,
+        the more does Q, and the more decided the agent is.
 
         Args:
             observations: of ``StepwiseDynamics.observe``.
-            trust: 0 … 1, the share of Q where no bar is given; the rest is that of the read-out.
+            trust: 0 … 1, the share of Q where closeness does not count; the rest is that of the read-out.
         """
         q = self.network(observations) / self.config.temperature
         each = observations[:, self.shared.width :].reshape(len(observations), -1, self.each.width)
         said = MANY_NATS * each[..., self.network.advice].clamp(min=_WORST / MANY_NATS)
         shared = self.shared.unpack(observations[:, : self.shared.width])
-        sharper = 1 + _SHARPER * shared["closeness coefficient"] if "closeness" in self.config.terms else 1
-        nats: Tensor = torch.where(shared["given"] > 0, sharper * q, torch.lerp(said, q, trust))
+        closeness = shared["closeness coefficient"] * shared["given"] if "closeness" in self.config.terms else 0 * said
+        # the read-out knows nothing of the given bar: what is to stay close to it goes by Q
+        share = trust + (1 - trust) * closeness
+        nats: Tensor = (1 + _SHARPER * closeness) * torch.lerp(said, q, share.expand_as(q))
         return nats
 
 

@@ -11,7 +11,7 @@ Reward = Literal["delta", "absolute"]
 REALISM = 0.75
 """How much realism counts in steering, by default; chosen on the validation songs."""
 
-CLOSENESS = 0.5
+CLOSENESS = 0.75
 """How dear it is to change cells of a given bar, by default."""
 
 CALLS = 32

@@ -15,6 +15,9 @@ from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, StepwiseState
 from rl_tuner.stepwise.particles import decide_together
 
+_REACHED = 100.0
+"""What having its targets is worth beyond a bar's score: more than any cost."""
+
 FIRST_WAVE = 4
 """Calls after which goals that are met exactly are done; the others go on with what is left."""
 
@@ -79,10 +82,13 @@ def answer(
 
 
 def _worth(dynamics: StepwiseDynamics, decided: StepwiseState, found: State, goals: Goals) -> Tensor:
-    """(n,), the scores of decided bars less the costs of all of their steps; the costs are noted in the terms."""
+    """(n,), the scores of decided bars less the costs of all of their steps; the costs are noted in the terms.
+
+    A bar that has its targets is worth more than any that has not, whatever it costs.
+    """
     costs = dynamics.costs_of_bars(decided)
     found.terms.update(costs)
-    return less_costs(found.score, costs, {name: goals.coef(name) for name in costs})
+    return less_costs(found.score + _REACHED * found.success, costs, {name: goals.coef(name) for name in costs})
 
 
 def _keep_given(
@@ -98,7 +104,7 @@ def _keep_given(
     nothing = torch.zeros(len(rows), best.z.shape[1], dtype=best.z.dtype, device=best.z.device)
     found = dynamics.look_at(nothing, given[rows], goals.rows(rows), goals.calls[rows])
     off = (found.values - goals.targets[rows]).abs() * (goals.importance[rows] > 0)
-    stays = (found.score >= worth[rows]) | (off.amax(1) == 0)
+    stays = (found.score + _REACHED * found.success >= worth[rows]) | (off.amax(1) == 0)
     if stays.any():
         kept, index = found.rows(stays), rows[stays]
         # of one seed, so that the point of a bar does not depend on its place in the batch

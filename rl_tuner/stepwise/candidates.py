@@ -6,6 +6,7 @@ to stay close to a given one has two other kinds: what the given bar plays here,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,16 +31,19 @@ class Candidates:
         cells: (n, k, parts) bool, what it decides.
         keeps: (n, k) bool, whether a candidate plays what the given bar plays.
         edits: (n, k) bool, whether it plays that with one cell changed.
+        log_chance: (n, k), of a candidate that is made from the given step, kept or changed, by how many nats its cells
+            are less likely than all draws together, given what has been decided; 0 of the others.
     """
 
     noise: Tensor
     cells: Tensor
     keeps: Tensor
     edits: Tensor
+    log_chance: Tensor
 
     def rows(self, index: Tensor) -> Candidates:
         """Those of the bars of these rows."""
-        return Candidates(self.noise[index], self.cells[index], self.keeps[index], self.edits[index])
+        return Candidates(*(each[index] for each in (self.noise, self.cells, self.keeps, self.edits, self.log_chance)))
 
 
 @torch.no_grad()
@@ -88,7 +92,17 @@ def draw_candidates(
         # no further draws: whether other bars of the batch are locked must not move the stream of those that are not
         uniform = torch.special.ndtr(fresh.double())
         noise = torch.where(fixed, ahead.noise_of(cells, uniform), noise)
-    return Candidates(noise, ahead.cells_of(noise), keeps, edits)
+    cells, log_chance = ahead.cells_of(noise), torch.zeros((n, k), dtype=torch.float32, device=device)
+    if has_given.any():
+        made = keeps | edits
+        log_chance[made] = step_log_chance(ahead, cells)[made] + math.log(max(1, k - 1 - n_changes))
+    return Candidates(noise, cells, keeps, edits, log_chance)
+
+
+def step_log_chance(ahead: NextStep, cells: Tensor) -> Tensor:
+    """How likely steps (n, k, parts) bool are given what has been decided, (n, k), nats."""
+    expected = ahead.expected_of(cells)
+    return torch.special.ndtr(torch.where(cells, expected, -expected)).clamp(min=_IMPOSSIBLE).log().sum(2)
 
 
 def likely_changes(ahead: NextStep, cells: Tensor, k: int, locked: Tensor, draws: Draws) -> Tensor:
@@ -108,11 +122,9 @@ def likely_changes(ahead: NextStep, cells: Tensor, k: int, locked: Tensor, draws
     """
     n, n_parts = cells.shape
     changed = cells[:, None] ^ torch.eye(n_parts, dtype=torch.bool, device=cells.device)  # (n, the changed part, parts)
-    expected = ahead.expected_of(changed)
-    chance = torch.special.ndtr(torch.where(changed, expected, -expected)).clamp(min=_IMPOSSIBLE)
     uniform = draws.uniform(n, n_parts)
     # the largest sums of log-chances and Gumbel noise are draws without replacement (Kool, van Hoof & Welling 2019)
-    keys = chance.log().sum(2) - (-uniform.clamp(min=_IMPOSSIBLE).log()).log()
+    keys = step_log_chance(ahead, changed) - (-uniform.clamp(min=_IMPOSSIBLE).log()).log()
     drawn = keys.masked_fill(locked, -torch.inf).topk(k, 1).indices
     free = ~locked.gather(1, drawn)
     return cells[:, None] ^ (torch.nn.functional.one_hot(drawn, n_parts).bool() & free[..., None])
