@@ -14,8 +14,15 @@ import rl_tuner.cli
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
-from rl_tuner.config import LATENT_AGENT
-from rl_tuner.dqn import DQNConfig
+from rl_tuner.config import (
+    AGENT,
+    LATENT_AGENT,
+    AgentShape,
+    DQNConfig,
+    ReadOutConfig,
+    SoftQConfig,
+    StepwiseEnvConfig,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -83,6 +90,8 @@ HOLDS = {
     "Variations and phrases": "assert (around[:, locked] == bar[locked]).all() and songs.shape == (8, 4, 16, 12)",
     "Dumps": "assert len(bars) == 100 and (bars == rhythmgan.sample(done.tried)[seeds]).all()",
     "Steering": "assert result.bars.shape == (8, 16, 12) and result.success.sum() >= 6",
+    "Steer a loop": "assert (versions.loop, versions.n_versions) == (4, 3) and versions.success.sum() >= 6",
+    "Bars decided step by step": "assert info['terms']['success'].mean() > 0.3",
     "Performances": "assert (performance.bars == bars).all() and 0.15 < performance.offsets.max() < 0.25",
     "Songs": "assert len(before) == len(after.words)",
 }
@@ -304,8 +313,25 @@ def test_every_option_of_a_command_is_explained(command, heading):
     assert sorted(option for option in options if not re.search(rf"`{option}\b", section)) == []
 
 
-def test_every_option_of_the_agents_training_is_explained_with_its_defaults():
+def test_every_option_of_the_agents_training_is_explained_with_its_default():
     section = _sections(_text(RESEARCHER))["Train the agent"]
+    rows = re.findall(r"^\| (?:`(--[\w-]+)`)? *\| `(\w+)` \| ([\w.,]+) \|", section, re.M)
+    configs = (SoftQConfig, StepwiseEnvConfig, AgentShape)
+    defaults = {field.name: field.default for config in configs for field in dataclasses.fields(config)}
+    defaults["bars"] = ReadOutConfig.bars  # its other fields are of read-outs that the benchmark learns
+    assert {name: default.replace(",", "") for _, name, default in rows} == {
+        name: str(default) for name, default in defaults.items()
+    }
+    assert SoftQConfig() == AGENT
+    options = _options(PARSERS["rl-tuner train"])
+    wanted = {name: f"--{name.replace('_', '-')}" for name in defaults}
+    assert {name: option for option, name, _ in rows} == {
+        name: option if option in options else "" for name, option in wanted.items()
+    }
+
+
+def test_every_option_of_training_an_agent_of_whole_bar_moves_is_explained_with_its_defaults():
+    section = _sections(_text(RESEARCHER))["Train an agent of whole-bar moves"]
     rows = re.findall(r"^\| `(\w+)` \| ([\d.,]+) \| ([\d.,]+) \|", section, re.M)
     said = {name: tuple(float(value.replace(",", "")) for value in values) for name, *values in rows}
     fields = [field.name for field in dataclasses.fields(DQNConfig)]
