@@ -10,8 +10,12 @@
 #   run/                one folder for each training, with its checkpoint
 #   weights/            the weights files and manifest.json, as in rhythmgan/weights
 #   docs/               samples and pictures, as in docs
-#   tables/             the counts of the corpus, the features, both evaluations
+#   tables/             the counts of the corpus, the features, the evaluations of bars and of steering
 #   loop/               what `rl-tuner steer` wrote for the picture
+#
+# One file that ships is not made here: latent-agent.safetensors, the agent of whole-bar moves of earlier releases. No
+# command trains it any more. It stays in rhythmgan/weights as it is. If the GAN beside it becomes another one, train it
+# anew in Python: rl_tuner.tune.latent.train_latent_agent.
 #
 # A stopped recipe is resumed by the same command: each training resumes from its checkpoint, and the corpus is
 # made once (delete corpus.npz to read the songs again).
@@ -54,7 +58,7 @@ else
   gan12=("${gan[@]}")
   prior=(--train-steps 50 --threads 1)
   prior12=("${prior[@]}")
-  agent=(--train-steps 5000 --num-envs 64 --threads 1)
+  agent=(--train-steps 5000 --num-envs 64 --bars 1000 --threads 1)
   evaluation=(--split test --quick)
   steering=(--threads 1 --quick --seeds 1 --calls 32)
 fi
@@ -80,9 +84,12 @@ run rhythmgan train prior --data corpus.npz --grid 16 --out run/prior "${prior[@
 run rhythmgan train prior --data corpus.npz --grid 12 --out run/prior12 "${prior12[@]}"
 run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
   --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
+run rl-tuner train --data corpus.npz --out run/agent12 "${agent[@]}" \
+  --weights run/gan12/gan.safetensors --prior run/prior12/prior.safetensors
 keep tables/features.md rhythmgan features corpus.npz --split train --grid 16 --reference run/gan/reference.safetensors
 run cp run/gan12/gan.safetensors weights/gan12.safetensors
 run cp run/prior12/prior.safetensors weights/prior12.safetensors
+run cp run/agent12/agent.safetensors weights/agent12.safetensors
 run cp run/gan/gan.safetensors run/prior/prior.safetensors run/agent/agent.safetensors run/gan/reference.safetensors weights
 run python "$recipes/groove_swing.py" "$songs/groove" weights/groove_swing.json
 run python "$recipes/manifest.py" weights
@@ -98,6 +105,8 @@ done
 run rhythmgan evaluate weights/gan12.safetensors weights/prior12.safetensors --data corpus.npz "${evaluation[@]}" \
   --baseline memoriser --out tables/bars-12
 run rl-tuner evaluate --data corpus.npz --out tables/steering "${models[@]}" --agent weights/agent.safetensors "${steering[@]}"
+run rl-tuner evaluate --data corpus.npz --out tables/steering-12 --weights weights/gan12.safetensors \
+  --prior weights/prior12.safetensors --agent weights/agent12.safetensors "${steering[@]}"
 
 # the pictures
 for role in groove variation fill; do
@@ -118,6 +127,7 @@ cat >&2 <<END
 $out is complete. To ship it, in a clone:
   cp $out/weights/* rhythmgan/weights/
   cp -R $out/docs/. docs/
-  python recipes/manifest.py --check
+  python recipes/manifest.py
+  python recipes/closeness.py docs/steering/closeness.png
   python benchmarks/page.py --data $out/corpus.npz --pictures docs/page
 END
