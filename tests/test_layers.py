@@ -362,7 +362,7 @@ def test_only_the_page_imports_streamlit():
         f"page/{room}.py"
         for room in (
             *("asking", "blind", "cards", "component", "data", "edit", "models", "morph", "phrase", "sample"),
-            *("session", "songs", "steer", "takeaway", "transport"),
+            *("session", "songs", "start", "steer", "takeaway", "transport"),
         )
     }
 

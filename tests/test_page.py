@@ -22,26 +22,27 @@ pytest.importorskip("streamlit")
 
 from streamlit.testing.v1 import AppTest
 
-from page import asking, blind, data, edit, models, morph, options, session, songs, steer, takeaway
+from page import asking, blind, cards, data, edit, models, morph, options, session, songs, start, steer, takeaway
 from page.bar import KIT, STEPS, TRIPLETS, Bar, cells_of, in_page_kit
 from page.votes import results
+from page.wish import Start, Together
 from rhythmgan.bars import bars_to_words, words_to_bars
 from rhythmgan.conditions import Condition
 from rhythmgan.corpus_file import save_corpus
 from rhythmgan.data import Corpus, split_of
 from rhythmgan.export import FORMATS, FilePerLoop
 from rhythmgan.generate.phrases import phrases
+from rhythmgan.generate.variation import lock_parts
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, GM12, JAKI5
 from rhythmgan.midi import midi_bytes, write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import load_gan
 from rhythmgan.models.word_lstm import load_prior
-from rhythmgan.performance import Performance
+from rhythmgan.performance import Performance, Playback
 from rhythmgan.reference import load_reference
 from rhythmgan.songs.preparation import prepare
-from rl_tuner.latent.agent import load_latent_agent
-from rl_tuner.steering import REALISM
+from rl_tuner.config import CLOSENESS, REALISM
 from rl_tuner.steering import steer as steer_bars
 
 APP = Path(__file__).resolve().parent.parent / "demo" / "app.py"
@@ -167,6 +168,15 @@ def _send(app, key, event, value):
     reported = states.widgets.add()
     reported.id = _make_trigger_id(_component(app, key).proto.id, "events")
     reported.json_trigger_value = json.dumps([{"event": event, "value": value}])
+    return _drawn(app._run(states))
+
+
+def _go(app, tab):
+    """The app after a click on a tab, for which AppTest has no door either."""
+    states, blocks = app._tree.get_widget_states(), [app._tree]
+    while blocks[0].type != "tab_container":
+        blocks = [*blocks[1:], *getattr(blocks[0], "children", {}).values()]
+    states.widgets.add(id=blocks[0].proto.id, string_value=tab)
     return _drawn(app._run(states))
 
 
@@ -425,7 +435,7 @@ def two_bars(groove):
 
 def test_an_upload_is_read_bar_by_bar(two_bars):
     bars, file = two_bars
-    found, n_bars, bpm = steer.read_upload("My Loop.mid", file)
+    found, n_bars, bpm = start.read_upload("My Loop.mid", file)
     assert (n_bars, bpm) == (2, 120)
     assert (cells_of(found) == bars).all()
     assert [bar.name for bar in found] == ["My Loop 1", "My Loop 2"]
@@ -435,7 +445,7 @@ def test_an_upload_keeps_how_it_is_played(two_bars, tmp_path):
     """Through steering, editing, other names and a ZIP; its code says nothing of it."""
     bars, _ = two_bars
     played = Performance.of(bars, GM12, np.random.default_rng(2).integers(1, 128, bars.shape), np.array(0.25))
-    found, *_ = steer.read_upload("x.mid", midi_bytes(played))
+    found, *_ = start.read_upload("x.mid", midi_bytes(played))
     assert [bar.code for bar in found] == [Bar.of(cells, "").code for cells in bars]
     assert {bar.performance.kit for bar in found} == {KIT}
     assert found == [Bar.of(cells, f"x {i}") for i, cells in enumerate(bars, 1)]
@@ -497,7 +507,7 @@ EVIL = {
 @pytest.mark.parametrize("name", EVIL.values(), ids=EVIL)
 def test_whatever_a_file_is_called_its_bars_are_read(two_bars, name):
     bars, file = two_bars
-    found, *_ = steer.read_upload(name, file)
+    found, *_ = start.read_upload(name, file)
     assert (cells_of(found) == bars).all()
     assert not any(set("/\\\0\n") & set(bar.name) for bar in found)
 
@@ -505,7 +515,7 @@ def test_whatever_a_file_is_called_its_bars_are_read(two_bars, name):
 @pytest.mark.parametrize("name", EVIL.values(), ids=EVIL)
 def test_whatever_a_broken_file_is_called_one_line_says_what_is_wrong(two_bars, name):
     with pytest.raises(ValueError, match=r"\S") as refused:
-        steer.read_upload(name, two_bars[1][:30])
+        start.read_upload(name, two_bars[1][:30])
     said = str(refused.value)
     assert "\n" not in said
     assert "embedded" not in said
@@ -528,7 +538,7 @@ def test_whatever_a_broken_file_is_called_one_line_says_what_is_wrong(two_bars, 
 )
 def test_an_upload_that_is_no_midi_is_refused_in_words(name, content):
     with pytest.raises(ValueError, match=r"\w+ \w+"):
-        steer.read_upload(name, content)
+        start.read_upload(name, content)
 
 
 def _note(tick, pitch, channel):
@@ -538,15 +548,15 @@ def _note(tick, pitch, channel):
 def test_an_upload_without_drums_is_refused_in_words(save_midi):
     piano = save_midi("piano.mid", [_note(tick, 60, 0) for tick in (0, 480, 960)]).read_bytes()
     with pytest.raises(ValueError, match="drum"):
-        steer.read_upload("piano.mid", piano)
+        start.read_upload("piano.mid", piano)
     other = save_midi("whistles.mid", [_note(tick, 71, 9) for tick in (0, 480, 960)]).read_bytes()
     with pytest.raises(ValueError, match=r"piano|whistles"):
-        steer.read_upload("whistles.mid", other)  # drums, but none that the kit has
+        start.read_upload("whistles.mid", other)  # drums, but none that the kit has
 
 
 def test_an_upload_of_hand_percussion_is_read(save_midi):
     bongos = save_midi("bongos.mid", [_note(tick, 60, 9) for tick in (0, 480, 960)]).read_bytes()
-    (found,), *_ = steer.read_upload("bongos.mid", bongos)
+    (found,), *_ = start.read_upload("bongos.mid", bongos)
     assert np.argwhere(found.cells).tolist() == [[0, 10], [4, 10], [8, 10]]
 
 
@@ -554,9 +564,9 @@ def test_a_file_named_after_a_part_is_that_part_wherever_it_lies(save_midi):
     """A melody's file that says it is a hat is one, in the folders of a visitor as well."""
     melody = save_midi("x.mid", [_note(tick, 60, 0) for tick in (0, 240, 720)]).read_bytes()
     with pytest.raises(ValueError, match=r"\w"):
-        steer.read_upload("melody.mid", melody)
+        start.read_upload("melody.mid", melody)
     for name in ("Hi_Hat_01.mid", "../samples/Hi_Hat_01.mid", "C:\\drums\\Hi_Hat_01.MID"):
-        (found,), *_ = steer.read_upload(name, melody)
+        (found,), *_ = start.read_upload(name, melody)
         assert np.argwhere(found.cells).tolist() == [[0, 2], [2, 2], [6, 2]]
         assert found.name == "Hi_Hat_01 1"
 
@@ -568,7 +578,7 @@ def test_a_damaged_upload_is_read_or_refused(two_bars, cuts, end):
     for place, instead in cuts:
         content[place : place + len(instead)] = instead
     try:
-        bars, *_ = steer.read_upload.__wrapped__("loop.mid", bytes(content[:end]))
+        bars, *_ = start.read_upload.__wrapped__("loop.mid", bytes(content[:end]))
     except ValueError:  # the page says it, and asks for another file
         return
     assert bars
@@ -939,7 +949,7 @@ def test_the_address_says_which_role_style_and_grid(gan, gan12):
 def test_a_style_that_the_model_of_triplets_does_not_know_is_any_style(gan, gan12):
     """Only of some styles there are songs enough in triplets."""
     (style, *_) = sorted(set(gan.styles) - set(gan12.styles))
-    for tab, style_key, grid_key, cards in (
+    for tab, style_key, grid_key, shown in (
         ("Sample", "style", "grid", "gallery"),
         ("Phrase", "phrase-style", "phrase-grid", "phrase"),
     ):
@@ -950,7 +960,7 @@ def test_a_style_that_the_model_of_triplets_does_not_know_is_any_style(gan, gan1
         app.session_state[grid_key] = 12
         app = _drawn(app.run())
         assert app.session_state[style_key] == "any"
-        assert (_cells(app, cards)[0] == gan12.sample(1, seed=1)[0]).all()
+        assert (_cells(app, shown)[0] == gan12.sample(1, seed=1)[0]).all()
 
 
 def test_the_bar_in_hand_stands_among_real_bars_of_its_role():
@@ -1055,7 +1065,8 @@ def test_favourites_come_back_from_the_browser(gan):
         {"seed": "1.5", "count": "10000000", "temperature": "-1", "bpm": "1e400", "swing": "nan"},
         {"seed": ["1", "2"], "bar": ["A" * 24, "xyz"], "bpm": ["60", "x"], "tab": ["Edit", "Data"]},
         {"bar": "A\0" * 12, "seed": "<script>", "count": "٣", "temperature": "0", "bpm": "null", "swing": "[]"},
-        {"tab": "Steer", "to_density": "101", "to_syncopation": "-1", "bar": "A" * 24},
+        {"tab": "Steer", "density": "9999", "syncopation": "-1", "bar": "A" * 24},
+        {"tab": "Steer", "density": ["x", "٣"], "syncopation": "1e3", "steer_from": "Nowhere", "closeness": "2"},
         {"tab": "Morph", "way": "Nowhere", "bar": "A" * 24},
         {"tab": "Edit", "bar": "A" * 24},
         {"tab": "Edit", "bar": "_" * 24},
@@ -1099,86 +1110,493 @@ def test_nonsense_from_cards_and_keeper_is_no_exception(event):
     assert _shown(app, "favourites")["bars"] == []
 
 
+# -- what is asked for of each bar ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hundred():
+    """A hundred bars by hand: 40 of 10 onsets, of syncopation 3 or 5; 60 of 20 onsets, of syncopation 8."""
+    return Together(np.repeat([10.0, 20.0], [40, 60]), np.repeat([3.0, 5.0, 8.0], [15, 25, 60]))
+
+
+def test_what_goes_together_is_what_bars_of_a_density_have(hundred):
+    assert hundred.densities == (10, 20)
+    assert hundred.syncopations() == (3, 8)
+    assert hundred.syncopations(10) == hundred.syncopations(9) == hundred.syncopations(1) == (3, 5)
+    assert hundred.syncopations(20) == hundred.syncopations(40) == (8, 8)
+    assert hundred.syncopations(15) == (3, 8)  # both are as near
+
+
+def test_one_rare_bar_in_a_thousand_says_nothing_of_what_goes_together():
+    rare = Together(np.r_[np.full(1000, 12.0), 40], np.r_[np.full(1000, 4.0), 19])
+    assert rare.densities == (12, 12)
+    assert rare.syncopations(12) == rare.syncopations(40) == (4, 4)
+
+
+def _loop_of(onsets, syncopation, locked_bars=(), locked_parts=()):
+    """A start by hand: bars of so many onsets, filled part by part from the kick on."""
+    cells = np.stack([(np.arange(16 * 12) < n).reshape(12, 16).T for n in onsets])
+    locked = np.zeros(cells.shape, bool)
+    locked[list(locked_bars)] = True
+    locked[:, :, list(locked_parts)] = True
+    return Start(cells, {"density": np.array(onsets, float), "syncopation": np.array(syncopation, float)}, locked)
+
+
+def test_all_bars_of_a_loop_move_by_as_much(hundred):
+    """Of 11, 12 and 16 onsets the mean is 13: three more are 14, 15 and 19."""
+    loop = _loop_of([11, 12, 16], [3, 5, 4])
+    assert (loop.own("density"), loop.own("syncopation")) == (13, 4)
+    density = loop.targets("density", 16, hundred, None)
+    assert density == [14, 15, 19]
+    assert loop.targets("density", 13, hundred, None) == [11, 12, 16]  # as it is
+    assert loop.targets("syncopation", 4, hundred, density) == [3, 5, 4]
+    # of 14 onsets bars have 3 to 5, of 15 up to 8, of 19 none has less than 8, but the start has 4
+    assert loop.targets("syncopation", 7, hundred, density) == [5, 8, 7]
+    assert loop.targets("syncopation", 1, hundred, density) == [3, 3, 4]
+    assert loop.targets("syncopation", 7, hundred, None) == [6, 8, 7]
+
+
+def test_no_bar_of_a_loop_is_asked_for_what_does_not_go_together(hundred):
+    loop = _loop_of([11, 12, 25], [3, 5, 9])
+    assert loop.targets("density", loop.own("density") + 9, hundred, None) == [20, 20, 25]
+    assert loop.targets("density", loop.own("density") - 9, hundred, None) == [10, 10, 16]
+    assert loop.offered("density", hundred, None) == (10, 22)  # as the third has 25
+
+
+def test_locked_bars_have_what_they_have_and_locked_parts_bound_the_density(hundred):
+    loop = _loop_of([11, 12, 16], [3, 5, 4], locked_bars=[1])
+    assert loop.targets("density", 16, hundred, None) == [14, 12, 19]
+    assert loop.targets("syncopation", 2, hundred, None) == [3, 5, 3]
+    # 16 kicks and 3 snares: with the kick locked there are never less than 16
+    kicks = _loop_of([19], [8], locked_parts=[0])
+    assert kicks.offered("density", hundred, None) == (16, 20)
+    assert kicks.targets("density", 12, hundred, None) == [16]
+    # with all parts but snares locked there are never more than 16 of them
+    snares = _loop_of([3], [3], locked_parts=[0, *range(2, 12)])
+    assert snares.offered("density", hundred, None) == (3, 19)
+
+
+def test_bars_from_nothing_have_the_targets_themselves(hundred):
+    nothing = Start(np.zeros((0, 16, 12), bool), {}, np.zeros((0, 16, 12), bool))
+    assert nothing.own("density") is None
+    assert nothing.offered("density", hundred, None) == (10, 20)
+    assert nothing.offered("syncopation", hundred, [20.0]) == (8, 8)
+    assert nothing.targets("syncopation", 7, hundred, [20.0]) == [7]
+
+
 # -- steering ------------------------------------------------------------------------------------
 
 
-def test_steering_says_in_words_what_was_reached(gan):
+def _steering(**address):
+    return _open(tab="Steer", **address)
+
+
+def _set(app, **values):
+    """The app after widgets were moved, by their keys with _ for -."""
+    for key, value in values.items():
+        app.session_state[key.replace("_", "-")] = value
+    return _drawn(app.run())
+
+
+def _versions(app):
+    """The bars (versions, m, steps, parts) of the answer, and those (m, steps, parts) of the start before them."""
+    loops, cells = _shown(app, "steered")["loops"], _cells(app, "steered")
+    (n,) = {loop["n"] for loop in loops}
+    several = cells.reshape(-1, n, *cells.shape[1:])
+    return (several, None) if loops[0]["begins"] else (several[1:], several[0])
+
+
+def _library(gan, targets, n=3, **more):
+    """What the library answers to what the page asks by default."""
+    return steer_bars(targets, n, calls=32, realism=REALISM, generator=gan, **more)
+
+
+def test_steering_first_asks_for_a_busier_bar_in_hand_and_says_what_was_reached(gan):
     """The same bars as the library's, and its sentence."""
-    app = _open(tab="Steer")
-    app.radio(key="begin").set_value(steer._SEEDS)
-    _drawn(app.run())
-    app.number_input(key="steer-seed").set_value(40)
-    reached = {}
-    for density, syncopation in ((50, 50), (0, 100)):
-        app.slider(key="to-density").set_value(density)
-        app.slider(key="to-syncopation").set_value(syncopation)
-        _drawn(app.run())
-        reference = load_reference(None, "distinct", "any", 16, GM12)
-        targets = {
-            "density": float(reference.value("density", density)),
-            "syncopation": float(reference.value("syncopation", syncopation)),
-        }
-        asked = load_latent_agent().config
-        start = gan.with_condition(asked.role, asked.style).encode(gan.sample(3, seed=40))
-        found = steer_bars(targets, 3, calls=32, start=start, realism=REALISM)
-        reached[density] = found.success
-        (said,) = (line.value for line in app.markdown if "density" in line.value)
-        assert found.sentence()[1:] in said
-        assert (_cells(app, "steered")[0::2] == found.before).all()
-        assert (_cells(app, "steered")[1::2] == found.after).all()
-        shown = " ".join(caption.value for caption in app.caption)
-        assert f"**{targets['density']:g}** onsets a bar" in shown
-        assert f"**{targets['syncopation']:g}**" in shown
-    assert reached[50].all()
-    assert not reached[0].any()
-    assert "No bar with" in said
-    assert "nearest" in said
+    hand = gan.sample(1, seed=1)
+    ((onsets, syncopation),) = models.features_of(hand)
+    found = _library(gan, {"density": [onsets + 4], "syncopation": [syncopation]}, given=hand, closeness=CLOSENESS)
+    app = _steering()
+    versions, begun = _versions(app)
+    assert (begun == hand).all()
+    kept = {bar.tobytes(): bar for bar in found.after if (bar != hand[0]).any()}
+    assert (versions[:, 0] == np.stack(list(kept.values()))).all()
+    assert any(found.sentence()[1:] in line.value for line in app.markdown)
+    names = [bar["name"] for bar in _shown(app, "steered")["bars"]]
+    assert names[:2] == ["seed 1", "seed 1, version 1"]
+    assert f"**{onsets:.0f} → {onsets + 4:.0f}**" in _captions(app)
+    assert f"**{syncopation:.0f}** as in the start" in _captions(app)
 
 
-def test_moved_sliders_steer_sixteen_bars_anew():
-    app = _open(tab="Steer")
-    app.slider(key="n-steered").set_value(16)
-    _drawn(app.run())
-    app.slider(key="to-density").set_value(90)
-    before = _cells(app, "steered")
-    app.slider(key="to-syncopation").set_value(85)
-    _drawn(app.run())
-    after = _cells(app, "steered")
-    assert len(before) == len(after) == 17  # the bar in hand and its sixteen
-    assert (before[0] == after[0]).all()
-    assert (before[1:] != after[1:]).any((1, 2)).all()
+def test_playing_a_result_keeps_the_start_and_the_results():
+    app = _steering()
+    shown = _shown(app, "steered")["bars"]
+    played = shown[2]
+    app = _send(app, "steered", "taken", [played["code"]])
+    hand = app.session_state.visitor.hand
+    assert (hand.code, hand.name) == (played["code"], played["name"])
+    assert _shown(app, "steered")["bars"] == shown
+    assert _shown(app, "steered")["chosen"] == played["code"]
+    app = _send(app, "steered", "kept", [[shown[1]["code"], True]])
+    assert _shown(app, "steered")["bars"] == shown
+    # nor is it changed by what is played on another tab
+    app = _go(app, "Sample")
+    app = _send(app, "gallery", "taken", [_shown(app, "gallery")["bars"][8]["code"]])
+    app = _go(app, "Steer")
+    assert app.session_state.visitor.hand.name == "seed 9"
+    assert _shown(app, "steered")["bars"] == shown
+
+
+def test_another_tab_forgets_nothing_that_was_asked_for():
+    app = _steering()
+    app = _set(app, to_density=14, to_syncopation=3, closeness=0.8, locked_parts=["snare"], versions=2, calls=8)
+    shown = _shown(app, "steered")["bars"]
+    app = _go(_go(app, "Edit"), "Steer")
+    assert _shown(app, "steered")["bars"] == shown
+    assert app.multiselect(key="locked-parts").value == ["snare"]
+    assert app.slider(key="to-density").value == 14
+
+
+def test_the_start_is_changed_by_asking_for_it(gan):
+    app = _steering()
+    app = _send(app, "steered", "taken", [_shown(app, "steered")["bars"][2]["code"]])
+    version = _cells(app, "steered")[2]
+    app.button(key="start-from-hand").click()
+    app = _drawn(app.run())
+    assert (_cells(app, "steered")[0] == version).all()
+    assert app.button(key="start-from-hand").disabled  # it is the bar in hand
+    # which is as it is until something is asked for
+    assert [app.slider(key=f"to-{name}").value for name in models.TARGETS] == list(models.features_of(version[None])[0])
+    assert len(_shown(app, "steered")["bars"]) == 1
+    assert "stays as it is" in app.info[0].value
+    app.button(key="word-Busier").click()
+    app = _drawn(app.run())
+    versions, begun = _versions(app)
+    assert (begun == version).all()
+    app = _send(app, "steered", "begun", 1)
+    assert (_cells(app, "steered")[0] == versions[0, 0]).all()
+    assert "The start is **seed 1, version 1**." in _captions(app)  # a version of a version of it
+
+
+@pytest.mark.parametrize("sent", [None, "x", -1, 0, 4, 99, 1.5, [1], {"a": 1}])
+def test_nonsense_from_the_results_changes_nothing(sent):
+    app = _steering()
+    shown = _shown(app, "steered")["bars"]
+    for event in ("begun", "taken", "kept"):
+        app = _send(app, "steered", event, sent)
+    assert _shown(app, "steered")["bars"] == shown
+
+
+def test_bars_come_from_nothing(gan):
+    app = _set(_steering(), steer_from="Nothing", to_density=20, to_syncopation=6, versions=4)
+    versions, begun = _versions(app)
+    assert begun is None
+    found = _library(gan, {"density": 20.0, "syncopation": 6.0}, 4)
+    assert (versions[:, 0] == found.after).all()
+    shown = _shown(app, "steered")
+    assert not shown["legend"]
+    assert not any("before" in bar for bar in shown["bars"])
+    assert not [slider for slider in app.slider if slider.key == "closeness"]
+    app = _send(app, "steered", "begun", 2)
+    assert (_cells(app, "steered")[0] == found.after[2]).all()
+
+
+def test_bars_of_seeds_are_steered(gan):
+    app = _set(_steering(), steer_from="Seed", steer_seed=40, to_density=18)
+    _, begun = _versions(app)
+    assert (begun == gan.sample(1, seed=40)).all()
+    app = _set(app, steer_seed=41)
+    _, begun = _versions(app)
+    assert (begun == gan.sample(1, seed=41)).all()
+    assert app.slider(key="to-density").value == 18  # what is asked for stays
+
+
+def test_other_versions_are_those_of_the_next_seeds():
+    app = _steering()
+    first, _ = _versions(app)
+    app.button(key="other-versions").click()
+    app = _drawn(app.run())
+    assert app.number_input(key="first-version").value == 3
+    other, _ = _versions(app)
+    assert {bar.tobytes() for bar in first} != {bar.tobytes() for bar in other}
+    app = _set(app, first_version=0)
+    again, _ = _versions(app)
+    assert (again == first).all()
+
+
+@pytest.mark.parametrize(("word", "name", "change"), [
+    ("Busier", "density", 4), ("Calmer", "density", -4), ("More off-beat", "syncopation", 3),
+    ("Straighter", "syncopation", -3),
+])  # fmt: skip
+def test_words_ask_for_numbers_that_stand_beside_them(word, name, change):
+    app = _set(_steering(), to_density=20, to_syncopation=6)
+    wanted = {"density": 20, "syncopation": 6}
+    button = app.button(key=f"word-{word}")
+    assert button.label == f"{word} :small[:gray[{wanted[name]} → {wanted[name] + change}]]"
+    app = _drawn(button.click().run())
+    wanted[name] += change
+    assert {name: app.slider(key=f"to-{name}").value for name in wanted} == wanted
+    assert app.query_params[name] in (str(wanted[name]), [str(wanted[name])])
+    before, after = (_set(app, **{f"asks_{name}": asks}) for asks in (False, True))
+    assert after.slider(key=f"to-{name}").value == before.slider(key=f"to-{name}").value == wanted[name]
+
+
+def test_a_word_asks_for_a_feature_that_was_left_open(gan):
+    app = _set(_steering(), asks_density=False, to_syncopation=4)
+    hand = gan.sample(1, seed=1)
+    found = _library(gan, {"syncopation": [4.0]}, given=hand, closeness=CLOSENESS)
+    assert {bar.tobytes() for bar in _versions(app)[0][:, 0]} == {bar.tobytes() for bar in found.after}
+    assert "Left open." in _captions(app)
+    app = _set(app, asks_syncopation=False)
+    assert app.info[0].value == "Ask for a density or a syncopation."
+    app = _drawn(app.button(key="word-Busier").click().run())
+    assert app.toggle(key="asks-density").value
+    assert not app.toggle(key="asks-syncopation").value
+
+
+def test_what_does_not_go_together_is_not_offered_and_said(groove):
+    together = models.together(16, steer.asked())
+    ((_, own),) = models.features_of(groove[None])
+    app = _steering(bar=Bar.of(groove, "").code)
+    bounds = {}
+    for density in (20, 45):
+        app = _set(app, to_density=density)
+        slider = app.slider(key="to-syncopation")
+        low, high = together.syncopations(density)
+        assert (slider.min, slider.max) == (min(low, own), max(high, own))
+        bounds[density] = slider.max
+        assert f"Bars of this density have {slider.min:.0f} to {slider.max:.0f}." in _captions(app)
+        if density == 20:
+            app = _set(app, to_syncopation=int(slider.max))
+            assert "You asked for" not in _captions(app)
+            assert app.button(key="word-More off-beat").disabled
+            assert not app.button(key="word-Straighter").disabled
+    assert bounds[45] < bounds[20]
+    assert app.slider(key="to-syncopation").value == bounds[45]
+    assert f"You asked for {bounds[20]:.0f}, which does not go together with the rest." in _captions(app)
+
+
+def test_the_address_asks_for_numbers():
+    app = _steering(density="17", syncopation="3")
+    assert (app.slider(key="to-density").value, app.slider(key="to-syncopation").value) == (17, 3)
+
+
+def test_bars_of_triplets_are_steered_on_their_grid(shuffle, gan12):
+    app = _steering(bar=Bar.of(shuffle, "").code)
+    versions, begun = _versions(app)
+    assert (begun == shuffle).all()
+    assert versions.shape[2:] == (12, 12)
+    app = _set(app, steer_from="Seed", steer_seed=7, steer_grid=12, locked_parts=["kick"])
+    versions, begun = _versions(app)
+    assert (begun == gan12.sample(1, seed=7)).all()
+    assert (versions[..., 0] == begun[..., 0]).all()
+    app = _set(app, steer_from="Nothing", to_density=17, to_syncopation=4)
+    found = steer_bars({"density": 17.0, "syncopation": 4.0}, 3, generator=gan12, prior=load_prior(grid=12))
+    assert (_versions(app)[0][:, 0] == found.after).all()
+
+
+def test_a_shuffle_is_uploaded_on_the_grid_of_triplets(shuffle):
+    app = _uploaded("shuffle.mid", midi_bytes(Performance.of(np.stack([shuffle, shuffle]), GM12)))
+    app = _set(app, steer_grid=12)
+    assert (_cells(app, "steered") == shuffle).all()
+    assert len(_cells(app, "steered")) == 2
+
+
+def test_a_start_that_cannot_be_steered_nearer_is_not_said_to_have_what_is_asked_for(monkeypatch, groove):
+    monkeypatch.setattr(steer, "versions_of", lambda bars, found: [])
+    bar, calls = Bar.of(groove, ""), 4
+    ((_, own),) = models.features_of(groove[None])
+    for density, says in ((13, "has what you ask for"), (49, "Nothing nearer")):
+        app = _set(_steering(bar=bar.code, density=str(density), syncopation=f"{own:.0f}"), calls=calls)
+        assert says in app.info[0].value
+
+
+@pytest.mark.parametrize("parts", [["kick"], ["snare", "hats"], ["toms", "ride"]])
+def test_locked_parts_never_change(gan, parts):
+    rows = [i for i, name in enumerate(GM12.names) if any(part.removesuffix("s") in name for part in parts)]
+    app = _set(_steering(), steer_from="Seed", locked_parts=parts, versions=8)
+    for seed in (5, 40):
+        for density, closeness in ((8, 0.0), (30, 0.0), (24, 1.0)):
+            app = _set(app, steer_seed=seed, to_density=density, closeness=closeness)
+            versions, begun = _versions(app)
+            assert (versions != begun).any()
+            assert (versions[..., rows] == begun[..., rows]).all()
+
+
+def test_where_all_is_locked_there_is_nothing_to_steer():
+    app = _set(_steering(), locked_parts=list(steer.PARTS))
+    assert [line.value for line in app.info] == ["All is locked: open a part or a bar."]
+    app = _set(app, locked_parts=["kick"])
+    assert _shown(app, "steered")["bars"]
+
+
+def test_every_part_can_be_locked_in_a_group():
+    locked = np.stack([lock_parts(GM12, 16, [part]) for part in steer.PARTS])
+    assert (locked.sum(0) == 1).all()  # once
+
+
+# -- steering a loop -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def aaba(groove):
+    """A loop of four bars by hand, A A B A: B has seven toms more, and late snares."""
+    bars = np.stack([groove] * 4)
+    bars[2, 9:, 4] = True
+    velocities, offsets = np.full(bars.shape, 70), np.zeros(bars.shape)
+    velocities[2, :, 1], offsets[2, :, 1] = 110, 0.25
+    return bars, midi_bytes(Performance.of(bars, GM12, velocities, offsets), Playback(94))
 
 
 def _uploaded(name, content):
-    app = _open(tab="Steer")
-    app.radio(key="begin").set_value(steer._UPLOAD)
-    _drawn(app.run())
+    app = _set(_steering(), steer_from="MIDI loop")
     assert len(app.info) == 1  # drop a loop
     app.file_uploader(key="loop").upload(name, content, "audio/midi")
     return _drawn(app.run())
 
 
-def test_an_uploaded_loop_is_steered(two_bars):
-    app = _uploaded("loop.mid", two_bars[1])
-    assert (_cells(app, "steered")[0::2] == two_bars[0]).all()
+def test_an_uploaded_loop_keeps_its_order_and_its_equal_bars(aaba):
+    app = _uploaded("loop.mid", aaba[1])
     assert len(app.warning) == 0
+    assert (_cells(app, "steered") == aaba[0]).all()  # as it is
+    app = _drawn(app.button(key="word-Busier").click().run())
+    versions, begun = _versions(app)
+    assert (begun == aaba[0]).all()
+    assert len(versions) > 1
+    for version in versions:
+        assert (version[[1, 3]] == version[0]).all()
+        assert (version[2] != version[0]).any()
+    shown = _shown(app, "steered")
+    assert [loop["name"] for loop in shown["loops"]][:2] == ["loop", "version 1"]
+    assert [bar["name"] for bar in shown["bars"]][4:6] == ["loop 1, version 1", "loop 2, version 1"]
+    assert [bar["title"] for bar in shown["bars"]][:4] == ["bar 1", "bar 2", "bar 3", "bar 4"]
+    assert "**15 → 19** on average, **+4** in each bar" in _captions(app)  # of 13, 13, 20, 13
 
 
-def test_a_steered_upload_keeps_how_it_is_played(two_bars):
-    played = Performance.of(two_bars[0], GM12, np.array(31), np.array(0.125))
-    app = _uploaded("loop.mid", midi_bytes(played))
+def test_locked_bars_of_a_loop_never_change(aaba):
+    app = _set(_uploaded("loop.mid", aaba[1]), locked_bars=[1, 3], closeness=0.0, to_density=24)
+    versions, begun = _versions(app)
+    assert (versions[:, [0, 2]] == begun[[0, 2]]).all()
+    assert (versions[:, [1, 3]] != begun[[1, 3]]).any((2, 3)).all()
+    app = _set(app, locked_bars=[1, 2, 3, 4])
+    assert [line.value for line in app.info] == ["All is locked: open a part or a bar."]
+
+
+def test_a_lock_changes_nothing_of_what_is_asked_for(aaba):
+    """It bounds the sliders otherwise, and sliders of other bounds are others to Streamlit."""
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
+    assert app.slider(key="to-density").value == 19
+    for locked in ([3], [1, 3], []):
+        app = _set(app, locked_bars=locked)
+        for _ in range(2):
+            assert app.slider(key="to-density").value == 19
+            assert "**15 → 19** on average" in _captions(app)
+            app = _drawn(app.run())
+
+
+def test_a_version_of_a_loop_becomes_the_start_and_stays_a_loop(aaba):
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
+    versions, _ = _versions(app)
+    app = _send(app, "steered", "begun", 2)
+    assert (_cells(app, "steered") == versions[1]).all()
+    assert "The start is **loop, version 2**." in _captions(app)
+    app = _set(app, steer_from="MIDI loop")  # what was uploaded is still there
+    assert (_cells(app, "steered")[:4] == aaba[0]).all()
+
+
+def test_what_changed_is_sent_beside_what_was_there(aaba):
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
+    shown = _shown(app, "steered")
+    assert shown["legend"]
+    assert not any("before" in bar for bar in shown["bars"][:4])
+    for i, bar in enumerate(shown["bars"][4:]):
+        assert bar["before"] == shown["bars"][i % 4]["words"]
+        before, after = (words_to_bars(np.array([bar[name]]), 12)[0] for name in ("before", "words"))
+        n_added, n_removed = (after & ~before).sum(), (before & ~after).sum()
+        said = re.findall(r"(\d+) (added|removed)", bar["note"])
+        assert {what: int(n) for n, what in said} == {
+            what: n for what, n in (("added", n_added), ("removed", n_removed)) if n
+        }
+    n_changed = sum(int(n) for n in re.findall(r"(\d+) (?:added|removed)", shown["loops"][1]["note"]))
+    assert n_changed == (_versions(app)[0][0] != aaba[0]).sum()
+
+
+def test_changes_are_counted_by_hand(groove):
+    other = groove.copy()
+    other[0, 0] = other[4, 1] = False
+    other[[1, 3, 5], 3] = True
+    loops = tuple(Bar.of(cells, "x") for cells in (groove, other))
+    assert steer._changed(loops[:1], loops[1:]) == "3 added, 2 removed"
+    assert steer._changed(loops[1:], loops[:1]) == "2 added, 3 removed"
+    assert steer._changed(loops, loops) == "nothing changed"
+    assert steer._changed((loops[0], loops[0]), (loops[0], loops[1])) == "3 added, 2 removed"
+    assert steer._notes(cards.Loop("x", loops[1:], loops[:1]))[0].endswith("\n3 added, 2 removed")
+
+
+def test_versions_that_are_alike_are_shown_once(groove):
+    bar = Bar.of(groove, "mine")
+    other = groove.copy()
+    other[1, 3] = True
+    found = np.stack([groove, other, other, groove, ~groove])
+    versions = steer.versions_of((bar,), found)
+    assert [(version[0].name, version[0].code) for version in versions] == [
+        ("mine, version 1", Bar.of(other, "").code),
+        ("mine, version 2", Bar.of(~groove, "").code),
+    ]
+    named = Bar.of(groove, "mine, version 12")
+    assert [version[0].name for version in steer.versions_of((named,), found)] == ["mine, version 1", "mine, version 2"]
+    assert [version[0].name for version in steer.versions_of((), found)] == ["steered 1", "steered 2", "steered 3"]
+    pairs = steer.versions_of((bar, bar), np.stack([groove, groove, groove, other, other, groove, groove, other]))
+    assert [[bar.code for bar in pair] for pair in pairs] == [
+        [Bar.of(cells, "").code for cells in pair] for pair in ((groove, other), (other, groove))
+    ]
+
+
+def test_a_steered_loop_comes_whole_bar_by_bar_and_beside_the_file_that_it_was(aaba, monkeypatch):
+    asked = []
+    monkeypatch.setattr(takeaway, "all_loops", lambda *said: asked.append(said))
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
+    versions, _ = _versions(app)
+    loops, name, _, _, original = asked[-1]
+    assert name == "loop steered"
+    assert original == aaba[1]
+    with zipfile.ZipFile(io.BytesIO(takeaway._zipped_loops(loops, app.session_state.visitor, original))) as archive:
+        files = {each: archive.read(each) for each in archive.namelist()}
+    stems = [each.removesuffix(".mid") for each in files if each.endswith(".mid")]
+    assert stems[:7] == ["00-original", "01-loop", *(f"01-loop-bar-0{i}" for i in (1, 2, 3, 4)), "02-version-1"]
+    assert len(files) == 1 + 2 * 5 * (1 + len(versions))
+    assert files["00-original.mid"] == aaba[1]
+    mine = app.session_state.visitor.playback(16)
+    assert mine.bpm == pytest.approx(94, abs=1e-3)
+    whole = Performance.joined([bar.performance for bar in loops[1][1]])
+    assert files["02-version-1.mid"] == midi_bytes(whole, mine)
+    assert (whole.bars == versions[0]).all()
+    for i in range(4):
+        assert files[f"02-version-1-bar-0{i + 1}.mid"] == midi_bytes(whole[i : i + 1], mine)
+    assert files["01-loop.mid"] == aaba[1]
+
+
+def test_single_bars_are_files_of_their_own(groove):
+    bar = Bar.of(groove, "x")
+    data = takeaway._zipped_loops([("start", [bar]), ("version 1", [bar])], session.Visitor(bar, []))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == [
+            f"{stem}.{kind}" for stem in ("01-start", "02-version-1") for kind in ("mid", "wav")
+        ]
+
+
+def test_a_steered_loop_keeps_how_it_is_played(aaba):
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
     shown = _shown(app, "steered")["bars"]
-    gain = round((31 / 127) ** 1.5, 4)
-    for before, after, cells in zip(shown[0::2], shown[1::2], two_bars[0], strict=True):
-        other = words_to_bars(np.array([after["words"]]), 12)[0]
-        stays = cells & other
+    before = [words_to_bars(np.array([bar["words"]]), 12)[0] for bar in shown[:4]]
+    for i, bar in enumerate(shown[4:]):
+        cells = words_to_bars(np.array([bar["words"]]), 12)[0]
+        stays = cells & before[i % 4]
         assert stays.any()
-        for bar, kept in ((before, cells), (after, stays)):
-            np.testing.assert_allclose(np.array(bar["played"]["gains"])[kept], gain, atol=1e-4)
-            late = np.array(bar["played"]["offsets"])
-            np.testing.assert_array_equal(late[kept], 0.125)
-            assert set(late[~kept].tolist()) <= {0, 0.125}
-        assert (np.array(after["played"]["gains"])[other & ~cells] > gain).all()
+        for what in ("gains", "offsets"):
+            was, now = (np.array(each["played"][what]) for each in (shown[i % 4], bar))
+            np.testing.assert_array_equal(now[stays], was[stays])
+        assert set(np.array(bar["played"]["offsets"])[stays].tolist()) <= {0, 0.25}
 
 
 def test_a_steered_upload_keeps_its_tempo_velocities_and_timing(save_midi):
@@ -1195,8 +1613,8 @@ def test_a_steered_upload_keeps_its_tempo_velocities_and_timing(save_midi):
     assert app.slider(key="bpm").value == mine.bpm == 94
     assert mine.exact_bpm == pytest.approx(94, abs=1e-3)
     assert _shown(app, "tempo")["tempo"]["bpm"] == mine.exact_bpm
-    (before, _) = _shown(app, "steered")["bars"]
-    (own,), *_ = steer.read_upload("loop.mid", file)
+    (before,) = _shown(app, "steered")["bars"]
+    (own,), *_ = start.read_upload("loop.mid", file)
     assert own.sent.items() <= before.items()
     song = pretty_midi.PrettyMIDI(io.BytesIO(takeaway._encoded(FORMATS["midi"], [own], mine)))
     assert song.get_tempo_changes()[1].tolist() == pytest.approx([94], abs=1e-3)
@@ -1209,18 +1627,21 @@ def test_a_steered_upload_keeps_its_tempo_velocities_and_timing(save_midi):
     assert _shown(app, "tempo")["tempo"]["bpm"] == 130
 
 
-def test_a_bar_of_triplets_is_not_steered(shuffle):
-    app = _open(tab="Steer", bar=Bar.of(shuffle, "").code)
-    assert "Steering plays sixteenths" in app.info[0].value
-    app.radio(key="begin").set_value(steer._SEEDS)
-    assert len(_shown(_drawn(app.run()), "steered")["bars"]) == 6
-
-
 def test_of_a_long_upload_the_first_bars_are_steered(gan):
     bars = gan.sample(20, seed=3)
     app = _uploaded("song.mid", midi_bytes(Performance.of(bars, GM12)))
-    assert (_cells(app, "steered")[0::2] == bars[:16]).all()
-    assert any("first 16 of its 20 bars" in caption.value for caption in app.caption)
+    assert (_cells(app, "steered") == bars[:16]).all()
+    assert "first 16 of its 20 bars" in _captions(app)
+    assert app.slider(key="versions").max == 3
+
+
+def test_an_upload_that_cannot_be_read_leaves_the_loop_that_was_there(aaba):
+    app = _drawn(_uploaded("loop.mid", aaba[1]).button(key="word-Busier").click().run())
+    shown = _shown(app, "steered")["bars"]
+    app.file_uploader(key="loop").upload("broken.mid", aaba[1][:40], "audio/midi")
+    app = _drawn(app.run())
+    assert "broken.mid" in app.warning[0].value
+    assert _shown(app, "steered")["bars"] == shown
 
 
 def test_an_upload_that_cannot_be_read_is_a_friendly_line(save_midi, two_bars):

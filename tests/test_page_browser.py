@@ -261,22 +261,172 @@ def test_a_link_leads_to_its_bar(page, address, chrome):
     assert labels[0] == labels[1]
 
 
-def test_steering_reaches_what_the_sliders_ask_for(page, address, folder):
-    _open(page, address, "Steer", **{"to-density": 85, "to-syncopation": 20})
-    sentence = page.get_by_text(re.compile("3 bars")).first
-    sentence.wait_for()
-    wanted = [float(found) for found in re.findall(r"(?:density|syncopation) (\S+) ±", sentence.inner_text())]
-    assert len(wanted) == 2
-    data = _download(page, "The steered bars as ZIP")[1]
+def _drawn_cells(card):
+    """Of the picture of a card the cells that are drawn as kept, added and removed: kind → {(step, part)}."""
+    found = {"kept": set(), "added": set(), "removed": set()}
+    marks = "all => all.map(each => [each.getAttribute('class'), each.getAttribute('transform')])"
+    for kind, place in card.locator(".drawn svg path").evaluate_all(marks):
+        x, y = (int(number) for number in re.findall(r"-?\d+", place))
+        found[kind].add((x // 10, 11 - y // 10))
+    return found
+
+
+def _differences(before, after):
+    """The same of two bars (steps, parts) bool."""
+    kinds = {"kept": before & after, "added": after & ~before, "removed": before & ~after}
+    return {kind: {(int(step), int(part)) for step, part in np.argwhere(cells)} for kind, cells in kinds.items()}
+
+
+def test_steering_reaches_what_is_asked_for_and_draws_what_changed(page, address, folder):
+    _open(page, address, "Steer", density=14, syncopation=5)
+    page.get_by_role("button", name="Play seed 1, version 1", exact=True).wait_for()
+    name, data = _download(page, "All as ZIP")
+    assert name == "seed-1-steered.zip"
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        bars = np.concatenate([_bars_of(archive.read(name), folder) for name in archive.namelist() if ".mid" in name])
-    assert len(bars) == 3
-    if "all have" in sentence.inner_text():
-        assert (np.abs(density(bars, GM12).numpy() - wanted[0]) <= 1).all()
-        assert (np.abs(syncopation(bars, GM12).numpy() - wanted[1]) <= 1).all()
-    page.get_by_role("button", name="Play steered 1", exact=True).click()
+        bars = [_bars_of(archive.read(name), folder)[0] for name in archive.namelist() if ".mid" in name]
+    before, *versions = bars
+    assert (before == load_gan().sample(1, seed=1)[0]).all()
+    cards = page.locator("article.card")
+    assert cards.count() == len(bars) > 1
+    for version, card in zip(versions, cards.all()[1:], strict=True):
+        assert _drawn_cells(card) == _differences(before, version)
+    versions = np.stack(versions)
+    if page.get_by_text("all have").count():
+        assert (np.abs(density(versions, GM12).numpy() - 14) <= 1).all()
+        assert (np.abs(syncopation(versions, GM12).numpy() - 5) <= 1).all()
+    assert not any(_drawn_cells(cards.first).values())  # the start is drawn as ever
+    assert page.get_by_label("How changes are drawn").inner_text().split() == ["kept", "added", "removed"]
+
+
+_CHANGED = """([script, bar]) => {
+    const kit = {names: ["kick", "snare", "hat"], hues: ["#000", "#000", "#000"], shades: {4: [1, 1, 1, 1]}};
+    return new Function("bar", "kit", script + "; return drawing(bar, kit)")(bar, kit).outerHTML;
+}"""
+
+
+def test_kept_added_and_removed_cells_are_drawn_and_said_as_such(page):
+    """By hand, in a kit of three: of kick 4, snare 2 and hat 1 a step."""
+    script = (ROOT / "demo" / "page" / "web" / "drawing.js").read_text(encoding="utf-8")
+
+    def drawn(**bar):
+        return page.evaluate(_CHANGED, [script, bar])
+
+    picture = drawn(words=[4, 6, 1, 0], before=[5, 4, 3, 2])
+    marks = re.findall(r'transform="translate\((\d+) (\d+)\)" class="(\w+)"', picture)
+    # columns are steps, the kick is the lowest of three lines
+    assert sorted((kind, int(x), int(y)) for x, y, kind in marks) == [
+        ("added", 10, 10),
+        *[("kept", 0, 20), ("kept", 10, 20), ("kept", 20, 0)],
+        *[("removed", 0, 0), ("removed", 20, 10), ("removed", 30, 10)],
+    ]
+    shapes = dict(re.findall(r' d="([^"]+)"[^>]*class="(\w+)"', picture))
+    assert len(shapes) == len(set(shapes.values())) == 3  # each its own
+    assert (
+        'aria-label="kick on 1 2; snare on 2; hat on 3. added: snare on 2. removed: snare on 3 4; hat on 1"' in picture
+    )
+    assert "nothing changed" in drawn(words=[4, 0, 0, 0], before=[4, 0, 0, 0])
+    assert not re.search("kept|added|removed|changed", drawn(words=[4, 6, 1, 0]))
+
+
+def test_playing_a_result_keeps_the_start_and_the_others(page, address):
+    _open(page, address, "Steer", density=14)
+    pictures = page.locator("article.card svg")
+    second = page.get_by_role("button", name="Play seed 1, version 2", exact=True)
+    second.wait_for()
+    _settled(page)
+
+    def labels():
+        return pictures.evaluate_all("all => all.map(each => each.getAttribute('aria-label'))")
+
+    before = labels()
+    second.click()
     _is_heard(page)
-    assert page.locator("[data-testid=stVegaLiteChart]").count() == 2
+    page.get_by_role("button", name="Start from the bar in hand: seed 1, version 2").wait_for()
+    _settled(page)
+    assert labels() == before
+    page.get_by_role("tab", name="Sample").click()
+    page.get_by_role("button", name="Play seed 5", exact=True).click()
+    _settled(page)
+    page.get_by_role("tab", name="Steer").click()
+    page.get_by_role("button", name="Start from the bar in hand: seed 5").wait_for()
+    _settled(page)
+    assert labels() == before
+    # with the keyboard alone
+    begin = page.get_by_role("button", name="Start from version 1", exact=True)
+    begin.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("The start is seed 1, version 1.").wait_for()
+    page.get_by_role("img", name=before[1].split(". ")[0], exact=True).wait_for()
+
+
+def test_words_and_sliders_ask_for_more_within_what_goes_together(page, address):
+    _open(page, address, "Steer", density=20, syncopation=6)
+    page.get_by_role("button", name=re.compile("^Busier")).click()
+    page.get_by_text("→ 24").first.wait_for()
+    page.wait_for_url("**density=24**")
+    page.get_by_role("button", name=re.compile("^Straighter")).click()
+    page.get_by_role("button", name=re.compile(r"^Straighter 3 → 0")).wait_for()
+    slider, number = (
+        page.get_by_role("slider", name="Syncopation, by note-rest LHL"),
+        re.compile("Bars of this density"),
+    )
+    slider.focus()
+    page.keyboard.press("End")
+    _settled(page)
+    most = int(slider.get_attribute("aria-valuemax") or slider.get_attribute("max"))
+    assert f"to {most}." in page.get_by_text(number).inner_text()
+    page.get_by_role("slider", name="Density, onsets a bar").focus()
+    page.keyboard.press("End")
+    _settled(page)
+    fewer = int(slider.get_attribute("aria-valuemax") or slider.get_attribute("max"))
+    assert fewer < most
+    said = page.get_by_text(number).inner_text()
+    assert f"to {fewer}. You asked for {most}, which does not go together with the rest." in said
+    assert int(slider.get_attribute("aria-valuenow") or slider.input_value()) == fewer
+
+
+def test_a_loop_is_heard_in_its_order_and_taken_away(page, address, folder):
+    """A B A A at 150, and versions of it: played from the first bar on, as a loop, and taken away whole and in bars."""
+    seeds = load_gan().sample(2, seed=60)
+    loop = seeds[[0, 1, 0, 0]]
+    (folder / "abaa.mid").write_bytes(midi_bytes(Performance.of(loop, GM12), Playback(150)))
+    _open(page, address, "Steer")
+    page.get_by_role("radio", name="MIDI loop").click()
+    page.locator("input[type=file]").set_input_files(folder / "abaa.mid")
+    page.get_by_role("button", name="Play abaa", exact=True).wait_for()
+    _settled(page)
+    page.get_by_role("button", name=re.compile("^Busier")).click()
+    page.get_by_role("button", name="Play version 1", exact=True).click()
+    _is_heard(page)
+    words = page.evaluate(f"{PLAYER}.last.bars.map(bar => bar.words)")
+    page.wait_for_function(f"{PLAYER}.place?.bar === 2")
+    assert page.locator("article.card .head").evaluate_all("all => all.map(each => each.style.display)").count("") == 1
+    page.get_by_role("button", name="Stop version 1", exact=True).click()
+    assert page.evaluate(f"{PLAYER}.id") is None
+    name, data = _download(page, "All as ZIP")
+    assert name == "abaa-steered.zip"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.read("00-original.mid") == (folder / "abaa.mid").read_bytes()
+        assert (_bars_of(archive.read("01-abaa.mid"), folder) == loop).all()
+        version = _bars_of(archive.read("02-version-1.mid"), folder)
+        bars = [_bars_of(archive.read(f"02-version-1-bar-0{i}.mid"), folder) for i in (1, 2, 3, 4)]
+        assert _tempo_of(archive.read("02-version-1.mid")) == pytest.approx(150, rel=1e-3)
+    assert (np.concatenate(bars) == version).all()
+    assert bars_to_words(version).tolist() == words
+    assert (version[[2, 3]] == version[0]).all()
+    assert (version != loop).any()
+    # what is asked for stays where a lock gives the sliders other bounds, and on the way over another tab
+    density, wanted = page.get_by_role("slider", name="Density, onsets a bar"), round(loop.sum() / 4) + 4
+    page.get_by_role("button", name="2", exact=True).click()
+    for _ in range(2):
+        _settled(page)
+        assert density.input_value() == str(wanted)
+        page.get_by_role("tab", name="Data").click()
+        _settled(page)
+        page.get_by_role("tab", name="Steer").click()
+        page.get_by_role("button", name="Play version 1", exact=True).click()
+        page.get_by_role("button", name=re.compile("^Play abaa 2, version 1")).click()  # a run of the tab
+    assert page.get_by_text(f"→ {wanted} on average").count() == 1
 
 
 def test_a_loop_is_uploaded_and_a_wrong_file_gets_a_line(page, address, folder):
@@ -285,10 +435,10 @@ def test_a_loop_is_uploaded_and_a_wrong_file_gets_a_line(page, address, folder):
     (folder / "broken.mid").write_bytes(b"MThd" + bytes(range(40)))
     (folder / "large.mid").write_bytes(bytes(6 << 20))
     _open(page, address, "Steer")
-    page.get_by_text("Your MIDI file").click()
+    page.get_by_role("radio", name="MIDI loop").click()
     chooser = page.locator("input[type=file]")
     chooser.set_input_files(folder / "my loop.mid")
-    page.get_by_role("button", name="Play my loop 2, steered").wait_for()
+    page.get_by_role("button", name="Play my loop 2", exact=True).wait_for()
     chooser.set_input_files(folder / "broken.mid")
     line = page.locator("[data-testid=stAlert]").filter(has_text="broken.mid")
     line.wait_for()
@@ -323,7 +473,7 @@ def test_an_uploaded_loop_is_heard_and_taken_away_as_it_was_played(page, address
     (folder / "played.mid").write_bytes(midi_bytes(played))
     page.add_init_script(_RECORDED)
     _open(page, address, "Steer")
-    page.get_by_text("Your MIDI file").click()
+    page.get_by_role("radio", name="MIDI loop").click()
     page.locator("input[type=file]").set_input_files(folder / "played.mid")
     page.get_by_role("button", name="Play played 1", exact=True).click()
     page.wait_for_function("window.heard.length > 8")

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import streamlit as st
-import torch
 
 from page import cards, models, options, session, songs, votes
 from page.bar import KIT, Bar
-from page.steer import agent, asked
-from rl_tuner.config import REALISM
-from rl_tuner.goals import Goals
-from rl_tuner.rewards import TERMS
-from rl_tuner.scale import values_of
-from rl_tuner.steering import run_episodes
+from page.steer import agent
+from rhythmgan.features import measure
+from rl_tuner.steering import steer
 
 _POOL = 200
 """Bars of each kind."""
@@ -62,18 +58,18 @@ class Test:
 @st.cache_resource(show_spinner=False)
 def _pools() -> dict[str, list[np.ndarray]]:
     """Grooves of every kind, (steps, parts) bool each, none silent."""
-    gan, steered = models.generator(), models.generator(condition=asked())
+    gan = models.generator()
     grooves = gan.sample(_POOL, seed=_SEED)
-    z = torch.from_numpy(steered.encode(grooves))
     # steered to what other bars of the model have: targets that can be reached
-    wanted = values_of(gan.sample(_POOL, seed=_SEED + _POOL), models.TARGETS, KIT)
-    goals = Goals.of(wanted, _CALLS, None, **dict.fromkeys(TERMS, REALISM))
-    dynamics = agent().dynamics(steered, steered, models.prior(condition=asked()))
-    seeds = np.arange(_POOL, dtype=np.uint64)
+    wanted = measure(gan.sample(_POOL, seed=_SEED + _POOL), KIT, list(models.TARGETS))
+    targets = {name: values.tolist() for name, values in wanted.items()}
+    steered = steer(
+        targets, calls=_CALLS, given=grooves, closeness=0, agent=agent(), generator=gan, prior=models.prior()
+    )
     pools = {
         "GAN": grooves,
         "prior": models.prior().sample(_POOL, seed=_SEED),
-        "steered": run_episodes(agent(), dynamics, z, goals, seeds, returns=False).after,
+        "steered": steered.after,
         "textbook" if songs.are_textbook() else "real": songs.held_out_grooves(_POOL),
     }
     sounding = {kind: [bar for bar in bars if bar.any()] for kind, bars in pools.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -20,6 +22,25 @@ LOOK = {
 """How the scripts draw the kit: the parts' names and colours, for each grid the shade of each step's accent."""
 
 _cards = component("bars", ["player", "drawing", "cards"], ["cards"])
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Bars that are played one after the other.
+
+    Attributes:
+        name: in a few words.
+        bars: at least one.
+        before: what each of them came of, so that what changed is seen; empty where they came of nothing.
+        note: a line beside the name of a loop of several bars.
+        begins: whether there is a button to begin from it.
+    """
+
+    name: str
+    bars: tuple[Bar, ...]
+    before: tuple[Bar, ...] = ()
+    note: str = ""
+    begins: bool = False
 
 
 def show(
@@ -46,6 +67,69 @@ def show(
         take: called with the bars that were played or chosen since they came, the latest last, which is otherwise taken
             in hand.
     """
+    notes = notes or [""] * len(bars)
+    data = {
+        "bars": [bar.sent | {"note": note} for bar, note in zip(bars, notes, strict=True)],
+        "columns": columns,
+        "names": names,
+        "pictured": pictured,
+        "together": together,
+    }
+    _mount(key, data, bars, take)
+
+
+def show_loops(
+    loops: Sequence[Loop],
+    key: str,
+    *,
+    columns: int = 4,
+    notes: Sequence[str],
+    begin: Callable[[Loop], None],
+) -> None:
+    """Draw loops as cards of their bars, with what changed in them.
+
+    Loops of one bar stand side by side; each longer one has lines of its own, and a button that plays it.
+
+    Args:
+        loops: what to draw, in order, all as long.
+        key: of this place on the page.
+        columns: cards in a row where there is room.
+        notes: a line below each bar of all loops.
+        begin: called with the loop that the visitor wants to begin from.
+    """
+    sent: list[dict[str, Any]] = []
+    several = len(loops[0].bars) > 1
+    for loop in loops:
+        for number, bar in enumerate(loop.bars, 1):
+            sent.append(bar.sent | {"title": f"bar {number}" if several else loop.name, "note": notes[len(sent)]})
+            if loop.before:
+                sent[-1]["before"] = loop.before[number - 1].words
+    data = {
+        "bars": sent,
+        "columns": columns,
+        "names": False,
+        "pictured": True,
+        "together": "",
+        "loops": [{"name": loop.name, "n": len(loop.bars), "note": loop.note, "begins": loop.begins} for loop in loops],
+        "legend": any(loop.before for loop in loops),
+    }
+
+    def begun() -> None:
+        place = st.session_state[key].begun
+        if isinstance(place, int) and 0 <= place < len(loops) and loops[place].begins:
+            begin(loops[place])
+
+    _mount(key, data, [bar for loop in loops for bar in loop.bars], begun=begun)
+
+
+def _mount(
+    key: str,
+    data: Mapping[str, Any],
+    bars: Sequence[Bar],
+    take: Callable[[list[Bar]], None] | None = None,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Mount the cards of bars, and do what they say."""
     visitor = session.visitor()
     by_code = {bar.code: bar for bar in reversed(bars)}  # of two that are alike the first
 
@@ -60,19 +144,15 @@ def show(
     def kept() -> None:
         visitor.keep(st.session_state[key].kept, by_code)
 
-    notes = notes or [""] * len(bars)
     _cards(
         key=key,
         data={
-            "bars": [bar.sent | {"note": note} for bar, note in zip(bars, notes, strict=True)],
+            **data,
             "kit": LOOK,
-            "columns": columns,
-            "names": names,
-            "pictured": pictured,
-            "together": together,
-            "chosen": visitor.hand.code if pictured else None,
+            "chosen": visitor.hand.code if data["pictured"] else None,
             "kept": [bar.code for bar in visitor.favourites],
         },
         on_taken_change=taken,
         on_kept_change=kept,
+        on_begun_change=begun,
     )

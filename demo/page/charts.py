@@ -9,37 +9,8 @@ import numpy as np
 import pandas as pd
 
 from rhythmgan.draw import histogram_edges
-from rl_tuner.steering import SteeringResult
 
-_UNITS = {"density": "density, onsets"}
-_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8a8a"
-
-
-def paths(steered: SteeringResult) -> list[alt.LayerChart]:
-    """For each feature its value in every episode over the calls, and the band in which the target is reached."""
-    return [_one_path(steered, i, name) for i, name in enumerate(steered.features)]
-
-
-def _one_path(steered: SteeringResult, i: int, name: str) -> alt.LayerChart:
-    n, calls = steered.path.shape[:2]
-    lines = pd.DataFrame(
-        {
-            "bar": np.repeat(np.arange(1, n + 1), calls),
-            "call": np.tile(np.arange(1, calls + 1), n),
-            "value": steered.path[:, :, i].ravel(),
-        }
-    ).dropna()
-    found = pd.DataFrame({"bar": np.arange(1, n + 1), "call": steered.at, "value": steered.values[:, i]})
-    target, unit = float(steered.targets[0, i]), float(steered.tolerance[i])
-    band = pd.DataFrame({"low": [target - unit], "high": [target + unit]})
-    x = alt.X("call:Q", title="call", axis=alt.Axis(format="d", tickMinStep=1))
-    y = alt.Y("value:Q", title=_UNITS.get(name, name), scale=alt.Scale(zero=False))
-    tips = [alt.Tooltip("bar:O"), alt.Tooltip("call:Q"), alt.Tooltip("value:Q", title=name, format=".3g")]
-    return alt.layer(
-        alt.Chart(band).mark_rect(color=_ORANGE, opacity=0.25).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
-        alt.Chart(lines).mark_line(color=_GREY, opacity=0.55, strokeWidth=1.2).encode(x, y, detail="bar:N"),
-        alt.Chart(found).mark_point(color=_BLUE, filled=True, size=55, opacity=0.9).encode(x, y, tooltip=tips),
-    ).properties(height=170)
+_ORANGE, _GREY = "#d55e00", "#8a8a8a"
 
 
 def scatter(points: Mapping[str, np.ndarray], colour: str) -> alt.Chart:

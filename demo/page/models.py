@@ -11,6 +11,7 @@ import torch
 
 from page import asking
 from page.bar import KIT, STEPS, Bar
+from page.wish import Together
 from rhythmgan.conditions import ANY, DEFAULT_ROLE, Condition
 from rhythmgan.features import measure
 from rhythmgan.generate.phrases import phrases
@@ -26,6 +27,7 @@ UNASKED = Condition(DEFAULT_ROLE)
 """What the models play where a visitor asks for nothing."""
 
 _N_TYPICAL = 1000
+_N_TOGETHER = 3000
 
 
 def generator(steps: int = STEPS, condition: Condition = UNASKED) -> LatentCritic:
@@ -127,6 +129,13 @@ def percentiles(bar: Bar) -> dict[str, float]:
 def notes(bars: Sequence[Bar]) -> list[str]:
     """A line for each bar: the two."""
     return [f"{density:.0f} onsets · syncopation {syncopation:.0f}" for density, syncopation in features(bars)]
+
+
+@st.cache_resource(show_spinner=False)
+def together(steps: int, condition: Condition) -> Together:
+    """Which densities and syncopations go together in what the generator plays."""
+    found = measure(generator(steps, condition).sample(_N_TOGETHER, seed=1 << 43), KIT, list(TARGETS))
+    return Together(found["density"].numpy(), found["syncopation"].numpy())
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)

@@ -82,7 +82,10 @@ def _in_hand() -> None:
         f"**syncopation {syncopation:.0f}**, more than {below['syncopation']:.0f} %"
     )
     takeaway.one([bar], bar.name, "take-hand")
-    st.caption("This is the bar in hand: Steer, Morph and Edit begin from it. Play another one to take it instead.")
+    st.caption(
+        "This is the bar in hand: Morph and Edit begin from it, and Steer when you tell it to. Play another one to "
+        "take it instead."
+    )
 
 
 def _kept(title: str, bars: list[Bar], key: str, explained: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import streamlit as st
@@ -52,23 +52,60 @@ def one(bars: Sequence[Bar], name: str, key: str) -> None:
 
 def all_of(bars: Sequence[Bar], name: str, key: str, label: str = "All as ZIP") -> None:
     """A button that downloads every bar in every format."""
+    _zip_button(partial(_zipped, bars, visitor()), name, key, label, disabled=not bars)
+
+
+def all_loops(
+    loops: Sequence[tuple[str, Sequence[Bar]]], name: str, key: str, label: str, original: bytes | None = None
+) -> None:
+    """A button that downloads every loop, and every bar of it, in every format.
+
+    Args:
+        loops: name and bars of each.
+        name: of the file.
+        key: of this place on the page.
+        label: what the button says.
+        original: the MIDI file that goes with them as it is.
+    """
+    _zip_button(partial(_zipped_loops, loops, visitor(), original), name, key, label)
+
+
+def _zip_button(make: Callable[[], bytes], name: str, key: str, label: str, disabled: bool = False) -> None:
     st.download_button(
         label,
-        partial(_zipped, bars, visitor()),
+        make,
         f"{file_name(name)}.zip",
         "application/zip",
         key=key,
         icon=":material/folder_zip:",
         on_click="ignore",
-        disabled=not bars,
+        disabled=disabled,
     )
 
 
 def _zipped(bars: Sequence[Bar], mine: Visitor) -> bytes:
+    return _archive([(f"{number:02d}-{file_name(bar.name)}", [bar]) for number, bar in enumerate(bars, 1)], mine)
+
+
+def _zipped_loops(loops: Sequence[tuple[str, Sequence[Bar]]], mine: Visitor, original: bytes | None = None) -> bytes:
+    """Each loop as one file, and the bars of it as files of their own behind it."""
+    files: list[tuple[str, Sequence[Bar]]] = []
+    for number, (name, bars) in enumerate(loops, 1):
+        stem = f"{number:02d}-{file_name(name)}"
+        files.append((stem, bars))
+        files += [(f"{stem}-bar-{place:02d}", [bar]) for place, bar in enumerate(bars, 1) if len(bars) > 1]
+    return _archive(files, mine, {} if original is None else {"00-original.mid": original})
+
+
+def _archive(
+    files: Sequence[tuple[str, Sequence[Bar]]], mine: Visitor, others: Mapping[str, bytes] | None = None
+) -> bytes:
+    """A zip of loops by the names of their files, in every format, behind other files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, bar in enumerate(bars, 1):
+        for name, content in (others or {}).items():
+            archive.writestr(name, content)
+        for name, bars in files:
             for form in _formats():
-                name = f"{number:02d}-{file_name(bar.name)}.{form.suffix}"
-                archive.writestr(name, _encoded(form, [bar], mine))
+                archive.writestr(f"{name}.{form.suffix}", _encoded(form, bars, mine))
     return buffer.getvalue()

@@ -1,10 +1,8 @@
-// Bars side by side.
+// Bars side by side, or loops of them below each other.
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".bars");
-  const drawn = JSON.stringify([data.bars, data.names, data.columns, data.together]);
-  // a loop of other bars is another loop
-  const all = `all ${data.bars.map((bar) => bar.code).join(" ")}`;
+  const drawn = JSON.stringify([data.bars, data.names, data.columns, data.together, data.loops]);
   root.data = data;
   root.hearts ??= hearts((wanted) => setTriggerValue("kept", wanted));
   root.hearts.know(data.kept);
@@ -35,15 +33,40 @@ export default function (component) {
     const gone = root.earlier?.filter((bar) => !data.bars.some((other) => other.code === bar.code)) ?? [];
     if (!data.pictured && gone.some((bar) => bar.code === player.id)) player.stop();
     root.earlier = data.bars;
-    root.cards = data.bars.map((bar) => card(bar, data, send));
-    root.replaceChildren(...root.cards);
-    root.hear = node("button", { class: "hear", onclick: () => player.toggle(all, data.bars) });
-    if (data.together) root.prepend(root.hear);
+    root.replaceChildren();
+    if (data.legend) root.append(legend());
+    let from = 0;
+    root.loops = (data.loops ?? [{ name: data.together, n: data.bars.length }]).map((loop, place) => {
+      const bars = data.bars.slice(from, (from += loop.n));
+      // a loop of other bars is another loop
+      const id = `all ${bars.map((bar) => bar.code).join(" ")}`;
+      const cards = bars.map((bar) => card(bar, data, send));
+      const hear = node("button", { class: "hear", onclick: () => player.toggle(id, bars) });
+      const begin = node(
+        "button",
+        { class: "hear", "aria-label": `Start from ${loop.name}`, onclick: () => setTriggerValue("begun", place) },
+        "Start from this",
+      );
+      if (!data.loops) {
+        if (data.together) root.append(hear);
+      } else if (loop.n > 1) {
+        const head = node("div", { class: "loop" }, hear);
+        if (loop.begins) head.append(begin);
+        if (loop.note) head.append(node("span", {}, loop.note));
+        root.append(head);
+      } else if (loop.begins) cards[0].append(begin);
+      root.append(...cards);
+      const labels = data.loops ? [`Play ${loop.name}`, `Stop ${loop.name}`] : [loop.name, "Stop"];
+      return { id, cards, hear, labels };
+    });
   }
   root.update = () => {
-    const plays = player.id === all;
-    root.hear.textContent = plays ? "■ Stop" : `▶ ${data.together}`;
-    root.cards.forEach((each, at) => each.update(root.data.chosen, root.hearts, plays && player.place?.bar === at));
+    for (const { id, cards, hear, labels } of root.loops) {
+      const plays = player.id === id;
+      hear.textContent = `${plays ? "■" : "▶"} ${labels[Number(plays)]}`;
+      if (data.loops) hear.setAttribute("aria-label", labels[Number(plays)]);
+      cards.forEach((each, at) => each.update(root.data.chosen, root.hearts, plays && player.place?.bar === at));
+    }
   };
   root.update();
   root.unlisten?.();

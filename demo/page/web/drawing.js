@@ -30,13 +30,53 @@ function described(words, kit) {
   return lines.filter(Boolean).join("; ") || "silence";
 }
 
-function drawing({ words, played }, kit) {
+// and of what changed in it
+function changes(words, before, kit) {
+  const added = words.map((word, step) => word & ~before[step]);
+  const removed = words.map((word, step) => before[step] & ~word);
+  const said = [];
+  if (added.some(Boolean)) said.push(`added: ${described(added, kit)}`);
+  if (removed.some(Boolean)) said.push(`removed: ${described(removed, kit)}`);
+  return said.join(". ") || "nothing changed";
+}
+
+// a cell of a bar that came of another one, at x and y, 10 wide: "kept", "added" or "removed"; shapes say it as well
+function changed(kind, x, y) {
+  const cell = document.createElementNS(SVG, "path");
+  const ways = {
+    kept: "M1 1h8v8h-8z", // full, as high and wide as its place
+    added: "M5 -.4L10.4 5L5 10.4L-.4 5z", // full, on its corner
+    removed: "M1.6 1.6L8.4 8.4M8.4 1.6L1.6 8.4", // crossed out
+  };
+  cell.setAttribute("d", ways[kind]);
+  cell.setAttribute("transform", `translate(${x} ${y})`);
+  cell.setAttribute("class", kind);
+  return cell;
+}
+
+// what these three look like
+function legend() {
+  const list = node("div", { class: "legend", role: "note", "aria-label": "How changes are drawn" });
+  for (const kind of ["kept", "added", "removed"]) {
+    const picture = document.createElementNS(SVG, "svg");
+    picture.setAttribute("viewBox", "-1 -1 12 12");
+    picture.setAttribute("aria-hidden", "true");
+    picture.append(changed(kind, 0, 0));
+    list.append(node("span", {}, picture, kind));
+  }
+  return list;
+}
+
+// `before`: the words of the bar that this one came of, if what changed is to be seen
+function drawing({ words, played, before }, kit) {
   const parts = kit.names.length;
   const steps = words.length;
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${steps * 10} ${parts * 10}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", described(words, kit));
+  const told = described(words, kit);
+  svg.setAttribute("aria-label", before ? `${told}. ${changes(words, before, kit)}` : told);
+  const onTop = []; // what is larger than its cell
   for (let part = 0; part < parts; part++) {
     for (let step = 0; step < steps; step++) {
       const cell = document.createElementNS(SVG, "rect");
@@ -45,7 +85,14 @@ function drawing({ words, played }, kit) {
       cell.setAttribute("width", 8.8);
       cell.setAttribute("height", 8.8);
       cell.setAttribute("rx", 1.6);
-      if (sounds(words[step], part, parts)) {
+      const is = sounds(words[step], part, parts);
+      const was = before && sounds(before[step], part, parts);
+      if (before && (is || was)) {
+        const mark = changed(!is ? "removed" : was ? "kept" : "added", step * 10, (parts - 1 - part) * 10);
+        if (is && was) mark.style.opacity = 0.35 + 0.5 * (played ? played.shades[step][part] : kit.shades[steps][step]);
+        onTop.push(mark);
+      }
+      if (is && !before) {
         cell.style.fill = ink(kit.hues[part]);
         cell.style.opacity = played ? played.shades[step][part] : kit.shades[steps][step];
       } else {
@@ -54,6 +101,7 @@ function drawing({ words, played }, kit) {
       svg.append(cell);
     }
   }
+  svg.append(...onTop);
   const head = document.createElementNS(SVG, "rect");
   head.setAttribute("class", "head");
   head.setAttribute("y", 0);
@@ -85,7 +133,7 @@ function hearts(send) {
 function card(bar, data, send) {
   const play = node("button", { class: "play", onclick: () => send.play(bar) });
   const keep = node("button", { class: "keep", onclick: () => send.keep(bar) });
-  const name = node("button", { class: "name", title: "take in hand", onclick: () => send.choose(bar) }, bar.name);
+  const name = node("button", { class: "name", title: "take in hand", onclick: () => send.choose(bar) }, bar.title ?? bar.name);
   const picture = drawing(bar, data.kit);
   picture.onclick = () => send.play(bar);
   const names = node("div", { class: "names", "aria-hidden": "true" });
