@@ -176,9 +176,7 @@ def test_an_answer_depends_on_its_own_seed_alone(dynamics):
     together, spent = ask(dynamics, targets, 9, given, locked, seeds=[3, 8, 5, 1, 9], closeness=0.4, realism=0.6)
     for row, seed in enumerate([3, 8, 5, 1, 9]):
         one = slice(row, row + 1)
-        alone, cost = ask(
-            dynamics, targets[one], 9, given[one], locked[one], seeds=[seed], closeness=0.4, realism=0.6
-        )
+        alone, cost = ask(dynamics, targets[one], 9, given[one], locked[one], seeds=[seed], closeness=0.4, realism=0.6)
         assert torch.equal(alone.bars[0], together.bars[row])
         torch.testing.assert_close(alone.z[0], together.z[row], atol=1e-4, rtol=0)  # products round by batch
         torch.testing.assert_close(cost[0], spent[row])

@@ -19,14 +19,17 @@ from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.reference import load_reference
 from rhythmgan.roles import ROLES
+from rl_tuner.agent import load_agent
 from rl_tuner.latent.agent import load_latent_agent
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "manifest.py"
 FILES = (
     "agent.safetensors",
+    "agent12.safetensors",
     "gan.safetensors",
     "gan12.safetensors",
+    "latent-agent.safetensors",
     "prior.safetensors",
     "prior12.safetensors",
     "reference.safetensors",
@@ -83,8 +86,22 @@ def test_manifest_matches_the_files(manifest, weights):
     manifest.check_manifest(weights)
 
 
-def test_agent_belongs_to_the_generator(weights, one_thread):
-    agent = load_latent_agent(weights / "agent.safetensors")
+@pytest.mark.parametrize("grid", [16, 12])
+def test_agent_belongs_to_the_generator_of_its_grid(weights, one_thread, grid):
+    number, other = ("", 12) if grid == 16 else (grid, "")
+    agent = load_agent(weights / f"agent{number}.safetensors")
+    gan, prior = load_gan(weights / f"gan{number}.safetensors"), load_prior(weights / f"prior{number}.safetensors")
+    assert agent.steered(gan).fingerprint == agent.config.generator
+    assert (agent.config.steps, agent.config.n_parts) == (grid, gan.kit.n_parts)
+    assert agent.config.features == ("density", "syncopation")
+    dynamics = agent.dynamics(gan, gan, prior)
+    assert dynamics.width == agent.shared.width + agent.config.n_candidates * agent.each.width
+    with pytest.raises(ValueError, match="another generator"):
+        agent.steered(load_gan(weights / f"gan{other}.safetensors"))
+
+
+def test_agent_of_whole_bar_moves_belongs_to_the_generator(weights, one_thread):
+    agent = load_latent_agent(weights / "latent-agent.safetensors")
     gan, prior = load_gan(weights / "gan.safetensors"), load_prior(weights / "prior.safetensors")
     assert agent.steered(gan).fingerprint == agent.config.generator
     assert agent.config.latent_dim == gan.latent_dim
@@ -114,7 +131,12 @@ def test_manifest_says_what_the_models_say(weights, one_thread):
     """The recipe reads metadata; the loaders must find the same in it."""
     said = json.loads((weights / "manifest.json").read_text())
     assert list(said["shared"]) == ["12", "16"]
-    assert said["files"]["agent.safetensors"]["steers"] == "gan.safetensors"
+    steered = {name: facts["steers"] for name, facts in said["files"].items() if "steers" in facts}
+    assert steered == {
+        "agent.safetensors": "gan.safetensors",
+        "agent12.safetensors": "gan12.safetensors",
+        "latent-agent.safetensors": "gan.safetensors",
+    }
     for kind, grid in MODELS:
         path = weights / f"{kind}{'' if grid == 16 else grid}.safetensors"
         model = load_model(path)

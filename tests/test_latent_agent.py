@@ -205,7 +205,7 @@ def _torch_save(path):
 
 def test_weights_of_other_models_are_refused(path, models):
     save_gan(path, models[0], {})
-    _refused(path, "no weights of an agent of rhythmgan")
+    _refused(path, "no weights of an agent of whole-bar moves of rhythmgan")
     save_file({"x": torch.zeros(2)}, path)
     _refused(path, "no weights of a rhythmgan model")
 

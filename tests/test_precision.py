@@ -7,13 +7,15 @@ import pytest
 import torch
 
 import rhythmgan
-import rl_tuner
 from rhythmgan.features import measure
 from rhythmgan.generate.morph import morph
 from rhythmgan.generate.variation import fill, vary
 from rhythmgan.models.catalogue import load_generator, load_likelihood
+from rl_tuner.agent import load_agent
 from rl_tuner.envs import LATENT
 from rl_tuner.envs.latent import vector_env
+from rl_tuner.envs.stepwise import vector_env as stepwise_env
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.steering import steer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -112,7 +114,7 @@ def _episodes():
     env = gymnasium.make(LATENT)
     seen = [env.reset(seed=3)[0]]
     seen += [env.step(action)[0] for action in (1, 9, 4)]
-    agent = rl_tuner.load_latent_agent()
+    agent = load_latent_agent()
     envs = vector_env(agent.dynamics(load_generator(), load_generator(), load_likelihood()), num_envs=20)
     observations, _ = envs.reset(seed=5)
     for _ in range(6):
@@ -123,8 +125,22 @@ def _episodes():
 
 def _steered():
     found = steer({"density": 20, "syncopation": 6}, 6, calls=12, importance={"density": 2})
-    begun = steer({"density": 12}, 2, calls=6, start=load_generator().encode(found.bars[:2]))
-    return found.after, found.path, found.z_after, *found.terms.values(), begun.after, begun.values
+    close = steer({"density": 12}, 2, calls=6, given=found.bars[:2], locked=found.bars[:2] & (np.arange(12) < 2))
+    results = [(each.after, each.z, each.values, each.calls, *each.terms.values()) for each in (found, close)]
+    return results[0] + results[1]
+
+
+def _learnt_stepwise():
+    """What is seen and rewarded while bars are decided, and what an agent says of it."""
+    agent, gan = load_agent(), load_generator()
+    envs = stepwise_env(agent.dynamics(gan, gan, load_likelihood()), bars=gan.sample(20), num_envs=10)
+    observations, _ = envs.reset(seed=5)
+    seen = []
+    for _ in range(16):
+        nats = agent.nats(torch.from_numpy(observations))
+        observations, rewards, *_, info = envs.step(nats.argmax(1).numpy())
+        seen += [nats, observations, rewards]
+    return *seen, info["z"], info["bars"]
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +166,7 @@ def expected():
         _measured,
         _episodes,
         _steered,
+        _learnt_stepwise,
     ],
     ids=lambda work: work.__name__.strip("_"),
 )
