@@ -55,9 +55,9 @@ def answer(
     """
     n = len(goals)
     open_goals = torch.arange(n, device=given.device)
-    spent = torch.zeros(n, device=given.device)
+    spent = torch.zeros(n, dtype=torch.float32, device=given.device)
     best: State | None = None
-    worth = torch.full((n,), -torch.inf, device=given.device)
+    worth = torch.full((n,), -torch.inf, dtype=torch.float32, device=given.device)
     for wave, k in enumerate(wave for wave in (min(calls, FIRST_WAVE), calls - FIRST_WAVE) if wave > 0):
         if not len(open_goals):
             break

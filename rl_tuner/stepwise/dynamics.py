@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, NextStep, UnfinishedBars
+from rhythmgan.models.precision import without_autocast
 from rl_tuner.config import AgentShape
 from rl_tuner.dynamics import BOUND, BarScorer
 from rl_tuner.goals import Goals
@@ -254,6 +255,7 @@ class StepwiseDynamics(BarScorer):
         return self.shared.width + self.n_actions * self.each.width
 
     @torch.no_grad()
+    @without_autocast
     def begin(self, given: Tensor, has_given: Tensor, locked: Tensor, draws: Draws) -> StepwiseState:
         """n episodes of which no step is decided.
 
@@ -286,6 +288,7 @@ class StepwiseDynamics(BarScorer):
         return state
 
     @torch.no_grad()
+    @without_autocast
     def step(self, state: StepwiseState, goals: Goals, actions: Tensor, draws: Draws) -> tuple[StepwiseState, Tensor]:
         """Decide the next step of every bar.
 
@@ -334,6 +337,7 @@ class StepwiseDynamics(BarScorer):
         return after, less_costs(gain, counted, {name: goals.coef(name) for name in counted})
 
     @torch.no_grad()
+    @without_autocast
     def observe(self, state: StepwiseState, goals: Goals) -> Tensor:
         """What episodes see, (n, width): ``shared`` of each, then ``each`` of every candidate."""
         scale, n = self.scale, len(state.excess)
@@ -421,8 +425,8 @@ class StepwiseDynamics(BarScorer):
         return log_chance((mean.flatten(0, 1), std.flatten(0, 1)), targets, importance).view(n, k)
 
     def _sounding(self, state: StepwiseState) -> Tensor:
-        """(n,) ints, cells that sound in the given bars."""
-        return state.given.sum((1, 2))
+        """(n,), cells that sound in the given bars; float32, as are shares of them whatever the default is."""
+        return state.given.sum((1, 2)).float()
 
     def _look_ahead(self, state: StepwiseState, draws: Draws) -> None:
         """Draw the candidates for the next step, foresee what follows them, and count the calls."""
@@ -437,7 +441,7 @@ class StepwiseDynamics(BarScorer):
         of_step, of_noise = ahead.multiply_adds
         # a change of one cell is one of as many as there are parts, each of which asks what is expected of it
         tries = self.n_actions + state.has_given * (1 + self.n_changes + self.kit.n_parts * (self.n_changes > 0))
-        spent = of_step + tries * of_noise
+        spent = (of_step + tries * of_noise).float()
         state.calls = state.calls + spent / ((of_step + of_noise) * self.generator.steps)
 
     def _foresee(self, state: StepwiseState, ahead: NextStep, cells: Tensor) -> Foreseen:
@@ -466,4 +470,4 @@ def _membership(kit: Kit) -> Tensor:
         "snare" if part.name == "snare" else {"low": "kick", "high": "cymbals"}.get(part.stream, "others")
         for part in kit.parts
     ]
-    return torch.tensor([[float(name == group) for group in GROUPS] for name in names])
+    return torch.tensor([[float(name == group) for group in GROUPS] for name in names], dtype=torch.float32)

@@ -49,7 +49,7 @@ def decide_together(
     owners = torch.arange(n, device=given.device).repeat_interleave(k)
     each = goals.with_terms(dynamics.terms).rows(owners)
     state = dynamics.begin(given[owners], has_given[owners], locked[owners], draws)
-    before = torch.zeros(n, k, 1, device=given.device)
+    before = torch.zeros(n, k, 1, dtype=torch.float32, device=given.device)
     while not state.is_over:
         worth = (nats(dynamics.observe(state, each)) + _rarity(state, each)).view(n, k, m)
         if together:
