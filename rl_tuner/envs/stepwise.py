@@ -217,7 +217,7 @@ class StepwiseEnv(EpisodeEnv):
     | 37 to 38 | the same gap / 10 | -10 | 10 |
     | 39 | cells that sound in the given bar from this step on; an eighth of them | 0 | 10 |
     | 40 | locked cells of the steps from this one on, as a share of their cells | 0 | 1 |
-    | 41 | cells changed so far, as a share of those that sound in the given bar | 0 | 10 |
+    | 41 | cells changed so far, as a share of those in the given bar, 8 or more | 0 | 10 |
     | 42 | squared length of z so far less its expectation, in deviations of a bar's | -10 | 10 |
     | 43 | coefficient of realism | 0 | 1 |
     | 44 | coefficient of likelihood | 0 | 1 |
@@ -247,7 +247,7 @@ class StepwiseEnv(EpisodeEnv):
     ``rewards.BAR_TERMS``. Each step costs price · coefficient of ``kl`` and of ``closeness``. The cost ``kl`` is by how
     much the step moves half the squared standard score of z's squared length, in nats: a bar pays in all for how far z
     leaves the length of N(0, I), and .5 on average without preference. The cost ``closeness`` is the cells that differ
-    from the given bar, as a share of the cells that sound there; 0 without a given bar. The terms are in
+    from the given bar, as a share of the cells that sound there, 8 or more; 0 without a given bar. The terms are in
     ``info["terms"]``, as floats; those of the bar are 0 until it is decided.
 
     ## Starting state

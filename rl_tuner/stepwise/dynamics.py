@@ -30,6 +30,9 @@ from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
 GROUPS = ("kick", "snare", "cymbals", "others")
 """Groups of parts whose onsets are seen."""
 
+FEWEST_SOUNDING = 8
+"""Changes of a given bar are shares of so many cells at least: in a bar of few onsets each would be too dear to ask."""
+
 MANY_NATS = 10.0
 """Log-chances are seen as shares of so many nats."""
 
@@ -82,7 +85,13 @@ def shared_layout(steps: int, n_features: int, terms: Sequence[str] = STEPWISE_T
                 "given onsets", 1, "cells that sound in the given bar from this step on; an eighth of them", 0, BOUND
             ),
             Entry("locked", 1, "locked cells of the steps from this one on, as a share of their cells", 0, 1),
-            Entry("changed", 1, "cells changed so far, as a share of those that sound in the given bar", 0, BOUND),
+            Entry(
+                "changed",
+                1,
+                "cells changed so far, as a share of those in the given bar, 8 or more",
+                0,
+                BOUND,
+            ),
             Entry(
                 "length", 1, "squared length of z so far less its expectation, in deviations of a bar's", -BOUND, BOUND
             ),
@@ -324,7 +333,7 @@ class StepwiseDynamics(BarScorer):
         costs = {
             # the sum over a bar is half the squared deviation of its length, in nats, as were the length Gaussian
             "kl": (excess.square() - state.excess.square()) / (4 * self.generator.latent_dim),
-            "closeness": changed / self._sounding(state).clamp(min=1),
+            "closeness": changed / self._sounding(state),
         }
         gain = torch.zeros_like(excess)
         if bars.cells.shape[1] == self.generator.steps:
@@ -367,7 +376,7 @@ class StepwiseDynamics(BarScorer):
             "given": state.has_given.float(),
             "given onsets": given[:, 0] * state.given[:, step:].sum((1, 2)) / _MANY_ONSETS,
             "locked": state.locked[:, step:].float().mean((1, 2)) if step < self.generator.steps else 0 * given[:, 0],
-            "changed": state.changed / self._sounding(state).clamp(min=1),
+            "changed": state.changed / self._sounding(state),
             "length": state.excess / (2 * dim) ** 0.5,
             **{f"{name} coefficient": goals.coef(name) for name in self.terms},
         }
@@ -405,7 +414,7 @@ class StepwiseDynamics(BarScorer):
         """What all steps of the bars cost together, by name: (n,) each; 0 without a given bar for ``closeness``."""
         costs = {
             "kl": state.excess.square() / (4 * self.generator.latent_dim),
-            "closeness": state.changed / self._sounding(state).clamp(min=1),
+            "closeness": state.changed / self._sounding(state),
         }
         return {name: costs[name] for name in self._costs}
 
@@ -425,8 +434,8 @@ class StepwiseDynamics(BarScorer):
         return log_chance((mean.flatten(0, 1), std.flatten(0, 1)), targets, importance).view(n, k)
 
     def _sounding(self, state: StepwiseState) -> Tensor:
-        """(n,), cells that sound in the given bars; float32, as are shares of them whatever the default is."""
-        return state.given.sum((1, 2)).float()
+        """(n,), cells that sound in the given bars, ``FEWEST_SOUNDING`` at least; float32 whatever the default is."""
+        return state.given.sum((1, 2)).clamp(min=FEWEST_SOUNDING).float()
 
     def _look_ahead(self, state: StepwiseState, draws: Draws) -> None:
         """Draw the candidates for the next step, foresee what follows them, and count the calls."""
