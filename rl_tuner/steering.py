@@ -469,7 +469,7 @@ def checked_targets(targets: Mapping[str, float | Sequence[float]], n_bars: int)
         check_feature(name)
         try:
             values = np.atleast_1d(np.asarray(wanted, np.float64))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = np.array([np.nan])
         if values.ndim != 1 or len(values) not in (1, n_bars):
             raise ValueError(f"{name} has one target, or one for each of {n_bars} bars, not {values.shape}")

@@ -298,14 +298,17 @@ def test_bars_points_and_fillings_draw_from_their_own_streams(models, drawn):
     assert CANDIDATES == 64
 
 
-def test_an_episode_of_every_call_draws_from_its_own_streams(drawn):
-    from rl_tuner.dynamics import MAX_CALLS
-    from rl_tuner.steering import steer
+def test_each_wave_of_steering_draws_from_its_own_stream(monkeypatch):
+    from rl_tuner import steering
 
-    assert len(RANDOM_STREAMS["steer"]) == MAX_CALLS
-    steer({"density": 192}, 1, calls=40, seed=3)
-    steps = [stream for stream in drawn if stream]
-    assert steps == [*RANDOM_STREAMS["steer"][1:40]]
+    asked, make = [], steering.SeededDraws
+    monkeypatch.setattr(
+        steering,
+        "SeededDraws",
+        lambda seeds, stream, *others: asked.append((list(seeds), stream)) or make(seeds, stream),
+    )
+    steering.steer({"density": 192}, 2, calls=6, seed=3)
+    assert asked == [([3, 4], stream) for stream in RANDOM_STREAMS["steer"][:2]]
 
 
 @pytest.mark.parametrize(
