@@ -151,6 +151,54 @@ def test_same_seed_same_weights():
     assert not torch.equal(learnt(1), learnt(2))
 
 
+def test_it_learns_on_from_a_checkpoint(tmp_path):
+    """What a fresh learner loads is all that the first one had, and with it the dice are learned to the end."""
+    config = SoftQConfig(train_steps=240_000, batch_size=512, temperature=TAU, learning_rate=5e-3, tau=0.3, eps=0.3)
+    torch.manual_seed(0)
+    first = SoftQ(Dice(500), config, CandidateNetwork(9, 6, 2, width=32))
+    while first.steps_done < 120_000:
+        first.step()
+    first.save(tmp_path / "last.ckpt", {"seconds": 2.5})
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    torch.manual_seed(9)
+    second = SoftQ(Dice(500), config, CandidateNetwork(9, 6, 2, width=32))
+    assert second.load(tmp_path / "last.ckpt") == {"seconds": 2.5}
+    assert second.steps_done == 120_000
+    for mine, theirs in ((second.network, first.network), (second.target_network, first.target_network)):
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+    assert torch.equal(second.random.get_state(), first.random.get_state())
+    moments, kept = (each.optimizer.state_dict()["state"][0]["exp_avg"] for each in (second, first))
+    assert torch.equal(moments, kept)
+    assert moments.any()
+    calls = []
+    second.learn(lambda done, logged: calls.append(done))
+    assert len(calls) == 120
+    assert calls[-1] == 240_000
+    with torch.no_grad():
+        last = second.target_network(_seen(step=1, so_far=3, dice=(4, 5)))[0].tolist()
+    assert last == pytest.approx([1, 0], abs=0.05)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_in_a_line(tmp_path):
+    path = tmp_path / "last.ckpt"
+    learner = SoftQ(Dice(4), SoftQConfig(batch_size=8), CandidateNetwork(9, 6, 2, 8))
+    learner.save(path)
+    others = [
+        SoftQ(Dice(4), SoftQConfig(batch_size=8, eps=0.2), CandidateNetwork(9, 6, 2, 8)),
+        SoftQ(Dice(4), SoftQConfig(batch_size=8), CandidateNetwork(9, 6, 2, 9)),
+    ]
+    for other, says in zip(others, ("it was made with another config", ""), strict=True):
+        with pytest.raises(ValueError, match=f"last.ckpt: cannot be resumed: {says}") as refusal:
+            other.load(path)
+        assert "\n" not in str(refusal.value)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed") as refusal:
+        learner.load(path)
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(OSError, match=r"nothing\.ckpt"):
+        learner.load(tmp_path / "nothing.ckpt")
+
+
 def test_what_cannot_be_is_refused_in_a_line():
     with pytest.raises(ValueError, match="all episodes must end together"):
         SoftQ(Dice(4, ends_together=False), SoftQConfig(), CandidateNetwork(9, 6, 2, 8)).step()

@@ -193,6 +193,38 @@ def test_the_first_candidate_keeps_the_given_bar_and_the_next_ones_change_one_ce
     assert ((info["bars"] ^ bars).sum(2) == 1).all()
 
 
+def test_locked_cells_are_played_as_given_whatever_is_chosen(dynamics, bars):
+    """A part, a half, nearly all cells, all of them, none."""
+    locked = np.zeros((30, 16, 9), bool)
+    locked[:6, :, 0] = locked[6:12, 8:] = locked[12:18] = locked[18:24] = True
+    locked[12:18, ::2, 3] = False
+    random = np.random.default_rng(2)
+    _, seen, info = play(
+        vector_env(dynamics, num_envs=30), lambda seen: random.integers(0, 8, 30), bars=bars, locked=locked
+    )
+    differs = info["bars"] ^ bars
+    assert not (differs & locked).any()
+    assert differs[:12].any((1, 2)).all()
+    assert not differs[18:24].any()
+    assert differs[24:].any((1, 2)).all()
+    assert differs[12:18].any()
+    np.testing.assert_array_equal(dynamics.generator.decode(info["z"]), info["bars"])
+    changed = dynamics.unpack(torch.from_numpy(seen))[0]["changed"][:, 0].numpy()
+    np.testing.assert_allclose(changed, differs.sum((1, 2)) / np.maximum(bars.sum((1, 2)), 8), rtol=1e-6)
+
+
+def test_z_of_locked_bars_is_drawn_from_n_0_1(dynamics):
+    """The locks are what the generator plays anyway: of bars of its own, whole bars or the kick alone."""
+    given = dynamics.generator.sample(600, seed=5000)
+    locked = np.zeros_like(given)
+    locked[:300], locked[300:, :, 0] = True, True
+    for rows in (slice(0, 300), slice(300, 600)):
+        _, _, info = play(vector_env(dynamics, num_envs=300), always(0), bars=given[rows], locked=locked[rows])
+        assert np.square(info["z"]).mean() == pytest.approx(1, abs=0.02)
+        below = [(info["z"] < limit).mean() for limit in (-1.5, -0.5, 0.5, 1.5)]
+        assert below == pytest.approx([0.0668, 0.3085, 0.6915, 0.9332], abs=0.006)
+
+
 # what it costs
 
 
@@ -321,6 +353,22 @@ def test_the_bar_so_far_by_hand(dynamics):
     assert shared["length"].item() == pytest.approx(excess.item(), abs=1e-5)
 
 
+def test_what_is_locked_of_the_rest_is_seen(dynamics, bars):
+    """A step of nine cells and a part of sixteen: 24 of 144 cells at first, 14 of 54 before the eleventh step."""
+    locked = np.zeros((1, 16, 9), bool)
+    locked[0, 12] = locked[0, :, 4] = True
+    envs = vector_env(dynamics, num_envs=1)
+    seen, _ = envs.reset(seed=0, options={"bars": bars[:1], "locked": locked})
+    shares = []
+    for _ in range(17):
+        shares.append(dynamics.unpack(torch.from_numpy(seen))[0]["locked"].item())
+        seen, *_ = envs.step(np.array([7]))
+    assert shares[0] == pytest.approx(24 / 144)
+    assert shares[10] == pytest.approx(14 / 54)
+    assert shares[13] == pytest.approx(3 / 27)
+    assert shares[16] == 0
+
+
 def test_bars_are_drawn_as_text_while_they_are_decided(dynamics, bars):
     env = StepwiseEnv(dynamics, render_mode="ansi")
     assert env.render() is None
@@ -360,6 +408,15 @@ def test_the_start_is_as_its_sheet_says(dynamics):
     low, high = envs.targets.amin(0), envs.targets.amax(0)
     wanted = envs._goals.targets[has_given]
     assert ((wishes == 0) | ((wanted >= low) & (wanted <= high))).all()
+    # a half of the given bars have locked parts, each with a chance that is even over 0 to 1: by hand a half of them
+    locked = envs._state.locked
+    assert not locked[~has_given].any()
+    assert torch.equal(locked, locked[:, :1].expand(n, 16, 9))
+    parts = locked[has_given, 0].float()
+    assert parts.mean().item() == pytest.approx(0.25, abs=0.03)
+    # of nine parts none is locked by a tenth of those that may have some, as is any other number
+    assert (parts.sum(1) == 0).float().mean().item() == pytest.approx(0.5 + 0.05, abs=0.04)
+    assert (parts.sum(1) == 9).float().mean().item() == pytest.approx(0.05, abs=0.02)
     for term in dynamics.terms:
         share = shared[f"{term} coefficient"]
         assert (share == 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
@@ -419,6 +476,12 @@ def test_what_cannot_be_is_refused_in_a_line(dynamics, bars):
         envs.reset(options={"bars": bars[:3]})
     with pytest.raises(ValueError, match="expected goals, bars and locks of 2 episodes"):
         envs.reset(options={"goals": goals_of(dynamics, 3)})
+    with pytest.raises(ValueError, match="expected goals, bars and locks of 2 episodes"):
+        envs.reset(options={"bars": bars[:2], "locked": bars[:1]})
+    with pytest.raises(ValueError, match="what is locked are cells of given bars, but there are no bars"):
+        envs.reset(options={"locked": bars[:2]})
+    with pytest.raises(ValueError, match=r"expected given bars \(m, 16, 9\) bool; got int64"):
+        envs.reset(options={"bars": bars[:2], "locked": bars[:2].astype(int)})
     envs.reset(seed=0)
     with pytest.raises(ValueError, match="expected 2 actions from 0 to 7"):
         envs.step(np.array([0, 8]))
