@@ -153,6 +153,22 @@ def test_a_given_bar_that_has_its_targets_stays(dynamics, coefs):
     assert (spent > 0).all()
 
 
+def test_a_given_bar_that_has_its_targets_stays_however_real_others_are(dynamics, monkeypatch):
+    """The critic has seen through the given bars, and takes all others for real."""
+    given = torch.from_numpy(dynamics.generator.sample(20, seed=80))
+
+    def logits(bars):
+        return 20 - 40 * (bars[:, None] == given).all(3).all(2).any(1).float()
+
+    monkeypatch.setattr(dynamics.models.critic, "logits", logits)
+    asked = of(dynamics, given)
+    found, _ = ask(dynamics, asked, 8, given, closeness=0.01, realism=1.0)
+    assert torch.equal(found.bars, given)
+    # where they have it nearly, they do not
+    off, _ = ask(dynamics, asked + torch.tensor([1.0, 0]), 8, given, closeness=0.01, realism=1.0)
+    assert (off.bars != given).any(2).any(1).float().mean() > 0.5
+
+
 def test_a_given_bar_stays_where_nothing_is_worth_a_change(dynamics):
     """All that is decided differs in nearly all steps, and misses the targets as well."""
     given = torch.from_numpy(dynamics.generator.sample(5, seed=90))

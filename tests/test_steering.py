@@ -339,6 +339,7 @@ def test_a_feature_that_is_not_named_is_skipped(models, name, value):
     assert (found.success == (np.abs(values[:, column] - value) <= 1)).all()
     assert found.success.mean() > 0.8
     assert np.ptp(values[:, 1 - column]) > 2  # nothing is asked of the other
+    assert (found.calls < 4.5).any()  # nor does it keep those from being done that have what is asked for
     match = 0.5 * np.exp(-np.abs(values[:, column] - value) / 4) + 0.5 * found.success
     np.testing.assert_allclose(found.terms["match"], match, rtol=1e-5)
     assert name in found.sentence()

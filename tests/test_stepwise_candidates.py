@@ -163,6 +163,13 @@ def test_changes_of_locked_steps_are_likely_ones_of_free_cells(gan):
     assert changes.float().mean(0).tolist() == pytest.approx([one / sum(chances) for one in chances], abs=0.01)
 
 
+def test_where_few_cells_are_free_the_step_itself_stands_for_what_is_missing(gan):
+    changes = likely_changes(gan.begin(6).look_ahead(), given(6), 5, LOCKS, draws(2)) ^ given(6)[:, None]
+    assert changes.sum((1, 2)).tolist() == [5, 5, 5, 0, 2, 1]
+    assert not (changes & LOCKS[:, None]).any()
+    assert changes[4].any(0).nonzero()[:, 0].tolist() == [3, 7]
+
+
 def test_noise_of_locked_cells_is_drawn_from_n_0_1_where_they_are_what_would_be_played(gan):
     """Given steps of the generator itself: with any locks the noise is N(0, I) again."""
     n = 4000

@@ -17,7 +17,7 @@ from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
 from rhythmgan.patterns import load_patterns
 from rl_tuner import training
-from rl_tuner.agent import Agent, AgentConfig, load_agent
+from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.cli import main
 from rl_tuner.config import ReadOutConfig, SoftQConfig, StepwiseEnvConfig
 from rl_tuner.scale import values_of
@@ -112,6 +112,10 @@ def test_a_run_that_was_stopped_is_resumed(train, stopped):
     first = torch.load(stopped / CHECKPOINT, weights_only=True)["steps_done"]
     assert 1500 <= first < SMALL.train_steps
     before = load_agent(stopped / WEIGHTS)
+    # as if the read-out came out otherwise on another machine: the run goes on with the one that it began with
+    before.read_out_weights[2] += 0.5
+    before.scale.calibration[0] += 0.25
+    save_agent(stopped / WEIGHTS, before, {})
     heard = []
     path = train(stopped, progress=lambda done, total, phase: heard.append(done))
     assert heard[0] > first
@@ -119,6 +123,7 @@ def test_a_run_that_was_stopped_is_resumed(train, stopped):
     assert len(heard) == (SMALL.train_steps - first) // (16 * 32)
     agent = load_agent(path)
     assert torch.equal(agent.read_out_weights, before.read_out_weights)
+    assert torch.equal(agent.scale.calibration, before.scale.calibration)
     assert not torch.equal(agent.network.from_shared.weight, before.network.from_shared.weight)
     assert json.loads(read_metadata(path)["provenance"])["trained_steps"] == str(SMALL.train_steps)
     # a run that is over is not learnt again
