@@ -99,7 +99,10 @@ def steered_freely(feature: str, targets: np.ndarray, calls: int, agent: Agent) 
 def steered_close(
     given: np.ndarray, feature: str, targets: np.ndarray, calls: int, closeness: float, agent: Agent
 ) -> np.ndarray:
-    """What given bars (m, steps, parts) become; those of a call share a seed, as bars of a loop do, so calls are short."""
+    """What given bars (m, steps, parts) become.
+
+    Bars of one call share a seed, as those of a loop do, so that calls are kept short.
+    """
     found = []
     for seed, start in enumerate(range(0, len(given), _AT_ONCE)):
         rows = slice(start, start + _AT_ONCE)

@@ -106,6 +106,8 @@ class SoftQConfig:
         for name in ("temperature", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} lies over 0, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {self.seed}")
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,16 @@ def test_trust_mixes_q_with_what_the_read_out_says(taught, dynamics):
     torch.testing.assert_close(taught.nats(seen, 1.0)[free], q[free])
     torch.testing.assert_close(taught.nats(seen, 0.25)[free], (0.75 * said + 0.25 * q)[free], rtol=1e-4, atol=1e-4)
     assert (q - said)[free].abs().max() > 1
-    # with a given bar there is nothing but Q
-    assert torch.equal(taught.nats(seen, 0.0)[~free], taught.nats(seen, 1.0)[~free])
+
+
+@pytest.mark.parametrize(("closeness", "share"), [(0.0, 0.25), (0.5, 0.625), (1.0, 1.0)])
+def test_the_more_closeness_counts_the_more_does_q(taught, dynamics, closeness, share):
+    own = its_own(taught, dynamics)
+    seen, state, goals = begun(own, closeness=closeness)
+    near = state.has_given
+    said, q = own.log_chances(state, goals).clamp(min=-30), taught.network(seen) / taught.config.temperature
+    mixed = (1 + 4 * closeness) * ((1 - share) * said + share * q)
+    torch.testing.assert_close(taught.nats(seen, 0.25)[near], mixed[near], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(("closeness", "times"), [(0.0, 1), (0.25, 2), (1.0, 5)])

@@ -57,6 +57,10 @@ class Dice:
         last = torch.full((len(state.kept), 1), state.kept.shape[1])
         return torch.cat([last, state.kept.sum(1, keepdim=True) + state.dice], 1)
 
+    def rarity(self, state, goals):
+        """All dice are drawn."""
+        return torch.zeros(1)
+
     def _throw(self, n, draws):
         uniform = draws.uniform(n, self.n_actions)
         return torch.searchsorted(LOADED.cumsum(0), uniform.contiguous(), right=True).clamp(max=4)

@@ -117,6 +117,18 @@ def test_without_given_bars_nothing_is_kept(gan):
     assert not only_kept.edits.any()
 
 
+def test_what_is_made_from_a_given_step_says_how_rare_it_is(gan):
+    n, n_fresh = 400, 3
+    has_given = torch.arange(n) % 2 == 0
+    drawn = draw_candidates(gan.begin(n).look_ahead(), 9, 6, 2, given(n), has_given, free(n), draws(4))
+    chance = torch.tensor([phi(m) for m in SOUNDS])
+    cells = drawn.cells.double()
+    of_cells = (cells * chance + (1 - cells) * (1 - chance)).log().sum(2) + math.log(n_fresh)
+    made = torch.tensor([True, True, True, False, False, False]) & has_given[:, None]
+    torch.testing.assert_close(drawn.log_chance, torch.where(made, of_cells, 0.0).float(), rtol=1e-4, atol=1e-4)
+    assert torch.equal(drawn.rows(torch.tensor([2, 2, 1])).log_chance, drawn.log_chance[[2, 2, 1]])
+
+
 # what is locked
 
 

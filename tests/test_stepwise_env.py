@@ -353,6 +353,23 @@ def test_the_bar_so_far_by_hand(dynamics):
     assert shared["length"].item() == pytest.approx(excess.item(), abs=1e-5)
 
 
+def test_the_given_step_is_the_less_charged_the_more_closeness_counts(dynamics, bars):
+    n = 12
+    chosen, none = torch.from_numpy(bars[:n]), torch.zeros(n, *bars.shape[1:], dtype=torch.bool)
+    has_given = torch.arange(n) % 2 == 0
+    draws = BatchDraws(torch.Generator().manual_seed(5))
+    state = dynamics.begin(chosen & has_given[:, None, None], has_given, none, draws)
+    charged = state.candidates.log_chance
+    assert (charged[has_given][:, 0] != 0).all()
+    for closeness in (0.0, 0.25, 1.0):
+        found = dynamics.rarity(state, goals_of(dynamics, n, closeness=closeness))
+        torch.testing.assert_close(found[:, 0], (1 - closeness) * charged[:, 0])
+        made = state.candidates.edits
+        spared = (charged - closeness * charged[:, :1])[made]
+        torch.testing.assert_close(found[made], spared)
+        assert (found[~made & ~state.candidates.keeps] == 0).all()
+
+
 def test_what_is_locked_of_the_rest_is_seen(dynamics, bars):
     """A step of nine cells and a part of sixteen: 24 of 144 cells at first, 14 of 54 before the eleventh step."""
     locked = np.zeros((1, 16, 9), bool)

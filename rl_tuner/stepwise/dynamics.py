@@ -433,6 +433,18 @@ class StepwiseDynamics(BarScorer):
         )
         return log_chance((mean.flatten(0, 1), std.flatten(0, 1)), targets, importance).view(n, k)
 
+    def rarity(self, state: StepwiseState, goals: Goals) -> Tensor:
+        """What is made from a given step counts as often as it occurs, (n, k) nats; 0 for all that is drawn.
+
+        It is among the candidates however rare it is. The more closeness counts, the less is the given step itself
+        charged, and its changes only for how much rarer they are.
+        """
+        assert state.candidates is not None
+        candidates = state.candidates
+        made = candidates.keeps | candidates.edits
+        spared = goals.coef("closeness")[:, None] * candidates.log_chance[:, :1]
+        return torch.where(made, candidates.log_chance - spared, 0)
+
     def _sounding(self, state: StepwiseState) -> Tensor:
         """(n,), cells that sound in the given bars, ``FEWEST_SOUNDING`` at least; float32 whatever the default is."""
         return state.given.sum((1, 2)).clamp(min=FEWEST_SOUNDING).float()

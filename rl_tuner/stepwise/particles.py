@@ -51,7 +51,7 @@ def decide_together(
     state = dynamics.begin(given[owners], has_given[owners], locked[owners], draws)
     before = torch.zeros(n, k, 1, dtype=torch.float32, device=given.device)
     while not state.is_over:
-        worth = (nats(dynamics.observe(state, each)) + _rarity(state, each)).view(n, k, m)
+        worth = (nats(dynamics.observe(state, each)) + dynamics.rarity(state, each)).view(n, k, m)
         if together:
             weights = (worth - before).flatten(1).softmax(1)
             chosen = systematic_resampling(weights, draws.uniform(n), k)
@@ -62,16 +62,3 @@ def decide_together(
         rows = (torch.arange(n, device=given.device)[:, None] * k + chosen // m).flatten()
         state, _ = dynamics.step(state.rows(rows), each, (chosen % m).flatten(), draws)
     return state, each
-
-
-def _rarity(state: StepwiseState, goals: Goals) -> Tensor:
-    """What is made from a given step counts as often as it occurs, (n, candidates) nats; 0 for all that is drawn.
-
-    It is among the candidates however rare it is. The more closeness counts, the less is the given step itself charged,
-    and its changes only for how much rarer they are.
-    """
-    assert state.candidates is not None
-    candidates = state.candidates
-    made = candidates.keeps | candidates.edits
-    spared = goals.coef("closeness")[:, None] * candidates.log_chance[:, :1]
-    return torch.where(made, candidates.log_chance - spared, 0)

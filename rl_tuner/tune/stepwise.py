@@ -82,6 +82,7 @@ def train_agent(
         "read-out": asdict(read_out),
         "training": asdict(training),
     }
+    Agent(config)  # a shape or a feature that there is not leaves no folder
     run = Run(out, described)
     path = run.out / WEIGHTS
     with torch.random.fork_rng(devices=[]):
