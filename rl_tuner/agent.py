@@ -18,7 +18,8 @@ from rl_tuner.config import AgentShape, ReadOutConfig
 from rl_tuner.rewards import STEPWISE_TERMS
 from rl_tuner.scale import TARGETS, FeatureScale, find_scale
 from rl_tuner.soft_q import CandidateNetwork
-from rl_tuner.stepwise.dynamics import MANY_NATS, StepwiseDynamics, candidate_layout, shared_layout
+from rl_tuner.stepwise.dynamics import StepwiseDynamics
+from rl_tuner.stepwise.layouts import MANY_NATS, candidate_layout, shared_layout
 from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out, n_inputs
 
 FORMAT = WeightsFormat("rl_tuner.agent", 4, "an agent")  # that of version 3 moved whole bars

@@ -16,7 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "Steer the bars of a GAN to a density and a syncopation, with an agent that decides them step by step."
+    description = (
+        "Steer the bars of a GAN to a density and a syncopation, with an agent that decides them step by step."
+    )
     parser = new_parser("rl-tuner", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in (steer, train, evaluate, sweep):

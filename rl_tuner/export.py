@@ -26,8 +26,8 @@ from rhythmgan.export import (
 from rhythmgan.kit import Kit
 from rhythmgan.midi_reader import SUFFIXES
 from rhythmgan.performance import PLAIN, Performance, Playback
+from rl_tuner.result import SWING_TOLERANCE, SteeringResult
 from rl_tuner.scale import values_of
-from rl_tuner.steering import SWING_TOLERANCE, SteeringResult
 
 REPORT = "report.json"
 """What each bar came to."""

@@ -18,11 +18,11 @@ from rhythmgan.models.gan import GAN, GANConfig, load_gan
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance
-from rhythmgan.reference import Reference, load_reference
 from rl_tuner import steering
 from rl_tuner.agent import Agent, load_agent
+from rl_tuner.result import SteeringResult
 from rl_tuner.scale import values_of
-from rl_tuner.steering import SteeringResult, checked_targets, steer, to_values
+from rl_tuner.steering import checked_targets, steer
 
 USUAL = {"density": 16, "syncopation": 6}
 NAMES = ("density", "syncopation")
@@ -521,28 +521,6 @@ def test_targets_of_each_bar_are_called_theirs():
     several = _steered([1, 1])
     several.targets[1, 0] = 9
     assert several.sentence() == "2 bars: all have their density ± 1 and syncopation 6.5 ± 1"
-
-
-def test_percentiles_are_those_of_the_reference():
-    """Of 101 bars with 0 … 100 onsets, 80 % is a bar of 80."""
-    bars = (np.arange(192) < np.arange(101)[:, None]).reshape(101, 16, 12)
-    ladder = Reference.of(bars, GM12)
-    for percentile in (0, 5, 37.5, 50, 80, 100):
-        assert to_values({"density": percentile}, ladder)["density"] == pytest.approx(percentile, abs=0.5)
-    bundled = load_reference()
-    targets = to_values({"density": 80, "syncopation": 50})
-    assert targets == {"density": bundled.value("density", 80), "syncopation": bundled.value("syncopation", 50)}
-    assert all(type(value) is float for value in targets.values())
-    assert abs(float(bundled.percentile("density", targets["density"])) - 80) < 5
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"density": 101}, {"density": -1}, {"density": math.nan}, {"swing": 101}, {"loudness": 50}]
-)
-def test_percentiles_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"percentiles|loudness") as refusal:
-        to_values(wrong)
-    assert "\n" not in str(refusal.value)
 
 
 # what the agents that ship reach

@@ -23,7 +23,8 @@ from rl_tuner.rewards import KL_PRICE
 from rl_tuner.scale import find_scale, values_of
 from rl_tuner.soft_q import SoftQ
 from rl_tuner.stepwise.draws import BatchDraws
-from rl_tuner.stepwise.dynamics import StepwiseDynamics, candidate_layout, shared_layout
+from rl_tuner.stepwise.dynamics import StepwiseDynamics
+from rl_tuner.stepwise.layouts import candidate_layout, shared_layout
 from rl_tuner.stepwise.read_out import fit_read_out, log_chance
 
 pytestmark = pytest.mark.usefixtures("one_thread")

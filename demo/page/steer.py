@@ -19,7 +19,8 @@ from rhythmgan.generate.variation import lock_parts
 from rhythmgan.performance import Performance
 from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import CALLS, CLOSENESS, REALISM
-from rl_tuner.steering import SteeringResult, steer
+from rl_tuner.result import SteeringResult
+from rl_tuner.steering import steer
 
 _MAX_SHOWN = 48
 """Bars of all versions of a loop."""

@@ -14,30 +14,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, NextStep, UnfinishedBars
 from rhythmgan.models.precision import without_autocast
 from rl_tuner.config import AgentShape
-from rl_tuner.dynamics import BOUND, BarScorer
+from rl_tuner.dynamics import BarScorer
 from rl_tuner.goals import Goals
-from rl_tuner.layout import Entry, Layout
 from rl_tuner.rewards import STEPWISE_TERMS, RewardModels, less_costs
 from rl_tuner.scale import FeatureScale, values_of
 from rl_tuner.stepwise.candidates import Candidates, draw_candidates
 from rl_tuner.stepwise.draws import Draws
+from rl_tuner.stepwise.layouts import MANY_CELLS, MANY_NATS, MANY_ONSETS, candidate_layout, membership, shared_layout
 from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
-
-GROUPS = ("kick", "snare", "cymbals", "others")
-"""Groups of parts whose onsets are seen."""
 
 FEWEST_SOUNDING = 8
 """Changes of a given bar are shares of so many cells at least: in a bar of few onsets each would be too dear to ask."""
-
-MANY_NATS = 10.0
-"""Log-chances are seen as shares of so many nats."""
-
-_MANY_ONSETS = 8.0
-_MANY_CELLS = 4.0
 
 
 class StepReadOut(Protocol):
@@ -55,73 +45,6 @@ class StepReadOut(Protocol):
             rows: (d,) ints, whose candidates they are.
             step: how many steps are decided then.
         """
-
-
-def shared_layout(steps: int, n_features: int, terms: Sequence[str] = STEPWISE_TERMS) -> Layout:
-    """The table of what an observation of ``StepwiseDynamics`` says of an episode.
-
-    Args:
-        steps: of a bar.
-        n_features: features that are steered.
-        terms: names of the terms that goals give a coefficient.
-    """
-    return Layout(
-        [
-            Entry("step", steps, "the step to be decided, one-hot; all 0 once the bar is decided", 0, 1),
-            Entry("onsets", len(GROUPS), "onsets so far: kick, snare, cymbals, others; an eighth of them", 0, BOUND),
-            Entry("values", n_features, "features if nothing followed, standardised", -BOUND, BOUND),
-            Entry("predicted", n_features, "features that the read-out predicts, standardised", -BOUND, BOUND),
-            Entry("predicted stds", n_features, "how sure it is: standard deviations, likewise", 0, BOUND),
-            Entry(
-                "targets", n_features, "targets, standardised; of a skipped feature what is predicted", -BOUND, BOUND
-            ),
-            Entry("gaps", n_features, "tanh(gap / 3), a gap being target − prediction in tolerances", -1, 1),
-            Entry("far gaps", n_features, "gap / 10", -BOUND, BOUND),
-            Entry("importance", n_features, "importance of each feature; 0 where it is skipped", 0, BOUND),
-            Entry("given", 1, "1 with a given bar, 0 without; without, the next five entries are 0", 0, 1),
-            Entry("given gaps", n_features, "tanh(gap / 3) if all that follows is as in the given bar", -1, 1),
-            Entry("far given gaps", n_features, "the same gap / 10", -BOUND, BOUND),
-            Entry(
-                "given onsets", 1, "cells that sound in the given bar from this step on; an eighth of them", 0, BOUND
-            ),
-            Entry("locked", 1, "locked cells of the steps from this one on, as a share of their cells", 0, 1),
-            Entry(
-                "changed",
-                1,
-                "cells changed so far, as a share of those in the given bar, 8 or more",
-                0,
-                BOUND,
-            ),
-            Entry(
-                "length", 1, "squared length of z so far less its expectation, in deviations of a bar's", -BOUND, BOUND
-            ),
-            *(Entry(f"{name} coefficient", 1, f"coefficient of {name}", 0, 1) for name in terms),
-        ]
-    )
-
-
-def candidate_layout(n_features: int) -> Layout:
-    """The table of what an observation of ``StepwiseDynamics`` says of each candidate.
-
-    Args:
-        n_features: features that are steered.
-    """
-    return Layout(
-        [
-            Entry("keeps", 1, "1 if it plays what the given bar plays here", 0, 1),
-            Entry("edits", 1, "1 if it plays that with one cell changed", 0, 1),
-            Entry("onsets", len(GROUPS), "its onsets: kick, snare, cymbals, others; a quarter of them", 0, BOUND),
-            Entry("predicted", n_features, "features predicted after it, standardised", -BOUND, BOUND),
-            Entry("predicted stds", n_features, "their standard deviations, likewise", 0, BOUND),
-            Entry("gaps", n_features, "tanh(gap / 3), a gap being target − prediction in tolerances", -1, 1),
-            Entry("far gaps", n_features, "gap / 10", -BOUND, BOUND),
-            Entry("given gaps", n_features, "tanh(gap / 3) if all that follows is as in the given bar", -1, 1),
-            Entry("far given gaps", n_features, "the same gap / 10", -BOUND, BOUND),
-            Entry("log chance", 1, "log-chance of its success by the read-out, a tenth of the nats", -BOUND, 0),
-            Entry("changed", 1, "cells that it changes in the given bar; a quarter of them", 0, BOUND),
-            Entry("length", 1, "its squared length less its expectation, in deviations of a draw's", -BOUND, BOUND),
-        ]
-    )
 
 
 @dataclass
@@ -256,7 +179,7 @@ class StepwiseDynamics(BarScorer):
             for of_all, of_each in ((self.shared.low, self.each.low), (self.shared.high, self.each.high))
         )
         self.low, self.high = low.numpy(), high.numpy()
-        self._in_group = _membership(generator.kit).to(scale.means.device)
+        self._in_group = membership(generator.kit).to(scale.means.device)
 
     @property
     def width(self) -> int:
@@ -374,7 +297,7 @@ class StepwiseDynamics(BarScorer):
         steps = torch.arange(self.generator.steps, device=decided.device)
         columns = {
             "given": state.has_given.float(),
-            "given onsets": given[:, 0] * state.given[:, step:].sum((1, 2)) / _MANY_ONSETS,
+            "given onsets": given[:, 0] * state.given[:, step:].sum((1, 2)) / MANY_ONSETS,
             "locked": state.locked[:, step:].float().mean((1, 2)) if step < self.generator.steps else 0 * given[:, 0],
             "changed": state.changed / self._sounding(state),
             "length": state.excess / (2 * dim) ** 0.5,
@@ -384,7 +307,7 @@ class StepwiseDynamics(BarScorer):
             now
             | {
                 "step": (steps == step).float().expand(n, -1),
-                "onsets": decided.sum(1).float() @ self._in_group / _MANY_ONSETS,
+                "onsets": decided.sum(1).float() @ self._in_group / MANY_ONSETS,
                 "values": scale.standardised(state.seen.so_far[:, 0]),
                 "targets": scale.standardised(wanted),
                 "importance": goals.importance,
@@ -400,12 +323,12 @@ class StepwiseDynamics(BarScorer):
             "keeps": candidates.keeps.float(),
             "edits": candidates.edits.float(),
             "log chance": self.log_chances(state, goals) / MANY_NATS,
-            "changed": changed / _MANY_CELLS,
+            "changed": changed / MANY_CELLS,
             "length": excess / (2 * n_parts) ** 0.5,
         }
         each = self.each.pack(
             ahead_of(state.foreseen)
-            | {"onsets": candidates.cells.float() @ self._in_group / _MANY_CELLS}
+            | {"onsets": candidates.cells.float() @ self._in_group / MANY_CELLS}
             | {name: column[..., None] for name, column in of_each.items()}
         )
         return torch.cat([shared, each.flatten(1)], 1)
@@ -483,12 +406,3 @@ class StepwiseDynamics(BarScorer):
             whole = torch.cat([bars[with_given], state.given[rows[with_given], step:]], 1)
             as_given[with_given] = values_of(whole, scale.features, self.kit)
         return Foreseen(*(each[index] for each in (so_far, mean, std, as_given)))
-
-
-def _membership(kit: Kit) -> Tensor:
-    """(parts, groups), 1 where a part belongs to one of ``GROUPS``."""
-    names = [
-        "snare" if part.name == "snare" else {"low": "kick", "high": "cymbals"}.get(part.stream, "others")
-        for part in kit.parts
-    ]
-    return torch.tensor([[float(name == group) for group in GROUPS] for name in names], dtype=torch.float32)
