@@ -34,7 +34,7 @@ encode              the latent point drawn for a bar
 fill candidates     one for each way to fill a bar
 fill choice         which of them is taken
 variation           which cells of a loop change
-steer               one for each call of an episode, by its number
+steer               one for each wave of bars that are decided side by side
 calibration         the noise with which a GAN's temperatures are calibrated
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
