@@ -118,7 +118,7 @@ run rhythmgan vary docs/samples/groove/seed-000003.mid --n 15 --amount .1 --form
   --out docs/samples/variations
 run rhythmgan sample --n 1 --bars 4 --bpm 110 --format wav "${models[@]}" --out docs/sound
 run rl-tuner steer --density 20 --syncopation 6 --n 8 "${models[@]}" --agent weights/agent.safetensors --out loop
-run cp loop/steered.png docs/steering/steered.png
+run python "$recipes/closeness.py" docs/steering/closeness.png
 run cp tables/steering/steering.png docs/steering/plot.png
 
 if [ -n "${DRY_RUN:-}" ]; then exit; fi
