@@ -69,8 +69,11 @@ class AgentConfig:
     def __post_init__(self) -> None:
         for name in ("features", "terms"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
-        if not 1 <= self.width <= 4096 or not 2 <= self.n_candidates <= 1024 or not self.temperature > 0:
-            raise ValueError("width lies in 1 … 4096, n_candidates in 2 … 1024, temperature over 0")
+        for name, low, high in (("width", 1, 4096), ("n_candidates", 2, 1024)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} lies in {low} … {high}, not at {getattr(self, name)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature lies over 0, not at {self.temperature}")
 
     @staticmethod
     def of(generator: LatentModel, **changes: Any) -> AgentConfig:

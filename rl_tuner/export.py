@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,7 +61,7 @@ def export_steered(
 
     Args:
         steered: what to write.
-        out: a folder, created if missing. The files of an earlier call are replaced.
+        out: a folder, created if missing. All files of an earlier call are replaced.
         formats: names of ``rhythmgan.export.FORMATS``. The .npz file has ``bars`` and ``z`` of the n bars, or of the n
             versions of m bars, (n, m, …); with a given loop also ``before`` and ``locked`` (m, steps, parts). Where the
             loop is not played with accents on the grid, or a swing was asked for, it has ``velocities`` and
@@ -76,10 +77,11 @@ def export_steered(
         Name of each format → names of its files; "original" → that of the loop's own file, where there is one.
 
     Raises:
-        ValueError: a format or an option that does not fit.
+        ValueError: a format or an option that does not fit, or a folder with files of such names but no report.
         OSError: the folder cannot be written, or the loop's file not read.
     """
     rows = formats_named(formats)
+    _check_replaceable(Path(out))
     files = {REPORT: (json.dumps(report(steered, seed, asked, notes), indent=1) + "\n").encode()}
     own_file = None if original is None else _name_of_original(original)
     if original is not None and own_file is not None:
@@ -102,6 +104,16 @@ def export_steered(
         for row in rows
     }
     return written | ({} if own_file is None else {"original": [own_file]})
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise a ValueError where files would be replaced that no earlier call has written: those have a report."""
+    if not folder.is_dir() or (folder / REPORT).exists():
+        return
+    ours = re.compile(rf"({'|'.join(_REPLACED)})(-\d+)?\.\w+")
+    theirs = sorted(path.name for path in folder.iterdir() if ours.fullmatch(path.name))
+    if theirs:
+        raise ValueError(f"{folder} holds {theirs[0]}, but no {REPORT} of an earlier call: choose another folder")
 
 
 def _name_of_original(path: str | os.PathLike[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,7 +69,14 @@ class SteeringResult:
 
     @property
     def success(self) -> np.ndarray:
-        """Whether each has its targets, within the tolerance of each: (N,) bool."""
+        """Whether each has its targets, within the tolerance of each, that of a swing included: (N,) bool."""
+        reached = self._on_grid
+        for name, values in self.swing_reached().items():
+            reached = reached & (np.abs(values - self.swing[name]) <= SWING_TOLERANCE)  # NaN is none
+        return reached
+
+    @property
+    def _on_grid(self) -> np.ndarray:
         return self.terms["success"] > 0
 
     @property
@@ -96,7 +103,9 @@ class SteeringResult:
         return self.played[places % self.loop]
 
     def performance(self, places: np.ndarray | None = None) -> Performance:
-        """How the bars that were found are played: cells that stay are played as before, with the swing asked for.
+        """How the bars that were found are played: cells that stay as before, but for a swing that was asked for.
+
+        Locked cells keep their time whatever is asked for.
 
         Args:
             places: (m,) ints, of which rows; of all by default.
@@ -106,7 +115,12 @@ class SteeringResult:
         found = Performance.of(after, self.kit) if self.before is None else self.performance_before(places)
         for name, target in self.swing.items():
             found = with_swung_bars(found, after, target, LEVELS[name])
-        return found if self.swing else found.with_bars(after)
+        if not self.swing:
+            return found.with_bars(after)
+        if self.locked is None:
+            return found
+        offsets = np.where(self.locked[places], self.performance_before(places).offsets, found.offsets)
+        return replace(found, offsets=offsets)
 
     def swing_reached(self) -> dict[str, np.ndarray]:
         """What ``performance`` measures of the swing that was asked for: (N,) each, NaN for bars without off-beats."""
@@ -138,7 +152,7 @@ class SteeringResult:
 
     def _found(self) -> str:
         """What was found on the grid, in words."""
-        n, n_reached = len(self.after), int(self.success.sum())
+        n, n_reached = len(self.after), int(self._on_grid.sum())
         asked = [i for i in range(len(self.features)) if self.importance[0, i] > 0]
         bars = "bar" if n == 1 else "bars"
         if not asked:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rhythmgan.bars import BEATS
 from rhythmgan.features import LEVELS, check_feature
 from rhythmgan.models.catalogue import load_generator, load_likelihood
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
@@ -20,7 +21,7 @@ from rl_tuner.agent import Agent, AgentConfig, load_agent
 from rl_tuner.config import CALLS, CLOSENESS, REALISM, ReadOutConfig
 from rl_tuner.dynamics import MAX_CALLS, State
 from rl_tuner.goals import Goals
-from rl_tuner.result import SteeringResult
+from rl_tuner.result import SWING_TOLERANCE, SteeringResult
 from rl_tuner.stepwise.answers import answer
 from rl_tuner.stepwise.draws import SeededDraws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics
@@ -95,6 +96,7 @@ def steer(
             f"{n * m:,} bars of {calls:,} calls are more than {_MAX_LOOKS:,} bars to look at: ask for fewer"
         )
     swing, on_grid = _swing_and_others(targets)
+    _check_reachable(swing, generator.steps)
     wanted = {} if swing and not on_grid else checked_targets(on_grid, n if loop is None else m)
     for name, value in (importance or {}).items():
         if name not in wanted:
@@ -296,6 +298,16 @@ def _swing_and_others(
     return swing, {name: value for name, value in targets.items() if name not in swing}
 
 
+def _check_reachable(swing: Mapping[str, float], steps: int) -> None:
+    """Raise a ValueError where off-beat eighths would have to move by more than half a step."""
+    most = 0.5 + BEATS / (2 * steps)
+    if swing.get("swing", 0.0) > most + SWING_TOLERANCE:
+        raise ValueError(
+            f"off-beat eighths of {steps} steps swing up to {most:.4g}, not {swing['swing']:g}: "
+            "bars of 12 steps (--grid 12) play a shuffle"
+        )
+
+
 def _one_number(name: str, target: float | Sequence[float]) -> float:
     """A target of all bars as a float.
 
@@ -318,6 +330,8 @@ def checked_targets(targets: Mapping[str, float | Sequence[float]], n_bars: int)
     checked = {}
     for name, wanted in targets.items():
         check_feature(name)
+        if isinstance(wanted, str):
+            raise ValueError(f"a target of {name} is a number, not {wanted!r}: `rl_tuner.wishes` reads such words")
         try:
             values = np.atleast_1d(np.asarray(wanted, np.float64))
         except (TypeError, ValueError, OverflowError):

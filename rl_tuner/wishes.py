@@ -102,8 +102,7 @@ def to_targets(
     """Targets of each bar from wishes.
 
     A change that would lead below 0 is bounded there, but of a feature that may be negative; that of a swing is bounded
-    at .5 and .7; a note says so. Bars that are locked
-    as a whole keep what they have as their target.
+    at .5 and .7; a note says so. Bars that are locked as a whole keep what they have as their target.
 
     Args:
         wishes: feature → one wish for all bars, or one for each bar of the given loop. Of a swing one: it is set when
@@ -111,8 +110,8 @@ def to_targets(
         given: the loop, m bars, that changes refer to.
         locked: (m, steps, parts) bool, cells of it that never change.
         whole_loop: whether a wish is of the mean over the loop's bars. The bars that are not locked share what is
-            missing alike; of counts the sum of the targets is the wish times m, to the nearest whole number. What does
-            not divide evenly goes to bars that are equal together, where that is possible.
+            missing alike. Of counts the targets are whole numbers, and their sum comes as near to the wish times m as
+            it can where bars that are equal have equal targets; a note says what it comes to.
         reference: what percentiles are of; the bundled real bars by default. Those of a swing are of Groove's drummers.
 
     Raises:
@@ -281,11 +280,9 @@ def _shared(
 
 
 def _chosen(groups: list[np.ndarray], n: int) -> np.ndarray:
-    """n places, of whole groups as far as their sizes allow: bars that are equal are asked for the same."""
+    """About n places, of whole groups: bars that are equal are asked for the same."""
     chosen = {0: np.zeros(0, int)}  # how many places → which, of whole groups
     for group in groups:
         longer = {count + len(group): np.append(places, group) for count, places in chosen.items()}
-        chosen = {count: places for count, places in (longer | chosen).items() if count <= n}
-    whole = chosen[max(chosen)]
-    others = np.setdiff1d(np.concatenate(groups), whole) if groups else whole
-    return np.append(whole, others[: n - len(whole)])
+        chosen = longer | chosen
+    return chosen[min(chosen, key=lambda count: abs(count - n))]

@@ -189,16 +189,21 @@ def test_a_given_bar_that_has_its_targets_stays_however_real_others_are(dynamics
 
 
 def test_a_given_bar_stays_where_nothing_is_worth_a_change(dynamics):
-    """All that is decided differs in nearly all steps, and misses the targets as well."""
+    """All that is decided differs in nearly all steps, and hardly ever comes nearer."""
     given = torch.from_numpy(dynamics.generator.sample(5, seed=90))
 
     def worst(observations):
         return 100 * dynamics.unpack(observations)[1]["changed"][..., 0]
 
-    targets = of(dynamics, given) + torch.tensor([30.0, 0.0])
+    targets = of(dynamics, given) + torch.tensor([1.5, 0.0])
     kept, _ = ask(dynamics, targets, 6, given, nats=worst, closeness=1.0)
-    assert torch.equal(kept.bars, given)
-    assert not kept.success.any()
+    # what was found is taken where it is nearer, and nowhere else
+    off = (of(dynamics, kept.bars) - targets).abs().sum(1)
+    stayed = (kept.bars == given).all(2).all(1)
+    assert (off[stayed] == 1.5).all()
+    assert (off[~stayed] <= 1.5).all()
+    assert stayed.sum() >= 3
+    assert not kept.success[stayed].any()
     free, _ = ask(dynamics, targets, 6, given, nats=worst, closeness=0.0)  # changes cost nothing: no reason to stay
     assert (free.bars != given).any(2).any(1).all()
 

@@ -553,3 +553,44 @@ def test_bars_of_triplets_are_steered_by_an_agent_of_their_own(one_thread):
     close = steer({"density": own + 3}, 1, calls=8, given=bars, locked=locked, generator=gan, prior=prior)
     assert not (close.changed & locked).any()
     assert close.success.mean() >= 0.8
+
+
+# swing, locks and success
+
+
+def test_a_swing_that_is_missed_is_no_success():
+    bars = np.zeros((2, 16, 12), bool)
+    bars[0, ::2, 3] = True  # eighths, every second one off the beat
+    bars[1, ::4, 3] = True
+    played = _steered([1, 1], after=bars, swing={"swing": 0.6})
+    assert played.success.tolist() == [True, False]  # the second one has no off-beats to swing
+    assert "with swing 0.6 (1 of 2, 1 without such off-beats)" in played.sentence()
+    assert _steered([1, 0], after=bars, swing={"swing": 0.6}).success.tolist() == [True, False]
+
+
+def test_locked_cells_keep_their_time_when_others_swing():
+    before = np.zeros((1, 16, 12), bool)
+    before[0, ::2, [3, 5]] = True
+    locked = np.zeros_like(before)
+    locked[:, :, 3] = True
+    swung = replace(_steered([1], before=before, after=before, swing={"swing": 0.6}), locked=locked)
+    offsets = swung.performance().offsets[0]
+    assert (offsets[:, 3] == 0).all()
+    assert offsets[2::4, 5] == pytest.approx(4 * [0.4], abs=0.01)  # .1 of a beat late is .4 of a step
+
+
+def test_a_swing_out_of_reach_and_words_for_numbers_are_refused_in_a_line():
+    with pytest.raises(
+        ValueError, match=r"swing up to 0\.625, not 0\.667: bars of 12 steps \(--grid 12\) play a shuffle"
+    ):
+        steer({"swing": 0.667})
+    with pytest.raises(ValueError, match=r"a target of density is a number, not '\+4'"):
+        steer({"density": "+4"})
+
+
+def test_of_what_cannot_be_reached_the_nearest_is_found():
+    bar = np.zeros((1, 16, 12), bool)
+    bar[0, ::4, 0] = True
+    found = steer({"density": 150.0}, given=bar, closeness=1.0, calls=4)
+    assert not found.success.any()
+    assert found.after.sum() > 6

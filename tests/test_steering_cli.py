@@ -331,6 +331,20 @@ def test_loops_that_are_no_midi_are_copied_too(tmp_path):
     assert not (tmp_path / "s" / "original.mid").exists()
 
 
+def test_files_of_others_are_not_replaced(tmp_path, capsys):
+    song = tmp_path / "original.mid"
+    song.write_bytes(b"a song of mine")
+    (tmp_path / "after-party.mid").write_bytes(b"another")
+    arguments = ["steer", "--density", "12", "--n", "1", "--calls", "1", "--format", "npz", "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "holds original.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert song.read_bytes() == b"a song of mine"
+    song.unlink()
+    assert main(arguments) == 0
+    assert (tmp_path / "after-party.mid").read_bytes() == b"another"
+    assert main(arguments) == 0
+
+
 def test_a_call_replaces_the_files_of_another_whatever_it_began_with(own_loop, tmp_path):
     _steer(tmp_path, "--density", 20, "--calls", 2, "--n", 3, "--from-midi", own_loop[0])
     assert len(_names(tmp_path)) == 1 + 4 + 3 + 12 + 1 + 3

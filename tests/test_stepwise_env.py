@@ -515,6 +515,14 @@ def test_what_cannot_be_is_refused_in_a_line(dynamics, bars):
 # learners
 
 
+def test_shares_and_options_that_there_are_not_are_refused(dynamics, bars):
+    for name, share in (("given", 2), ("locked", -1), ("crossed", 5), ("skipped", -0.1)):
+        with pytest.raises(ValueError, match=f"{name} is a share of the episodes, 0 to 1, not {share}"):
+            vector_env(dynamics, num_envs=2, bars=bars, **{name: share})
+    with pytest.raises(ValueError, match="no option is called 'goal'; there are bars, goals and locked"):
+        vector_env(dynamics, num_envs=2, bars=bars).reset(options={"goal": 1})
+
+
 def test_our_learner_serves_it(dynamics):
     envs = vector_env(dynamics, num_envs=16)
     dqn = DQN(envs, DQNConfig(train_steps=600, batch_size=64, learning_starts=200, buffer_size=2000, seed=1))

@@ -28,6 +28,13 @@ MIN_CALLS = 4
 """Calls of the shortest episodes that an environment draws."""
 
 
+def check_shares(**shares: float) -> None:
+    """Raise a ValueError where a share of the episodes is none."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is a share of the episodes, 0 to 1, not {share}")
+
+
 class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
     """A batch of episodes with goals: what kinds of them share. One that has ended begins anew with the next step.
 
@@ -67,6 +74,7 @@ class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
             raise ValueError(f"expected targets (m, {n_features}); got {tuple(self.targets.shape)}")
         if not torch.isfinite(self.targets).all():
             raise ValueError("targets must be finite")
+        check_shares(crossed=crossed, skipped=skipped)
         self.crossed, self.skipped, self.weighted = crossed, skipped, weighted
         self.single_observation_space = observations
         self.n_actions = n_actions

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rhythmgan.draw import bar_to_text
-from rl_tuner.envs.episodes import EpisodeEnv, GoalVectorEnv
+from rl_tuner.envs.episodes import EpisodeEnv, GoalVectorEnv, check_shares
 from rl_tuner.goals import Goals
 from rl_tuner.scale import values_of
 from rl_tuner.stepwise.draws import BatchDraws
@@ -56,6 +56,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
         super().__init__(
             dynamics, observations, dynamics.n_actions, targets, num_envs, crossed, skipped, weighted, render_mode
         )
+        check_shares(given=given, locked=locked)
         self.dynamics, self.given, self.locked = dynamics, given, locked
         self._shape = dynamics.generator.steps, dynamics.kit.n_parts
         if given and bars is None:
@@ -81,6 +82,8 @@ class StepwiseVectorEnv(GoalVectorEnv):
         super().reset(seed=seed)
         self._seed(seed, self._state is None)
         options = options or {}
+        if unknown := options.keys() - {"bars", "goals", "locked"}:
+            raise ValueError(f"no option is called {min(unknown)!r}; there are bars, goals and locked")
         bars, goals, locked = (options.get(name) for name in ("bars", "goals", "locked"))
         if any(len(each) != self.num_envs for each in (bars, goals, locked) if each is not None):
             raise ValueError(f"expected goals, bars and locks of {self.num_envs} episodes")

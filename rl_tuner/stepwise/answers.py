@@ -10,13 +10,16 @@ from torch import Tensor
 
 from rl_tuner.dynamics import State
 from rl_tuner.goals import Goals
-from rl_tuner.rewards import less_costs
+from rl_tuner.rewards import distance, less_costs
 from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.dynamics import StepwiseDynamics, StepwiseState
 from rl_tuner.stepwise.particles import decide_together
 
 _REACHED = 100.0
 """What having its targets is worth beyond a bar's score: more than any cost."""
+
+_LITTLE = 0.01
+"""Of bars that miss their targets by as much, the one of the higher worth is taken."""
 
 FIRST_WAVE = 4
 """Calls after which goals that are met exactly are done; the others go on with what is left."""
@@ -82,13 +85,17 @@ def answer(
 
 
 def _worth(dynamics: StepwiseDynamics, decided: StepwiseState, found: State, goals: Goals) -> Tensor:
-    """(n,), the scores of decided bars less the costs of all of their steps; the costs are noted in the terms.
-
-    A bar that has its targets is worth more than any that has not, whatever it costs.
-    """
+    """(n,), the scores of decided bars less the costs of all of their steps; the costs are noted in the terms."""
     costs = dynamics.costs_of_bars(decided)
     found.terms.update(costs)
-    return less_costs(found.score + _REACHED * found.success, costs, {name: goals.coef(name) for name in costs})
+    return _rank(dynamics, found, goals, less_costs(found.score, costs, {name: goals.coef(name) for name in costs}))
+
+
+def _rank(dynamics: StepwiseDynamics, found: State, goals: Goals, worth: Tensor) -> Tensor:
+    """(n,): bars that have their targets come before all others, by their worth; the others by how near they are."""
+    off = distance(found.values, goals.targets, dynamics.scale.tolerance)
+    nearness = -(off * goals.importance).sum(1)
+    return torch.where(found.success > 0, _REACHED + worth, nearness + _LITTLE * worth)
 
 
 def _keep_given(
@@ -104,7 +111,7 @@ def _keep_given(
     nothing = torch.zeros(len(rows), best.z.shape[1], dtype=best.z.dtype, device=best.z.device)
     found = dynamics.look_at(nothing, given[rows], goals.rows(rows), goals.calls[rows])
     off = (found.values - goals.targets[rows]).abs() * (goals.importance[rows] > 0)
-    stays = (found.score + _REACHED * found.success >= worth[rows]) | (off.amax(1) == 0)
+    stays = (_rank(dynamics, found, goals.rows(rows), found.score) >= worth[rows]) | (off.amax(1) == 0)
     if stays.any():
         kept, index = found.rows(stays), rows[stays]
         # of one seed, so that the point of a bar does not depend on its place in the batch
