@@ -63,14 +63,15 @@ def test_changed_and_reached_by_hand(script):
 def test_bars_that_reach_their_targets_are_compared_with_real_ones_of_the_same_features(script, monkeypatch):
     compared = []
 
-    def c2st(real, song, fake):
+    def c2st(real, song, fake, fake_song):
         compared.append((real, song, fake))
+        assert (fake_song == given_song).all()  # all of its bars are of the one song that is steered
         return {"c2st": 0.625}
 
     monkeypatch.setattr(script.metrics, "c2st", c2st)
     monkeypatch.setattr(script, "_FEWEST", 3)
     held = script.Held(_bars(*[3] * 10, *[7] * 8), np.repeat([0, 1], [10, 8]), 20, GM12)
-    given = held.given.sum((1, 2))[0]
+    given, given_song = held.given.sum((1, 2))[0], held._given_song[0]
     change = 10 - 2 * given  # from three onsets to seven, or from seven to three
     rows, targets = held.wanted("density", change)
     found = _bars(*[10 - given] * len(rows))

@@ -43,6 +43,7 @@ from rhythmgan.performance import Performance, Playback
 from rhythmgan.reference import load_reference
 from rhythmgan.songs.preparation import prepare
 from rl_tuner.config import CLOSENESS, REALISM
+from rl_tuner.result import SteeringResult
 from rl_tuner.steering import steer as steer_bars
 
 APP = Path(__file__).resolve().parent.parent / "demo" / "app.py"
@@ -1406,7 +1407,12 @@ def test_a_start_that_cannot_be_steered_nearer_is_not_said_to_have_what_is_asked
     monkeypatch.setattr(steer, "versions_of", lambda bars, found: [])
     bar, calls = Bar.of(groove, ""), 4
     ((_, own),) = models.features_of(groove[None])
-    for density, says in ((13, "has what you ask for"), (49, "Nothing nearer")):
+    for density, reached, says in ((13, True, "has what you ask for"), (49, False, "Nothing nearer")):
+
+        def success(found, reached=reached):
+            return np.full(len(found.after), reached)
+
+        monkeypatch.setattr(SteeringResult, "success", property(success))
         app = _set(_steering(bar=bar.code, density=str(density), syncopation=f"{own:.0f}"), calls=calls)
         assert says in app.info[0].value
 

@@ -52,7 +52,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--data", required=True, metavar="CORPUS", help="a corpus: its train songs give targets and bars"
     )
     parser.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     for config, fields in (
         (AGENT, _TRAINING),
         (StepwiseEnvConfig, _ENV),
@@ -61,6 +60,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ):
         for name, what in fields.items():
             add_field(parser, config, name, what)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     add_model_options(parser, prior=PRIOR_USE)
     add_machine_options(parser)
     add_report_options(parser)
