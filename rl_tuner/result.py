@@ -69,10 +69,13 @@ class SteeringResult:
 
     @property
     def success(self) -> np.ndarray:
-        """Whether each has its targets, within the tolerance of each, that of a swing included: (N,) bool."""
+        """Whether each has its targets, within the tolerance of each: (N,) bool.
+
+        A swing that was asked for is one of them, where a bar has off-beats that could have it.
+        """
         reached = self._on_grid
         for name, values in self.swing_reached().items():
-            reached = reached & (np.abs(values - self.swing[name]) <= SWING_TOLERANCE)  # NaN is none
+            reached = reached & ~(np.abs(values - self.swing[name]) > SWING_TOLERANCE)  # NaN misses nothing
         return reached
 
     @property

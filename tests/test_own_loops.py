@@ -168,9 +168,10 @@ def test_the_swing_of_the_eighths_is_a_target_too():
     reached = found.swing_reached()["swing"]
     assert reached[~np.isnan(reached)] == pytest.approx(0.6, abs=1e-4)
     # on 16 steps an eighth stays its step: it comes to .625
-    far = steer({"swing": 0.7}, 4).swing_reached()["swing"]
+    far = steer({"swing": 0.625}, 4).swing_reached()["swing"]
     assert far[~np.isnan(far)] == pytest.approx(0.625, abs=1e-3)
-    assert "of 4" in steer({"swing": 0.7}, 4).sentence()
+    with pytest.raises(ValueError, match=r"eighths of 16 steps swing up to 0\.625, not 0\.7"):
+        steer({"swing": 0.7}, 4)
 
 
 def test_swing_alone_leaves_the_bars_as_they_are():

@@ -559,13 +559,16 @@ def test_bars_of_triplets_are_steered_by_an_agent_of_their_own(one_thread):
 
 
 def test_a_swing_that_is_missed_is_no_success():
-    bars = np.zeros((2, 16, 12), bool)
-    bars[0, ::2, 3] = True  # eighths, every second one off the beat
-    bars[1, ::4, 3] = True
-    played = _steered([1, 1], after=bars, swing={"swing": 0.6})
-    assert played.success.tolist() == [True, False]  # the second one has no off-beats to swing
-    assert "with swing 0.6 (1 of 2, 1 without such off-beats)" in played.sentence()
-    assert _steered([1, 0], after=bars, swing={"swing": 0.6}).success.tolist() == [True, False]
+    bars = np.zeros((3, 16, 12), bool)
+    bars[:2, ::2, 3] = True  # eighths, every second one off the beat
+    bars[2, ::4, 3] = True
+    locked = np.zeros_like(bars)
+    locked[1] = True  # which keeps its time, and stays straight
+    shown = {"before": bars, "after": bars, "swing": {"swing": 0.6}}
+    swung = replace(_steered([1, 1, 1], **shown), locked=locked)
+    assert swung.success.tolist() == [True, False, True]  # the last one has no off-beats to swing
+    assert "with swing 0.6 (1 of 3, 1 without such off-beats)" in swung.sentence()
+    assert replace(_steered([1, 1, 0], **shown), locked=locked).success.tolist() == [True, False, False]
 
 
 def test_locked_cells_keep_their_time_when_others_swing():
