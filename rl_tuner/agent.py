@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from rl_tuner.config import AgentShape, ReadOutConfig
 from rl_tuner.rewards import STEPWISE_TERMS
 from rl_tuner.scale import TARGETS, FeatureScale, find_scale
 from rl_tuner.soft_q import CandidateNetwork
+from rl_tuner.steered_generator import Model, asked_as_learnt
 from rl_tuner.stepwise.dynamics import StepwiseDynamics
 from rl_tuner.stepwise.layouts import MANY_NATS, candidate_layout, shared_layout
 from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out, n_inputs
@@ -29,8 +30,6 @@ _WORST = -30.0
 
 _SHARPER = 4.0
 """With a closeness of 1 the agent is so many times as decided again, and takes its changes where they are dearest."""
-
-Model = TypeVar("Model", bound=LatentModel)
 
 
 @dataclass(frozen=True)
@@ -147,12 +146,7 @@ class Agent(nn.Module):
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
-        wanted, known = self.config, (generator.roles, generator.styles)
-        if all(name == ANY or name in names for name, names in zip((wanted.role, wanted.style), known, strict=True)):
-            asked = generator.with_condition(wanted.role, wanted.style)
-            if asked.fingerprint == wanted.generator:
-                return asked
-        raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+        return asked_as_learnt(generator, self.config)
 
     def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> StepwiseDynamics:
         """What decides its bars: generator and prior are asked for what it learnt to steer.

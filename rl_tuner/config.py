@@ -18,6 +18,23 @@ CALLS = 32
 """Generator calls of an episode of steering, by default."""
 
 
+def _check_at_least_one(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+
+
+def _check_shares(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} lies in 0 … 1, not {getattr(config, name)}")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {seed}")
+
+
 @dataclass(frozen=True)
 class DQNConfig:
     """How a DQN learns.
@@ -57,16 +74,15 @@ class DQNConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("train_steps", "batch_size", "gradient_steps", "n_step", "buffer_size", "learning_starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("gamma", "tau", "eps_start", "eps_end", "exploration_fraction", "priority_exponent", "her_ratio"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+        _check_at_least_one(
+            self, "train_steps", "batch_size", "gradient_steps", "n_step", "buffer_size", "learning_starts"
+        )
+        _check_shares(
+            self, "gamma", "tau", "eps_start", "eps_end", "exploration_fraction", "priority_exponent", "her_ratio"
+        )
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate lies between 0 and 1, not {self.learning_rate}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {self.seed}")
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -97,17 +113,12 @@ class SoftQConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("train_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("trace", "tau", "eps"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+        _check_at_least_one(self, "train_steps", "batch_size")
+        _check_shares(self, "trace", "tau", "eps")
         for name in ("temperature", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} lies over 0, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"the seed is a whole number from 0 to 2^63 − 1, not {self.seed}")
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -134,9 +145,7 @@ class ReadOutConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("bars", "train_steps", "batch_size", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        _check_at_least_one(self, "bars", "train_steps", "batch_size", "width")
 
 
 @dataclass(frozen=True)
@@ -159,8 +168,7 @@ class EnvConfig:
     weighted: bool = True
 
     def __post_init__(self) -> None:
-        if self.num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, not {self.num_envs}")
+        _check_at_least_one(self, "num_envs")
 
 
 @dataclass(frozen=True)
@@ -187,11 +195,8 @@ class StepwiseEnvConfig:
     weighted: bool = True
 
     def __post_init__(self) -> None:
-        if self.num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, not {self.num_envs}")
-        for name in ("given", "locked", "crossed", "skipped"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies in 0 … 1, not {getattr(self, name)}")
+        _check_at_least_one(self, "num_envs")
+        _check_shares(self, "given", "locked", "crossed", "skipped")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ LAYERS = (
     {"rhythmgan.cli"},
     {"rhythmgan.__main__"},
     {"rl_tuner.config", "rl_tuner.layout", "rl_tuner.replay", "rl_tuner.rewards", "rl_tuner.scale"},
+    {"rl_tuner.steered_generator"},
     {"rl_tuner.wishes"},
     {"rl_tuner.learner"},
     {"rl_tuner.dqn", "rl_tuner.goals", "rl_tuner.soft_q"},

@@ -23,7 +23,7 @@ from rl_tuner.benchmark.report import (
     LATENT_AGENT,
     Kind,
 )
-from rl_tuner.config import REALISM
+from rl_tuner.config import REALISM, AgentShape
 from rl_tuner.dynamics import BarScorer
 from rl_tuner.goals import Goals
 from rl_tuner.latent.agent import LatentAgent
@@ -44,9 +44,6 @@ from rl_tuner.search.stepwise import greedy_by_step, particle_filter, rejection_
 from rl_tuner.stepwise.dynamics import StepReadOut
 from rl_tuner.stepwise.learned import LearnedReadOut, train_read_out
 from rl_tuner.stepwise.read_out import RidgeReadOut, fit_read_out
-
-N_CANDIDATES = 8
-"""Candidates that searches step by step look at for each step, as many as the agent."""
 
 MORE_CANDIDATES = 32
 """Those of one that looks at more."""
@@ -184,7 +181,7 @@ def _by_step(steered: Steered, config: BenchmarkConfig) -> list[Row]:
 
         return Row(id, "baseline", title, solve, config.step_calls, coefs or {}, plans=True, prepare=read_out)
 
-    m, more = N_CANDIDATES, MORE_CANDIDATES
+    m, more = AgentShape.n_candidates, MORE_CANDIDATES
 
     def of_candidates(read_out: StepReadOut) -> Search:
         return particle_filter(read_out, candidates=m)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,9 @@ from rl_tuner.latent.moves import Moves
 from rl_tuner.latent.space import LatentSpace
 from rl_tuner.rewards import TERMS
 from rl_tuner.scale import TARGETS
+from rl_tuner.steered_generator import Model, asked_as_learnt
 
 FORMAT = WeightsFormat("rl_tuner.latent_agent", 1, "an agent of whole-bar moves")
-
-Model = TypeVar("Model", bound=LatentModel)
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,7 @@ class LatentAgent(nn.Module):
         Raises:
             ValueError: another generator than the one that it learnt to steer.
         """
-        wanted, known = self.config, (generator.roles, generator.styles)
-        if all(name == ANY or name in names for name, names in zip((wanted.role, wanted.style), known, strict=True)):
-            asked = generator.with_condition(wanted.role, wanted.style)
-            if asked.fingerprint == wanted.generator:
-                return asked
-        raise ValueError("the agent was trained to steer another generator; train one with `rl-tuner train`")
+        return asked_as_learnt(generator, self.config)
 
     def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> Dynamics:
         """What moves its episodes: generator and prior are asked for what it learnt to steer.

@@ -13,14 +13,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rhythmgan.models.interfaces import NextStep, UnfinishedBars
 from rl_tuner.goals import Goals
-from rl_tuner.scale import values_of
 from rl_tuner.search.problem import Problem, Search
 from rl_tuner.stepwise.dynamics import StepReadOut
-from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance, noise_widths
+from rl_tuner.stepwise.read_out import distinct_candidates, log_chance, noise_widths, seen_of
 from rl_tuner.stepwise.resampling import systematic_resampling
 
 _LIKELY = 1.0
@@ -141,14 +139,7 @@ def _chances(
 
     Candidates that decide the same cells of a bar are asked for once.
     """
-    generator, features = problem.generator, problem.scorer.scale.features
-    n_parts = cells.shape[2]
-    place = 1 << torch.arange(n_parts)
-    words = (cells * place).sum(2) + (torch.arange(len(cells))[:, None] << n_parts)
-    distinct, index = torch.unique(words, return_inverse=True)
-    rows = distinct >> n_parts
-    steps = torch.cat([bars.cells[rows], (distinct[:, None, None] & place) > 0], 1)
-    so_far = values_of(F.pad(steps, (0, 0, 0, generator.steps - steps.shape[1])), features, generator.kit)
-    last = F.pad(steps[:, -LAST_STEPS:], (0, 0, max(LAST_STEPS - steps.shape[1], 0), 0))
-    predicted = read_out.of_candidates(so_far, ahead.state.float(), last.flatten(1).float(), rows, steps.shape[1])
+    steps, rows, index = distinct_candidates(bars.cells, cells)
+    so_far, last = seen_of(steps, problem.generator, problem.scorer.scale)
+    predicted = read_out.of_candidates(so_far, ahead.state.float(), last, rows, steps.shape[1])
     return log_chance(predicted, goals.targets[rows], goals.importance[rows])[index]

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood, NextStep, UnfinishedBars
 from rhythmgan.models.precision import without_autocast
@@ -24,7 +23,7 @@ from rl_tuner.scale import FeatureScale, values_of
 from rl_tuner.stepwise.candidates import Candidates, draw_candidates
 from rl_tuner.stepwise.draws import Draws
 from rl_tuner.stepwise.layouts import MANY_CELLS, MANY_NATS, MANY_ONSETS, candidate_layout, membership, shared_layout
-from rl_tuner.stepwise.read_out import LAST_STEPS, log_chance
+from rl_tuner.stepwise.read_out import distinct_candidates, log_chance, seen_of
 
 FEWEST_SOUNDING = 8
 """Changes of a given bar are shares of so many cells at least: in a bar of few onsets each would be too dear to ask."""
@@ -390,16 +389,10 @@ class StepwiseDynamics(BarScorer):
 
     def _foresee(self, state: StepwiseState, ahead: NextStep, cells: Tensor) -> Foreseen:
         """What is known of the bars with each of these steps (n, k, parts); steps that are equal are asked for once."""
-        n, _, n_parts = cells.shape
-        place = 1 << torch.arange(n_parts, device=cells.device)
-        words = (cells * place).sum(2) + (torch.arange(n, device=cells.device)[:, None] << n_parts)
-        distinct, index = torch.unique(words, return_inverse=True)
-        rows, new = distinct >> n_parts, (distinct[:, None] & place) > 0
-        bars = torch.cat([state.bars.cells[rows], new[:, None]], 1)
+        bars, rows, index = distinct_candidates(state.bars.cells, cells)
         step, scale = bars.shape[1], self.scale
-        so_far = values_of(F.pad(bars, (0, 0, 0, self.generator.steps - step)), scale.features, self.kit)
-        last = F.pad(bars[:, -LAST_STEPS:], (0, 0, max(LAST_STEPS - step, 0), 0))
-        mean, std = self.read_out.of_candidates(so_far, ahead.state.float(), last.flatten(1).float(), rows, step)
+        so_far, last = seen_of(bars, self.generator, scale)
+        mean, std = self.read_out.of_candidates(so_far, ahead.state.float(), last, rows, step)
         as_given = torch.zeros_like(so_far)
         with_given = torch.nonzero(state.has_given[rows])[:, 0]
         if len(with_given):

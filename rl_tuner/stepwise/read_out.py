@@ -79,11 +79,40 @@ def inputs_of(bars: UnfinishedBars, generator: LatentModel, scale: FeatureScale)
     The features that they would have if nothing followed, the generator's state, and the cells of the last steps, the
     latest last.
     """
-    cells = bars.cells
+    so_far, last = seen_of(bars.cells, generator, scale)
+    return torch.cat([so_far, bars.state.float(), last], 1)
+
+
+def seen_of(cells: Tensor, generator: LatentModel, scale: FeatureScale) -> tuple[Tensor, Tensor]:
+    """What a read-out sees of steps (n, step, parts) beside the generator's state, both float32.
+
+    Returns:
+        The features that bars would have if nothing followed, (n, F), and the cells of the last steps, the latest last,
+        (n, ``LAST_STEPS`` · parts).
+    """
     step = cells.shape[1]
     so_far = values_of(F.pad(cells, (0, 0, 0, generator.steps - step)), scale.features, generator.kit)
     last = F.pad(cells[:, -LAST_STEPS:], (0, 0, max(LAST_STEPS - step, 0), 0))
-    return torch.cat([so_far, bars.state.float(), last.flatten(1).float()], 1)
+    return so_far, last.flatten(1).float()
+
+
+def distinct_candidates(decided: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Bars with each of their candidates for the next step, those that are equal once.
+
+    Args:
+        decided: (n, steps so far, parts) bool.
+        cells: (n, k, parts) bool, what the candidates decide.
+
+    Returns:
+        The d different bars (d, steps so far + 1, parts), whose candidates they are (d,), and which of them each
+        candidate is (n, k).
+    """
+    n, _, n_parts = cells.shape
+    place = 1 << torch.arange(n_parts, device=cells.device)
+    words = (cells * place).sum(2) + (torch.arange(n, device=cells.device)[:, None] << n_parts)
+    distinct, index = torch.unique(words, return_inverse=True)
+    rows, new = distinct >> n_parts, (distinct[:, None] & place) > 0
+    return torch.cat([decided[rows], new[:, None]], 1), rows, index
 
 
 def n_inputs(n_features: int, state_width: int, n_parts: int) -> int:

@@ -85,13 +85,12 @@ def train_agent(
     Agent(config)  # a shape or a feature that there is not leaves no folder
     run = Run(out, described)
     path = run.out / WEIGHTS
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        agent = Agent.untaught(generator, critic, prior, config, read_out)
-    if run.resumes:  # with the very read-out that it began with
-        before = load_agent(path)
-        agent.scale, agent.read_out_weights = before.scale, before.read_out_weights
-        agent.read_out_stds = before.read_out_stds
+    if run.resumes:  # with the very read-out that it began with; what was learnt is in the checkpoint
+        agent = load_agent(path)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            agent = Agent.untaught(generator, critic, prior, config, read_out)
     envs = StepwiseVectorEnv(agent.dynamics(generator, critic, prior), targets, bars, **asdict(env))
     learner = SoftQ(envs, training, agent.network.requires_grad_(True))
 
