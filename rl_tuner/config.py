@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -45,13 +46,20 @@ class DQNConfig:
         gradient_steps: after each step of the batch of environments.
         n_step: rewards summed before the value of what follows is asked for.
         gamma: discount of a reward one step later.
-        learning_rate: Adam's, falling to a tenth along half a cosine.
-        tau: share by which the target network follows the online network at each gradient step (Polyak).
+        double: whether the online network says which action's value is taken from the target network.
+        learning_rate: Adam's, at first.
+        learning_rate_end: share of it that is left at the end of half a cosine; 1 keeps it.
+        tau: share by which the target network follows the online network at each of its updates (Polyak).
+        target_update_every: gradient steps from one of these updates to the next.
         buffer_size: transitions remembered.
         learning_starts: transitions before the first gradient step.
         eps_start: share of random actions at first.
         eps_end: share of random actions from ``exploration_fraction`` of the steps on.
         exploration_fraction: share of ``train_steps`` along which the random actions become fewer.
+        temperature: 0 takes the best action; over it actions are drawn, each with a chance that is that of the
+            reference times e^(value / temperature). Random actions come on top.
+        soft_values: whether what follows is worth temperature · log Σ reference · e^(value / temperature) instead of
+            its best action's value: then a nat of leaving the reference costs ``temperature``.
         priority_exponent: exponent α of prioritised replay; 0 draws all transitions alike.
         her_ratio: share of a batch that is given another goal in hindsight, where the environment can.
         seed: of weights, exploration and draws.
@@ -62,26 +70,34 @@ class DQNConfig:
     gradient_steps: int = 1
     n_step: int = 3
     gamma: float = 0.95
+    double: bool = True
     learning_rate: float = 1e-3
+    learning_rate_end: float = 0.1
     tau: float = 0.01
+    target_update_every: int = 1
     buffer_size: int = 200_000
     learning_starts: int = 20_000
     eps_start: float = 1.0
     eps_end: float = 0.05
     exploration_fraction: float = 0.3
+    temperature: float = 0.0
+    soft_values: bool = False
     priority_exponent: float = 0.0
     her_ratio: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one(
-            self, "train_steps", "batch_size", "gradient_steps", "n_step", "buffer_size", "learning_starts"
-        )
-        _check_shares(
-            self, "gamma", "tau", "eps_start", "eps_end", "exploration_fraction", "priority_exponent", "her_ratio"
-        )
+        counts = ("train_steps", "batch_size", "gradient_steps", "n_step", "target_update_every", "buffer_size")
+        _check_at_least_one(self, *counts, "learning_starts")
+        shares = ("gamma", "learning_rate_end", "tau", "eps_start", "eps_end", "exploration_fraction")
+        _check_shares(self, *shares, "priority_exponent", "her_ratio")
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate lies between 0 and 1, not {self.learning_rate}")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature is a number from 0 on, not {self.temperature}")
+        if self.soft_values and not (self.temperature and self.n_step == 1):
+            # over several steps the costs of leaving the reference would be missing from the rewards
+            raise ValueError("soft values take a temperature over 0, and returns of one step")
         _check_seed(self.seed)
 
 

@@ -2,7 +2,8 @@
 
 What it learns from is any ``gymnasium.vector.VectorEnv`` with flat observations and numbered actions; it knows
 nothing of music. Double Q-learning: van Hasselt, Guez & Silver 2016. Duelling heads: Wang et al. 2016. n-step
-returns: Sutton 1988. Relabelling in hindsight (HER): Andrychowicz et al. 2017.
+returns: Sutton 1988. Relabelling in hindsight (HER): Andrychowicz et al. 2017. Soft values with a price on leaving a
+reference (KL control): G-learning, Fox, Pakman & Tishby 2016, as in Jaques et al. 2017.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from rl_tuner.replay import Replay
 Relabel = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """What an environment offers for hindsight: observations of segments (n, k + 1, dim) and how many of their steps
 count (n,) → the observations as they would have been had the goal been another, and their rewards (n, k)."""
+
+
+OfActions = Callable[[Tensor], Tensor]
+"""What is known of each action before it is tried: observations (n, dim) → (n, actions)."""
 
 
 class QNetwork(nn.Module):
@@ -76,6 +81,32 @@ def double_q(online: Tensor, target: Tensor) -> Tensor:
     return target.gather(1, online.argmax(1, keepdim=True))[:, 0]
 
 
+def policy(q: Tensor, temperature: float, reference: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    """Log-chances (n, actions) of actions that are drawn by their values: reference · e^(value / temperature), scaled.
+
+    Args:
+        q: (n, actions), their values.
+        temperature: over 0; the lower it is, the rarer all but the best.
+        reference: (n, actions), log-probabilities without regard to values; all alike by default.
+        mask: (n, actions) bool, which may be taken; all by default.
+    """
+    return (_preference(reference, q, mask) + q / temperature).log_softmax(1)
+
+
+def soft_value(q: Tensor, temperature: float, reference: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    """What a state is worth (n,) to whoever acts by ``policy`` and pays ``temperature`` for a nat of KL; args likewise.
+
+    temperature · log Σ reference · e^(value / temperature): the most that expected value less price can be.
+    """
+    return temperature * (_preference(reference, q, mask) + q / temperature).logsumexp(1)
+
+
+def _preference(reference: Tensor | None, q: Tensor, mask: Tensor | None) -> Tensor:
+    """Log-probabilities (n, actions) of the reference among the actions that may be taken."""
+    chances = torch.zeros_like(q) if reference is None else reference
+    return (chances if mask is None else chances.masked_fill(~mask, -torch.inf)).log_softmax(1)
+
+
 class DQN(Learner):
     """A learner and what it learns from.
 
@@ -90,6 +121,10 @@ class DQN(Learner):
         config: how.
         network: the network to start from; a fresh ``QNetwork`` by default.
         relabel: hindsight, where the environment has it.
+        mask: which actions may be taken, bool, one at least; all by default. It says so of observations at which
+            nothing more is done as well.
+        reference: log-probabilities of the actions where values do not count; all alike by default. Without a
+            temperature there is no use for it.
         device: where networks and replay are.
     """
 
@@ -99,6 +134,8 @@ class DQN(Learner):
         config: DQNConfig,
         network: nn.Module | None = None,
         relabel: Relabel | None = None,
+        mask: OfActions | None = None,
+        reference: OfActions | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
@@ -110,7 +147,10 @@ class DQN(Learner):
             raise ValueError(f"actions must be numbered from 0 on, not {actions}")
         if config.her_ratio and relabel is None:
             raise ValueError("this environment cannot give another goal in hindsight")
+        if reference is not None and not config.temperature:
+            raise ValueError("a reference counts only at a temperature over 0")
         self.envs, self.config, self.relabel = envs, config, relabel
+        self.mask, self.reference = mask, reference
         self.device = torch.device(device)
         self.n_actions = int(actions.n)
         with torch.random.fork_rng(devices=[]):
@@ -127,6 +167,7 @@ class DQN(Learner):
         self.replay = Replay(envs.num_envs, config.buffer_size, space.shape[0], self.device)
         self.random = torch.Generator(self.device).manual_seed(config.seed)
         self.steps_done = 0
+        self.updates_done = 0
         self._observations: Tensor | None = None
         self._ended = torch.zeros(envs.num_envs, dtype=torch.bool, device=self.device)
 
@@ -139,14 +180,32 @@ class DQN(Learner):
 
     @torch.no_grad()
     def act(self, observations: Tensor, epsilon: float) -> Tensor:
-        """The best actions (n,) ints of observations (n, dim), a share epsilon of them random."""
-        actions = self.network(observations).argmax(1)
+        """Actions (n,) ints for observations (n, dim): by the policy of the config, a share epsilon of them random."""
+        q, (reference, mask) = self.network(observations), self._known(observations)
+        if self.config.temperature:
+            actions = self._draw(policy(q, self.config.temperature, reference, mask).exp())
+        else:
+            actions = (q if mask is None else q.masked_fill(~mask, -torch.inf)).argmax(1)
         if epsilon:
             n = len(actions)
             is_random = torch.rand(n, generator=self.random, dtype=torch.float32, device=self.device) < epsilon
-            any_action = torch.randint(self.n_actions, (n,), generator=self.random, device=self.device)
+            if mask is None:
+                any_action = torch.randint(self.n_actions, (n,), generator=self.random, device=self.device)
+            else:
+                any_action = self._draw(mask.float())
             actions = torch.where(is_random, any_action, actions)
         return actions
+
+    def _draw(self, chances: Tensor) -> Tensor:
+        """One action (n,) of each row, by chances (n, actions)."""
+        return torch.multinomial(chances, 1, generator=self.random)[:, 0]
+
+    def _known(self, observations: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The reference and the mask of observations, None where there is none."""
+        return (
+            None if self.reference is None else self.reference(observations),
+            None if self.mask is None else self.mask(observations),
+        )
 
     def step(self) -> dict[str, float]:
         """One step of all environments, and the updates that follow it; what there is to log."""
@@ -168,7 +227,7 @@ class DQN(Learner):
         if held >= self.config.learning_starts and self.replay.time > self.config.n_step:
             share = min(1.0, self.steps_done / self.config.train_steps)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * (0.55 + 0.45 * float(np.cos(np.pi * share)))
+                group["lr"] = self.config.learning_rate * _half_cosine(share, self.config.learning_rate_end)
             for _ in range(self.config.gradient_steps):
                 logged |= self.update()
         return logged
@@ -188,9 +247,9 @@ class DQN(Learner):
         rows = torch.arange(len(counted), device=self.device)
         last = observations[rows, counted]
         with torch.no_grad():
-            value = double_q(self.network(last), self.target_network(last))
+            value = self._value(last)
             goes_on = ~batch.terminated[rows, counted - 1]
-            td_target = returns + config.gamma**counted * goes_on * value
+            td_target = returns + config.gamma**counted * torch.where(goes_on, value, 0.0)
         q = self.network(observations[:, 0]).gather(1, batch.actions[:, None])[:, 0]
         loss = F.smooth_l1_loss(q, td_target, reduction="none")
         if config.priority_exponent:
@@ -203,9 +262,21 @@ class DQN(Learner):
         loss.mean().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.target_network.parameters()), list(self.network.parameters()), config.tau)
+        self.updates_done += 1
+        if self.updates_done % config.target_update_every == 0:
+            with torch.no_grad():
+                followers: list[Tensor] = list(self.target_network.parameters())
+                online: list[Tensor] = list(self.network.parameters())
+                torch._foreach_lerp_(followers, online, config.tau)
         return {"loss": float(loss.detach().mean()), "q": float(q.detach().mean())}
+
+    def _value(self, observations: Tensor) -> Tensor:
+        """What observations (n, dim) are worth, (n,)."""
+        q, (reference, mask) = self.target_network(observations), self._known(observations)
+        if self.config.soft_values:
+            return soft_value(q, self.config.temperature, reference, mask)
+        online = self.network(observations) if self.config.double else q
+        return double_q(online if mask is None else online.masked_fill(~mask, -torch.inf), q)
 
     def _seen(self, observations: Any) -> Tensor:
         """Observations in memory of our own: an environment may write the next ones into the same array."""
@@ -213,3 +284,8 @@ class DQN(Learner):
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.as_tensor(values, device=self.device)
+
+
+def _half_cosine(share: float, end: float) -> float:
+    """From 1 to ``end``, as ``share`` goes from 0 to 1."""
+    return (1 + end) / 2 + (1 - end) / 2 * float(np.cos(np.pi * share))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rl_tuner.config import DQNConfig
-from rl_tuner.dqn import DQN, QNetwork, double_q, n_step_returns
+from rl_tuner.dqn import DQN, QNetwork, double_q, n_step_returns, policy, soft_value
 from rl_tuner.replay import Replay
 
 
@@ -179,6 +179,10 @@ def test_advantages_are_those_over_the_mean():
         ("learning_rate", 1.0),
         ("seed", -1),
         ("seed", 2**63),
+        ("temperature", -0.1),
+        ("temperature", math.inf),
+        ("target_update_every", 0),
+        ("learning_rate_end", 1.5),
     ],
 )
 def test_recipes_out_of_range_are_refused_by_name(name, value):
@@ -361,6 +365,166 @@ def test_a_share_of_the_batch_is_given_another_goal():
 def test_without_a_world_that_can_there_is_no_hindsight():
     with pytest.raises(ValueError, match="hindsight"):
         DQN(Identity(1), replace(SMALL, her_ratio=0.5))
+
+
+# policies that prefer instead of deciding, masks and references
+
+Q = torch.tensor([[1.0, 2.0, 4.0], [3.0, 1.0, 0.0]])
+MASK = torch.tensor([[True, True, False], [True, True, True]])
+REFERENCE = torch.tensor([[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]]).log()
+
+
+def test_chances_and_worth_by_hand():
+    """Of reference · e^(value / 2) with what is left of the reference; the second row has all of it."""
+    parts = [
+        [0.5 / 0.75 * math.exp(0.5), 0.25 / 0.75 * math.exp(1.0), 0.0],
+        [0.2 * math.exp(1.5), 0.2 * math.exp(0.5), 0.6],
+    ]
+    chances = policy(Q, 2.0, REFERENCE, MASK).exp()
+    torch.testing.assert_close(chances, torch.tensor([[each / sum(row) for each in row] for row in parts]))
+    worth = soft_value(Q, 2.0, REFERENCE, MASK)
+    torch.testing.assert_close(worth, torch.tensor([2 * math.log(sum(row)) for row in parts]))
+    torch.testing.assert_close(policy(Q, 0.5)[1].exp(), (Q[1] * 2).softmax(0))
+    # all alike cost nothing: the mean of equal values is the value
+    torch.testing.assert_close(soft_value(torch.full((1, 3), 5.0), 0.7), torch.tensor([5.0]))
+
+
+def test_worth_is_expected_value_less_the_price_of_leaving_the_reference():
+    chances = policy(Q, 0.7, REFERENCE).exp()
+    kl = (chances * (chances.log() - REFERENCE)).sum(1)
+    torch.testing.assert_close(soft_value(Q, 0.7, REFERENCE), (chances * Q).sum(1) - 0.7 * kl)
+
+
+def _linear(n=3):
+    network = nn.Linear(n, n, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.eye(n) * 2)
+    return network
+
+
+def _two_of(n):
+    """A mask: of state s the actions s + 1 and s + 2 may be taken."""
+
+    def mask(observations):
+        state = observations.argmax(1, keepdim=True)
+        gap = (torch.arange(n) - state) % n
+        return (gap == 1) | (gap == 2)
+
+    return mask
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_what_is_masked_is_never_done(temperature):
+    config = replace(SMALL, temperature=temperature)
+    dqn = DQN(Identity(2, 4), config, _linear(4), mask=_two_of(4))
+    seen = torch.eye(4)[torch.arange(4000) % 4]
+    for epsilon in (0.0, 0.5, 1.0):
+        gaps = (dqn.act(seen, epsilon) - torch.arange(4000)) % 4
+        assert set(gaps.tolist()) <= {1, 2}
+    assert torch.bincount(gaps, minlength=3)[1:].min() > 1800  # the random ones are even over those that are allowed
+
+
+def test_actions_are_drawn_by_value_and_reference():
+    network = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    chances = torch.tensor([0.2, 0.8]).log()
+    dqn = DQN(
+        Identity(1, 2), replace(SMALL, temperature=0.5), network, reference=lambda seen: chances.expand(len(seen), 2)
+    )
+    seen = torch.tensor([[1.0, 0.0]]).expand(20_000, 2)
+    expected = 0.2 * math.exp(2) / (0.2 * math.exp(2) + 0.8)
+    assert (dqn.act(seen, 0.0) == 0).float().mean().item() == pytest.approx(expected, abs=0.015)
+
+
+def test_a_target_by_mask_and_price_by_hand():
+    """Only action 0 follows: at (3, −1) the target says 3, and with a soft value and e^-1 of the reference as much."""
+    allowed = torch.tensor([True, False])
+    dqn = _two_by_two(HAND)
+    dqn.mask = lambda seen: allowed.expand(len(seen), 2)
+    _live(dqn)
+    assert dqn.update()["loss"] == pytest.approx(1 + 0.5 * 2 + 0.25 * 3 - 0.5 - 0.5)
+    soft = _two_by_two(replace(HAND, n_step=1, batch_size=1, temperature=2.0, soft_values=True))
+    soft.reference = lambda seen: torch.tensor([0.2, 0.8]).log().expand(len(seen), 2)
+    _live(soft)
+    soft.replay.update_priorities(torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
+    # at (4, 2) the target says (4, 3)
+    worth = 2 * math.log(0.2 * math.exp(2.0) + 0.8 * math.exp(1.5))
+    assert soft.update()["loss"] == pytest.approx(1 + 0.5 * worth - 0.5 - 0.5)
+
+
+def test_a_target_that_chooses_for_itself_takes_its_own_best():
+    """At (3, −1) the online network would take action 1, worth 1; the target's best is worth 3."""
+    dqn = _two_by_two(replace(HAND, double=False))
+    _live(dqn)
+    assert dqn.update()["loss"] == pytest.approx(1 + 0.5 * 2 + 0.25 * 3 - 0.5 - 0.5)
+
+
+def test_nothing_is_expected_after_the_end_though_nothing_may_be_done_there():
+    dqn = _two_by_two(replace(HAND, n_step=1, batch_size=1, temperature=1.0, soft_values=True))
+    dqn.mask = lambda seen: (seen[:, :1] < 4).expand(len(seen), 2)
+    _live(dqn, (True, False), (True, False))
+    dqn.replay.update_priorities(torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
+    assert dqn.update()["loss"] == pytest.approx(0.125)
+
+
+def test_the_target_follows_as_seldom_as_asked_for():
+    dqn = _two_by_two(replace(HAND, target_update_every=3, tau=0.5))
+    _live(dqn)
+    before = dqn.target_network.weight.clone()
+    for _ in range(2):
+        dqn.update()
+    torch.testing.assert_close(dqn.target_network.weight, before)
+    dqn.update()
+    torch.testing.assert_close(dqn.target_network.weight, (before + dqn.network.weight.detach()) / 2)
+
+
+def test_the_rate_can_stay():
+    dqn = DQN(Identity(8), replace(SMALL, train_steps=200, learning_starts=20, batch_size=8, learning_rate_end=1.0))
+    dqn.learn()
+    assert dqn.optimizer.param_groups[0]["lr"] == SMALL.learning_rate
+
+
+class Two(World):
+    """One choice of three, then one of three: only 1 after 0 is paid, with 2; the way there costs nothing."""
+
+    def __init__(self, num_envs):
+        super().__init__(num_envs, 4, 3)
+
+    def _begin(self):
+        return np.zeros(self.num_envs, int)
+
+    def _rules(self, actions):
+        paid = np.where((self.states == 1) & (actions == 1), 2.0, 0.0)
+        over = self.states > 0
+        return np.where(over, 0, actions + 1), paid, over, np.zeros_like(over)
+
+
+def test_the_price_of_leaving_the_reference_is_learnt():
+    """Soft values are exact: each path has the chance of the reference times e^(reward / price), scaled."""
+    reference = torch.tensor([0.5, 0.3, 0.2]).log()
+    config = DQNConfig(
+        train_steps=20_000, batch_size=128, n_step=1, gamma=1.0, learning_rate=0.02, buffer_size=4000,
+        learning_starts=200, tau=0.1, eps_start=0.3, eps_end=0.3, temperature=0.8, soft_values=True,
+    )  # fmt: skip
+    network = nn.Linear(4, 3, bias=False)
+    dqn = DQN(Two(16), config, network, reference=lambda seen: reference.expand(len(seen), 3))
+    dqn.learn()
+    chances = policy(dqn.network(torch.eye(4)), 0.8, reference.expand(4, 3)).exp().detach()
+    paid = math.exp(2 / 0.8)
+    after = 0.5 + 0.3 * paid + 0.2  # of all that may follow 0
+    torch.testing.assert_close(chances[1], torch.tensor([0.5, 0.3 * paid, 0.2]) / after, atol=0.02, rtol=0)
+    first = torch.tensor([0.5 * after, 0.3, 0.2])
+    torch.testing.assert_close(chances[0], first / first.sum(), atol=0.02, rtol=0)
+
+
+def test_prices_and_references_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="soft values take a temperature"):
+        DQNConfig(soft_values=True, n_step=1)
+    with pytest.raises(ValueError, match="returns of one step"):
+        DQNConfig(soft_values=True, temperature=1.0, n_step=2)
+    with pytest.raises(ValueError, match="reference counts only"):
+        DQN(Identity(1), SMALL, reference=lambda seen: torch.zeros(len(seen), 6))
 
 
 # exploring
