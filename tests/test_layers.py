@@ -117,6 +117,7 @@ LAYERS = (
     {"rl_tuner.benchmark.realism"},
     {"rl_tuner.benchmark.protocol", "rl_tuner.benchmark.sweep"},
     {"rl_tuner.commands", "rl_tuner.commands.models"},
+    {"rl_tuner.commands.trainable", "rl_tuner.commands.trainable.latent", "rl_tuner.commands.trainable.stepwise"},
     {f"rl_tuner.commands.{command}" for command in ("steer", "train", "evaluate", "sweep")},
     {"rl_tuner"},  # the names of the package itself
     {"rl_tuner.cli"},

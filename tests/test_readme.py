@@ -14,6 +14,7 @@ import rl_tuner.cli
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+from rl_tuner.commands.trainable import latent
 from rl_tuner.config import (
     AGENT,
     LATENT_AGENT,
@@ -300,7 +301,6 @@ def test_every_option_of_training_is_explained_with_its_default(config):
     [
         ("rhythmgan train gan", "Train the GAN"),
         ("rhythmgan train prior", "Train the prior"),
-        ("rl-tuner train", "Train the agent"),
         ("rhythmgan prepare", "Prepare your songs"),
         ("rhythmgan sample", "Dumps"),
         ("rhythmgan vary", "Vary a loop, or fill it in"),
@@ -311,6 +311,14 @@ def test_every_option_of_a_command_is_explained(command, heading):
     section = _sections(_text(RESEARCHER))[heading]
     options = _options(PARSERS[command]) - {"-h", "--help"}
     assert sorted(option for option in options if not re.search(rf"`{option}\b", section)) == []
+
+
+def test_every_option_of_training_agents_is_explained():
+    """In the section of its environment."""
+    sections = _sections(_text(RESEARCHER))
+    text = "".join(sections[name] for name in sections if name.startswith("Train"))
+    options = _options(PARSERS["rl-tuner train"]) - {"-h", "--help"}
+    assert sorted(option for option in options if not re.search(rf"`{option}\b", text)) == []
 
 
 def test_every_option_of_the_agents_training_is_explained_with_its_default():
@@ -332,10 +340,17 @@ def test_every_option_of_the_agents_training_is_explained_with_its_default():
 
 def test_every_option_of_training_an_agent_of_whole_bar_moves_is_explained_with_its_defaults():
     section = _sections(_text(RESEARCHER))["Train an agent of whole-bar moves"]
-    rows = re.findall(r"^\| `(\w+)` \| ([\d.,]+) \| ([\d.,]+) \|", section, re.M)
-    said = {name: tuple(float(value.replace(",", "")) for value in values) for name, *values in rows}
+    rows = re.findall(r"^\| (?:`(--[\w-]+)`)? *\| `(\w+)` \| ([\w.,]+) \| ([\w.,]+) \|", section, re.M)
     fields = [field.name for field in dataclasses.fields(DQNConfig)]
-    assert said == {name: (float(getattr(DQNConfig(), name)), float(getattr(LATENT_AGENT, name))) for name in fields}
+    assert [name for _, name, *_ in rows] == fields
+    for option, name, *said in rows:
+        values = tuple(value.replace(",", "") for value in said)
+        assert values == (str(getattr(DQNConfig(), name)), str(getattr(LATENT_AGENT, name))), name
+        assert option in ("", f"--{name.replace('_', '-')}")
+    of_the_environment = {name for config, names in latent.FIELDS for name in names if config is not LATENT_AGENT}
+    assert {option for option, *_ in rows if option} == {
+        f"--{name.replace('_', '-')}" for config, names in latent.FIELDS for name in names
+    } - {f"--{name.replace('_', '-')}" for name in of_the_environment}
 
 
 # --- Words -------------------------------------------------------------------------------------------

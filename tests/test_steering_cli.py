@@ -575,6 +575,14 @@ def test_words_that_are_missing_or_unfit_are_one_line(refused, tmp_path):
     refused("train", "--data", tmp_path / "none.npz", says="no bars")
 
 
+def test_options_of_another_environment_are_refused_with_those_that_have_them(refused, tmp_path):
+    save_corpus(tmp_path / "words.npz", _songs())
+    data = ("--data", tmp_path / "words.npz")
+    refused("train", *data, "--env", "latent", "--trace", "0.5", says="--trace is an option of stepwise, not of --env")
+    refused("train", *data, "--n-step", "2", says="--n-step is an option of latent, not of --env stepwise")
+    refused("train", *data, "--as-published", says="not of --env stepwise")
+
+
 def test_features_that_are_named_twice_leave_no_folder(refused, tmp_path):
     save_corpus(tmp_path / "words.npz", _songs())
     refused("train", "--data", tmp_path / "words.npz", "--features", "density,density", says="density")

@@ -14,12 +14,13 @@ from rhythmgan.corpus_file import save_corpus
 from rhythmgan.kit import GM12
 from rhythmgan.models.gan import GAN, GANConfig, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
-from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, save_prior
+from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
 from rhythmgan.patterns import load_patterns
 from rl_tuner import training
 from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.cli import main
 from rl_tuner.config import ReadOutConfig, SoftQConfig, StepwiseEnvConfig
+from rl_tuner.latent.agent import load_latent_agent
 from rl_tuner.scale import values_of
 from rl_tuner.steering import steer
 from rl_tuner.training import CHECKPOINT, CONFIG
@@ -177,8 +178,9 @@ def test_a_run_is_logged(train, tmp_path, monkeypatch):
     assert phases[-1].endswith("% reached")
 
 
-def test_the_command_trains_on_bars_of_any_role(tmp_path):
-    """Models that play grooves unasked; the targets are of all that songs play, and so are the bars."""
+@pytest.fixture
+def of_the_command(tmp_path):
+    """Options of the command: small models that play grooves unasked, songs, and a folder."""
     names = {"roles": ("groove", "fill"), "styles": ("rock", "funk")}
     torch.manual_seed(3)
     gan = GAN(GANConfig(width=8, discriminator_width=8, **names)).eval().requires_grad_(False)
@@ -190,8 +192,12 @@ def test_the_command_trains_on_bars_of_any_role(tmp_path):
     save_corpus(tmp_path / "songs.npz", replace(corpus, distinct_words=corpus.distinct_words << 3, kit=GM12))
     files = {"weights": "gan.safetensors", "prior": "prior.safetensors", "data": "songs.npz", "out": "run"}
     options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    options += ["--train-steps", "600", "--num-envs", "16", "--bars", "300", "--width", "8", "--quiet"]
-    assert main(["train", *options]) == 0
+    return [*options, "--train-steps", "600", "--num-envs", "16", "--quiet"]
+
+
+def test_the_command_trains_on_bars_of_any_role(of_the_command, tmp_path):
+    """The targets are of all that songs play, and so are the bars."""
+    assert main(["train", *of_the_command, "--bars", "300", "--width", "8"]) == 0
     agent = load_agent(tmp_path / "run" / WEIGHTS)
     assert (agent.config.role, agent.config.style, agent.config.width) == (ANY, ANY, 8)
     loaded = load_gan(tmp_path / "gan.safetensors")
@@ -199,7 +205,7 @@ def test_the_command_trains_on_bars_of_any_role(tmp_path):
     assert agent.steered(loaded).condition == Condition()
     assert agent.config.generator == loaded.with_condition(ANY, ANY).fingerprint != loaded.fingerprint
     described = json.loads((tmp_path / "run" / CONFIG).read_text())
-    assert described["prior"] == prior.with_condition(ANY, ANY).fingerprint
+    assert described["prior"] == load_prior(tmp_path / "prior.safetensors").with_condition(ANY, ANY).fingerprint
     assert described["env"]["num_envs"] == 16
 
 
@@ -209,3 +215,15 @@ def test_dynamics_of_the_bundled_models_take_the_shape_of_an_agent(monkeypatch):
     assert (dynamics.n_actions, dynamics.n_changes, dynamics.terms) == (5, 2, ("closeness",))
     assert np.isfinite(dynamics.low).all()
     assert dynamics.generator.condition == Condition()
+
+
+def test_the_command_trains_an_agent_of_whole_bar_moves(of_the_command, tmp_path):
+    assert main(["train", "--env", "latent", *of_the_command, "--features", "density", "--calls", "7"]) == 0
+    agent = load_latent_agent(tmp_path / "run" / WEIGHTS)
+    assert agent.config.features == ("density",)
+    loaded = load_gan(tmp_path / "gan.safetensors")
+    assert agent.steered(loaded).condition == Condition()
+    described = json.loads((tmp_path / "run" / CONFIG).read_text())
+    assert described["env"]["calls"] == 7
+    # learning starts after a tenth of so short a run
+    assert described["training"]["learning_starts"] == 60

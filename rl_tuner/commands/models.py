@@ -50,6 +50,13 @@ def load_models_and_songs(options: argparse.Namespace) -> tuple[LatentCritic, Sa
     return gan, prior, load_corpus(options.data, gan.steps, gan.kit)
 
 
+def features_given(options: argparse.Namespace) -> tuple[str, ...]:
+    """The features to steer, of ``--features``; those of all agents by default."""
+    from rl_tuner.scale import TARGETS
+
+    return tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
+
+
 def logger(options: argparse.Namespace) -> Callable[[str], None]:
     """What says how far a command is."""
 

@@ -1,45 +1,22 @@
-"""``rl-tuner train``: an agent for a generator."""
+"""``rl-tuner train``: an agent, in the environment that is asked for."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from rhythmgan.console import (
-    add_field,
-    add_machine_options,
-    add_model_options,
-    add_report_options,
-    given,
-    progress_bar,
-)
-from rl_tuner.commands.models import PRIOR_USE, load_models_and_songs
-from rl_tuner.config import AGENT, AgentShape, ReadOutConfig, StepwiseEnvConfig
+from rhythmgan.console import add_machine_options, add_model_options, add_report_options
+from rl_tuner.commands.models import PRIOR_USE
+from rl_tuner.commands.trainable import latent, stepwise
 
-# what is slow to import is imported by the function that needs it: help and errors answer at once
+ENVS = {"stepwise": stepwise, "latent": latent}
+"""What is trained in each environment, by its name; the default first."""
 
-_TRAINING = {
-    "train_steps": "transitions to learn from",
-    "seed": "seed of weights, environments and draws",
-    "batch_size": "transitions in a gradient step",
-    "temperature": "what a nat of leaving the generator costs, in rewards",
-    "trace": "0-1: how much of the path to an episode's end counts instead of the next value",
-    "learning_rate": "Adam's at first, falling to a twentieth",
-    "tau": "share by which the target network follows after each episode",
-    "eps": "share of actions drawn without preference",
+_ALSO: dict[str, dict[str, Any]] = {
+    "features": {"help": "what to steer, by name (density,syncopation)"},
+    "as_published": {"action": "store_const", "const": True, "help": "as its authors did, without their errors"},
 }
-_ENV = {
-    "num_envs": "environments at once",
-    "given": "share of episodes with a bar to stay close to",
-    "locked": "share of these with locked parts",
-    "crossed": "share of episodes whose features have targets of different bars",
-    "skipped": "share of episodes that skip a feature",
-}
-_SHAPE = {
-    "n_candidates": "noises that the agent looks at before each step",
-    "n_changes": "how many of these change one cell of a given bar",
-    "width": "units of each layer of the Q-network",
-}
-_READ_OUT = {"bars": "bars that the read-out is fitted on"}
+"""Options that are fields of no config, as argparse takes them."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,18 +25,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "train", help="train an agent", description="Train an agent, or resume the run in --out."
     )
     parser.set_defaults(run=_run, resumes=True)
+    default = next(iter(ENVS))
+    titles = "; ".join(f"{name}: {env.TITLE}" for name, env in ENVS.items())
+    parser.add_argument(
+        "--env", choices=tuple(ENVS), default=default, help=f"the environment that it learns in. {titles} (%(default)s)"
+    )
     parser.add_argument(
         "--data", required=True, metavar="CORPUS", help="a corpus: its train songs give targets and bars"
     )
-    parser.add_argument("--features", help="what to steer, by name (density,syncopation)")
-    for config, fields in (
-        (AGENT, _TRAINING),
-        (StepwiseEnvConfig, _ENV),
-        (AgentShape, _SHAPE),
-        (ReadOutConfig, _READ_OUT),
-    ):
-        for name, what in fields.items():
-            add_field(parser, config, name, what)
+    for name, how in _ALSO.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **{**how, "help": f"{how['help']}; for {_owners(name)}"})
+    for name in _all_fields():
+        _add_field(parser, name)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     add_model_options(parser, prior=PRIOR_USE)
     add_machine_options(parser)
@@ -67,32 +44,37 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    gan, prior, songs = load_models_and_songs(options)
-    corpus = songs.split("train")
+    known = _fields(options.env).keys() | set(ENVS[options.env].ALSO)
+    for name in (*_ALSO, *_all_fields()):
+        if getattr(options, name) is not None and name not in known:
+            raise ValueError(f"--{name.replace('_', '-')} is an option of {_owners(name)}, not of --env {options.env}")
+    ENVS[options.env].run(options)
 
-    from dataclasses import replace
 
-    from rhythmgan.bars import words_to_bars
-    from rl_tuner.agent import AgentConfig
-    from rl_tuner.scale import TARGETS
-    from rl_tuner.tune.latent import targets_of
-    from rl_tuner.tune.stepwise import train_agent
+def _fields(env: str) -> dict[str, tuple[str, object]]:
+    """The options of an environment by name: what each is, and its default."""
+    return {name: (what, getattr(config, name)) for config, fields in ENVS[env].FIELDS for name, what in fields.items()}
 
-    features = tuple(name.strip() for name in options.features.split(",")) if options.features else TARGETS
-    targets = targets_of(corpus, features)
-    with progress_bar("step", options.quiet) as progress:
-        weights = train_agent(
-            gan,
-            gan,
-            prior,
-            targets,
-            words_to_bars(corpus.distinct().words, corpus.kit.n_parts),
-            options.out,
-            replace(AGENT, **given(options, *_TRAINING)),
-            AgentConfig.of(gan, features=features, **given(options, *_SHAPE)),
-            StepwiseEnvConfig(**given(options, *_ENV)),
-            ReadOutConfig(**given(options, *_READ_OUT)),
-            progress=progress,
-        )
-    print(f"weights: {weights}")
-    print(f"next: rl-tuner evaluate --agent {weights} --data {options.data} --out report --quick")
+
+def _all_fields() -> dict[str, None]:
+    """The names of the options of all environments, each once."""
+    return {name: None for env in ENVS for name in _fields(env)}
+
+
+def _owners(option: str) -> str:
+    """The environments that have this option, in words."""
+    return " and ".join(env for env in ENVS if option in _fields(env) or option in ENVS[env].ALSO)
+
+
+def _add_field(parser: argparse.ArgumentParser, name: str) -> None:
+    """One option for all environments that have it; the help says which, and the default in each."""
+    found = {env: _fields(env)[name] for env in ENVS if name in _fields(env)}
+    whats = list(dict.fromkeys(what for what, _ in found.values()))
+    defaults = ", ".join(f"{env} {default}" for env, (_, default) in found.items())
+    kind = type(next(iter(found.values()))[1])
+    parser.add_argument(
+        f"--{name.replace('_', '-')}",
+        type=kind,
+        metavar="N" if kind is int else "X",
+        help=f"{'; or '.join(whats)} ({defaults})",
+    )
