@@ -74,8 +74,6 @@ class Best:
 
     Attributes:
         state: the states of the best bars.
-        calls: (n,) ints, bars that were looked at.
-        at: (n,) ints, the call that found the best bar, 1 the first.
 
     Args:
         first: the states at the first bars.
@@ -83,21 +81,16 @@ class Best:
 
     def __init__(self, first: State) -> None:
         self.state = first.copy()
-        self.calls = torch.ones(len(first), dtype=torch.long)
-        self.at = torch.ones_like(self.calls)
 
-    def keep(self, rows: Tensor, state: State, always: bool = False) -> None:
+    def keep(self, rows: Tensor, state: State) -> None:
         """Look at one more bar of some episodes, and keep those that are better.
 
         Args:
             rows: (m,) ints, which episodes.
             state: m states.
-            always: whether the last bar is kept, better or not.
         """
-        self.calls[rows] += 1
-        better = (state.score > self.state.score[rows]) | always
+        better = state.score > self.state.score[rows]
         self.state.put(rows[better], state.rows(better))
-        self.at[rows[better]] = self.calls[rows[better]]
 
 
 def layout_of(own: Sequence[Entry], n_cells: int, n_features: int, terms: Sequence[str] = TERMS) -> Layout:
