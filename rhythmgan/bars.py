@@ -162,6 +162,32 @@ def fold_bars(bars: np.ndarray, source: Kit, target: Kit) -> np.ndarray:
     return folded
 
 
+def unfold_bars(bars: np.ndarray, source: Kit, target: Kit, like: np.ndarray | None = None) -> np.ndarray:
+    """bars of the smaller kit ``source`` (…, parts) bool → bars of kit ``target``, each part on one of its parts.
+
+    Of the parts that fold into it, that is the one that sounds most often in ``like``: a bar for a loop that rides the
+    ride cymbal rides it too. Of equals it is the one that has its pitch, or the first. ``fold_bars`` gives back
+    ``bars``.
+
+    Args:
+        bars: what to unfold.
+        source: their kit, into which ``target`` can be folded.
+        target: the kit to unfold them to.
+        like: (…, target parts) bool, bars whose parts are preferred.
+
+    Raises:
+        ValueError: ``target`` cannot be folded into ``source``.
+    """
+    folds = fold_table(target, source)
+    unfolded = np.zeros((*bars.shape[:-1], target.n_parts), bool)
+    for part, pitch in enumerate(source.pitches):
+        choices = np.flatnonzero(folds == part)
+        onsets = 0 if like is None else like[..., choices].reshape(-1, len(choices)).sum(0)
+        preferred = np.where(target.part_of_pitch[pitch] == choices, 0.5, 0) + onsets
+        unfolded[..., choices[np.argmax(preferred)]] = bars[..., part]
+    return unfolded
+
+
 def kit_of(bars: np.ndarray | torch.Tensor, kit: Kit | None = None) -> Kit:
     """``kit`` where it is named, otherwise the kit of as many parts as bars (…, parts) have, see ``kit.kit_with``.
 

@@ -18,6 +18,7 @@ from rhythmgan.bars import (
     kit_of,
     notes_to_bars,
     text_to_words,
+    unfold_bars,
     words_to_bars,
     words_to_text,
 )
@@ -220,6 +221,29 @@ def test_what_has_no_part_is_dropped():
     ten = fold_bars(bar, GM12, ROLAND10)
     np.testing.assert_array_equal(ten, _bar(16, 9, s0=(0,), s2=(8,), s3=(4,), s5=(7,)))
     assert not fold_bars(_bar(16, 12, s4=(9, 10, 11)), GM12, GM9).any()
+
+
+def test_unfold_by_hand():
+    """jaki's closed cymbals are the hat, the ride where the ride sounds more often, and so on."""
+    bar = _bar(16, 5, s0=(0, 3), s2=(2,), s4=(1, 2), s6=(4,))
+    plain = unfold_bars(bar, JAKI5, GM12)
+    np.testing.assert_array_equal(plain, _bar(16, 12, s0=(0, 3), s2=(2,), s4=(1, 2), s6=(5,)))
+    like = _bar(16, 12, s0=(7, 8), s2=(7, 2), s4=(7,), s5=(6, 8), s7=(2,), s9=(3,), s10=(11,))
+    rides = unfold_bars(bar[None], JAKI5, GM12, like)
+    np.testing.assert_array_equal(rides[0], _bar(16, 12, s0=(0, 8), s2=(7,), s4=(1, 7), s6=(6,)))
+    even = _bar(16, 12, s0=(4, 5), s1=(7, 2))  # of equals the own pitch
+    np.testing.assert_array_equal(unfold_bars(bar, JAKI5, GM12, even), plain)
+    # no part of nine has the pitch of percussion: the first that folds into it
+    percussion = unfold_bars(_bar(16, 7, s3=(6,)), RYTHMGAN7, GM9)
+    np.testing.assert_array_equal(percussion, _bar(16, 9, s3=(7,)))
+    with pytest.raises(ValueError, match="cannot be folded"):
+        unfold_bars(plain, GM12, JAKI5)
+
+
+@given(words=_words(16, 5), like=arrays(bool, (16, 12)))
+def test_folding_gives_back_what_was_unfolded(words, like):
+    bars = words_to_bars(words, 5)
+    np.testing.assert_array_equal(fold_bars(unfold_bars(bars, JAKI5, GM12, like), GM12, JAKI5), bars)
 
 
 def test_kit_of():
