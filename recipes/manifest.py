@@ -45,6 +45,8 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
         }
         for agent in AGENTS
     },
+    "rhythmgan.bar_lstm": {},
+    "rl_tuner.edit_agent": {},
     "rhythmgan.reference": {
         "kit": ("kit",),
         "grid": ("steps",),

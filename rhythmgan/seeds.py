@@ -20,6 +20,7 @@ RANDOM_STREAMS: dict[str, range] = {
     "steer": range(5 << 21, (5 << 21) + 4096),
     "space": range(7 << 21, (7 << 21) + (1 << 32)),
     "calibration": range(1 << 34, (1 << 34) + 1),
+    "next bar": range(1 << 35, (1 << 35) + 64),
 }
 """Every use of a seed's random numbers and the streams that are its own: no two uses share one.
 
@@ -36,6 +37,7 @@ fill choice         which of them is taken
 variation           which cells of a loop change
 steer               one for each wave of bars that are decided side by side
 calibration         the noise with which a GAN's temperatures are calibrated
+next bar            the noise that a bar after a given one begins with, before it is edited: one for each try
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
 

@@ -248,3 +248,47 @@ LATENT_AGENT = DQNConfig(
 def shortened(config: DQNConfig) -> DQNConfig:
     """The config with learning that starts after a tenth of its steps at most: a short run must learn as well."""
     return replace(config, learning_starts=max(1, min(config.learning_starts, config.train_steps // 10)))
+
+
+# --- Edits of the next bar, after jaki ---------------------------------------------------------------
+
+EditReward = Literal["delta", "published"]
+"""What an edit is rewarded by: by how much it makes the bar better, or by how good the bar then is, as jaki has it."""
+
+
+@dataclass(frozen=True)
+class EditEnvConfig:
+    """What an agent learns on that edits the next bar.
+
+    Attributes:
+        num_envs: environments at once.
+        edits: of an episode.
+        skipped: chance of each feature that an episode does not ask for it.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    num_envs: int = 256
+    edits: int = 24
+    skipped: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "num_envs", "edits")
+        _check_shares(self, "skipped")
+
+
+EDIT_AGENT = DQNConfig(
+    train_steps=400_000,
+    batch_size=256,
+    n_step=3,
+    gamma=1.0,
+    tau=0.01,
+    learning_rate_end=0.05,
+    buffer_size=50_000,
+    learning_starts=4_000,
+    eps_start=0.3,
+    eps_end=0.1,
+    exploration_fraction=0.5,
+)
+"""How the agent that ships was trained to edit the next bar."""

@@ -27,6 +27,8 @@ RECIPE = ROOT / "recipes" / "manifest.py"
 FILES = (
     "agent.safetensors",
     "agent12.safetensors",
+    "bar-lstm.safetensors",
+    "edit-agent.safetensors",
     "gan.safetensors",
     "gan12.safetensors",
     "latent-agent.safetensors",

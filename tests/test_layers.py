@@ -58,7 +58,7 @@ LAYERS = (
     },
     {"rhythmgan.models.labels"},
     {"rhythmgan.models.denoiser"},
-    {"rhythmgan.models.gan", "rhythmgan.models.word_lstm"},
+    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm")},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -69,7 +69,7 @@ LAYERS = (
     {"rhythmgan.folders", "rhythmgan.samples", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
     {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
-    {"rhythmgan.training.gan", "rhythmgan.training.prior", "rhythmgan.training.critic"},
+    {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {
@@ -104,6 +104,13 @@ LAYERS = (
     {"rl_tuner.stepwise.answers"},
     {"rl_tuner.agent", "rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
     {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise"},
+    {"rl_tuner.edit", "rl_tuner.edit.levels"},
+    {"rl_tuner.edit.edits"},
+    {"rl_tuner.edit.observation"},
+    {"rl_tuner.edit.editing", "rl_tuner.edit.network"},
+    {"rl_tuner.edit.agent", "rl_tuner.envs.edit"},
+    {"rl_tuner.edit.files", "rl_tuner.tune.edit"},
+    {"rl_tuner.tune.edit_published"},
     {"rl_tuner.search", "rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
     {f"rl_tuner.search.{room}" for room in ("retrieval", "actor", "agent", "latent_agent", "stepwise")},
@@ -117,8 +124,9 @@ LAYERS = (
     {"rl_tuner.benchmark.realism"},
     {"rl_tuner.benchmark.protocol", "rl_tuner.benchmark.sweep"},
     {"rl_tuner.commands", "rl_tuner.commands.models"},
-    {"rl_tuner.commands.trainable", "rl_tuner.commands.trainable.latent", "rl_tuner.commands.trainable.stepwise"},
-    {f"rl_tuner.commands.{command}" for command in ("steer", "train", "evaluate", "sweep")},
+    {"rl_tuner.commands.trainable"},
+    {f"rl_tuner.commands.trainable.{env}" for env in ("edit", "latent", "stepwise")},
+    {f"rl_tuner.commands.{command}" for command in ("steer", "continuation", "train", "evaluate", "sweep")},
     {"rl_tuner"},  # the names of the package itself
     {"rl_tuner.cli"},
     {"rl_tuner.__main__"},
@@ -350,7 +358,7 @@ def test_only_training_imports_lightning():
         for module in _imports(name, path.read_text(encoding="utf-8"))
         if module.partition(".")[0] in lightning
     }
-    assert importers == {f"rhythmgan/training/{room}.py" for room in ("gan", "prior", "run")}
+    assert importers == {f"rhythmgan/training/{room}.py" for room in ("bar_lstm", "gan", "prior", "run")}
 
 
 def test_only_the_page_imports_streamlit():

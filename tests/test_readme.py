@@ -214,7 +214,9 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_linked_from_the_index():
-    linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in _links(ROOT / "docs" / "index.md")}
+    """Pages of reproductions are linked from theirs."""
+    lists = [ROOT / "docs" / "index.md", ROOT / "docs" / "reproductions" / "README.md"]
+    linked = {(path.parent / target.partition("#")[0]).resolve() for path in lists for target in _links(path)}
     pages = {path for path in PAGES if "docs" in path.parts[len(ROOT.parts) :] and path.name != "index.md"}
     assert sorted(_name(path) for path in pages - linked) == []
 

@@ -204,6 +204,7 @@ def test_streams_stay_where_they_are():
         "steer": (10_485_760, 4096),
         "space": (14_680_064, 2**32),
         "calibration": (17_179_869_184, 1),
+        "next bar": (34_359_738_368, 64),
     }
 
 

@@ -1,4 +1,4 @@
-"""``rhythmgan train gan`` and ``rhythmgan train prior``: a corpus to weights."""
+"""``rhythmgan train gan``, ``prior`` and ``bar-lstm``: a corpus to weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
 from rhythmgan.kit import KITS
-from rhythmgan.models.config import GANConfig, WordLSTMConfig
-from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+from rhythmgan.models.config import BarLSTMConfig, GANConfig, WordLSTMConfig
+from rhythmgan.training.config import BarLSTMTrainingConfig, GANTrainingConfig, PriorTrainingConfig
 
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
@@ -53,6 +53,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(prior, WordLSTMConfig, "dropout", "share of units that are left out in training")
     _add_run(prior)
 
+    bar_lstm = models.add_parser(
+        "bar-lstm",
+        help="jaki's model of the next bar",
+        description="Train a model of the next bar given the bar before, or resume the run in --out.",
+    )
+    bar_lstm.set_defaults(run=_train_bar_lstm, resumes=True)
+    _add_data(bar_lstm)
+    add_field(bar_lstm, BarLSTMTrainingConfig, "train_steps", "batches at most; a resumed run may raise it")
+    add_field(bar_lstm, BarLSTMTrainingConfig, "batch_size", "pairs of bars in a batch")
+    add_field(bar_lstm, BarLSTMTrainingConfig, "seed", "seed of weights, batches and dropout")
+    bar_lstm.add_argument(
+        "--as-published",
+        action="store_true",
+        help="hide the word that the bar before has on a step from the decoder, as jaki does",
+    )
+    _add_run(bar_lstm, kit=BarLSTMConfig.kit)
+
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -64,20 +81,22 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--songs-share", type=float, metavar="X", help="share of the training songs to learn from (1)")
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run(parser: argparse.ArgumentParser, kit: str = "the corpus's") -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} (the corpus's)")
+    kits = f"kit to fold the bars into: {', '.join(KITS)} ({kit})"
+    parser.add_argument("--kit", metavar="NAME", help=kits)
     add_machine_options(parser, devices=True)
     add_report_options(parser)
 
 
-def _corpus(options: argparse.Namespace) -> Corpus:
+def _corpus(options: argparse.Namespace, default_kit: str | None = None) -> Corpus:
     """The bars to learn from, on the grid and in the kit that are asked for."""
     from rhythmgan.corpus_file import load_corpus
     from rhythmgan.kit import kit_named
     from rhythmgan.patterns import patterns_path
 
-    kit = None if options.kit is None else kit_named(options.kit)
+    name = options.kit or default_kit
+    kit = None if name is None else kit_named(name)
     return load_corpus(options.data or patterns_path(), options.grid, kit)
 
 
@@ -153,6 +172,34 @@ def _train_prior(options: argparse.Namespace) -> None:
     print(f"{done:,} steps ({why}); the best weights are those of step {best:,}\nweights: {weights}")
     if options.data:
         print(f"next: rhythmgan evaluate {weights} --data {options.data}")
+
+
+def _train_bar_lstm(options: argparse.Namespace) -> None:
+    corpus = _corpus(options, BarLSTMConfig.kit)
+    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
+    talks = _is_first()
+    if talks and not options.quiet:
+        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
+        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
+
+    machine = _machine(options)
+
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.bar_lstm import train_bar_lstm
+
+    training = BarLSTMTrainingConfig(**given(options, "train_steps", "batch_size", "seed"))
+    network = BarLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, sees_step=not options.as_published)
+    with progress_bar("step", options.quiet or not talks) as progress:
+        weights = train_bar_lstm(
+            train, validation, options.out, training, network=network, progress=progress, **machine
+        )
+    if not talks:
+        return
+    facts = json.loads(read_metadata(weights)["provenance"])
+    print(f"pairs of the validation songs: {facts['validation_nll_per_step']} nats a step")
+    print(
+        f"{facts['trained_steps']} steps; the best weights are those of step {facts['best_step']}\nweights: {weights}"
+    )
 
 
 def _is_first() -> bool:

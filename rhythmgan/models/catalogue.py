@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from rhythmgan.models import gan, word_lstm
-from rhythmgan.models.interfaces import BarModel, LatentCritic, PhrasePrior, SamplingLikelihood
+from rhythmgan.models import bar_lstm, gan, word_lstm
+from rhythmgan.models.interfaces import BarModel, LatentCritic, NextBarModel, PhrasePrior, SamplingLikelihood
 from rhythmgan.models.weights import BUNDLED_GRIDS, WeightsFormat, bundled, bundled_model, read_metadata
 
 _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     gan.FORMAT: gan.load_gan,
     word_lstm.FORMAT: word_lstm.load_prior,
+    bar_lstm.FORMAT: bar_lstm.load_bar_lstm,
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 
@@ -21,6 +22,7 @@ BUNDLED = {
     "gan12": ("GAN of 12 steps", "gan12.safetensors"),
     "prior": ("prior", "prior.safetensors"),
     "prior12": ("prior of 12 steps", "prior12.safetensors"),
+    "bar-lstm": ("model of the next bar", "bar-lstm.safetensors"),
 }
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
 
@@ -83,6 +85,18 @@ def load_phrase_prior(source: str | os.PathLike[str] | None = None, grid: int | 
     model = _load("prior", source, grid)
     if not isinstance(model, PhrasePrior):
         raise ValueError(f"{source}: holds no model that knows which bars follow one another")
+    return model
+
+
+def load_next_bar_model(source: str | os.PathLike[str] | None = None) -> NextBarModel:
+    """A model that says of each step of the next bar what is likely; the bundled one by default. See ``load_model``.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort.
+    """
+    model = load_model("bar-lstm" if source is None else source)
+    if not isinstance(model, NextBarModel):
+        raise ValueError(f"{source}: holds no model that says how the next bar goes on")
     return model
 
 

@@ -77,6 +77,36 @@ class WordLSTMConfig:
         _check_dropout(self.dropout)
 
 
+@dataclass(frozen=True)
+class BarLSTMConfig:
+    """The shape of a model of the next bar: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        kit: name of the kit of its bars.
+        steps: grid of its bars.
+        width: units of the LSTM that reads a bar.
+        summary_width: units of the one after it, of which the last state stands for the bar.
+        decoder_width: units of the one that goes through the next bar.
+        sees_step: whether the decoder also sees the word that the bar before has on its step; jaki's does not.
+        dropout: share of units that are left out in training.
+    """
+
+    kit: str = "jaki5"
+    steps: int = 16
+    width: int = 250
+    summary_width: int = 100
+    decoder_width: int = 16
+    sees_step: bool = False
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        _n_parts(self.kit)
+        _check_grid(self.steps)
+        if not all(1 <= width <= 4096 for width in (self.width, self.summary_width, self.decoder_width)):
+            raise ValueError("the widths lie in 1 … 4096")
+        _check_dropout(self.dropout)
+
+
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     """Distinct names, none of them "any", which every model knows."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):

@@ -238,6 +238,21 @@ class PhrasePrior(Conditional, BarModel, Protocol):
         """
 
 
+@runtime_checkable
+class NextBarModel(BarModel, Protocol):
+    """A model that has read a bar and says of each step of the next one, on its own, which words are likely."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for its weights."""
+
+    def word_log_prob(self, previous: np.ndarray | Tensor) -> Tensor:
+        """Log-probability of every word on every step after bars: (n, steps, words) nats."""
+
+    def in_double(self) -> NextBarModel:
+        """The same in double precision on the CPU: what it says is then the same on every machine."""
+
+
 Model = TypeVar("Model", bound=BarModel)
 
 

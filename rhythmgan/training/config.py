@@ -122,7 +122,38 @@ class PriorTrainingConfig:
         _check(self, shares=(*shares, "ema_decay"))
 
 
-def _check(config: GANTrainingConfig | PriorTrainingConfig, shares: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class BarLSTMTrainingConfig:
+    """How a model of the next bar is trained.
+
+    Attributes:
+        train_steps: batches at most, over which the learning rate decays; the only number that a resumed run may
+            change.
+        batch_size: pairs of bars in a batch, of each process.
+        seed: of the weights, the batches and the dropout.
+        learning_rate: peak learning rate (AdamW, β = .9, .98); it decays to a fiftieth along a cosine.
+        weight_decay: AdamW's.
+        ema_decay: share of the averaged weights that a step keeps (exponential moving average).
+        patience: validations, one every 50 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 3000
+    batch_size: int = 256
+    seed: int = 0
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    ema_decay: float = 0.99
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        if self.train_steps < 1:
+            raise ValueError(f"training takes at least one step, not {self.train_steps}")
+        if self.patience < 1:
+            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check(self, shares=("ema_decay",))
+
+
+def _check(config: GANTrainingConfig | PriorTrainingConfig | BarLSTMTrainingConfig, shares: Sequence[str]) -> None:
     """Check what both have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
 
     Raises:

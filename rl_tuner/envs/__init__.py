@@ -4,8 +4,9 @@ from gymnasium import register
 
 LATENT = "LatentDrums-v0"
 STEPWISE = "StepwiseDrums-v0"
+EDIT = "DrumEdit-v0"
 
-for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise")):
+for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise"), (EDIT, "edit")):
     register(
         name,
         entry_point=f"rl_tuner.tune.{room}:bundled_env",

@@ -260,7 +260,7 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012 (as its base)
 
-    def __init__(self, batch: GoalVectorEnv) -> None:
+    def __init__(self, batch: VectorEnv[np.ndarray, np.ndarray, np.ndarray]) -> None:
         if batch.num_envs != 1:
             raise ValueError(f"a single environment is a batch of one, not of {batch.num_envs}")
         self.batch = batch
@@ -284,7 +284,7 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
     def render(self) -> str | None:
         """The bar in text, see ``draw.bar_to_text``."""
         drawn = self.batch.render()
-        return drawn[0] if drawn else None
+        return str(drawn[0]) if isinstance(drawn, tuple) else None
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
