@@ -47,6 +47,9 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "rhythmgan.bar_lstm": {},
     "rl_tuner.edit_agent": {},
+    "rhythmgan.note_cnn": {},
+    "rl_tuner.append_agent": {},
+    "rl_tuner.append_published": {},
     "rhythmgan.reference": {
         "kit": ("kit",),
         "grid": ("steps",),

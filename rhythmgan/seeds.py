@@ -21,6 +21,8 @@ RANDOM_STREAMS: dict[str, range] = {
     "space": range(7 << 21, (7 << 21) + (1 << 32)),
     "calibration": range(1 << 34, (1 << 34) + 1),
     "next bar": range(1 << 35, (1 << 35) + 64),
+    "opening": range((1 << 34) + 16, (1 << 34) + 17),
+    "next notes": range((1 << 34) + 17, (1 << 34) + 18),
 }
 """Every use of a seed's random numbers and the streams that are its own: no two uses share one.
 
@@ -38,6 +40,8 @@ variation           which cells of a loop change
 steer               one for each wave of bars that are decided side by side
 calibration         the noise with which a GAN's temperatures are calibrated
 next bar            the noise that a bar after a given one begins with, before it is edited: one for each try
+opening             which notes a loop begins with that is drawn note by note
+next notes          the notes that follow
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
 

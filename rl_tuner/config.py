@@ -292,3 +292,99 @@ EDIT_AGENT = DQNConfig(
     exploration_fraction=0.5,
 )
 """How the agent that ships was trained to edit the next bar."""
+
+
+# --- Notes that are appended to a loop, after Ravula and Cao -----------------------------------------
+
+
+@dataclass(frozen=True)
+class AppendConfig:
+    """What an agent learns on that appends notes to a loop, and what it is rewarded by.
+
+    Attributes:
+        num_envs: environments at once.
+        eps: share of actions drawn without preference.
+        log_prob: coefficient of the log-probability of the note by the model that was trained on songs.
+        percussion: coefficient of the percussion terms together; each has its own, see ``percussion.fit_coefs``.
+        critic: coefficient of the critic of loops.
+        width: units of each layer of the Q-network; as published it is the CNN instead.
+
+    Raises:
+        ValueError: an option out of range, or nothing to be rewarded by.
+    """
+
+    num_envs: int = 64
+    eps: float = 0.05
+    log_prob: float = 0.0
+    percussion: float = 1.0
+    critic: float = 1.0
+    width: int = 192
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "num_envs", "width")
+        _check_shares(self, "eps")
+        if not (self.log_prob or self.percussion or self.critic):
+            raise ValueError("nothing to be rewarded by: one of log_prob, percussion and critic must not be 0")
+
+
+@dataclass(frozen=True)
+class LoopCriticConfig:
+    """How a critic of loops is trained.
+
+    Attributes:
+        train_steps: batches.
+        batch_size: loops of songs in each, and as many drawn ones.
+        learning_rate: AdamW's, falling to a twentieth.
+        width: units of its layers.
+        dropout: share of units that are left out in training.
+        n_drawn: loops that are drawn for each loop of songs, with the same beginning.
+        seed: of weights, batches and drawn loops.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    train_steps: int = 3000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    width: int = 256
+    dropout: float = 0.5
+    n_drawn: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "train_steps", "batch_size", "width", "n_drawn")
+        _check_shares(self, "dropout")
+        _check_seed(self.seed)
+
+
+APPEND_AGENT = DQNConfig(
+    train_steps=500_000,
+    batch_size=512,
+    n_step=1,
+    gamma=1.0,
+    temperature=1.0,
+    soft_values=True,
+    learning_rate_end=0.05,
+    buffer_size=100_000,
+    learning_starts=5_000,
+)
+"""How the agent that appends notes was trained that ships: a nat of leaving the CNN costs a reward."""
+
+APPEND_PUBLISHED = DQNConfig(
+    train_steps=500_000,
+    batch_size=64,
+    double=False,
+    n_step=1,
+    gamma=0.5,
+    learning_rate_end=1.0,
+    target_update_every=10,
+    buffer_size=100_000,
+    learning_starts=5_000,
+)
+"""As Ravula and Cao say that they did, with ε of ``APPEND_PUBLISHED_ENV``."""
+
+APPEND_PUBLISHED_ENV = AppendConfig(num_envs=16, eps=0.1, log_prob=1.0, percussion=0.0, critic=0.0)
+
+PUBLISHED_EPS = (0.01, 0.05, 0.1, 0.3, 0.5)
+"""The shares of random actions that Ravula and Cao compare."""

@@ -39,7 +39,7 @@ LAYERS = (
     {"rhythmgan.songs.parquet"},
     {"rhythmgan.songs.archives"},
     {"rhythmgan.songs.manifests", "rhythmgan.data"},
-    {"rhythmgan.forms"},
+    {"rhythmgan.forms", "rhythmgan.loops"},
     {"rhythmgan.songs.contents"},
     {"rhythmgan.songs.listing"},
     {"rhythmgan.patterns", "rhythmgan.songs.sources", "rhythmgan.baselines", "rhythmgan.reference"},
@@ -58,7 +58,7 @@ LAYERS = (
     },
     {"rhythmgan.models.labels"},
     {"rhythmgan.models.denoiser"},
-    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm")},
+    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn")},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -69,7 +69,7 @@ LAYERS = (
     {"rhythmgan.folders", "rhythmgan.samples", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
     {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
-    {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm")},
+    {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {
@@ -95,7 +95,9 @@ LAYERS = (
     {"rl_tuner.wishes"},
     {"rl_tuner.learner"},
     {"rl_tuner.dqn", "rl_tuner.goals", "rl_tuner.soft_q"},
-    {"rl_tuner.dynamics", "rl_tuner.training"},
+    {"rl_tuner.dynamics", "rl_tuner.training", "rl_tuner.append"},
+    {f"rl_tuner.append.{room}" for room in ("alphabet", "network", "percussion", "measures")},
+    {"rl_tuner.append.agent", "rl_tuner.append.critic"},
     {"rl_tuner.latent", "rl_tuner.latent.space", "rl_tuner.stepwise", "rl_tuner.stepwise.read_out"},
     {"rl_tuner.stepwise.draws", "rl_tuner.stepwise.resampling"},
     {"rl_tuner.latent.moves", "rl_tuner.stepwise.learned", "rl_tuner.stepwise.candidates", "rl_tuner.stepwise.layouts"},
@@ -103,13 +105,13 @@ LAYERS = (
     {"rl_tuner.stepwise.particles"},
     {"rl_tuner.stepwise.answers"},
     {"rl_tuner.agent", "rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
-    {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise"},
+    {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise", "rl_tuner.envs.append"},
     {"rl_tuner.edit", "rl_tuner.edit.levels"},
     {"rl_tuner.edit.edits"},
     {"rl_tuner.edit.observation"},
     {"rl_tuner.edit.editing", "rl_tuner.edit.network"},
     {"rl_tuner.edit.agent", "rl_tuner.envs.edit"},
-    {"rl_tuner.edit.files", "rl_tuner.tune.edit"},
+    {"rl_tuner.edit.files", "rl_tuner.tune.edit", "rl_tuner.tune.append"},
     {"rl_tuner.tune.edit_published"},
     {"rl_tuner.search", "rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},
@@ -125,8 +127,8 @@ LAYERS = (
     {"rl_tuner.benchmark.protocol", "rl_tuner.benchmark.sweep"},
     {"rl_tuner.commands", "rl_tuner.commands.models"},
     {"rl_tuner.commands.trainable"},
-    {f"rl_tuner.commands.trainable.{env}" for env in ("edit", "latent", "stepwise")},
-    {f"rl_tuner.commands.{command}" for command in ("steer", "continuation", "train", "evaluate", "sweep")},
+    {f"rl_tuner.commands.trainable.{env}" for env in ("edit", "latent", "stepwise", "append")},
+    {f"rl_tuner.commands.{command}" for command in ("steer", "continuation", "append", "train", "evaluate", "sweep")},
     {"rl_tuner"},  # the names of the package itself
     {"rl_tuner.cli"},
     {"rl_tuner.__main__"},
@@ -292,7 +294,7 @@ WALLS = {
     "rl_tuner.envs": (
         *MODELS,
         "rhythmgan.models.catalogue",
-        *(f"rl_tuner.{room}" for room in ("agent", "latent.agent", "dqn", "replay", "tune", "search")),
+        *(f"rl_tuner.{room}" for room in ("agent", "latent.agent", "append.agent", "dqn", "replay", "tune", "search")),
     ),
     "rl_tuner.tune": (*MODELS, "rl_tuner.search", "rl_tuner.benchmark"),
     "rl_tuner.search": (*MODELS, "rl_tuner.tune", "rl_tuner.benchmark"),
@@ -358,7 +360,7 @@ def test_only_training_imports_lightning():
         for module in _imports(name, path.read_text(encoding="utf-8"))
         if module.partition(".")[0] in lightning
     }
-    assert importers == {f"rhythmgan/training/{room}.py" for room in ("bar_lstm", "gan", "prior", "run")}
+    assert importers == {f"rhythmgan/training/{room}.py" for room in ("bar_lstm", "gan", "note_cnn", "prior", "run")}
 
 
 def test_only_the_page_imports_streamlit():

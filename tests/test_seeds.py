@@ -205,6 +205,8 @@ def test_streams_stay_where_they_are():
         "space": (14_680_064, 2**32),
         "calibration": (17_179_869_184, 1),
         "next bar": (34_359_738_368, 64),
+        "opening": (17_179_869_200, 1),
+        "next notes": (17_179_869_201, 1),
     }
 
 

@@ -1,4 +1,4 @@
-"""``rhythmgan train gan``, ``prior`` and ``bar-lstm``: a corpus to weights."""
+"""``rhythmgan train gan``, ``prior``, ``bar-lstm`` and ``note-cnn``: a corpus to weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
 from rhythmgan.kit import KITS
-from rhythmgan.models.config import BarLSTMConfig, GANConfig, WordLSTMConfig
-from rhythmgan.training.config import BarLSTMTrainingConfig, GANTrainingConfig, PriorTrainingConfig
+from rhythmgan.models.config import BarLSTMConfig, GANConfig, NoteCNNConfig, WordLSTMConfig
+from rhythmgan.training.config import (
+    BarLSTMTrainingConfig,
+    GANTrainingConfig,
+    NoteCNNTrainingConfig,
+    PriorTrainingConfig,
+)
 
 if TYPE_CHECKING:
     from rhythmgan.data import Corpus
@@ -69,6 +74,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="hide the word that the bar before has on a step from the decoder, as jaki does",
     )
     _add_run(bar_lstm, kit=BarLSTMConfig.kit)
+
+    cnn = models.add_parser(
+        "note-cnn",
+        help="the CNN that plays one note a step",
+        description="Train the note-wise CNN on two-bar loops, or resume the run in --out.",
+    )
+    cnn.set_defaults(run=_train_note_cnn, resumes=True)
+    cnn.add_argument("--data", required=True, metavar="CORPUS", help="a corpus: bars with how they are played")
+    cnn.add_argument("--grid", type=int, metavar="STEPS", help="the bars of a corpus on this grid (that of most bars)")
+    cnn.add_argument(
+        "--source", default="groove/", metavar="NAME", help="the songs whose files' names begin so (%(default)s)"
+    )
+    add_field(cnn, NoteCNNTrainingConfig, "train_steps", "batches at most; a resumed run may raise it")
+    add_field(cnn, NoteCNNTrainingConfig, "batch_size", "notes to predict in a batch")
+    add_field(cnn, NoteCNNTrainingConfig, "learning_rate", "Adam's")
+    add_field(cnn, NoteCNNTrainingConfig, "seed", "seed of weights and batches")
+    add_field(cnn, NoteCNNConfig, "width", "channels of the convolution")
+    add_field(cnn, NoteCNNConfig, "kernel", "steps that the convolution reads at a time")
+    _add_run(cnn, kit=NoteCNNConfig.kit)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +223,38 @@ def _train_bar_lstm(options: argparse.Namespace) -> None:
     print(f"pairs of the validation songs: {facts['validation_nll_per_step']} nats a step")
     print(
         f"{facts['trained_steps']} steps; the best weights are those of step {facts['best_step']}\nweights: {weights}"
+    )
+
+
+def _train_note_cnn(options: argparse.Namespace) -> None:
+    from rhythmgan.corpus_file import load_corpus
+    from rhythmgan.kit import kit_named
+    from rhythmgan.loops import note_loops
+
+    kit = kit_named(options.kit or NoteCNNConfig.kit)
+    corpus = load_corpus(options.data, options.grid).from_files(options.source)
+    train, validation = (note_loops(corpus.split(split), kit) for split in ("train", "valid"))
+    talks = _is_first()
+    if talks and not options.quiet:
+        print(f"training on {len(train):,} loops, validating on {len(validation):,} of other songs", file=sys.stderr)
+
+    machine = _machine(options)
+
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.note_cnn import train_note_cnn
+
+    training = NoteCNNTrainingConfig(**given(options, "train_steps", "batch_size", "learning_rate", "seed"))
+    network = NoteCNNConfig(kit=kit.name, steps=corpus.steps, **given(options, "width", "kernel"))
+    with progress_bar("step", options.quiet or not talks) as progress:
+        weights = train_note_cnn(
+            train, validation, options.out, training, network=network, progress=progress, **machine
+        )
+    if not talks:
+        return
+    facts = json.loads(read_metadata(weights)["provenance"])
+    print(f"validation songs: {facts['validation_nll_per_step']} nats a step, at step {int(facts['best_step']):,}")
+    print(
+        f"weights: {weights}\nnext: rl-tuner train --env append --data {options.data} --weights {weights} --out agent"
     )
 
 

@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from rhythmgan.models import bar_lstm, gan, word_lstm
-from rhythmgan.models.interfaces import BarModel, LatentCritic, NextBarModel, PhrasePrior, SamplingLikelihood
+from rhythmgan.models import bar_lstm, gan, note_cnn, word_lstm
+from rhythmgan.models.interfaces import BarModel, LatentCritic, NextBarModel, NoteModel, PhrasePrior, SamplingLikelihood
 from rhythmgan.models.weights import BUNDLED_GRIDS, WeightsFormat, bundled, bundled_model, read_metadata
 
 _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     gan.FORMAT: gan.load_gan,
     word_lstm.FORMAT: word_lstm.load_prior,
     bar_lstm.FORMAT: bar_lstm.load_bar_lstm,
+    note_cnn.FORMAT: note_cnn.load_note_cnn,
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 
@@ -23,6 +24,7 @@ BUNDLED = {
     "prior": ("prior", "prior.safetensors"),
     "prior12": ("prior of 12 steps", "prior12.safetensors"),
     "bar-lstm": ("model of the next bar", "bar-lstm.safetensors"),
+    "note-cnn": ("note-wise CNN", note_cnn.BUNDLED),
 }
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
 
@@ -97,6 +99,18 @@ def load_next_bar_model(source: str | os.PathLike[str] | None = None) -> NextBar
     model = load_model("bar-lstm" if source is None else source)
     if not isinstance(model, NextBarModel):
         raise ValueError(f"{source}: holds no model that says how the next bar goes on")
+    return model
+
+
+def load_note_model(source: str | os.PathLike[str] | None = None) -> NoteModel:
+    """A model of loops with one note a step; the bundled one by default. See ``load_model``.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort.
+    """
+    model = load_model("note-cnn" if source is None else source)
+    if not isinstance(model, NoteModel):
+        raise ValueError(f"{source}: holds no model of loops with one note a step")
     return model
 
 

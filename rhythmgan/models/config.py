@@ -107,6 +107,35 @@ class BarLSTMConfig:
         _check_dropout(self.dropout)
 
 
+@dataclass(frozen=True)
+class NoteCNNConfig:
+    """The shape of a note-wise CNN: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        kit: name of the kit of its loops; its notes are the kit's parts and silence.
+        steps: grid of its bars.
+        n_given: notes of a loop that it is given; it continues them.
+        width: channels of the convolution.
+        kernel: steps that the convolution reads at a time, an odd number.
+        n_openings: beginnings of loops that it has, to draw loops of nothing.
+    """
+
+    kit: str = "roland10"
+    steps: int = 16
+    n_given: int = 8
+    width: int = 64
+    kernel: int = 5
+    n_openings: int = 0
+
+    def __post_init__(self) -> None:
+        _n_parts(self.kit)
+        _check_grid(self.steps)
+        if not 1 <= self.width <= 4096 or not 1 <= self.kernel <= 2 * self.steps or self.kernel % 2 == 0:
+            raise ValueError("width lies in 1 … 4096, kernel is an odd number of steps of a loop")
+        if not 1 <= self.n_given < 2 * self.steps or self.n_openings < 0:
+            raise ValueError(f"n_given lies in 1 … {2 * self.steps - 1}, n_openings from 0 on")
+
+
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     """Distinct names, none of them "any", which every model knows."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):

@@ -253,6 +253,42 @@ class NextBarModel(BarModel, Protocol):
         """The same in double precision on the CPU: what it says is then the same on every machine."""
 
 
+@runtime_checkable
+class NoteModel(BarModel, Protocol):
+    """A model of loops of two bars with one note a step, that says how likely each next note is.
+
+    Notes are the kit's parts from 1 on, and 0 is silence; what it sees of a loop so far are ``loops.windows``.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for its weights."""
+
+    @property
+    def n_given(self) -> int:
+        """Notes of a loop that it is given; it continues them."""
+
+    @property
+    def openings(self) -> Tensor:
+        """(m, n_given) uint8, the notes that loops of songs begin with."""
+
+    @property
+    def opening_chances(self) -> Tensor:
+        """(m,), how often each does."""
+
+    def __call__(self, seen: Tensor) -> Tensor:
+        """Windows (n, 2 · steps · notes) → logits (n, notes) of the next note."""
+
+    def log_prob(self, notes: Tensor | np.ndarray) -> Tensor:
+        """Log-probability of each note of loops (n, 2 · steps) but those that are given, nats."""
+
+    def draw_openings(self, seeds: np.ndarray) -> np.ndarray:
+        """The notes that loops of these seeds (n,) begin with, (n, n_given) uint8."""
+
+    def complete(self, given: np.ndarray, seeds: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """What follows notes (n, n_given) that are given: (n, 2 · steps) uint8."""
+
+
 Model = TypeVar("Model", bound=BarModel)
 
 

@@ -153,7 +153,36 @@ class BarLSTMTrainingConfig:
         _check(self, shares=("ema_decay",))
 
 
-def _check(config: GANTrainingConfig | PriorTrainingConfig | BarLSTMTrainingConfig, shares: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class NoteCNNTrainingConfig:
+    """How a note-wise CNN is trained. The defaults take about a minute of one core.
+
+    Attributes:
+        train_steps: batches at most; the only number that a resumed run may change.
+        batch_size: notes to predict in a batch, of each process.
+        seed: of the weights and the batches.
+        learning_rate: Adam's.
+        patience: validations, one every 250 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 5000
+    batch_size: int = 512
+    seed: int = 0
+    learning_rate: float = 1e-3
+    patience: int = 6
+
+    def __post_init__(self) -> None:
+        if self.train_steps < 1:
+            raise ValueError(f"training takes at least one step, not {self.train_steps}")
+        if self.patience < 1:
+            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check(self, shares=())
+
+
+def _check(
+    config: GANTrainingConfig | PriorTrainingConfig | BarLSTMTrainingConfig | NoteCNNTrainingConfig,
+    shares: Sequence[str],
+) -> None:
     """Check what both have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
 
     Raises:

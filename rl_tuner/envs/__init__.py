@@ -5,8 +5,9 @@ from gymnasium import register
 LATENT = "LatentDrums-v0"
 STEPWISE = "StepwiseDrums-v0"
 EDIT = "DrumEdit-v0"
+APPEND = "DrumAppend-v0"
 
-for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise"), (EDIT, "edit")):
+for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise"), (EDIT, "edit"), (APPEND, "append")):
     register(
         name,
         entry_point=f"rl_tuner.tune.{room}:bundled_env",
