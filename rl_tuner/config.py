@@ -359,7 +359,7 @@ class LoopCriticConfig:
 
 
 APPEND_AGENT = DQNConfig(
-    train_steps=500_000,
+    train_steps=200_000,
     batch_size=512,
     n_step=1,
     gamma=1.0,
@@ -373,7 +373,7 @@ APPEND_AGENT = DQNConfig(
 
 APPEND_PUBLISHED = DQNConfig(
     train_steps=500_000,
-    batch_size=64,
+    batch_size=128,
     double=False,
     n_step=1,
     gamma=0.5,
@@ -384,7 +384,7 @@ APPEND_PUBLISHED = DQNConfig(
 )
 """As Ravula and Cao say that they did, with ε of ``APPEND_PUBLISHED_ENV``."""
 
-APPEND_PUBLISHED_ENV = AppendConfig(num_envs=16, eps=0.1, log_prob=1.0, percussion=0.0, critic=0.0)
+APPEND_PUBLISHED_ENV = AppendConfig(num_envs=32, eps=0.1, log_prob=1.0, percussion=0.0, critic=0.0)
 
 PUBLISHED_EPS = (0.01, 0.05, 0.1, 0.3, 0.5)
 """The shares of random actions that Ravula and Cao compare."""

@@ -111,7 +111,7 @@ LAYERS = (
     {"rl_tuner.edit.observation"},
     {"rl_tuner.edit.editing", "rl_tuner.edit.network"},
     {"rl_tuner.edit.agent", "rl_tuner.envs.edit"},
-    {"rl_tuner.edit.files", "rl_tuner.tune.edit", "rl_tuner.tune.append"},
+    {"rl_tuner.edit.files", "rl_tuner.tune.edit", "rl_tuner.tune.append", "rl_tuner.tune.append_words"},
     {"rl_tuner.tune.edit_published"},
     {"rl_tuner.search", "rl_tuner.search.problem"},
     {f"rl_tuner.search.{room}" for room in ("best_of_n", "random_moves", "evolution", "gradient", "linear", "edit")},

@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.weights and not options.agent:
         raise ValueError("--weights are of the CNN that an --agent was started from: give both")
 
+    import numpy as np
+
     from rhythmgan.bars import fold_bars, unfold_bars
     from rhythmgan.draw import bar_to_text
     from rhythmgan.export import FilePerLoop, Loops, export, formats_named
@@ -80,7 +82,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     names = [f"loop-{seed:06d}" for seed in seeds]
     titles = [f"seed {seed}" for seed in seeds]
     report = {"n": options.n, "seed": options.seed, "by": by, "kit": kit.name}
-    batch = Loops(names, Performance.of(bars, kit), "seed", seeds, titles, {"bars": bars}, 2)
+    batch = Loops(names, Performance.of(bars, kit), "seed", seeds, titles, {"bars": bars, "seed": np.array(seeds)}, 2)
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
     export([batch], options.out, formats, output["playback"], stem="loops", replaced=("loop",), notes=notes)
     files = {

@@ -69,6 +69,7 @@ def learn_reward(
     validation: NoteLoops,
     config: AppendConfig,
     critic: LoopCriticConfig | None = None,
+    drawn: tuple[Tensor, Tensor] | None = None,
     trained: LoopNetwork | None = None,
 ) -> LoopReward:
     """What the config rewards notes by: a critic is trained, and coefficients are fitted, where they count.
@@ -79,6 +80,7 @@ def learn_reward(
         validation: loops of other songs, which say when the critic is best.
         config: what counts.
         critic: how the critic is trained.
+        drawn: loops of the CNN, ``draw_for_critic`` of the loops and of the validation's; they are drawn by default.
         trained: a critic that is trained already.
     """
     critic = critic or LoopCriticConfig()
@@ -90,26 +92,26 @@ def learn_reward(
     if not (config.critic or config.percussion):
         return LoopReward(terms, coefs, None)
     real, held_out = (torch.from_numpy(each.notes.astype(np.int64)) for each in (loops, validation))
-    drawn, drawn_too = (_drawn(cnn, each, critic) for each in (real, held_out))
+    ours, ours_held_out = drawn or (draw_for_critic(cnn, loops, critic), draw_for_critic(cnn, validation, critic))
     weights = None
     if config.critic:
         if trained is None:
-            trained = train_loop_critic(real, drawn, (held_out, drawn_too), alphabet, n_given, critic)
+            trained = train_loop_critic(real, ours, (held_out, ours_held_out), alphabet, n_given, critic)
         terms["critic"] = critic_term(trained, alphabet.symbols, n_given)
         coefs["critic"] = config.critic
-        weights = config.critic * logits_of(trained, drawn, alphabet.symbols)
+        weights = config.critic * logits_of(trained, ours, alphabet.symbols)
     if config.percussion:
         percussion = percussion_terms(cnn.kit, cnn.steps)
-        found = fit_coefs(totals(percussion, real, n_given), totals(percussion, drawn, n_given), weights)
+        found = fit_coefs(totals(percussion, real, n_given), totals(percussion, ours, n_given), weights)
         terms |= percussion
         coefs |= dict(zip(percussion, (config.percussion * found).tolist(), strict=True))
     return LoopReward(terms, coefs, trained if config.critic else None)
 
 
-def _drawn(cnn: NoteModel, real: Tensor, config: LoopCriticConfig) -> Tensor:
-    """Loops of the CNN that begin as these (n, length) do, some of each."""
-    n = len(real) * config.n_drawn
-    given = real[:, : cnn.n_given].repeat(config.n_drawn, 1).numpy()
+def draw_for_critic(cnn: NoteModel, loops: NoteLoops, config: LoopCriticConfig) -> Tensor:
+    """Loops of the CNN that begin as those of songs do, ``config.n_drawn`` for each: (m, length) ints."""
+    n = len(loops) * config.n_drawn
+    given = np.tile(loops.notes[:, : cnn.n_given], (config.n_drawn, 1))
     seeds = np.arange(n, dtype=np.uint64) + np.uint64(_DRAWN_SEEDS * (1 + config.seed % (1 << 20)))
     return torch.from_numpy(cnn.complete(given, seeds).astype(np.int64))
 
