@@ -20,7 +20,10 @@ LAYERS = (
     {"rhythmgan.grid", "rhythmgan.playback"},
     {"rhythmgan.performance"},
     {"rhythmgan.features.metrical", "rhythmgan.features.lines", "rhythmgan.roles"},
-    {f"rhythmgan.features.{room}" for room in ("counts", "note_rest", "shape", "syncopation_measures", "timing")},
+    {
+        f"rhythmgan.features.{room}"
+        for room in ("complexity", "counts", "note_rest", "shape", "syncopation_measures", "timing")
+    },
     {"rhythmgan.features.table", "rhythmgan.features.grooves"},
     {"rhythmgan.features", "rhythmgan.augment", "rhythmgan.synth"},
     {"rhythmgan.midi", "rhythmgan.midi_events"},

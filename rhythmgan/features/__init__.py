@@ -9,6 +9,7 @@ are then the expected value over bars whose cells are drawn independently, a pol
 that can be differentiated and that is exact where every cell is 0 or 1.
 """
 
+from rhythmgan.features.complexity import accents, clock_score, shmulevich_povel
 from rhythmgan.features.counts import GROUPS, density, off_beat_share, parts_used, step_density
 from rhythmgan.features.grooves import backbeat, cymbal_steps, is_groove, kick_on_one, tom_steps, what_songs_play
 from rhythmgan.features.lines import cells_of, streams, union
@@ -42,11 +43,13 @@ __all__ = [
     "GROUPS",
     "LEVELS",
     "PERFORMANCE_FEATURES",
+    "accents",
     "backbeat",
     "balance",
     "cells_of",
     "check_feature",
     "check_performance_feature",
+    "clock_score",
     "cosine_evenness",
     "cymbal_steps",
     "density",
@@ -67,6 +70,7 @@ __all__ = [
     "off_beatness",
     "parts_used",
     "repetition",
+    "shmulevich_povel",
     "short_sighted_lhl",
     "signed_lhl",
     "sixteenth_swing",
