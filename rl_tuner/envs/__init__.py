@@ -6,8 +6,15 @@ LATENT = "LatentDrums-v0"
 STEPWISE = "StepwiseDrums-v0"
 EDIT = "DrumEdit-v0"
 APPEND = "DrumAppend-v0"
+TOGGLE = "DrumToggle-v0"
 
-for name, room in ((LATENT, "latent"), (STEPWISE, "stepwise"), (EDIT, "edit"), (APPEND, "append")):
+for name, room in (
+    (LATENT, "latent"),
+    (STEPWISE, "stepwise"),
+    (EDIT, "edit"),
+    (APPEND, "append"),
+    (TOGGLE, "toggle"),
+):
     register(
         name,
         entry_point=f"rl_tuner.tune.{room}:bundled_env",
