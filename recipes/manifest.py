@@ -50,6 +50,12 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rhythmgan.note_cnn": {},
     "rl_tuner.append_agent": {},
     "rl_tuner.append_published": {},
+    "rhythmgan.answer_net": {
+        "kit": ("config", "kit"),
+        "grid": ("config", "steps"),
+    },
+    "rl_tuner.answer_agent": {},
+    "rl_tuner.toggle_agent": {},
     "rhythmgan.reference": {
         "kit": ("kit",),
         "grid": ("steps",),

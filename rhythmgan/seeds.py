@@ -17,6 +17,8 @@ RANDOM_STREAMS: dict[str, range] = {
     "fill candidates": range(3 << 21, (3 << 21) + 64),
     "fill choice": range((3 << 21) + 64, (3 << 21) + 65),
     "variation": range((3 << 21) + 65, (3 << 21) + 66),
+    "answer candidates": range((3 << 21) + 66, (3 << 21) + 130),
+    "answer choice": range((3 << 21) + 130, (3 << 21) + 131),
     "steer": range(5 << 21, (5 << 21) + 4096),
     "space": range(7 << 21, (7 << 21) + (1 << 32)),
     "calibration": range(1 << 34, (1 << 34) + 1),
@@ -37,6 +39,8 @@ encode              the latent point drawn for a bar
 fill candidates     one for each way to fill a bar
 fill choice         which of them is taken
 variation           which cells of a loop change
+answer candidates   one for each answer to a line
+answer choice       which of them is taken
 steer               one for each wave of bars that are decided side by side
 calibration         the noise with which a GAN's temperatures are calibrated
 next bar            the noise that a bar after a given one begins with, before it is edited: one for each try

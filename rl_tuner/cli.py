@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rhythmgan import __version__
 from rhythmgan.console import new_parser, run_command
-from rl_tuner.commands import append, continuation, evaluate, steer, sweep, train
+from rl_tuner.commands import append, continuation, evaluate, steer, sweep, toggle, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +21,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = new_parser("rl-tuner", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (steer, continuation, append, train, evaluate, sweep):
+    for command in (steer, continuation, append, toggle, train, evaluate, sweep):
         command.add(commands)
     return parser

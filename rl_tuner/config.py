@@ -388,3 +388,139 @@ APPEND_PUBLISHED_ENV = AppendConfig(num_envs=32, eps=0.1, log_prob=1.0, percussi
 
 PUBLISHED_EPS = (0.01, 0.05, 0.1, 0.3, 0.5)
 """The shares of random actions that Ravula and Cao compare."""
+
+
+@dataclass(frozen=True)
+class ToggleEnvConfig:
+    """What an agent learns on that toggles lines; see ``envs.toggle.ToggleEnv``.
+
+    Attributes:
+        num_envs: environments at once.
+        resolution: cells of a line.
+        steps: lengths of lines; that of the resolution by default.
+        n_lines: lines that answer.
+        no_op: whether an agent may leave all as it is.
+        moves: of an episode.
+        reward: ``delta`` or ``absolute``.
+        terms: what counts; the first alone unless ``weighted``.
+        weighted: whether episodes draw the importance of each term.
+        gains: whether an agent sees what each toggle would add to the score.
+        given: the line that all episodes answer, as text; random ones where it is empty.
+
+    Raises:
+        ValueError: no environments.
+    """
+
+    num_envs: int = 1
+    resolution: int = 8
+    steps: tuple[int, ...] = ()
+    n_lines: int = 1
+    no_op: bool = False
+    moves: int = 32
+    reward: Reward = "absolute"
+    terms: tuple[str, ...] = ("difference",)
+    weighted: bool = False
+    gains: bool = False
+    given: str = "x o o o x o o o"
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "num_envs", "moves", "n_lines")
+
+
+PUBLISHED_EPISODES = 300
+"""Episodes that Halmøy's agent was trained for."""
+
+PUBLISHED_TOGGLE = DQNConfig(
+    train_steps=PUBLISHED_EPISODES * ToggleEnvConfig.moves,
+    batch_size=64,
+    n_step=1,
+    gamma=0.9,
+    double=False,
+    learning_rate_end=1.0,
+    buffer_size=10_000,
+    learning_starts=64,
+    eps_start=0.0,
+    eps_end=0.0,
+    temperature=1.0,
+)
+"""How an agent is trained that toggles the steps of a line as Halmøy's: it draws its toggles from the softmax of their
+values. What he does not say – moves of an episode, discount, batches – is ours."""
+
+LIVE_ENV = ToggleEnvConfig(
+    num_envs=256,
+    resolution=16,
+    steps=(8, 16),
+    no_op=True,
+    moves=24,
+    reward="delta",
+    terms=("difference", "complexity", "density", "syncopation"),
+    weighted=True,
+    gains=True,
+    given="",
+)
+"""What the agent that ships learnt on: random lines to answer, and terms whose importance every episode draws."""
+
+LIVE_TOGGLE = DQNConfig(
+    train_steps=3_000_000,
+    batch_size=512,
+    gradient_steps=1,
+    n_step=3,
+    gamma=0.95,
+    learning_rate_end=0.01,
+    buffer_size=300_000,
+    learning_starts=10_000,
+    eps_start=0.3,
+    eps_end=0.05,
+)
+"""How it was trained."""
+
+LIVE_WIDTH = 128
+"""Units of each layer of its network."""
+
+
+@dataclass(frozen=True)
+class PairCriticConfig:
+    """How a critic learns to tell songs' pairs of lines from made ones.
+
+    Attributes:
+        train_steps: gradient steps at most; the best on the validation songs are kept.
+        batch_size: pairs of each kind in a step.
+        answers: made answers to each line of a song.
+        learning_rate: AdamW's.
+        weight_decay: AdamW's.
+        seed: of weights, answers and batches.
+
+    Raises:
+        ValueError: nothing to learn from.
+    """
+
+    train_steps: int = 1200
+    batch_size: int = 512
+    answers: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "train_steps", "batch_size", "answers")
+
+
+ANSWER_AGENT = DQNConfig(
+    train_steps=1_500_000,
+    batch_size=1024,
+    gradient_steps=2,
+    n_step=1,
+    gamma=1.0,
+    learning_rate_end=0.02,
+    tau=0.02,
+    buffer_size=200_000,
+    learning_starts=10_000,
+    eps_start=0.2,
+    eps_end=0.1,
+    temperature=1.0,
+    soft_values=True,
+)
+"""How the agent that answers lines was trained: rewarded by its critic, each nat away from the reference costs 1."""
+
+ANSWER_ENVS = 512
+"""Environments that it learnt on at once."""

@@ -27,6 +27,8 @@ RECIPE = ROOT / "recipes" / "manifest.py"
 FILES = (
     "agent.safetensors",
     "agent12.safetensors",
+    "answer-agent.safetensors",
+    "answer.safetensors",
     "bar-lstm.safetensors",
     "edit-agent.safetensors",
     "gan.safetensors",
@@ -35,6 +37,7 @@ FILES = (
     "prior.safetensors",
     "prior12.safetensors",
     "reference.safetensors",
+    "toggle-agent.safetensors",
 )
 MODELS = [(kind, grid) for kind in ("gan", "prior") for grid in (16, 12)]
 MOST_BYTES = 6_000_000

@@ -26,10 +26,10 @@ from rhythmgan.generate.config import FillConfig, PathConfig, SampleConfig, Vari
 from rhythmgan.kit import GM9, GM12, JAKI5, KITS
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi
-from rhythmgan.models.config import GANConfig, WordLSTMConfig
+from rhythmgan.models.config import AnswerConfig, GANConfig, WordLSTMConfig
 from rhythmgan.models.gan import load_gan
 from rhythmgan.playback import Playback
-from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+from rhythmgan.training.config import AnswerTrainingConfig, GANTrainingConfig, PriorTrainingConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,6 +76,8 @@ def _helped(parser, option):
         ("train gan", GANConfig, ("width",)),
         ("train prior", PriorTrainingConfig, ("train_steps", "batch_size", "seed")),
         ("train prior", WordLSTMConfig, ("width", "layers", "dropout")),
+        ("train answer", AnswerTrainingConfig, ("train_steps", "batch_size", "seed")),
+        ("train answer", AnswerConfig, ("given", "answer", "width", "layers", "dropout")),
         ("evaluate", EvaluationConfig, ("seed",)),
     ],
 )
@@ -225,8 +227,9 @@ def test_what_can_be_resumed_says_so(capsys):
     resumable = {name for name, parser in EVERY.items() if parser.get_default("resumes")}
     assert resumable == {
         "rhythmgan sample",
-        *(f"rhythmgan train {model}" for model in ("gan", "prior", "bar-lstm", "note-cnn")),
+        *(f"rhythmgan train {model}" for model in ("gan", "prior", "bar-lstm", "note-cnn", "answer")),
         "rl-tuner train",
+        "rl-tuner toggle train",
     }
 
 

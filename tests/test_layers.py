@@ -45,7 +45,7 @@ LAYERS = (
     {"rhythmgan.forms", "rhythmgan.loops"},
     {"rhythmgan.songs.contents"},
     {"rhythmgan.songs.listing"},
-    {"rhythmgan.patterns", "rhythmgan.songs.sources", "rhythmgan.baselines", "rhythmgan.reference"},
+    {f"rhythmgan.{room}" for room in ("patterns", "songs.sources", "baselines", "reference", "line_pairs")},
     {"rhythmgan.corpus_file"},
     {"rhythmgan.songs.reading", "rhythmgan.songs.counts"},
     {"rhythmgan.songs.preparation"},
@@ -61,7 +61,7 @@ LAYERS = (
     },
     {"rhythmgan.models.labels"},
     {"rhythmgan.models.denoiser"},
-    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn")},
+    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net")},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -72,7 +72,7 @@ LAYERS = (
     {"rhythmgan.folders", "rhythmgan.samples", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
     {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
-    {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn")},
+    {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {
@@ -111,6 +111,8 @@ LAYERS = (
     {"rl_tuner.stepwise.answers"},
     {"rl_tuner.agent", "rl_tuner.latent.agent", "rl_tuner.envs", "rl_tuner.envs.episodes"},
     {"rl_tuner.envs.latent", "rl_tuner.envs.stepwise", "rl_tuner.envs.append", "rl_tuner.envs.toggle"},
+    {"rl_tuner.toggle.agent", "rl_tuner.toggle.toggler"},
+    {"rl_tuner.toggle.loops"},
     {"rl_tuner.edit", "rl_tuner.edit.levels"},
     {"rl_tuner.edit.edits"},
     {"rl_tuner.edit.observation"},
@@ -132,8 +134,11 @@ LAYERS = (
     {"rl_tuner.benchmark.protocol", "rl_tuner.benchmark.sweep"},
     {"rl_tuner.commands", "rl_tuner.commands.models"},
     {"rl_tuner.commands.trainable"},
-    {f"rl_tuner.commands.trainable.{env}" for env in ("edit", "latent", "stepwise", "append")},
-    {f"rl_tuner.commands.{command}" for command in ("steer", "continuation", "append", "train", "evaluate", "sweep")},
+    {f"rl_tuner.commands.trainable.{env}" for env in ("edit", "latent", "stepwise", "append", "toggle")},
+    {
+        f"rl_tuner.commands.{command}"
+        for command in ("steer", "continuation", "append", "toggle", "train", "evaluate", "sweep")
+    },
     {"rl_tuner"},  # the names of the package itself
     {"rl_tuner.cli"},
     {"rl_tuner.__main__"},
@@ -365,7 +370,9 @@ def test_only_training_imports_lightning():
         for module in _imports(name, path.read_text(encoding="utf-8"))
         if module.partition(".")[0] in lightning
     }
-    assert importers == {f"rhythmgan/training/{room}.py" for room in ("bar_lstm", "gan", "note_cnn", "prior", "run")}
+    assert importers == {
+        f"rhythmgan/training/{room}.py" for room in ("answer_net", "bar_lstm", "gan", "note_cnn", "prior", "run")
+    }
 
 
 def test_only_the_page_imports_streamlit():

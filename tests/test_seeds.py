@@ -201,6 +201,8 @@ def test_streams_stay_where_they_are():
         "fill candidates": (6_291_456, 64),
         "fill choice": (6_291_520, 1),
         "variation": (6_291_521, 1),
+        "answer candidates": (6_291_522, 64),
+        "answer choice": (6_291_586, 1),
         "steer": (10_485_760, 4096),
         "space": (14_680_064, 2**32),
         "calibration": (17_179_869_184, 1),

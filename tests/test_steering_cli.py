@@ -580,6 +580,9 @@ def test_options_of_another_environment_are_refused_with_those_that_have_them(re
     data = ("--data", tmp_path / "words.npz")
     refused("train", *data, "--env", "latent", "--trace", "0.5", says="--trace is an option of stepwise, not of --env")
     refused("train", *data, "--n-step", "2", says="--n-step is an option of latent, not of --env stepwise")
+    refused(
+        "train", *data, "--env", "toggle", "--calls", "2", says="--calls is an option of latent, not of --env toggle"
+    )
     refused("train", *data, "--as-published", says="not of --env stepwise")
 
 
@@ -614,7 +617,7 @@ def test_help_answers_without_waiting_for_torch():
     script = (
         "import contextlib, io, sys\n"
         "from rl_tuner.cli import main\n"
-        "for command in ([], ['train'], ['steer'], ['evaluate'], ['sweep']):\n"
+        "for command in ([], ['train'], ['steer'], ['toggle'], ['evaluate'], ['sweep']):\n"
         "    text = io.StringIO()\n"
         "    try:\n"
         "        with contextlib.redirect_stdout(text):\n"

@@ -14,7 +14,7 @@ from rhythmgan.kit import GM9
 from rl_tuner.config import DQNConfig
 from rl_tuner.dqn import DQN, policy
 from rl_tuner.envs import TOGGLE
-from rl_tuner.envs.toggle import ToggleEnv, ToggleVectorEnv, toggle_layout, vector_env
+from rl_tuner.envs.toggle import GAIN_UNITS, ToggleEnv, ToggleVectorEnv, toggle_layout, vector_env
 from rl_tuner.toggle.lines import first_cells, line_to_text, parse_line, shrunk, stretched
 from rl_tuner.toggle.terms import TERMS, Terms, difference
 
@@ -161,6 +161,7 @@ def test_every_feature_is_a_term():
         {"resolution": 16, "steps": (8, 12, 16), "n_lines": 3, "terms": ("difference", "complexity"), "weighted": True},
         {"resolution": 16, "rightward": True, "reward": "final"},
         {"resolution": 512, "steps": (8, 512)},
+        {"gains": True, "n_lines": 2},
     ],
     ids=str,
 )
@@ -240,6 +241,22 @@ def test_without_a_no_op_the_best_line_cannot_stay():
     assert envs.single_action_space.n == 8
     assert envs.step(np.arange(8))[1].tolist() == [0.75] * 8  # whichever step is toggled
     assert envs.step(np.arange(8))[1].tolist() == [1.0] * 8
+
+
+def test_gains_are_what_each_toggle_adds():
+    """Seen before each move, in random episodes of two lines and several lengths, beside the moves themselves."""
+    options = {"terms": ("difference", "complexity", "density"), "weighted": True, "steps": (8, 16), "n_lines": 2}
+    envs = ToggleVectorEnv(num_envs=30, resolution=16, gains=True, **options)
+    seen, info = envs.reset(seed=0)
+    gains = envs.layout.slice("gains")
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        chosen = rng.integers(32, size=30)
+        seen_gain, allowed = seen[np.arange(30), gains][np.arange(30), chosen] / GAIN_UNITS, info["action_mask"]
+        seen, rewards, _, _, info = envs.step(chosen)
+        assert rewards.tolist() == pytest.approx(seen_gain.tolist(), abs=1e-5)
+        assert not seen_gain[~allowed[np.arange(30), chosen]].any()
+    assert np.abs(rewards).max() > 0.01
 
 
 def test_the_final_reward_is_paid_with_the_last_move():
@@ -372,6 +389,7 @@ def test_the_same_seed_draws_the_same():
         ({"reward": "mean"}, "delta, absolute or final"),
         ({"rightward": True, "no_op": False}, "no-op"),
         ({"moves": 0}, "one move"),
+        ({"gains": True, "reward": "final"}, "no gains"),
         ({"importance": (2,)}, "−1 … 1"),
         ({"importance": (1, 1)}, "of 1 terms"),
         ({"given": np.zeros((2, 9), bool)}, "given lines"),

@@ -1,4 +1,4 @@
-"""``rhythmgan train gan``, ``prior``, ``bar-lstm`` and ``note-cnn``: a corpus to weights."""
+"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn`` and ``answer``: a corpus to weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
 from rhythmgan.kit import KITS
-from rhythmgan.models.config import BarLSTMConfig, GANConfig, NoteCNNConfig, WordLSTMConfig
+from rhythmgan.models.config import AnswerConfig, BarLSTMConfig, GANConfig, NoteCNNConfig, WordLSTMConfig
 from rhythmgan.training.config import (
+    AnswerTrainingConfig,
     BarLSTMTrainingConfig,
     GANTrainingConfig,
     NoteCNNTrainingConfig,
@@ -93,6 +94,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(cnn, NoteCNNConfig, "width", "channels of the convolution")
     add_field(cnn, NoteCNNConfig, "kernel", "steps that the convolution reads at a time")
     _add_run(cnn, kit=NoteCNNConfig.kit)
+
+    answer = models.add_parser(
+        "answer",
+        help="the network that answers a kick line with a snare line",
+        description="Train the network that answers a line with another, or resume the run in --out.",
+    )
+    answer.set_defaults(run=_train_answer, resumes=True)
+    _add_data(answer)
+    add_field(answer, AnswerTrainingConfig, "train_steps", "batches at most; a resumed run may raise it")
+    add_field(answer, AnswerTrainingConfig, "batch_size", "pairs of lines in a batch")
+    add_field(answer, AnswerTrainingConfig, "seed", "seed of weights, batches and dropout")
+    answer.add_argument("--given", metavar="PART", help=f"the part that is answered ({AnswerConfig.given})")
+    answer.add_argument("--answer", metavar="PART", help=f"the part that answers ({AnswerConfig.answer})")
+    add_field(answer, AnswerConfig, "width", "units of each layer")
+    add_field(answer, AnswerConfig, "layers", "layers")
+    add_field(answer, AnswerConfig, "dropout", "share of units that are left out in training")
+    _add_run(answer)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -256,6 +274,32 @@ def _train_note_cnn(options: argparse.Namespace) -> None:
     print(
         f"weights: {weights}\nnext: rl-tuner train --env append --data {options.data} --weights {weights} --out agent"
     )
+
+
+def _train_answer(options: argparse.Namespace) -> None:
+    corpus = _corpus(options)
+    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
+    machine = _machine(options)
+
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.answer_net import train_answer_net
+
+    training = AnswerTrainingConfig(**given(options, "train_steps", "batch_size", "seed"))
+    network = AnswerConfig(
+        kit=corpus.kit.name,
+        steps=corpus.steps,
+        **given(options, "given", "answer", "width", "layers", "dropout"),
+    )
+    with progress_bar("step", options.quiet or not _is_first()) as progress:
+        weights = train_answer_net(
+            train, validation, options.out, training, network=network, progress=progress, **machine
+        )
+    if not _is_first():
+        return
+    facts = json.loads(read_metadata(weights)["provenance"])
+    print(f"{facts['trained_pairs']} pairs of {facts['trained_songs']} songs")
+    print(f"answers of the validation songs, which chose the weights: {facts['validation_nll_per_line']} nats a line")
+    print(f"weights: {weights}")
 
 
 def _is_first() -> bool:

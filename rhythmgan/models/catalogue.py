@@ -6,8 +6,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from rhythmgan.models import bar_lstm, gan, note_cnn, word_lstm
-from rhythmgan.models.interfaces import BarModel, LatentCritic, NextBarModel, NoteModel, PhrasePrior, SamplingLikelihood
+from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, word_lstm
+from rhythmgan.models.interfaces import (
+    BarModel,
+    LatentCritic,
+    LineAnswers,
+    NextBarModel,
+    NoteModel,
+    PhrasePrior,
+    SamplingLikelihood,
+)
 from rhythmgan.models.weights import BUNDLED_GRIDS, WeightsFormat, bundled, bundled_model, read_metadata
 
 _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
@@ -15,6 +23,7 @@ _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     word_lstm.FORMAT: word_lstm.load_prior,
     bar_lstm.FORMAT: bar_lstm.load_bar_lstm,
     note_cnn.FORMAT: note_cnn.load_note_cnn,
+    answer_net.FORMAT: answer_net.load_answer_net,
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 
@@ -24,6 +33,7 @@ BUNDLED = {
     "prior": ("prior", "prior.safetensors"),
     "prior12": ("prior of 12 steps", "prior12.safetensors"),
     "bar-lstm": ("model of the next bar", "bar-lstm.safetensors"),
+    "answers": ("model of answers", "answer.safetensors"),
     "note-cnn": ("note-wise CNN", note_cnn.BUNDLED),
 }
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
@@ -111,6 +121,18 @@ def load_note_model(source: str | os.PathLike[str] | None = None) -> NoteModel:
     model = load_model("note-cnn" if source is None else source)
     if not isinstance(model, NoteModel):
         raise ValueError(f"{source}: holds no model of loops with one note a step")
+    return model
+
+
+def load_answers(source: str | os.PathLike[str] | None = None) -> LineAnswers:
+    """A model that answers a line with another; the bundled one, a snare for a kick, by default. See ``load_model``.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort.
+    """
+    model = load_model("answers" if source is None else source)
+    if not isinstance(model, LineAnswers):
+        raise ValueError(f"{source}: holds no model that answers lines")
     return model
 
 

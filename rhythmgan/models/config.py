@@ -136,6 +136,40 @@ class NoteCNNConfig:
             raise ValueError(f"n_given lies in 1 … {2 * self.steps - 1}, n_openings from 0 on")
 
 
+@dataclass(frozen=True)
+class AnswerConfig:
+    """The shape of a network that answers a line with another: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        kit: name of the kit of which the lines are parts.
+        given: the part that is answered, by name.
+        answer: the part that answers.
+        steps: grid of the lines.
+        width: units of each layer.
+        layers: its layers.
+        dropout: share of units that are left out in training.
+    """
+
+    kit: str = "gm12"
+    given: str = "kick"
+    answer: str = "snare"
+    steps: int = 16
+    width: int = 256
+    layers: int = 2
+    dropout: float = 0.4
+
+    def __post_init__(self) -> None:
+        from rhythmgan.kit import kit_named
+
+        names = kit_named(str(self.kit)).names
+        if self.given == self.answer or not {self.given, self.answer} <= set(names):
+            raise ValueError(f"two parts of kit {self.kit} answer one another: {', '.join(names)}")
+        _check_grid(self.steps)
+        if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
+            raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
+        _check_dropout(self.dropout)
+
+
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     """Distinct names, none of them "any", which every model knows."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):

@@ -289,6 +289,29 @@ class NoteModel(BarModel, Protocol):
         """What follows notes (n, n_given) that are given: (n, 2 · steps) uint8."""
 
 
+@runtime_checkable
+class LineAnswers(BarModel, Protocol):
+    """A model that answers a line of one part with a line of another, written from left to right."""
+
+    @property
+    def given(self) -> str:
+        """The part that is answered, by name."""
+
+    @property
+    def answer(self) -> str:
+        """The part that answers, by name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for its weights."""
+
+    def next_log_prob(self, given: Tensor, begun: Tensor) -> Tensor:
+        """Log-chances (n, steps + 1) of the next onset's step, or of none, behind answers begun; both (n, steps)."""
+
+    def log_prob(self, given: Tensor | np.ndarray, answers: Tensor | np.ndarray) -> Tensor:
+        """Log-probability of whole answers to lines, both (n, steps) bool: (n,) nats; −∞ of silence."""
+
+
 Model = TypeVar("Model", bound=BarModel)
 
 

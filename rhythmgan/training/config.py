@@ -179,8 +179,48 @@ class NoteCNNTrainingConfig:
         _check(self, shares=())
 
 
+@dataclass(frozen=True)
+class AnswerTrainingConfig:
+    """How a network that answers lines is trained.
+
+    Attributes:
+        train_steps: batches at most, over which the learning rate decays; the only number that a resumed run may
+            change.
+        batch_size: pairs of lines in a batch.
+        seed: of the weights, the batches and the dropout.
+        learning_rate: peak learning rate (AdamW); it decays to 0 along a cosine.
+        weight_decay: AdamW's.
+        song_exponent: a song with n pairs is drawn from n to this power times as often as one with a single pair: 1
+            draws all pairs alike.
+        turned_share: share of pairs that are turned by half a bar.
+        ema_decay: share of the averaged weights that a step keeps (exponential moving average).
+        patience: validations, one every 50 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 2000
+    batch_size: int = 512
+    seed: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    song_exponent: float = 1.0
+    turned_share: float = 0.1
+    ema_decay: float = 0.998
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        if self.train_steps < 1:
+            raise ValueError(f"training takes at least one step, not {self.train_steps}")
+        if self.patience < 1:
+            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check(self, shares=("song_exponent", "turned_share", "ema_decay"))
+
+
 def _check(
-    config: GANTrainingConfig | PriorTrainingConfig | BarLSTMTrainingConfig | NoteCNNTrainingConfig,
+    config: GANTrainingConfig
+    | PriorTrainingConfig
+    | BarLSTMTrainingConfig
+    | NoteCNNTrainingConfig
+    | AnswerTrainingConfig,
     shares: Sequence[str],
 ) -> None:
     """Check what both have: batch_size, seed, finite numbers from 0 on, and shares up to 1.

@@ -7,9 +7,9 @@ from typing import Any
 
 from rhythmgan.console import add_machine_options, add_model_options, add_report_options
 from rl_tuner.commands.models import PRIOR_USE
-from rl_tuner.commands.trainable import append, edit, latent, stepwise
+from rl_tuner.commands.trainable import append, edit, latent, stepwise, toggle
 
-ENVS = {"stepwise": stepwise, "latent": latent, "edit": edit, "append": append}
+ENVS = {"stepwise": stepwise, "latent": latent, "edit": edit, "append": append, "toggle": toggle}
 """What is trained in each environment, by its name; the default first."""
 
 _ALSO: dict[str, dict[str, Any]] = {

@@ -25,8 +25,11 @@ ToggleReward = Literal["delta", "absolute", "final"]
 Judge = Callable[[Tensor, Tensor], Tensor]
 """What else lines are rewarded for: (given (n, resolution) bool, lines (n, lines, resolution) bool) → (n,)."""
 
+GAIN_UNITS = 10
+"""What gains are multiplied with where they are observed."""
 
-def toggle_layout(resolution: int, n_lines: int, n_terms: int) -> Layout:
+
+def toggle_layout(resolution: int, n_lines: int, n_terms: int, gains: bool = False) -> Layout:
     """What stands where in an observation."""
     entries = [
         Entry("given", resolution, "the line that is answered: 1 for an onset", 0, 1),
@@ -35,6 +38,9 @@ def toggle_layout(resolution: int, n_lines: int, n_terms: int) -> Layout:
     ]
     if n_terms:
         entries.append(Entry("importance", n_terms, "importance of each term of the reward", -1, 1))
+    if gains:
+        meaning = f"what each toggle would add to the score, times {GAIN_UNITS}"
+        entries.append(Entry("gains", n_lines * resolution, meaning, -10, 10))
     return Layout(entries)
 
 
@@ -84,6 +90,7 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         terms: Sequence[str] = (DIFFERENCE,),
         importance: Sequence[float] | None = None,
         weighted: bool = False,
+        gains: bool = False,
         given: np.ndarray | None = None,
         judge: Judge | None = None,
         num_envs: int = 64,
@@ -99,18 +106,20 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise ValueError(f"lines of {length} steps do not fit on a resolution of {resolution}")
         if reward not in ("delta", "absolute", "final"):
             raise ValueError(f"the reward is delta, absolute or final, not {reward!r}")
+        if gains and reward == "final":
+            raise ValueError("with a final reward there is no score before the end: no gains can be seen")
         if rightward and not no_op:
             raise ValueError("rightward an episode ends with the no-op: there must be one")
         if moves < 1:
             raise ValueError(f"an episode has one move at least, not {moves}")
         self.resolution, self.n_lines, self.no_op, self.rightward = resolution, n_lines, no_op, rightward
         self.moves = n_lines * resolution + 1 if rightward else moves
-        self.reward, self.weighted, self.judge = reward, weighted, judge
+        self.reward, self.weighted, self.gains, self.judge = reward, weighted, gains, judge
         self.device = torch.device(device)
         self.terms = Terms(terms, resolution, n_lines, self.device)
         self.importance = self._checked_importance(importance)
         self.given = self._checked_pool(given)
-        self.layout = toggle_layout(resolution, n_lines, len(self.terms))
+        self.layout = toggle_layout(resolution, n_lines, len(self.terms), gains)
         self.num_envs, self.render_mode = num_envs, render_mode
         self.n_actions = n_lines * resolution + no_op
         self.single_observation_space = spaces.Box(self.layout.low, self.layout.high)
@@ -281,6 +290,23 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             if self.judge is not None:
                 state["judged"][rows] = self.judge(given, lines).float()
         state["score"] = (state["terms"] * state["importance"]).sum(1) + state["judged"]
+        if self.gains:
+            state["gains"] = self._gains()
+
+    def _gains(self) -> Tensor:
+        """By how much the score would grow with each toggle, (n, lines · resolution)."""
+        state = self._state
+        assert state is not None
+        lines, n_cells = state["lines"], self.n_lines * self.resolution
+        toggles = torch.eye(n_cells, dtype=torch.bool, device=self.device).view(n_cells, self.n_lines, self.resolution)
+        after = (lines[:, None] ^ toggles).flatten(0, 1)
+        given, steps = (state[name].repeat_interleave(n_cells, 0) for name in ("given", "steps"))
+        terms = self.terms(given, after, steps).view(len(lines), n_cells, -1)
+        score = (terms * state["importance"][:, None]).sum(2)
+        if self.judge is not None:
+            score = score + self.judge(given, after).view(len(lines), n_cells)
+        is_step = first_cells(state["steps"], self.resolution).repeat(1, self.n_lines)
+        return (score - state["score"][:, None]) * is_step
 
     def _tensor(self) -> Tensor:
         """Observations (num_envs, width)."""
@@ -292,6 +318,8 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "steps": (state["steps"] / self.resolution)[:, None],
             "importance": state["importance"],
         }
+        if self.gains:
+            parts["gains"] = GAIN_UNITS * state["gains"]
         return self.layout.pack({entry.name: parts[entry.name] for entry in self.layout.entries})
 
     def _observe(self) -> np.ndarray:
@@ -336,6 +364,9 @@ class ToggleEnv(EpisodeEnv):
     | 16 | steps of these lines, as a share of the resolution | 0 | 1 |
     | 17 to 18 | importance of each term of the reward | -1 | 1 |
 
+    With ``gains`` there follows, for each cell, ten times what its toggle would add to the score, -10 to 10; 0 where
+    none may be toggled. All terms are known, so an agent need not guess them, but what may follow.
+
     ## Rewards
     The score is Σ importance · term + what the judge says; see ``terms.Terms``. By default it is the ``difference``:
     (steps that differ − steps that are equal) / steps, −1 … 1. The reward is the score after a move (``absolute``),
@@ -372,6 +403,8 @@ class ToggleEnv(EpisodeEnv):
     importance: of each term, −1 … 1; 1 for the first and 0 for all others by default.
 
     weighted: whether episodes draw it.
+
+    gains: whether an agent sees what each toggle would add to the score.
 
     given: (m, resolution) bool, lines to answer.
 
