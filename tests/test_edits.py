@@ -253,3 +253,26 @@ def test_bars_are_edited_alike_in_any_batch():
         alone = edit_bars(Greedy(), log_probs[row, None], wanted[row, None], torch.ones(1, 4), 12)
         assert torch.equal(alone.words[0], together.words[row])
         assert alone.reached[0] == together.reached[row]
+
+
+def test_what_comes_after_an_edit_is_a_function_of_the_edited_bar():
+    """The first layer is put together from tables; here it is computed from the cells of each edited bar."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = EditNetwork(10).double()
+        torch.nn.init.normal_(network.to_come.weight)
+    words, log_probs = random_words(3), random_log_probs(3).double()
+    targets = torch.tensor([[2.0, 12.0, 6.0, 1.0]]).expand(3, 4).double()
+    observations = observe(words, log_probs, targets, torch.ones(3, 4), torch.full((3,), 0.5))
+    values = network(observations).detach().view(3, STEPS, N_WORDS)
+    rewards, described = describe_edits(see(observations), torch.arange(N_WORDS))
+    lost = (nats_of(likeliest(log_probs), log_probs) - nats_of(words, log_probs)) / 100
+    of_episode = network.of_episode(torch.cat([observations[:, 80:], lost[:, None]], 1))
+    for step, word in ((0, KICK), (7, OPEN | TOMS), (15, 0)):
+        edited = words.clone()
+        edited[:, step] = word
+        cells = words_to_bars(edited, JAKI5.n_parts).flatten(1).double()
+        hidden = of_episode + network.of_cells(cells) + network.of_edit(described[:, step, word])
+        to_come = network.to_come(network.between(hidden.relu()).relu())[:, 0]
+        to_come = torch.where(words[:, step] == word, 0.0, to_come)
+        torch.testing.assert_close(values[:, step, word], (rewards[:, step, word] + to_come).detach())

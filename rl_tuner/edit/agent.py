@@ -45,12 +45,12 @@ class EditAgentConfig:
     Attributes:
         model: fingerprint of the model of the next bar whose bars it learnt to edit.
         edits: that it makes at most.
-        width: units of each layer of the Q-network.
+        width: units of the first layer of the Q-network.
     """
 
     model: str
     edits: int = EditEnvConfig.edits
-    width: int = 64
+    width: int = 96
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 4096 or not 1 <= self.edits <= 4096:

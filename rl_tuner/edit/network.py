@@ -23,39 +23,34 @@ from rl_tuner.edit.edits import (
 )
 from rl_tuner.edit.observation import EDIT_LAYOUT, Seen, see
 
-_NEIGHBOURS = (-2, -1, 1, 2)
-
-_OF_BAR = EDIT_LAYOUT.width + 1
-"""Numbers that stand for a bar: the observation, and the nats that it has lost."""
-
-_OF_STEP = 2 * JAKI5.n_parts + len(_NEIGHBOURS) + STEPS
-"""Numbers that stand for a step: its word, that half a bar away, the line around it, and its place."""
-
 _OF_EDIT = 4 * 2 + 4
 """Numbers that stand for an edit: the gaps after it on two scales, and what it comes to."""
+
+_OF_EPISODE = EDIT_LAYOUT.width - STEPS * JAKI5.n_parts + 1
+"""Numbers that stand for an episode: the observation without the cells, and the nats that the bar has lost."""
 
 _FORBIDDEN = -10.0
 """The value of an edit that may not be made: below all that a bar can lose."""
 
 
 class EditNetwork(nn.Module):
-    """Observations (n, width) → the value of each edit (n, 512): its reward, and what is to come after it.
+    """Observations (n, width) → the value of each edit (n, 512): its reward, and what the edited bar is still worth.
 
-    The reward of an edit follows exactly from the observation; only what comes after is learnt. It is 0 at first, so
-    that the network begins as a greedy search. An edit that changes nothing ends the episode, and is worth 0.
+    The reward of an edit follows exactly from the observation; only what comes after is learnt, as a function of the
+    bar after the edit (an afterstate, Sutton & Barto 2018, 6.8). It is 0 at first, so that the network begins as a
+    greedy search. An edit that changes nothing ends the episode, and is worth 0.
 
     Args:
-        width: units of each layer.
+        width: units of the first layer; the second has half as many.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 96) -> None:
         super().__init__()
-        self.of_bar = nn.Sequential(nn.Linear(_OF_BAR, width), nn.SiLU(), nn.Linear(width, width))
-        self.of_step = nn.Linear(_OF_STEP, width, bias=False)
-        self.of_word = nn.Linear(JAKI5.n_parts, width, bias=False)
+        self.of_episode = nn.Linear(_OF_EPISODE, width)
+        self.of_cells = nn.Linear(STEPS * JAKI5.n_parts, width, bias=False)
         self.of_edit = nn.Linear(_OF_EDIT, width, bias=False)
-        self.between = nn.Linear(width, width)
-        self.to_come = nn.Linear(width, 1)
+        self.between = nn.Linear(width, (width + 1) // 2)
+        self.to_come = nn.Linear((width + 1) // 2, 1)
         nn.init.zeros_(self.to_come.weight)
         nn.init.zeros_(self.to_come.bias)
         self.float()  # whatever torch's default is
@@ -66,10 +61,17 @@ class EditNetwork(nn.Module):
         playable = known.playable.nonzero()[:, 0]
         rewards, of_edit = describe_edits(seen, playable)
         lost = nats_of(likeliest(seen.log_probs), seen.log_probs) - nats_of(seen.words, seen.log_probs)
-        of_bar = self.of_bar(torch.cat([observations, lost[:, None] / 100], 1))
-        of_step = self.of_step(describe_steps(seen)) + of_bar[:, None]
-        hidden = of_step[:, :, None] + self.of_word(known.cells[playable]) + self.of_edit(of_edit)
-        to_come = self.to_come(F.silu(self.between(F.silu(hidden))))[..., 0]
+        cells = EDIT_LAYOUT.slice("cells")
+        assert cells.start == 0
+        of_bar = self.of_cells(observations[:, cells])
+        of_bar = of_bar + self.of_episode(torch.cat([observations[:, cells.stop :], lost[:, None] / 100], 1))
+        # the first layer is linear in the cells: of an edited bar it is that of the bar, less the old word, and the new
+        parts = self.of_cells.weight.view(-1, STEPS, JAKI5.n_parts)
+        of_words = torch.einsum("hsp,wp->swh", parts, known.cells)
+        steps = torch.arange(STEPS, device=observations.device)
+        of_steps = of_bar[:, None] - of_words[steps, seen.words]
+        hidden = of_steps[:, :, None] + of_words[:, playable] + self.of_edit(of_edit)
+        to_come = self.to_come(F.relu(self.between(F.relu(hidden))))[..., 0]
         to_come = to_come.masked_fill(seen.words[..., None] == playable, 0.0)
         values = observations.new_full((len(observations), STEPS, N_WORDS), _FORBIDDEN)
         values[:, :, playable] = rewards + to_come
@@ -113,13 +115,3 @@ def describe_edits(seen: Seen, chosen: Tensor) -> tuple[Tensor, Tensor]:
         (words[..., None] == chosen).to(log_probs.dtype),
     ]
     return rewards, torch.cat([(gaps / 3).tanh(), gaps / 12, torch.stack(numbers, 3)], 3)
-
-
-def describe_steps(seen: Seen) -> Tensor:
-    """The numbers that stand for each step, (n, steps, 30)."""
-    words, dtype = seen.words, seen.log_probs.dtype
-    cells = tables(words.device, dtype).cells
-    line = (words > 0).to(dtype)
-    around = torch.stack([line.roll(-near, 1) for near in _NEIGHBOURS], 2)
-    place = torch.eye(STEPS, dtype=dtype, device=words.device).expand(len(words), -1, -1)
-    return torch.cat([cells[words], cells[words.roll(STEPS // 2, 1)], around, place], 2)

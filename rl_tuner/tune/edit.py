@@ -84,7 +84,7 @@ def train_edit_agent(
         out: a folder, created if missing.
         training: how to learn; as the bundled agent did by default.
         env: what it learns on.
-        width: units of each layer of the Q-network.
+        width: units of the first layer of the Q-network.
         device: where it learns.
         progress: hears how far it is.
 
