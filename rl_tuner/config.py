@@ -269,7 +269,7 @@ class EditEnvConfig:
         ValueError: an option out of range.
     """
 
-    num_envs: int = 256
+    num_envs: int = 64
     edits: int = 24
     skipped: float = 0.2
 
@@ -280,9 +280,9 @@ class EditEnvConfig:
 
 EDIT_AGENT = DQNConfig(
     train_steps=400_000,
-    batch_size=256,
+    batch_size=128,
     n_step=3,
-    gamma=1.0,
+    gamma=0.99,
     tau=0.01,
     learning_rate_end=0.05,
     buffer_size=50_000,

@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts (all)")
     parser.add_argument("--split", default="test", choices=("valid", "test"), help="songs that are judged by (test)")
     parser.add_argument("--minutes", type=float, default=1e9, help="of the searches: those begun later are left out")
+    parser.add_argument("--published-lstm", type=Path, metavar="FILE", help="that of an earlier call (trained)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="how agents learn otherwise")
     parser.add_argument("--quick", action="store_true", help="a tiny form of everything")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def _songs(options: argparse.Namespace, split: Split) -> Corpus:
 
 
 def _published_lstm(options: argparse.Namespace) -> Path:
-    return Path(options.out) / "published-lstm" / "bar-lstm.safetensors"
+    return Path(options.published_lstm or options.out / "published-lstm" / "bar-lstm.safetensors")
 
 
 # --- The LSTM ----------------------------------------------------------------------------------------
@@ -224,18 +226,23 @@ def _in_processes(
 # --- Agents ------------------------------------------------------------------------------------------
 
 
-def _agent_job(job: tuple[str, str, str, int, int]) -> str:
-    data, out, device, seed, train_steps = job
+def _agent_job(job: tuple[str, str, str, dict[str, Any]]) -> str:
+    data, out, device, changes = job
     torch.set_num_threads(1)
-    training = replace(EDIT_AGENT, seed=seed, train_steps=train_steps)
+    training = replace(EDIT_AGENT, **changes)
     songs = load_corpus(data, STEPS, JAKI5).split("train")
     return str(train_edit_agent(load_next_bar_model(), songs, out, training, device=device))
 
 
 def _agents(options: argparse.Namespace) -> None:
-    steps = 10_000 if options.quick else EDIT_AGENT.train_steps
+    changes = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in options.set)}
+    if options.quick:
+        changes = {"train_steps": 10_000} | changes
     seeds = range(1 if options.quick else options.seeds)
-    jobs = [(options.data, str(options.out / f"agent-{seed}"), options.device, seed, steps) for seed in seeds]
+    jobs = [
+        (options.data, str(options.out / "-".join(["agent", str(seed), *options.set])), options.device, job)
+        for seed, job in ((seed, {**changes, "seed": seed}) for seed in seeds)
+    ]
     _in_processes(options, _agent_job, jobs, print)
 
 
