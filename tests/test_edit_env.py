@@ -49,6 +49,17 @@ def test_gymnasiums_own_check_finds_nothing():
     check_env(EditEnv(log_probs_of(5), level_combinations(), render_mode="ansi"), skip_render_check=True)
 
 
+def test_the_bundled_environments_need_no_arguments(monkeypatch):
+    monkeypatch.setattr("rl_tuner.tune.edit._BARS", 8)
+    env = gymnasium.make(f"rl_tuner.envs:{EDIT}")
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].sum() == 16 * 22
+    envs = gymnasium.make_vec(f"rl_tuner.envs:{EDIT}", num_envs=3, vectorization_mode="vector_entry_point")
+    seen, _ = envs.reset(seed=0)
+    assert seen.shape == (3, 605)
+    assert envs.unwrapped.log_probs.shape == (8, 16, 32)
+
+
 def test_the_sheet_has_gymnasiums_headings_and_the_table_of_the_layout():
     sheet = inspect.getdoc(EditEnv)
     assert EDIT_LAYOUT.table() in sheet
