@@ -32,6 +32,9 @@ NOISE = 0.5
 TRIES = 4
 """Bars that an answer is edited from, of which the best is taken."""
 
+_BATCH = 256
+"""Bars that are edited at once: each takes some megabytes."""
+
 _STREAMS = RANDOM_STREAMS["next bar"]
 
 Edit = Callable[[Tensor, Tensor, Tensor], Edited]
@@ -174,7 +177,9 @@ def edit_all(
     uniform = np.concatenate([seeds_to_uniform(seeds, STEPS * N_WORDS, _STREAMS[number]) for number in range(tries)])
     gumbel = -(-torch.from_numpy(uniform).clamp(1e-12, 1 - 1e-12).log()).log().view(-1, STEPS, N_WORDS)
     noisy = (log_probs.repeat(tries, 1, 1) + noise * gumbel.to(log_probs)).log_softmax(2)
-    found = edit(noisy.clamp(min=LEAST_LOG_PROB), wanted.repeat(tries, 1), importance.repeat(tries, 1))
+    starts = noisy.clamp(min=LEAST_LOG_PROB), wanted.repeat(tries, 1), importance.repeat(tries, 1)
+    batches = [edit(*(each[first : first + _BATCH] for each in starts)) for first in range(0, n * tries, _BATCH)]
+    found = Edited(*(torch.cat(column) for column in zip(*batches, strict=True)))
     nats = nats_of(likeliest(log_probs), log_probs).repeat(tries) - nats_of(found.words, log_probs.repeat(tries, 1, 1))
     worth = match(found.values, wanted.repeat(tries, 1), importance.repeat(tries, 1)) - NATS_PRICE * nats
     best = worth.view(tries, n).argmax(0) * n + torch.arange(n)
