@@ -269,9 +269,9 @@ class EditEnvConfig:
         ValueError: an option out of range.
     """
 
-    num_envs: int = 64
+    num_envs: int = 128
     edits: int = 24
-    skipped: float = 0.2
+    skipped: float = 0.1
 
     def __post_init__(self) -> None:
         _check_at_least_one(self, "num_envs", "edits")
@@ -279,13 +279,14 @@ class EditEnvConfig:
 
 
 EDIT_AGENT = DQNConfig(
-    train_steps=400_000,
-    batch_size=128,
+    train_steps=600_000,
+    batch_size=512,
     n_step=3,
     gamma=0.99,
-    tau=0.01,
+    learning_rate=5e-4,
     learning_rate_end=0.05,
-    buffer_size=50_000,
+    tau=0.01,
+    buffer_size=100_000,
     learning_starts=4_000,
     eps_start=0.3,
     eps_end=0.1,

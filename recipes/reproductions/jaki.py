@@ -309,11 +309,14 @@ def _edits(options: argparse.Namespace) -> None:
     log_probs, targets, seeds = _asked(options, model)
     importance = torch.ones_like(targets)
     rows: list[dict[str, Any]] = []
+    greedy: dict[tuple[float, int], Edited] = {}
 
     def add(name: str, edit: Edit, tries: int, noise: float) -> None:
         started = time.perf_counter()
         found = edit_all(edit, log_probs, targets, importance, seeds, noise, tries)
         seconds = time.perf_counter() - started
+        beside = greedy.setdefault((noise, tries), found) if name != "LSTM, unedited" else found
+        both = found.reached & beside.reached
         near = (nearest_levels(found.values) == nearest_levels(targets)).all(1)
         rows.append(
             {
@@ -323,6 +326,7 @@ def _edits(options: argparse.Namespace) -> None:
                 "reached": float(found.reached.double().mean()),
                 "nearest level": float(near.double().mean()),
                 "nats": float(found.nats[found.reached].mean()) if found.reached.any() else None,
+                "nats more than greedy": float((found.nats - beside.nats)[both].mean()) if both.any() else None,
                 "edits": float(found.edits.double().mean()),
                 "ms a bar, all at once": seconds / len(targets) * 1000,
                 "by combination": found.reached.double().view(-1, 81).mean(0).tolist(),
@@ -489,9 +493,10 @@ def _page(options: argparse.Namespace) -> None:
         )
         for row in found["rows"]:
             nats = "" if row["nats"] is None else f"{row['nats']:.1f}"
+            more = "" if row["nats more than greedy"] is None else f"{row['nats more than greedy']:+.1f}"
             print(
                 f"| {row['name']} | {row['tries']} | {row['noise']:g} | {row['reached']:.1%} | "
-                f"{row['nearest level']:.1%} | {nats} | {row['edits']:.1f} | "
+                f"{row['nearest level']:.1%} | {nats} | {more} | {row['edits']:.1f} | "
                 f"{row['ms a bar, all at once']:.1f} |"
             )
         if searches:

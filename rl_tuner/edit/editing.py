@@ -45,24 +45,24 @@ def edit_bars(
         edits: at most.
     """
     words, top = likeliest(log_probs), nats_of(likeliest(log_probs), log_probs)
-    rows, playable = torch.arange(len(words), device=words.device), tables(words.device).playable
-    allowed = playable.repeat(log_probs.shape[1])
-    best, worth, at = words, _worth(words, log_probs, targets, importance), torch.zeros_like(rows)
-    goes_on = torch.ones_like(rows, dtype=torch.bool)
+    allowed = tables(words.device).playable.repeat(log_probs.shape[1])
+    best, worth = words.clone(), _worth(words, log_probs, targets, importance)
+    at = torch.zeros(len(words), dtype=torch.long, device=words.device)
+    open_rows = torch.arange(len(words), device=words.device)  # of bars that are still edited
     for number in range(edits):
-        left = log_probs.new_full((len(words),), 1 - number / edits)
-        q = network(observe(words, log_probs, targets, importance, left))
-        chosen = q.masked_fill(~allowed, -torch.inf).argmax(1)
+        here = words[open_rows], log_probs[open_rows], targets[open_rows], importance[open_rows]
+        left = log_probs.new_full((len(open_rows),), 1 - number / edits)
+        chosen = network(observe(*here, left)).masked_fill(~allowed, -torch.inf).argmax(1)
         place, word = chosen // N_WORDS, chosen % N_WORDS
-        goes_on = goes_on & (words[rows, place] != word)
-        if not goes_on.any():
+        changes = words[open_rows, place] != word
+        open_rows = open_rows[changes]
+        if not len(open_rows):
             break
-        words = words.clone()
-        words[rows[goes_on], place[goes_on]] = word[goes_on]
-        now = _worth(words, log_probs, targets, importance)
-        better = now > worth
-        best, worth = torch.where(better[:, None], words, best), torch.where(better, now, worth)
-        at = torch.where(better, number + 1, at)
+        words[open_rows, place[changes]] = word[changes]
+        now = _worth(words[open_rows], log_probs[open_rows], targets[open_rows], importance[open_rows])
+        better = now > worth[open_rows]
+        rows = open_rows[better]
+        best[rows], worth[rows], at[rows] = words[rows], now[better], number + 1
     values = values_of(best, log_probs.dtype)
     return Edited(best, values, has_targets(values, targets, importance), top - nats_of(best, log_probs), at)
 

@@ -30,6 +30,9 @@ WEIGHTS = "edit-agent.safetensors"
 MAX_PAIRS = 20_000
 """Bars whose next one is edited in training, at most."""
 
+LEVELS_FOR_EACH = 3
+"""Episodes with a combination of levels for each one with the features of a song's bar."""
+
 
 def level_combinations() -> Tensor:
     """All combinations of jaki's levels, (81, 4): cymbals, drums, syncopation, repetition."""
@@ -75,7 +78,7 @@ def train_edit_agent(
 ) -> Path:
     """Learn to edit the bars that a model expects to follow; resume a run in ``out`` that was stopped.
 
-    Half of what is asked for are combinations of jaki's levels, half are features that songs' bars have together.
+    Most of what is asked for are combinations of jaki's levels, the rest features that songs' bars have together.
     Writes into ``out``: ``edit-agent.safetensors`` and what ``Run`` writes.
 
     Args:
@@ -102,7 +105,7 @@ def train_edit_agent(
     log_probs = model.word_log_prob(first)
     levels = level_combinations()
     played = values_of(_words(second))
-    targets = torch.cat([levels.repeat(max(1, len(played) // len(levels)), 1), played])
+    targets = torch.cat([levels.repeat(max(1, LEVELS_FOR_EACH * len(played) // len(levels)), 1), played])
     config = EditAgentConfig(model.fingerprint, env.edits, width)
     run = Run(
         out,
