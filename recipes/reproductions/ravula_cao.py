@@ -4,7 +4,7 @@ Run: python recipes/reproductions/ravula_cao.py --data CORPUS --out OUT [--jobs 
 CORPUS is what `rhythmgan prepare` wrote; the loops are those of Groove. Every run is a job with a file of its own in
 OUT, written when it is done: a stopped recipe goes on with those that are missing. In the end the tables are printed
 and written to OUT/tables.md, the figures to OUT, and the weights that ship to OUT/weights. `--only NAME` runs the jobs
-whose names begin so, and `--report` only makes tables and figures of what is there.
+whose names begin so, `--no-report` makes no tables, and `--report` only tables and figures of what is there.
 
 Nothing is chosen here on the test songs, on which all tables are measured.
 """
@@ -33,12 +33,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rhythmgan.bars import notes_to_bars
+from rhythmgan.bars import notes_to_bars, words_to_bars
+from rhythmgan.conditions import ANY
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.files import whole_file, write_whole
 from rhythmgan.loops import BARS, NoteLoops, draw_tokens, note_loops, windows, windows_at
-from rhythmgan.models.catalogue import load_note_model
-from rhythmgan.models.interfaces import NoteModel
+from rhythmgan.metrics import c2st, unique_share
+from rhythmgan.models.catalogue import load_likelihood, load_note_model, load_phrase_prior
+from rhythmgan.models.interfaces import NoteModel, SamplingLikelihood
 from rl_tuner.append.agent import (
     PUBLISHED,
     AppendAgent,
@@ -61,6 +63,7 @@ from rl_tuner.config import (
     LoopCriticConfig,
 )
 from rl_tuner.tune.append import append_learner, draw_for_critic, learn_reward, taught_agent
+from rl_tuner.tune.append_words import common_words, draw_loops, words_learner
 
 KINDS: dict[str, tuple[AppendConfig, DQNConfig]] = {
     "both": (AppendConfig(), APPEND_AGENT),
@@ -71,6 +74,12 @@ KINDS: dict[str, tuple[AppendConfig, DQNConfig]] = {
 """The agents of today: what each is rewarded by, and how it learns. The first one ships."""
 
 SOURCE = "groove/"
+
+N_WORDS = 128
+"""Words that a polyphonic agent may append."""
+
+_SECOND_BARS = 50
+"""The stream of the prior's second bars."""
 
 _CURVE_POINTS = 250
 _BEST_OF = 8
@@ -131,7 +140,7 @@ def all_jobs(seeds: int) -> list[Job]:
     published = [
         Job(f"published-{eps:g}-{seed}", "published", seed, eps) for seed in range(seeds) for eps in PUBLISHED_EPS
     ]
-    return [Job("baselines", "baselines"), *tuned, *published]
+    return [Job("baselines", "baselines"), *tuned, *published, Job("words-0", "words")]
 
 
 # --- Jobs --------------------------------------------------------------------------------------------
@@ -224,10 +233,53 @@ def run_baselines(setting: Setting, job: Job) -> dict[str, Any]:
     return found
 
 
+def run_words(setting: Setting, job: Job) -> dict[str, Any]:
+    """Polyphony: agents that append words, rewarded by the bundled prior; beside that prior and the songs."""
+    corpus = load_corpus(setting.data, 16)
+    alphabet, coverage = common_words(corpus.split("train"), N_WORDS)
+    prior = load_phrase_prior().with_condition(ANY, ANY)
+    likelihood = load_likelihood().with_condition(ANY, ANY)
+    test = corpus.split("test")
+    before, later, _ = test.pairs()
+    chosen = np.random.default_rng(0).permutation(len(later))[: 300 if setting.quick else 3000]
+    songs = np.stack([words_to_bars(np.asarray(each)[chosen], 12) for each in (before, later.words)], 1)
+    n, song_id = len(songs), later.song_id[chosen]
+    first = likelihood.sample(n)
+    drawn = {"prior": np.stack([first, prior.draw(np.arange(n), _SECOND_BARS, previous=first)], 1)}
+    for name, training in {
+        "words, soft values": replace(APPEND_AGENT, train_steps=300_000, batch_size=256, gradient_steps=2),
+        "words, as published": replace(APPEND_PUBLISHED, train_steps=200_000),
+    }.items():
+        config = AppendConfig(num_envs=64, eps=0.05 if training.temperature else 0.1, width=128)
+        learner = words_learner(likelihood, alphabet, setting.steps(training, job.seed), config)
+        learner.learn()
+        drawn[name] = draw_loops(learner, alphabet, n, 16)
+    rows = {"songs": _measures_of_words(songs, likelihood)}
+    for name, loops in drawn.items():
+        told = c2st(songs.reshape(n, 32, -1), song_id, loops.reshape(n, 32, -1))
+        rows[name] = _measures_of_words(loops, likelihood) | {"c2st": told["c2st"]}
+    return {"coverage": coverage, "words": rows, "rows": {}}
+
+
+def _measures_of_words(loops: np.ndarray, prior: SamplingLikelihood) -> dict[str, float]:
+    """Of loops (n, 2, 16, parts) bool: nats a step by the prior, onsets of a bar, repeated steps and bars, unique."""
+    n = len(loops)
+    nll = -(prior.step_log_prob(loops[:, 0]).mean() + prior.step_log_prob(loops[:, 1], loops[:, 0]).mean()) / 2
+    steps = loops.reshape(n, 32, -1)
+    return {
+        "nats": float(nll),
+        "onsets": float(loops.sum((2, 3)).mean()),
+        "repeated": float(((steps[:, 1:] == steps[:, :-1]).all(2) & steps[:, 1:].any(2)).mean()),
+        "same bar": float((loops[:, 0] == loops[:, 1]).all((1, 2)).mean()),
+        "unique": unique_share(steps),
+    }
+
+
 _RUN: Mapping[str, Callable[[Setting, Job], dict[str, Any]]] = {
     "published": run_published,
     "tuned": run_tuned,
     "baselines": run_baselines,
+    "words": run_words,
 }
 
 
@@ -404,6 +456,15 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def words_table(found: Mapping[str, Any]) -> str:
+    """The polyphonic loops, as Markdown."""
+    columns = ("nats", "onsets", "repeated", "same bar", "unique", "c2st")
+    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    for name, row in found["words"].items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[each]:.3f}" if each in row else "" for each in columns) + " |")
+    return f"{N_WORDS} words, {found['coverage']:.1%} of what songs play\n\n" + "\n".join(lines) + "\n"
+
+
 def wins(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """Seed by seed, whether each agent of today repeats itself less than the untuned CNN, and is no easier to tell."""
     untuned = {
@@ -499,6 +560,9 @@ def report(setting: Setting, seeds: int) -> None:
         wins(rows),
         f"Machine: {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}.",
     ]
+    words = setting.path(Job("words-0", "words"))
+    if words.exists():
+        lines.insert(2, words_table(json.loads(words.read_text())))
     text = "\n".join(lines)
     write_whole(setting.out / "tables.md", text.encode())
     print(text)
@@ -514,7 +578,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of every run (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once (%(default)s)")
     parser.add_argument("--only", default="", metavar="NAME", help="run only the jobs whose names begin so")
-    parser.add_argument("--report", action="store_true", help="run none: make tables and figures of what is there")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--report", action="store_true", help="run none: make tables and figures of what is there")
+    what.add_argument("--no-report", action="store_true", help="only run")
     parser.add_argument("--quick", action="store_true", help="try the whole recipe in a tiny form")
     options = parser.parse_args(arguments)
     seeds = min(options.seeds, 1) if options.quick else options.seeds
@@ -525,7 +591,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
             for said in pool.map(run_job, [setting] * len(jobs), jobs):
                 print(said, file=sys.stderr, flush=True)
-    if not options.only or options.report:
+    if options.report or not (options.only or options.no_report):
         report(setting, seeds)
     return 0
 
