@@ -268,13 +268,8 @@ class NoteModel(BarModel, Protocol):
     def n_given(self) -> int:
         """Notes of a loop that it is given; it continues them."""
 
-    @property
-    def openings(self) -> Tensor:
-        """(m, n_given) uint8, the notes that loops of songs begin with."""
-
-    @property
-    def opening_chances(self) -> Tensor:
-        """(m,), how often each does."""
+    def known_openings(self) -> tuple[np.ndarray, np.ndarray]:
+        """The notes (m, n_given) uint8 that loops of songs begin with, and how often each does (m,)."""
 
     def __call__(self, seen: Tensor) -> Tensor:
         """Windows (n, 2 · steps · notes) → logits (n, notes) of the next note."""

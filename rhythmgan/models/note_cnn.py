@@ -119,6 +119,10 @@ class NoteCNN(nn.Module):
         seeds = np.arange(n, dtype=np.uint64) + np.uint64(seed)
         return notes_to_loops(self.complete(self.draw_openings(seeds), seeds, temperature), self.kit)
 
+    def known_openings(self) -> tuple[np.ndarray, np.ndarray]:
+        """The notes (m, n_given) uint8 that loops of songs begin with, and how often each does (m,)."""
+        return self.openings.cpu().numpy(), self.opening_chances.cpu().numpy()
+
     def draw_openings(self, seeds: np.ndarray) -> np.ndarray:
         """The notes that the loops of these seeds (n,) begin with, (n, n_given) uint8, as often as songs play them.
 

@@ -234,7 +234,8 @@ def _bundled(terms: Mapping[str, Term] | None, options: dict[str, Any]) -> dict[
     cnn = load_note_model()
     reward = {"log_prob": log_prob_term(cnn)} if terms is None else dict(terms)
     own = {"alphabet": Alphabet.of_notes(cnn.kit), "terms": reward, "known": cnn, "steps": cnn.steps}
-    return {"openings": cnn.openings.numpy(), "chances": cnn.opening_chances.numpy()} | own | options
+    openings, chances = cnn.known_openings()
+    return {"openings": openings, "chances": chances} | own | options
 
 
 def bundled_env(terms: Mapping[str, Term] | None = None, **options: Any) -> AppendEnv:
