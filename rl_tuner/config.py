@@ -308,6 +308,8 @@ class AppendConfig:
         log_prob: coefficient of the log-probability of the note by the model that was trained on songs.
         percussion: coefficient of the percussion terms together; each has its own, see ``percussion.fit_coefs``.
         critic: coefficient of the critic of loops.
+        repeat_cost: what it costs to play the part of the step before again, beside the fitted coefficient; in nats.
+            Chosen on the validation songs.
         width: units of each layer of the Q-network; as published it is the CNN instead.
 
     Raises:
@@ -319,6 +321,7 @@ class AppendConfig:
     log_prob: float = 0.0
     percussion: float = 1.0
     critic: float = 1.0
+    repeat_cost: float = 0.1
     width: int = 192
 
     def __post_init__(self) -> None:

@@ -37,6 +37,13 @@ def test_the_fifth_note_of_a_part_in_a_row_is_excessive():
     assert value("repetition", *[0] * 9) == 0
 
 
+def test_a_part_that_plays_again_at_once_repeats():
+    assert value("repeat", KICK) == 0
+    assert value("repeat", KICK, KICK) == -1
+    assert value("repeat", SNARE, RIDE, RIDE, RIDE) == -1
+    assert value("repeat", KICK, SNARE) == value("repeat", KICK, 0, KICK) == value("repeat", 0, 0) == 0
+
+
 def test_the_fifth_step_of_silence_is_excessive():
     assert value("silence", 0, 0, 0, 0) == 0
     assert value("silence", 0, 0, 0, 0, 0) == -1
@@ -68,7 +75,7 @@ def test_what_was_played_a_bar_before_is_a_figure():
 def test_the_terms_are_those_of_the_kit_and_of_the_grid():
     """In GM9 the closed hat is the third part and the crash the last; on a grid of 12 beats have three steps."""
     terms = percussion_terms(GM9, 12)
-    assert list(terms) == ["repetition", "silence", "backbeat", "downbeat", "figure", "pulse"]
+    assert list(terms) == ["repeat", "repetition", "silence", "backbeat", "downbeat", "figure", "pulse"]
 
     def at(name, step, note):
         return float(terms[name](torch.tensor([[0] * step + [note]]))[0])
@@ -84,8 +91,8 @@ def test_totals_are_of_the_notes_that_are_not_given():
     notes[1, 8:14] = KICK
     found = totals(TERMS, notes, 8).tolist()
     # silence after four rests: never in the first; in the second steps 18 to 31 of 14 to 31
-    assert found[0] == [0, 0, 3, 0, 16, 0]
-    assert found[1] == [-2, -14, 0, 0, 10, 0]
+    assert found[0] == [0, 0, 0, 3, 0, 16, 0]
+    assert found[1] == [-5, -2, -14, 0, 0, 10, 0]
 
 
 def test_coefficients_make_drawn_loops_have_what_songs_have():

@@ -81,6 +81,9 @@ N_WORDS = 128
 _SECOND_BARS = 50
 """The stream of the prior's second bars."""
 
+_DRAWS = 4
+"""Loops that are drawn for each beginning, to count repetition in."""
+
 _CURVE_POINTS = 250
 _BEST_OF = 8
 
@@ -314,15 +317,24 @@ def _later(play: Player, seed: int) -> Player:
 def _rows(setting: Setting, players: Mapping[str, Player], seed: int) -> dict[str, Any]:
     """What each player makes of the beginnings of the test songs' loops, measured, by its name."""
     test = setting.loops("test")
-    given = test.notes[:, : setting.model().n_given]
-    seeds = np.arange(len(test), dtype=np.uint64) + np.uint64(seed << 40)
+    given = np.tile(test.notes[:, : setting.model().n_given], (_DRAWS, 1))
+    seeds = np.arange(len(given), dtype=np.uint64) + np.uint64(seed << 40)
     return {"rows": {name: _measures(setting, play(given, seeds), test) for name, play in players.items()}}
 
 
 def _measures(setting: Setting, notes: np.ndarray, test: NoteLoops) -> dict[str, Any]:
-    """Repetition, C2ST against the test songs' loops that begin alike, copies of training loops; and the loops."""
+    """Repetition, C2ST against the test songs' loops that begin alike, copies of training loops; and the loops.
+
+    Args:
+        setting: of all.
+        notes: (n · draws, length), loops that begin as each of the n test loops, one draw after the other; repetition
+            is that of all, and all else that of the first draw.
+        test: the test songs' loops.
+    """
     n_given = setting.model().n_given
     found: dict[str, Any] = dict(repetition(notes, n_given))
+    notes = notes[: len(test)]
+    found["unique"] = len(np.unique(notes, axis=0)) / len(notes)
     train = {bytes(loop) for loop in setting.loops("train").notes.astype(np.uint8)}
     found["copies"] = float(np.mean([bytes(loop) in train for loop in notes.astype(np.uint8)]))
     begins_alike = notes.shape == test.notes.shape and np.array_equal(notes[:, :n_given], test.notes[:, :n_given])

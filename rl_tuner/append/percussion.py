@@ -28,6 +28,7 @@ Percussion = Callable[[Tensor], Tensor]
 def percussion_terms(kit: Kit, steps: int) -> dict[str, Percussion]:
     """The terms by name.
 
+    * ``repeat``: -1 for a note of the part that played the step before.
     * ``repetition``: -1 for a note of the part that played the four steps before as well.
     * ``silence``: -1 for a rest after four steps of rest.
     * ``backbeat``: 1 for a snare on beat 2 or 4.
@@ -52,6 +53,9 @@ def percussion_terms(kit: Kit, steps: int) -> dict[str, Percussion]:
     kicks, snares = of(parts.kicks), of(parts.snares)
     timekeepers = of(index for index in parts.cymbals if int(index) not in crashes)
 
+    def repeat(notes: Tensor) -> Tensor:
+        return -_run_is_longer(notes, 1, notes[:, -1] > 0)
+
     def repetition(notes: Tensor) -> Tensor:
         return -_run_is_longer(notes, MAX_RUN, notes[:, -1] > 0)
 
@@ -75,7 +79,7 @@ def percussion_terms(kit: Kit, steps: int) -> dict[str, Percussion]:
     def pulse(notes: Tensor) -> Tensor:
         return played(notes, timekeepers).float() * at(notes, *range(0, steps, beat // 2))
 
-    terms = (repetition, silence, backbeat, downbeat, figure, pulse)
+    terms = (repeat, repetition, silence, backbeat, downbeat, figure, pulse)
     return {term.__name__: term for term in terms}
 
 

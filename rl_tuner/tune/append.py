@@ -104,7 +104,9 @@ def learn_reward(
         percussion = percussion_terms(cnn.kit, cnn.steps)
         found = fit_coefs(totals(percussion, real, n_given), totals(percussion, ours, n_given), weights)
         terms |= percussion
-        coefs |= dict(zip(percussion, (config.percussion * found).tolist(), strict=True))
+        fitted = dict(zip(percussion, found.tolist(), strict=True))
+        fitted["repeat"] += config.repeat_cost
+        coefs |= {name: config.percussion * coef for name, coef in fitted.items()}
     return LoopReward(terms, coefs, trained if config.critic else None)
 
 

@@ -33,6 +33,7 @@ _ENV = {
     "log_prob": "coefficient of the CNN's log-probability",
     "percussion": "coefficient of the percussion terms together",
     "critic": "coefficient of the critic of loops",
+    "repeat_cost": "what it costs to play the part of the step before again, in nats",
     "width": "units of each layer of the Q-network",
 }
 _CRITIC = {"n_drawn": "loops that are drawn for each loop of songs, for the critic"}
