@@ -321,7 +321,7 @@ class AppendConfig:
     log_prob: float = 0.0
     percussion: float = 1.0
     critic: float = 1.0
-    repeat_cost: float = 0.1
+    repeat_cost: float = 0.05
     width: int = 192
 
     def __post_init__(self) -> None:
