@@ -157,7 +157,8 @@ def run_job(setting: Setting, job: Job) -> str:
     began = time.perf_counter()
     found = _RUN[job.kind](setting, job)
     minutes = (time.perf_counter() - began) / 60
-    write_whole(setting.path(job), json.dumps(found | {"minutes": minutes}).encode())
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}"
+    write_whole(setting.path(job), json.dumps(found | {"minutes": minutes, "machine": machine}).encode())
     return f"{job.name}: {minutes:.1f} minutes"
 
 
@@ -567,11 +568,7 @@ def report(setting: Setting, seeds: int) -> None:
     rows, curves = gather(setting, seeds)
     order = ("real", "untuned", *(f"as published, ε {eps:g}" for eps in PUBLISHED_EPS), *KINDS)
     rows = {name: rows[name] for name in (*order, *(name for name in rows if name not in order)) if name in rows}
-    lines = [
-        table(rows),
-        wins(rows),
-        f"Machine: {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}.",
-    ]
+    lines = [table(rows), wins(rows), _how_long(setting, seeds)]
     words = setting.path(Job("words-0", "words"))
     if words.exists():
         lines.insert(2, words_table(json.loads(words.read_text())))
@@ -580,6 +577,18 @@ def report(setting: Setting, seeds: int) -> None:
     print(text)
     draw_figures(rows, curves, setting.out)
     export_weights(setting, seeds)
+
+
+def _how_long(setting: Setting, seeds: int) -> str:
+    """On which machines the runs were made, and how many minutes of one core they took."""
+    minutes: dict[str, list[float]] = {}
+    for job in all_jobs(seeds):
+        if setting.path(job).exists():
+            found = json.loads(setting.path(job).read_text())
+            minutes.setdefault(found["machine"], []).append(found["minutes"])
+    return (
+        "\n".join(f"{len(each)} runs on {name}: {sum(each):.0f} core-minutes" for name, each in minutes.items()) + "\n"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
