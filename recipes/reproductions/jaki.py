@@ -292,8 +292,12 @@ def anneal(
     return Edited(best, values, has_targets(values, targets, importance), nats, torch.full_like(rows, steps))
 
 
-def _greedy(edits: int = 24) -> Edit:
-    return lambda log_probs, targets, importance: edit_bars(Greedy(), log_probs, targets, importance, edits)
+PRICES = (NATS_PRICE, NATS_PRICE / 2, 0.0)
+"""What a nat costs greedy edits: what it costs the agent, half of that, nothing. The second is the best of them."""
+
+
+def _greedy(edits: int = 24, price: float = PRICES[1]) -> Edit:
+    return lambda log_probs, targets, importance: edit_bars(Greedy(price), log_probs, targets, importance, edits)
 
 
 def _asked(options: argparse.Namespace, model: NextBarModel) -> tuple[Tensor, Tensor, np.ndarray]:
@@ -343,6 +347,8 @@ def _edits(options: argparse.Namespace) -> None:
     add("LSTM, unedited", lstm, 1, 0.0)
     for noise, tries in ((0.0, 1), (NOISE, 1), (NOISE, TRIES)):
         add("greedy edits", _greedy(), tries, noise)
+        for price in PRICES[::2]:
+            add(f"greedy edits, a nat costs {price:g}", _greedy(price=price), tries, noise)
         for name, agent in _agents_there(options).items():
             add(name, agent.in_double().edit, tries, noise)
     add("annealed edits", annealed, 1, 0.0)

@@ -26,11 +26,11 @@ from rl_tuner.edit.network import EditNetwork
 
 FORMAT = WeightsFormat("rl_tuner.edit_agent", 1, "an agent that edits the next bar")
 
-NOISE = 0.5
+NOISE = 1.0
 """How far each seed's next bar leads away from the likeliest: 0 not at all, 1 as the model of the next bar draws."""
 
 TRIES = 4
-"""Bars that an answer is edited from, of which the best is taken."""
+"""Bars that an answer is edited from at most, until one has what is asked for."""
 
 _BATCH = 256
 """Bars that are edited at once: each takes some megabytes."""
@@ -155,11 +155,12 @@ def edit_all(
     noise: float = NOISE,
     tries: int = TRIES,
 ) -> Edited:
-    """Edited bars of seeds: of several tries the best, each of which begins with a bar of its own.
+    """Edited bars of seeds: of several tries the first that does it, each of which begins with a bar of its own.
 
     A try begins with the bar that is likeliest with its noise. Gumbel noise of scale ``noise`` on log-probabilities
     draws from p^(1 / noise) (Papandreou & Yuille 2011): so the bars of several seeds differ, and each is as the model
-    may draw it. Of tries that have what is asked for the likeliest is the answer, otherwise the nearest.
+    may draw it. The first try that has what is asked for is the answer: to take the likeliest would make all bars
+    alike. Where none has it, it is the nearest.
 
     Args:
         edit: edits bars, as ``EditAgent.edit``.
@@ -174,17 +175,32 @@ def edit_all(
     """
     n = len(log_probs)
     wanted, importance = wanted.to(log_probs).expand(n, -1), importance.to(log_probs).expand(n, -1)
-    uniform = np.concatenate([seeds_to_uniform(seeds, STEPS * N_WORDS, _STREAMS[number]) for number in range(tries)])
-    gumbel = -(-torch.from_numpy(uniform).clamp(1e-12, 1 - 1e-12).log()).log().view(-1, STEPS, N_WORDS)
-    noisy = (log_probs.repeat(tries, 1, 1) + noise * gumbel.to(log_probs)).log_softmax(2)
-    starts = noisy.clamp(min=LEAST_LOG_PROB), wanted.repeat(tries, 1), importance.repeat(tries, 1)
-    batches = [edit(*(each[first : first + _BATCH] for each in starts)) for first in range(0, n * tries, _BATCH)]
-    found = Edited(*(torch.cat(column) for column in zip(*batches, strict=True)))
-    nats = nats_of(likeliest(log_probs), log_probs).repeat(tries) - nats_of(found.words, log_probs.repeat(tries, 1, 1))
-    worth = match(found.values, wanted.repeat(tries, 1), importance.repeat(tries, 1)) - NATS_PRICE * nats
-    best = worth.view(tries, n).argmax(0) * n + torch.arange(n)
-    words, values, reached, _, edits = (each[best] for each in found)
-    return Edited(words, values, reached, nats[best], edits)
+    top = nats_of(likeliest(log_probs), log_probs)
+    best: Edited | None = None
+    worth = log_probs.new_full((n,), -torch.inf)
+    open_rows = torch.arange(n)
+    for number in range(tries):
+        rows = open_rows
+        uniform = torch.from_numpy(seeds_to_uniform(seeds[rows.numpy()], STEPS * N_WORDS, _STREAMS[number]))
+        gumbel = -(-uniform.clamp(1e-12, 1 - 1e-12).log()).log().view(-1, STEPS, N_WORDS)
+        noisy = (log_probs[rows] + noise * gumbel.to(log_probs)).log_softmax(2).clamp(min=LEAST_LOG_PROB)
+        starts = noisy, wanted[rows], importance[rows]
+        batches = [edit(*(each[first : first + _BATCH] for each in starts)) for first in range(0, len(rows), _BATCH)]
+        found = Edited(*(torch.cat(column) for column in zip(*batches, strict=True)))
+        found = found._replace(nats=top[rows] - nats_of(found.words, log_probs[rows]))
+        of_found = match(found.values, wanted[rows], importance[rows]) - NATS_PRICE * found.nats
+        better = found.reached | (of_found > worth[rows])
+        worth[rows[better]] = of_found[better]
+        if best is None:
+            best = found
+        else:
+            for kept, new in zip(best, found, strict=True):
+                kept[rows[better]] = new[better]
+        open_rows = rows[~found.reached]
+        if not len(open_rows):
+            break
+    assert best is not None
+    return best
 
 
 def targets_of(targets: Mapping[str, float]) -> tuple[Tensor, Tensor]:

@@ -79,21 +79,29 @@ class EditNetwork(nn.Module):
 
 
 class Greedy(nn.Module):
-    """The reward of each edit and nothing more: a search that takes the best edit, of observations (n, width)."""
+    """The reward of each edit and nothing more: a search that takes the best edit, of observations (n, width).
+
+    Args:
+        price: what a nat costs the search.
+    """
+
+    def __init__(self, price: float = NATS_PRICE) -> None:
+        super().__init__()
+        self.price = price
 
     def forward(self, observations: Tensor) -> Tensor:
         known = tables(observations.device, observations.dtype)
-        rewards, _ = _gains(see(observations), torch.arange(N_WORDS, device=observations.device))
+        rewards, _ = _gains(see(observations), torch.arange(N_WORDS, device=observations.device), self.price)
         return rewards.masked_fill(~known.playable, _FORBIDDEN).view(-1, N_EDITS)
 
 
-def _gains(seen: Seen, chosen: Tensor) -> tuple[Tensor, Tensor]:
+def _gains(seen: Seen, chosen: Tensor, price: float = NATS_PRICE) -> tuple[Tensor, Tensor]:
     """By how much the bar's worth grows, (n, steps, chosen words), and its features (n, steps, chosen words, 4)."""
     words, targets, importance = seen.words, seen.targets[:, None, None], seen.importance[:, None, None]
     values = values_after(words, seen.log_probs.dtype)[:, :, chosen]
     now = match(values_of(words, seen.log_probs.dtype), seen.targets, seen.importance)
     nats = seen.log_probs[:, :, chosen] - seen.log_probs.gather(2, words[..., None])
-    return match(values, targets, importance) - now[:, None, None] + NATS_PRICE * nats, values
+    return match(values, targets, importance) - now[:, None, None] + price * nats, values
 
 
 def describe_edits(seen: Seen, chosen: Tensor) -> tuple[Tensor, Tensor]:
