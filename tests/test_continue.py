@@ -244,6 +244,15 @@ def test_the_command_refuses_in_a_line(options, message, loop, tmp_path, capsys)
     assert not (tmp_path / "next").exists()
 
 
+def test_another_bar_of_the_loop_is_continued(loop, tmp_path, capsys):
+    """The first bar has four toms and nothing else."""
+    command = ["continue", str(loop), "--drums", "mid", "--out", str(tmp_path / "next"), "--quiet"]
+    assert main([*command, "--bar", "1"]) == 0
+    assert read_midi(tmp_path / "next" / "seed.mid").pitch.tolist() == [47] * 4
+    assert main([*command, "--bar", "3"]) == 2
+    assert "--bar is a bar of the loop, 1 to 2, not 3" in capsys.readouterr().err
+
+
 def test_the_loops_own_folder_is_not_written_to(loop, capsys):
     assert main(["continue", str(loop), "--drums", "mid", "--out", str(loop.parent)]) == 2
     assert "holds the loop itself" in capsys.readouterr().err

@@ -33,15 +33,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "continue",
         help="make the bar that follows a loop of your own, with the features asked for",
-        description="Make the bar that follows the last bar of a loop: what is likely to follow (lstm.mid), and the "
-        "same edited until it has the features you ask for (tuned.mid), beside the bar itself (seed.mid). All are in "
-        "five parts: kick, snare, closed cymbals, open cymbals, toms. After jaki (2020).",
+        description="Make the bar that follows a bar of a loop, its last one by default: what is likely to follow "
+        "(lstm.mid), and the same edited until it has the features you ask for (tuned.mid), beside the bar itself "
+        "(seed.mid). All are in five parts: kick, snare, closed cymbals, open cymbals, toms. After jaki (2020).",
     )
     parser.set_defaults(run=_run)
     parser.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a corpus")
     for name, meaning in _MEANINGS.items():
         levels = ", ".join(f"{level} ({value:g})" for level, value in LEVELS[name].items())
         parser.add_argument(f"--{name}", metavar="X", help=f"{meaning}: {levels} or a number (any)")
+    parser.add_argument("--bar", type=positive, metavar="N", help="the bar of the loop that is continued (the last)")
     parser.add_argument("--n", type=positive, default=1, help="tuned bars (%(default)s)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of the first tuned bar; the next has the next seed (%(default)s)"
@@ -70,20 +71,23 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rl_tuner.edit.files import REPORT, export_continuation, report_of
 
     loop, playback = load_loop(options.loop, JAKI5, STEPS)
-    last = (loop if loop.kit == JAKI5 else loop.folded(JAKI5))[-1:]
-    if not last.bars.any():
-        raise ValueError(f"{options.loop}: its last bar is silent: nothing follows from it")
+    number = len(loop) if options.bar is None else options.bar
+    if number > len(loop):
+        raise ValueError(f"--bar is a bar of the loop, 1 to {len(loop)}, not {number}")
+    first = (loop if loop.kit == JAKI5 else loop.folded(JAKI5))[number - 1 : number]
+    if not first.bars.any():
+        raise ValueError(f"{options.loop}: bar {number} is silent: nothing follows from it")
     output = loop_output_given(options, JAKI5, playback) | formats_given(options)
     del output["kit"]
     found = continue_loop(
-        last.bars[0],
+        first.bars[0],
         targets,
         options.n,
         options.seed,
         load_edit_agent(options.agent),
         load_next_bar_model(options.weights),
     )
-    files = export_continuation(found, options.out, **output, played=last, targets=targets, seed=options.seed)
+    files = export_continuation(found, options.out, **output, played=first, targets=targets, seed=options.seed)
     if options.json:
         folder = str(Path(options.out).resolve())
         return report_of(found, targets, options.seed) | {"out": folder, "files": files | {"report": [REPORT]}}
