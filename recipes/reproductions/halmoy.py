@@ -179,18 +179,21 @@ def published(job: Job, rest: str) -> dict[str, Any]:
 def live(job: Job, variant: str) -> dict[str, Any]:
     """A toggling agent trained for terms whose importance changes, beside climbing and the best that there is."""
     from rl_tuner.config import LIVE_WIDTH
-    from rl_tuner.toggle.toggler import load_toggle_agent
-    from rl_tuner.tune.toggle import train_toggle_agent
+    from rl_tuner.toggle.toggler import load_toggle_agent, save_toggle_agent
+    from rl_tuner.tune.toggle import toggle_learner
 
     if variant == "bundled":
         agent = load_toggle_agent()
     else:
-        training = replace(LIVE_TOGGLE, **LIVE_VARIANTS[variant])
-        env = LIVE_ENV
+        training, env = replace(LIVE_TOGGLE, **LIVE_VARIANTS[variant]), LIVE_ENV
         if job.quick:
             training, env = replace(training, train_steps=6000, learning_starts=1000), replace(env, num_envs=64)
-        weights = train_toggle_agent(job.out / f"run-{job.name}", training, env, LIVE_WIDTH)
-        agent = load_toggle_agent(weights)
+        agent, dqn = toggle_learner(training, env, LIVE_WIDTH)
+        dqn.learn()
+        agent.network.load_state_dict(dqn.network.state_dict())
+        agent.eval().requires_grad_(False)
+        facts = {"trained_steps": str(dqn.steps_done), "trained_seed": str(training.seed)}
+        save_toggle_agent(job.out / f"{job.name}.safetensors", agent, facts)
     n = 10 if job.quick else 100
     return {f"starts of seed {seed}": _against_climbing(agent, n, seed) for seed in (1, 2)}
 
@@ -258,8 +261,8 @@ def answering(job: Job, seed: str) -> dict[str, Any]:
     """An agent that answers, trained with a seed; beside its critic's wish drawn exactly, by resampling."""
     from rhythmgan.models.catalogue import load_answers
     from rl_tuner.config import ANSWER_ENVS, PairCriticConfig
-    from rl_tuner.toggle.agent import draw_answers, load_answer_agent
-    from rl_tuner.tune.toggle import judge_of, train_answer_agent
+    from rl_tuner.toggle.agent import draw_answers, save_answer_agent
+    from rl_tuner.tune.toggle import answer_learner, judge_of, train_critic, untaught_answers
 
     songs, reference = _songs(job), load_answers()
     training: DQNConfig = replace(ANSWER_AGENT, seed=int(seed))
@@ -267,10 +270,14 @@ def answering(job: Job, seed: str) -> dict[str, Any]:
     if job.quick:
         training = replace(training, train_steps=5000, learning_starts=1000)
         critic, envs = replace(critic, train_steps=50), 64
-    weights = train_answer_agent(
-        reference, songs.train, songs.validation, job.out / f"run-{job.name}", training, critic, envs
-    )
-    agent = load_answer_agent(weights, reference)
+    agent = untaught_answers(reference, training)
+    agent.critic = train_critic(reference, songs.train, songs.validation, critic, agent.config.critic_width)
+    dqn = answer_learner(agent, songs.train[:, 0], training, envs)
+    dqn.learn()
+    agent.network.load_state_dict(dqn.target_network.state_dict())
+    agent.eval().requires_grad_(False)
+    facts = {"trained_steps": str(dqn.steps_done), "trained_seed": seed, "trained_pairs": str(len(songs.train))}
+    save_answer_agent(job.out / f"{job.name}.safetensors", agent, facts)
     given = np.ascontiguousarray(songs.pairs[:, 0])
     judge = judge_of(agent.critic)
 

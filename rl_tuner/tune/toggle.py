@@ -75,17 +75,10 @@ def train_toggle_agent(
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
     training, env = training or PUBLISHED_TOGGLE, env or ToggleEnvConfig()
-    config = ToggleAgentConfig(env.resolution, env.n_lines, env.no_op, env.terms, env.gains, width)
-    options = asdict(env)
-    text = options.pop("given")
-    given = stretched(parse_line(text)[None], env.resolution) if text else None
-    envs = ToggleVectorEnv(given=given, **options)
-    run = Run(out, {"model": "toggle agent", "agent": asdict(config), "env": asdict(env), "training": asdict(training)})
+    agent, dqn = toggle_learner(training, env, width)
+    config = asdict(agent.config)
+    run = Run(out, {"model": "toggle agent", "agent": config, "env": asdict(env), "training": asdict(training)})
     path = run.out / TOGGLE_WEIGHTS
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        agent = ToggleAgent(config)
-    dqn = DQN(envs, training, copy.deepcopy(agent.network), mask=envs.mask)
 
     def save(facts: dict[str, str]) -> None:
         agent.network.load_state_dict(dqn.network.state_dict())
@@ -93,6 +86,25 @@ def train_toggle_agent(
 
     run.train(dqn, save, progress)
     return path
+
+
+def toggle_learner(
+    training: DQNConfig, env: ToggleEnvConfig, width: int = ToggleAgentConfig.width
+) -> tuple[ToggleAgent, DQN]:
+    """An agent that toggles lines, and what learns for it; see ``train_toggle_agent``.
+
+    Raises:
+        ValueError: an option does not fit.
+    """
+    config = ToggleAgentConfig(env.resolution, env.n_lines, env.no_op, env.terms, env.gains, width)
+    options = asdict(env)
+    text = options.pop("given")
+    given = stretched(parse_line(text)[None], env.resolution) if text else None
+    envs = ToggleVectorEnv(given=given, **options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        agent = ToggleAgent(config)
+    return agent, DQN(envs, training, copy.deepcopy(agent.network), mask=envs.mask)
 
 
 def train_answer_agent(
@@ -149,16 +161,13 @@ def train_answer_agent(
         },
     )
     path, before = run.out / ANSWER_WEIGHTS, run.out / _WITH_CRITIC
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        agent = AnswerAgent(config, reference)
+    agent = untaught_answers(reference, training, width)
     if run.resumes:  # with the very critic that it began with
         agent.critic.load_state_dict(load_answer_agent(before, reference).critic.state_dict())
     else:
         agent.critic = train_critic(reference, pairs, validation, critic, config.critic_width)
         save_answer_agent(before, agent, {})
-    envs = answer_envs(reference, pairs[:, 0], agent.critic, num_envs)
-    dqn = DQN(envs, training, copy.deepcopy(agent.network), mask=envs.mask, reference=reference_of(reference))
+    dqn = answer_learner(agent, pairs[:, 0], training, num_envs)
 
     def save(facts: dict[str, str]) -> None:
         # the target network is the average of the last online ones, and steadier
@@ -167,6 +176,20 @@ def train_answer_agent(
 
     run.train(dqn, save, progress)
     return path
+
+
+def untaught_answers(reference: LineAnswers, training: DQNConfig, width: int = AnswerAgentConfig.width) -> AnswerAgent:
+    """An agent that answers as its reference, with a critic that knows nothing."""
+    config = AnswerAgentConfig(reference.fingerprint, reference.steps, training.temperature, width)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        return AnswerAgent(config, reference)
+
+
+def answer_learner(agent: AnswerAgent, given: np.ndarray, training: DQNConfig, num_envs: int = ANSWER_ENVS) -> DQN:
+    """What learns for an agent to answer lines (n, steps) bool as its critic likes it; see ``train_answer_agent``."""
+    envs = answer_envs(agent.reference, given, agent.critic, num_envs)
+    return DQN(envs, training, copy.deepcopy(agent.network), mask=envs.mask, reference=reference_of(agent.reference))
 
 
 def answer_envs(reference: LineAnswers, given: np.ndarray, critic: PairCritic, num_envs: int) -> ToggleVectorEnv:
