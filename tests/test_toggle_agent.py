@@ -131,6 +131,14 @@ def test_an_agent_that_sees_gains_begins_with_the_largest():
     assert scores[1] == pytest.approx(max(best, scores[0]), abs=1e-6)
 
 
+@pytest.mark.parametrize("steps", [8, 12, 100, 512])
+def test_an_agent_of_512_cells_plays_shorter_lines_too(steps):
+    agent = ToggleAgent(ToggleAgentConfig(resolution=512, no_op=True, gains=True, width=8)).eval()
+    line = np.random.default_rng(steps).random(steps) < 0.5
+    scores = play(agent, line, line[None], moves=steps + 1).scores
+    assert scores == pytest.approx([*(2 * move / steps - 1 for move in range(steps + 1)), 1.0], abs=1e-5)
+
+
 def test_a_file_holds_the_toggling_agent(tmp_path):
     torch.manual_seed(3)
     agent = ToggleAgent(ToggleAgentConfig(resolution=12, n_lines=2, no_op=True, terms=("difference", "complexity")))
