@@ -468,12 +468,14 @@ LIVE_TOGGLE = DQNConfig(
     train_steps=3_000_000,
     batch_size=512,
     gradient_steps=1,
-    n_step=3,
-    gamma=0.95,
-    learning_rate_end=0.01,
+    n_step=1,
+    gamma=0.9,
+    learning_rate=2e-4,
+    learning_rate_end=0.02,
+    tau=0.005,
     buffer_size=300_000,
     learning_starts=10_000,
-    eps_start=0.3,
+    eps_start=0.2,
     eps_end=0.05,
 )
 """How it was trained."""
