@@ -103,7 +103,7 @@ LAYERS = (
     {"rl_tuner.append.agent", "rl_tuner.append.critic"},
     {"rl_tuner.latent", "rl_tuner.latent.space", "rl_tuner.stepwise", "rl_tuner.stepwise.read_out"},
     {"rl_tuner.toggle", "rl_tuner.toggle.lines"},
-    {"rl_tuner.toggle.terms"},
+    {"rl_tuner.toggle.terms", "rl_tuner.toggle.observation"},
     {"rl_tuner.stepwise.draws", "rl_tuner.stepwise.resampling"},
     {"rl_tuner.latent.moves", "rl_tuner.stepwise.learned", "rl_tuner.stepwise.candidates", "rl_tuner.stepwise.layouts"},
     {"rl_tuner.latent.dynamics", "rl_tuner.stepwise.dynamics"},

@@ -14,8 +14,9 @@ from rhythmgan.kit import GM9
 from rl_tuner.config import DQNConfig
 from rl_tuner.dqn import DQN, policy
 from rl_tuner.envs import TOGGLE
-from rl_tuner.envs.toggle import GAIN_UNITS, ToggleEnv, ToggleVectorEnv, toggle_layout, vector_env
+from rl_tuner.envs.toggle import ToggleEnv, ToggleVectorEnv, vector_env
 from rl_tuner.toggle.lines import first_cells, line_to_text, parse_line, shrunk, stretched
+from rl_tuner.toggle.observation import GAIN_UNITS, toggle_layout
 from rl_tuner.toggle.terms import TERMS, Terms, difference
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rl_tuner.envs.episodes import EpisodeEnv
-from rl_tuner.layout import Entry, Layout
 from rl_tuner.toggle.lines import check_line_steps, first_cells, line_to_text, shrunk, stretched
+from rl_tuner.toggle.observation import GAIN_UNITS, toggle_layout, toggle_mask
 from rl_tuner.toggle.terms import DIFFERENCE, MAX_LINES, PARTS, Terms
 
 ToggleReward = Literal["delta", "absolute", "final"]
@@ -24,42 +24,6 @@ ToggleReward = Literal["delta", "absolute", "final"]
 
 Judge = Callable[[Tensor, Tensor], Tensor]
 """What else lines are rewarded for: (given (n, resolution) bool, lines (n, lines, resolution) bool) → (n,)."""
-
-GAIN_UNITS = 10
-"""What gains are multiplied with where they are observed."""
-
-
-def toggle_layout(resolution: int, n_lines: int, n_terms: int, gains: bool = False) -> Layout:
-    """What stands where in an observation."""
-    entries = [
-        Entry("given", resolution, "the line that is answered: 1 for an onset", 0, 1),
-        Entry("lines", n_lines * resolution, "the lines that answer, one after the other", 0, 1),
-        Entry("steps", 1, "steps of these lines, as a share of the resolution", 0, 1),
-    ]
-    if n_terms:
-        entries.append(Entry("importance", n_terms, "importance of each term of the reward", -1, 1))
-    if gains:
-        meaning = f"what each toggle would add to the score, times {GAIN_UNITS}"
-        entries.append(Entry("gains", n_lines * resolution, meaning, -10, 10))
-    return Layout(entries)
-
-
-def toggle_mask(observations: Tensor, resolution: int, n_lines: int, has_no_op: bool, rightward: bool) -> Tensor:
-    """Which actions may be taken: (n, width) → (n, actions) bool.
-
-    Those that toggle a cell on which a step of the line begins, and the no-op. Rightward only cells behind the last
-    onset, line after line, and the no-op, which stops, only where there is an onset.
-    """
-    lines = observations[:, resolution : (1 + n_lines) * resolution]
-    steps = (observations[:, (1 + n_lines) * resolution] * resolution).round().long()
-    allowed = first_cells(steps, resolution).repeat(1, n_lines)
-    stop = torch.ones_like(allowed[:, :1])
-    if rightward:
-        places = torch.arange(1, lines.shape[1] + 1, device=lines.device)
-        last = ((lines > 0.5) * places).amax(1, keepdim=True)
-        allowed &= places > last
-        stop = last > 0
-    return torch.cat([allowed, stop], 1) if has_no_op else allowed
 
 
 class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -193,7 +157,7 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         )
 
     def mask(self, observations: Tensor) -> Tensor:
-        """Which actions may be taken, (n, actions) bool; see ``toggle_mask``."""
+        """Which actions may be taken, (n, actions) bool; see ``observation.toggle_mask``."""
         return toggle_mask(observations, self.resolution, self.n_lines, self.no_op, self.rightward)
 
     def render(self) -> tuple[str, ...] | None:
@@ -355,7 +319,7 @@ class ToggleEnv(EpisodeEnv):
     way to fill them is one path: whoever chooses cells by chance gives each line the product of these chances.
 
     ## Observation space
-    ``Box(low, high, (n,), float32)``, here with a resolution of 8, one line and two terms, see ``toggle_layout``:
+    ``Box(low, high, (n,), float32)``, here with a resolution of 8, one line and two terms, see ``toggle.observation``:
 
     | index | meaning | min | max |
     | --- | --- | --- | --- |

@@ -17,7 +17,7 @@ from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, sample_categorical, seeds_to_uniform
 from rl_tuner.dqn import QNetwork, policy
-from rl_tuner.envs.toggle import toggle_layout
+from rl_tuner.toggle.observation import toggle_layout
 from rl_tuner.toggle.terms import Terms
 
 FORMAT = WeightsFormat("rl_tuner.answer_agent", 1, "an agent that answers lines")

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
-from rl_tuner.envs.toggle import GAIN_UNITS, ToggleVectorEnv, toggle_layout, toggle_mask
+from rl_tuner.envs.toggle import ToggleVectorEnv
 from rl_tuner.toggle.lines import check_line_steps
+from rl_tuner.toggle.observation import GAIN_UNITS, toggle_layout, toggle_mask
 from rl_tuner.toggle.terms import DIFFERENCE, MAX_LINES, TERMS
 
 FORMAT = WeightsFormat("rl_tuner.toggle_agent", 1, "an agent that toggles lines")
