@@ -87,13 +87,13 @@ def test_one_episode_by_hand():
     goals = {"targets": np.array([[2.0, 1.0, 0.0, 0.0]]), "importance": np.array([[1.0, 1.0, 0.0, 0.0]])}
     _, info = envs.reset(seed=0, options={"rows": np.array([0])} | goals)
     assert info["words"].tolist() == [[0] * 16]
-    # off by 2 and 1: the bar is worth 1 - 3 / 24; each edit costs 5 nats of .004
+    # off by 2 and 1: the bar is worth 1 - 3 / 24; each edit costs 5 nats of .002
     _, rewards, ended, _, info = envs.step(action(2, CLOSED))
-    assert rewards[0] == pytest.approx(1 / 24 + 1 - 5 * 0.004, abs=1e-6)  # one off of each is within the tolerances
+    assert rewards[0] == pytest.approx(1 / 24 + 1 - 5 * 0.002, abs=1e-6)  # one off of each is within the tolerances
     assert info["terms"]["success"].tolist() == [1]
     assert info["terms"]["nats"].tolist() == pytest.approx([5])
     _, rewards, ended, _, info = envs.step(action(4, SNARE | OPEN))
-    assert rewards[0] == pytest.approx(2 / 24 - 5 * 0.004, abs=1e-6)
+    assert rewards[0] == pytest.approx(2 / 24 - 5 * 0.002, abs=1e-6)
     assert info["values"][0, :2].tolist() == [2, 1]
     assert envs.render()[0].splitlines()[0].split()[-1]  # a line for each part
     _, rewards, ended, _, info = envs.step(action(6, SNARE | CLOSED | TOMS))
@@ -102,7 +102,7 @@ def test_one_episode_by_hand():
     assert info["words"][0, 6] == 0
     seen, rewards, ended, _, info = envs.step(action(2, 0))
     assert ended[0]
-    assert rewards[0] == pytest.approx(-1 / 24 + 5 * 0.004, abs=1e-6)
+    assert rewards[0] == pytest.approx(-1 / 24 + 5 * 0.002, abs=1e-6)
     assert see(torch.from_numpy(seen)).left.item() == 0
     # the next step begins anew, whatever its action
     seen, rewards, ended, _, info = envs.step(action(2, CLOSED))

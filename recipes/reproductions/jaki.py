@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts (all)")
     parser.add_argument("--split", default="test", choices=("valid", "test"), help="songs that are judged by (test)")
     parser.add_argument("--minutes", type=float, default=1e9, help="of the searches: those begun later are left out")
+    parser.add_argument("--predictions", type=int, default=50_000, help="of each search as published (50000)")
     parser.add_argument("--published-lstm", type=Path, metavar="FILE", help="that of an earlier call (trained)")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="how agents learn otherwise")
     parser.add_argument("--quick", action="store_true", help="a tiny form of everything")
@@ -168,21 +169,20 @@ def _nats_of_prior(options: argparse.Namespace) -> float:
 # --- As published ------------------------------------------------------------------------------------
 
 
-def _search_job(job: tuple[str, str, int, int, bool]) -> dict[str, Any]:
+def _search_job(job: tuple[str, str, int, int, int]) -> dict[str, Any]:
     """One combination on one bar: the search with a DQN, and the one at random."""
     from rl_tuner.tune.edit_published import PUBLISHED, search, search_at_random
 
-    data, lstm, seed, number, quick = job
+    data, lstm, seed, number, predictions = job
     torch.set_num_threads(1)
     model = load_next_bar_model(lstm)
     assert isinstance(model, torch.nn.Module)
     first, _, _ = pairs_of(load_corpus(data, STEPS, JAKI5).split("test"), 64, seed=1)
     log_probs, targets = model.word_log_prob(first[seed, None])[0], level_combinations()[number]
-    predictions = 300 if quick else PUBLISHED.train_steps
     started = time.perf_counter()
-    learnt = search(model, log_probs, targets, replace(PUBLISHED, train_steps=predictions, seed=seed))
+    learnt = search(model, log_probs, targets, replace(PUBLISHED, seed=seed), predictions)
     seconds = time.perf_counter() - started
-    at_random = search_at_random(log_probs, targets, predictions, seed)
+    at_random = search_at_random(log_probs, targets, PUBLISHED.train_steps, seed)
     start = values_of(likeliest(log_probs[None]))[0].tolist()
     return {
         "seed": seed,
@@ -201,7 +201,7 @@ def _published(options: argparse.Namespace) -> None:
     numbers = range(0, 81, 27) if options.quick else range(81)
     seeds = range(1 if options.quick else options.seeds)
     jobs = [
-        (options.data, str(_published_lstm(options)), seed, number, options.quick)
+        (options.data, str(_published_lstm(options)), seed, number, 300 if options.quick else options.predictions)
         for seed, number in itertools.product(seeds, numbers)
         if not (folder / f"{seed}-{number:02d}.json").exists()
     ]
@@ -295,11 +295,11 @@ def anneal(
     return Edited(best, values, has_targets(values, targets, importance), nats, torch.full_like(rows, steps))
 
 
-PRICES = (NATS_PRICE, NATS_PRICE / 2, 0.0)
-"""What a nat costs greedy edits: what it costs the agent, half of that, nothing. The second is the best of them."""
+PRICES = (NATS_PRICE, 0.0)
+"""What a nat costs greedy edits: what it costs the agent, and nothing."""
 
 
-def _greedy(edits: int = 24, price: float = PRICES[1]) -> Edit:
+def _greedy(edits: int = 24, price: float = PRICES[0]) -> Edit:
     return lambda log_probs, targets, importance: edit_bars(Greedy(price), log_probs, targets, importance, edits)
 
 
@@ -350,7 +350,7 @@ def _edits(options: argparse.Namespace) -> None:
     add("LSTM, unedited", lstm, 1, 0.0)
     for noise, tries in ((0.0, 1), (NOISE, 1), (NOISE, TRIES)):
         add("greedy edits", _greedy(), tries, noise)
-        for price in PRICES[::2]:
+        for price in PRICES[1:]:
             add(f"greedy edits, a nat costs {price:g}", _greedy(price=price), tries, noise)
         for name, agent in _agents_there(options).items():
             add(name, agent.in_double().edit, tries, noise)
@@ -389,7 +389,7 @@ def halves_of_songs(song: np.ndarray, seed: int) -> np.ndarray:
 
 
 def pair_c2st(
-    first: np.ndarray, second: np.ndarray, song: np.ndarray, is_real: np.ndarray, repeats: int = 2
+    first: np.ndarray, second: np.ndarray, song: np.ndarray, is_real: np.ndarray, repeats: int = 1
 ) -> dict[str, float]:
     """How well classifiers tell real pairs of bars from others, of the same songs: .5 is chance.
 
@@ -437,7 +437,7 @@ def _realism_job(job: tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray,
 def _realism(options: argparse.Namespace) -> None:
     """C2ST of pairs: the second bars of half of the pairs are others' answers to the first."""
     songs = _songs(options, options.split)
-    first, second, song = pairs_of(songs, 400 if options.quick else 6000, seed=3)
+    first, second, song = pairs_of(songs, 400 if options.quick else 4000, seed=3)
     is_real = halves_of_songs(song, 1)
     asked = first[~is_real]
     own = values_of(torch.from_numpy(bars_to_words(second[~is_real]).astype(np.int64)), torch.float64)
@@ -464,7 +464,8 @@ def _realism(options: argparse.Namespace) -> None:
             add(name, words_to_bars(found.words, JAKI5.n_parts).numpy(), noise=noise)
     edits: Mapping[str, Edit] = {"greedy edits": _greedy(), "agent": load_edit_agent().in_double().edit}
     kinds = {"levels of the song's own bar": of_own, "levels of another's": of_others, "any levels": any_levels}
-    for (name, edit), noise, (kind, targets) in itertools.product(edits.items(), TEMPERATURES, kinds.items()):
+    noises = (0.0, NOISE)
+    for (name, edit), noise, (kind, targets) in itertools.product(edits.items(), noises, kinds.items()):
         tries = TRIES if noise else 1
         found = edit_all(edit, log_probs, targets, torch.ones(4), seeds, noise, tries)
         facts = {"reached": float(found.reached.double().mean()), "nats": float(found.nats.mean())}

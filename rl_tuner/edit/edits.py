@@ -24,7 +24,7 @@ HANDS = ("snare", "closed cymbals", "open cymbals", "toms")
 LEAST_LOG_PROB = -12.0
 """Nats: no word counts as less likely than this."""
 
-NATS_PRICE = 0.004
+NATS_PRICE = 0.002
 """What a nat of leaving the likeliest bar costs, in rewards."""
 
 _SPAN = 12.0

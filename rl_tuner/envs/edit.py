@@ -272,7 +272,7 @@ class EditEnv(EpisodeEnv):
     ## Rewards
     ``delta``: by how much the bar's worth grows. It is the mean over the features asked for of 1 − d / 12, d the
     distance from the target in tolerances (1 onset, 1 unit of syncopation, 1/8 of repetition), 1 more where every one
-    is within its tolerance, less .004 for each nat that the bar is less likely than the likeliest one.
+    is within its tolerance, less .002 for each nat that the bar is less likely than the likeliest one.
 
     ``published``: jaki's reward of the bar after the edit, see ``edits.published_reward``.
 

@@ -88,14 +88,21 @@ class Found(NamedTuple):
     seen: int
 
 
-def search(lstm: nn.Module, log_probs: Tensor, targets: Tensor, config: DQNConfig = PUBLISHED) -> Found:
-    """Edit one bar until it has its targets, or ``config.train_steps`` bars are looked at.
+def search(
+    lstm: nn.Module,
+    log_probs: Tensor,
+    targets: Tensor,
+    config: DQNConfig = PUBLISHED,
+    predictions: int | None = None,
+) -> Found:
+    """Edit one bar until it has its targets, or ``predictions`` bars are looked at.
 
     Args:
         lstm: words (n, 16) ints → logits (n, 16, 32): what the network begins with.
         log_probs: (16, 32), what the LSTM says of the bar, nats.
         targets: (4,), levels of all four features.
-        config: how the DQN learns.
+        config: how the DQN learns; random actions become fewer along its ``train_steps``.
+        predictions: bars at most; ``train_steps`` by default.
     """
     envs = _envs(log_probs, targets)
     dqn = DQN(envs, config, PublishedNetwork(lstm), mask=envs.mask)
@@ -104,7 +111,7 @@ def search(lstm: nn.Module, log_probs: Tensor, targets: Tensor, config: DQNConfi
         dqn.step()
         return dqn.steps_done
 
-    return _watched(envs, look, config.train_steps)
+    return _watched(envs, look, config.train_steps if predictions is None else predictions)
 
 
 def search_at_random(log_probs: Tensor, targets: Tensor, predictions: int = PREDICTIONS, seed: int = 0) -> Found:
