@@ -133,6 +133,11 @@ class Setting:
         config = replace(config, seed=seed)
         return replace(config, train_steps=4000, learning_starts=400) if self.quick else config
 
+    def found(self, job: Job) -> dict[str, Any]:
+        """What a job has found so far."""
+        path = self.path(job)
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
     def path(self, job: Job, suffix: str = "json") -> Path:
         return self.out / "jobs" / f"{job.name}.{suffix}"
 
@@ -152,14 +157,22 @@ def all_jobs(seeds: int) -> list[Job]:
 def run_job(setting: Setting, job: Job) -> str:
     """Run a job that has no file yet; its name and how long it took."""
     torch.set_num_threads(1)
-    if setting.path(job).exists():
+    if setting.found(job).get("is_whole"):
         return f"{job.name}: was there"
     began = time.perf_counter()
     found = _RUN[job.kind](setting, job)
-    minutes = (time.perf_counter() - began) / 60
-    machine = f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}"
-    write_whole(setting.path(job), json.dumps(found | {"minutes": minutes, "machine": machine}).encode())
-    return f"{job.name}: {minutes:.1f} minutes"
+    write_found(setting, job, found, began, is_whole=True)
+    return f"{job.name}: {(time.perf_counter() - began) / 60:.1f} minutes"
+
+
+def write_found(setting: Setting, job: Job, found: Mapping[str, Any], began: float, is_whole: bool) -> None:
+    """Write what a job has found, maybe on the way: of a recipe that is cut short nothing is lost."""
+    facts = {
+        "is_whole": is_whole,
+        "minutes": (time.perf_counter() - began) / 60,
+        "machine": f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}",
+    }
+    write_whole(setting.path(job), json.dumps({**found, **facts}).encode())
 
 
 def run_published(setting: Setting, job: Job) -> dict[str, Any]:
@@ -186,6 +199,7 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
     cnn, loops, validation = setting.model(), setting.loops("train"), setting.loops("valid")
     short = {"train_steps": 30, "n_drawn": 1} if setting.quick else {}
     how = replace(LoopCriticConfig(seed=job.seed), **short)
+    began = time.perf_counter()
     found: dict[str, Any] = {"coefs": {}, "curves": {}, "rows": {}}
     drawn = draw_for_critic(cnn, loops, how), draw_for_critic(cnn, validation, how)
     critic = None
@@ -203,6 +217,7 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
                 setting.path(job, "safetensors"), agent, {name: str(fact) for name, fact in facts.items()}
             )
         found["rows"] |= _rows(setting, {kind: agent.complete}, job.seed)["rows"]
+        write_found(setting, job, found, began, is_whole=False)
     assert critic is not None
     players = {"one step ahead": _one_step_ahead(cnn, critic), f"best of {_BEST_OF}": _best_of(cnn, critic)}
     found["rows"] |= _rows(setting, players, job.seed)["rows"]
@@ -437,12 +452,10 @@ def gather(setting: Setting, seeds: int) -> tuple[dict[str, list[dict[str, Any]]
     rows: dict[str, list[dict[str, Any]]] = {}
     curves: dict[float, list[Any]] = {}
     for job in all_jobs(seeds):
-        if not setting.path(job).exists():
-            continue
-        found = json.loads(setting.path(job).read_text())
-        if job.kind == "published":
+        found = setting.found(job)
+        if "curve" in found:
             curves.setdefault(job.eps, []).append(found["curve"])
-        for name, row in found["rows"].items():
+        for name, row in found.get("rows", {}).items():
             notes = np.frombuffer(zlib.decompress(base64.b85decode(row.pop("notes"))), np.uint8).reshape(-1, length)
             row["nats"] = nats(judge, torch.from_numpy(notes.astype(np.int64)), model.n_given)
             title = f"as published, ε {job.eps:g}" if job.kind == "published" else name.rstrip(" 01234")
@@ -569,9 +582,8 @@ def report(setting: Setting, seeds: int) -> None:
     order = ("real", "untuned", *(f"as published, ε {eps:g}" for eps in PUBLISHED_EPS), *KINDS)
     rows = {name: rows[name] for name in (*order, *(name for name in rows if name not in order)) if name in rows}
     lines = [table(rows), wins(rows), _how_long(setting, seeds)]
-    words = setting.path(Job("words-0", "words"))
-    if words.exists():
-        lines.insert(2, words_table(json.loads(words.read_text())))
+    if words := setting.found(Job("words-0", "words")):
+        lines.insert(2, words_table(words))
     text = "\n".join(lines)
     write_whole(setting.out / "tables.md", text.encode())
     print(text)
@@ -583,8 +595,7 @@ def _how_long(setting: Setting, seeds: int) -> str:
     """On which machines the runs were made, and how many minutes of one core they took."""
     minutes: dict[str, list[float]] = {}
     for job in all_jobs(seeds):
-        if setting.path(job).exists():
-            found = json.loads(setting.path(job).read_text())
+        if found := setting.found(job):
             minutes.setdefault(found["machine"], []).append(found["minutes"])
     return (
         "\n".join(f"{len(each)} runs on {name}: {sum(each):.0f} core-minutes" for name, each in minutes.items()) + "\n"
