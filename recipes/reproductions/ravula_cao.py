@@ -50,7 +50,7 @@ from rl_tuner.append.agent import (
     save_published,
 )
 from rl_tuner.append.alphabet import Alphabet
-from rl_tuner.append.critic import logits_of
+from rl_tuner.append.critic import logits_of, train_loop_critic
 from rl_tuner.append.measures import c2st_of_continuations, repetition
 from rl_tuner.append.network import LoopNetwork
 from rl_tuner.config import (
@@ -114,12 +114,14 @@ class Setting:
         out: the folder.
         cnn: weights of the CNN; the bundled one by default.
         quick: whether every run is as short as can be, to try the recipe.
+        agents: which of ``KINDS`` are trained.
     """
 
     data: Path
     out: Path
     cnn: Path | None
     quick: bool
+    agents: tuple[str, ...] = tuple(KINDS)
 
     def loops(self, split: Any) -> NoteLoops:
         """The loops of one part of the songs."""
@@ -161,7 +163,7 @@ def run_job(setting: Setting, job: Job) -> str:
         return f"{job.name}: was there"
     began = time.perf_counter()
     found = _RUN[job.kind](setting, job)
-    write_found(setting, job, found, began, is_whole=True)
+    write_found(setting, job, found, began, is_whole=job.kind != "tuned" or setting.agents == tuple(KINDS))
     return f"{job.name}: {(time.perf_counter() - began) / 60:.1f} minutes"
 
 
@@ -169,7 +171,7 @@ def write_found(setting: Setting, job: Job, found: Mapping[str, Any], began: flo
     """Write what a job has found, maybe on the way: of a recipe that is cut short nothing is lost."""
     facts = {
         "is_whole": is_whole,
-        "minutes": (time.perf_counter() - began) / 60,
+        "minutes": found.get("minutes", 0) + (time.perf_counter() - began) / 60,
         "machine": f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}",
     }
     write_whole(setting.path(job), json.dumps({**found, **facts}).encode())
@@ -200,12 +202,13 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
     short = {"train_steps": 30, "n_drawn": 1} if setting.quick else {}
     how = replace(LoopCriticConfig(seed=job.seed), **short)
     began = time.perf_counter()
-    found: dict[str, Any] = {"coefs": {}, "curves": {}, "rows": {}}
-    drawn = draw_for_critic(cnn, loops, how), draw_for_critic(cnn, validation, how)
-    critic = None
-    for kind, (config, training) in KINDS.items():
+    found: dict[str, Any] = {"coefs": {}, "curves": {}, "rows": {}} | setting.found(job)
+    drawn, critic = _critic_of_seed(setting, job, how, (loops, validation))
+    for kind in setting.agents:
+        if kind in found["rows"]:
+            continue
+        config, training = KINDS[kind]
         reward = learn_reward(cnn, loops, validation, config, how, drawn, critic)
-        critic = critic or reward.critic
         learner = append_learner(cnn, loops, reward, setting.steps(training, job.seed), config)
         curve = _Curve(learner.config.train_steps)
         learner.learn(curve)
@@ -218,10 +221,32 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
             )
         found["rows"] |= _rows(setting, {kind: agent.complete}, job.seed)["rows"]
         write_found(setting, job, found, began, is_whole=False)
-    assert critic is not None
+    if setting.agents != tuple(KINDS):
+        return found
     players = {"one step ahead": _one_step_ahead(cnn, critic), f"best of {_BEST_OF}": _best_of(cnn, critic)}
     found["rows"] |= _rows(setting, players, job.seed)["rows"]
     return found
+
+
+def _critic_of_seed(
+    setting: Setting, job: Job, how: LoopCriticConfig, songs: tuple[NoteLoops, NoteLoops]
+) -> tuple[tuple[Tensor, Tensor], LoopNetwork]:
+    """What the CNN draws for the loops of training and validation, and the critic that has learned from it; kept."""
+    path = setting.path(job, "pt")
+    cnn = setting.model()
+    alphabet = Alphabet.of_notes(cnn.kit)
+    critic = LoopNetwork(len(alphabet), cnn.steps, 1, how.width, how.dropout)
+    if path.exists():
+        kept = torch.load(path, weights_only=True)
+        critic.load_state_dict(kept["critic"])
+        return (kept["train"].long(), kept["valid"].long()), critic.eval().requires_grad_(False)
+    train, valid = (draw_for_critic(cnn, each, how) for each in songs)
+    real, held_out = (torch.from_numpy(each.notes.astype(np.int64)) for each in songs)
+    critic = train_loop_critic(real, train, (held_out, valid), alphabet, cnn.n_given, how)
+    kept = {"critic": critic.state_dict(), "train": train.byte(), "valid": valid.byte()}
+    with whole_file(path) as file:
+        torch.save(kept, file)
+    return (train, valid), critic
 
 
 def run_baselines(setting: Setting, job: Job) -> dict[str, Any]:
@@ -522,7 +547,7 @@ def draw_figures(
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for eps, several in sorted(curves.items()):
         steps = np.array([step for step, _ in several[0]]) / 1000
-        length = min(map(len, several))
+        length = min(map(len, several)) - 1  # the last stretch is of a few steps only
         values = np.array([[value for _, value in curve[:length]] for curve in several])
         smooth = np.array(
             [
@@ -547,7 +572,7 @@ def draw_figures(
     real = rows["real"][0]["excessive"]
     axes.axvline(real, color="k", lw=0.8, ls=":")
     axes.text(real, 0.98, " songs", fontsize=8, transform=axes.get_xaxis_transform(), va="top")
-    axes.set(xlabel="share of notes beyond the fourth of a run", ylabel="C2ST against songs' loops", xscale="symlog")
+    axes.set(xlabel="share of notes beyond the fourth of a run", ylabel="C2ST against songs' loops")
     axes.set_xscale("symlog", linthresh=0.05)
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
@@ -610,13 +635,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of every run (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once (%(default)s)")
     parser.add_argument("--only", default="", metavar="NAME", help="run only the jobs whose names begin so")
+    parser.add_argument(
+        "--agents", default=",".join(KINDS), metavar="NAMES", help="which agents of today to train (%(default)s)"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--report", action="store_true", help="run none: make tables and figures of what is there")
     what.add_argument("--no-report", action="store_true", help="only run")
     parser.add_argument("--quick", action="store_true", help="try the whole recipe in a tiny form")
     options = parser.parse_args(arguments)
     seeds = min(options.seeds, 1) if options.quick else options.seeds
-    setting = Setting(options.data, options.out, options.cnn, options.quick)
+    setting = Setting(options.data, options.out, options.cnn, options.quick, tuple(options.agents.split(",")))
     (options.out / "jobs").mkdir(parents=True, exist_ok=True)
     jobs = [job for job in all_jobs(seeds) if job.name.startswith(options.only)]
     if not options.report:
