@@ -84,6 +84,8 @@ _SECOND_BARS = 50
 _DRAWS = 4
 """Loops that are drawn for each beginning, to count repetition in."""
 
+_TICKS = (0.02, 0.03, 0.05, 0.1, 0.15)
+
 _CURVE_POINTS = 250
 _BEST_OF = 8
 
@@ -558,7 +560,7 @@ def draw_figures(
         line = axes.plot(steps[:length], smooth.mean(0), label=f"ε {eps:g}")[0]
         axes.fill_between(steps[:length], smooth.min(0), smooth.max(0), alpha=0.2, color=line.get_color(), lw=0)
     axes.set(xlabel="transitions, thousands", ylabel="log p of a note under the CNN, nats")
-    axes.legend(frameon=False, ncols=5, loc="lower center", fontsize=8)
+    axes.legend(frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, out / "ravula_cao-figure4.png")
 
@@ -573,7 +575,9 @@ def draw_figures(
     axes.axvline(real, color="k", lw=0.8, ls=":")
     axes.text(real, 0.98, " songs", fontsize=8, transform=axes.get_xaxis_transform(), va="top")
     axes.set(xlabel="share of notes beyond the fourth of a run", ylabel="C2ST against songs' loops")
-    axes.set_xscale("symlog", linthresh=0.05)
+    axes.set_xscale("log")
+    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, out / "ravula_cao-figure5.png")
