@@ -24,9 +24,9 @@ from streamlit.testing.v1 import AppTest
 
 from page import asking, blind, cards, data, edit, models, morph, options, session, songs, start, steer, takeaway
 from page.bar import KIT, STEPS, TRIPLETS, Bar, cells_of, in_page_kit
-from page.votes import results
+from page.votes import Vote, results, store
 from page.wish import Start, Together
-from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars
 from rhythmgan.conditions import Condition
 from rhythmgan.corpus_file import save_corpus
 from rhythmgan.data import Corpus, split_of
@@ -43,8 +43,10 @@ from rhythmgan.performance import Performance, Playback
 from rhythmgan.reference import load_reference
 from rhythmgan.songs.preparation import prepare
 from rl_tuner.config import CLOSENESS, REALISM
+from rl_tuner.edit.agent import continue_loop
 from rl_tuner.result import SteeringResult
 from rl_tuner.steering import steer as steer_bars
+from rl_tuner.toggle.agent import answer
 
 APP = Path(__file__).resolve().parent.parent / "demo" / "app.py"
 TABS = ("Sample", "Phrase", "Steer", "Morph", "Edit", "Blind test", "Data")
@@ -809,13 +811,15 @@ def pairs(monkeypatch):
     """Six hundred pairs, the same on every run."""
     random.seed(11)
     test = blind.Test()
+    test.begin("This project")
     found = []
     for _ in range(600):
         test.heard = {"A"}
         test.next()
         assert test.heard == set()
-        assert test.bars is not None
-        found.append((test.kinds, test.bars))
+        assert test.loops is not None
+        found.append((test.kinds, [loop.bars[0] for loop in test.loops]))
+        assert [len(loop.bars) for loop in test.loops] == [1, 1]
     assert test.done == 0
     return found
 
@@ -823,7 +827,7 @@ def pairs(monkeypatch):
 def test_the_bars_of_a_pair_are_of_two_kinds_and_differ(pairs):
     pools = blind._pools()
     assert set(pools) == {"GAN", "prior", "steered", "textbook"}
-    codes = {kind: {Bar.of(cells, "").code for cells in bars} for kind, bars in pools.items()}
+    codes = {kind: {Bar.of(cells, "").code for (cells,) in loops} for kind, loops in pools.items()}
     for kinds, bars in pairs:
         assert kinds[0] != kinds[1]
         assert bars[0].code != bars[1].code
@@ -1722,6 +1726,52 @@ def test_a_bar_of_triplets_is_edited_varied_and_filled(shuffle):
     assert _edited(_press(app, "Clear")).shape == (12, 12)
 
 
+def test_a_kick_is_answered_by_a_snare_and_all_else_stays(groove):
+    app = _open(tab="Edit", bar=Bar.of(groove, "").code)
+    lines = set()
+    for seed in (1, 2, 3, 4):
+        app = _press(app, "Answer the kick")
+        now = _edited(app)
+        assert (np.delete(now, 1, 1) == np.delete(groove, 1, 1)).all()
+        assert (now[:, 1] == answer(groove[None, :, 0], seed)[0]).all()
+        lines.add(now[:, 1].tobytes())
+    assert len(lines) > 1
+    reported = _shown(app, "editor")
+    locks = [False, True] + [False] * 10
+    app = _send(app, "editor", "edited", _said(reported["words"], reported["epoch"], reported["revision"] + 1, locks))
+    (button,) = (button for button in app.button if button.label == "Answer the kick")
+    assert button.disabled
+
+
+def test_what_follows_a_bar_has_what_is_asked_for(groove):
+    app = _open(tab="Edit", bar=Bar.of(groove, "").code)
+    app.session_state["continued"] = True
+    app.session_state["continue-drums"] = "high"
+    app.session_state["continue-cymbals"] = "low"
+    app = _drawn(app.run())
+    cells = _cells(app, "continue").reshape(4, 2, 16, 12)
+    assert (cells[:, 0] == groove).all()
+    jaki = fold_bars(groove, GM12, JAKI5)
+    found = continue_loop(jaki, {"drums": 12, "cymbals": 2}, 3, 0)
+    np.testing.assert_array_equal(fold_bars(cells[0, 1], GM12, JAKI5), found.lstm)
+    np.testing.assert_array_equal(fold_bars(cells[1:, 1], GM12, JAKI5), found.tuned)
+    assert [loop["note"] == "" for loop in _shown(app, "continue")["loops"]] == [True, *found.reached.tolist()]
+    assert found.reached.any()
+    # the hat stays the hat: of all cymbals the groove plays it most
+    app = _send(app, "continue", "begun", 2)
+    assert (app.session_state.visitor.hand.cells == cells[2, 1]).all()
+    assert (_edited(app) == cells[2, 1]).all()
+
+
+def test_bars_of_triplets_are_neither_answered_nor_continued(shuffle):
+    app = _open(tab="Edit", bar=Bar.of(shuffle, "").code)
+    app.session_state["continued"] = True
+    app = _drawn(app.run())
+    (button,) = (button for button in app.button if button.label == "Answer the kick")
+    assert button.disabled
+    assert any("sixteenths only" in caption.value for caption in app.caption)
+
+
 def test_nonsense_from_the_editor_is_no_exception(groove):
     app = _open(tab="Edit", bar=Bar.of(groove, "").code)
     for sent in (None, 5, [], "x", {}, {"words": [1] * 16}, _said([4096] * 16), _said([1] * 3)):
@@ -1837,19 +1887,19 @@ def test_a_phrase_has_the_style_and_the_grid_that_are_asked_for(gan12):
 def test_a_choice_is_stored_after_both_were_heard(votes):
     app = _open(tab="Blind test", bpm="97")
     asked = app.session_state.test
-    kinds, bars = asked.kinds, asked.bars
+    kinds, loops = asked.kinds, asked.loops
     reported = json.dumps({key: value for key, value in _shown(app, "blind").items() if key != "kit"})
     assert not [kind for kind in blind._pools() if kind in reported]
     assert all(button.disabled for button in app.button if "better" in button.label)
     hand = app.session_state.visitor.hand
-    app = _send(app, "blind", "taken", [bars[0].code])
+    app = _send(app, "blind", "taken", [blind.codes_of(loops[0])])
     assert all(button.disabled for button in app.button if "better" in button.label)
-    app = _send(app, "blind", "taken", [bars[1].code])
+    app = _send(app, "blind", "taken", [blind.codes_of(loops[1])])
     assert not any(button.disabled for button in app.button if "better" in button.label)
     assert app.session_state.visitor.hand == hand  # to hear a bar is not to see it
     app = _press(app, "B is better")
     assert results(votes) == [(kinds[1], kinds[0])]
-    assert app.session_state.test.bars != bars
+    assert app.session_state.test.loops != loops
     assert all(button.disabled for button in app.button if "better" in button.label)
     assert any("χ²(1) = 1.0" in line.value for line in app.markdown)  # ½² / ½, twice
     other = _open(tab="Blind test")
@@ -1857,17 +1907,48 @@ def test_a_choice_is_stored_after_both_were_heard(votes):
     assert len(other.dataframe) == 2  # the results are everybody's
 
 
+def test_loops_of_others_are_compared_among_themselves(votes):
+    """Their six kinds, in loops of two bars; choices between this project's kinds are no results of theirs."""
+    store(votes, Vote("x", "GAN", "prior", "a", "b", 120, 0.5, True))
+    app = _open(tab="Blind test", contest="Ravula & Cao, 2019")
+    test = app.session_state.test
+    pools = blind._pools_of_ravula_and_cao()
+    assert len(pools) == 6
+    assert set(test.kinds) < set(pools)
+    shown = _shown(app, "blind")["bars"]
+    assert [entry["code"] for entry in shown] == [blind.codes_of(loop) for loop in test.loops]
+    for entry, kind in zip(shown, test.kinds, strict=True):
+        assert entry["code"].split() == [bar["code"] for bar in entry["bars"]]
+        assert len(entry["bars"]) == 2
+        assert not any(other in json.dumps(entry["bars"]) for other in pools), kind
+    assert app.caption[-1].value == "No choices yet."
+    for loop in test.loops:
+        app = _send(app, "blind", "taken", [blind.codes_of(loop)])
+    kinds = test.kinds
+    app = _press(app, "A is better")
+    assert results(votes) == [("GAN", "prior"), kinds]
+    assert list(app.dataframe[0].value["won"]) == [1, 0]
+
+
+def test_loops_of_others_play_one_part_a_step():
+    for loops in blind._pools_of_ravula_and_cao().values():
+        assert len(loops) > 150
+        cells = np.stack(loops)
+        assert cells.shape[1:] == (2, 16, 12)
+        assert cells.sum(3).max() == 1
+
+
 def test_two_bars_that_were_heard_in_quick_turn_are_both_heard():
     app = _open(tab="Blind test")
-    app = _send(app, "blind", "taken", [bar.code for bar in app.session_state.test.bars])
+    app = _send(app, "blind", "taken", [blind.codes_of(loop) for loop in app.session_state.test.loops])
     assert not any(button.disabled for button in app.button if "better" in button.label)
 
 
 def test_a_second_click_is_no_choice_between_bars_that_nobody_heard(votes):
     """It comes before the page could say that there are other bars now."""
     app = _open(tab="Blind test")
-    for bar in app.session_state.test.bars:
-        app = _send(app, "blind", "taken", [bar.code])
+    for loop in app.session_state.test.loops:
+        app = _send(app, "blind", "taken", [blind.codes_of(loop)])
     app.button(key="choose-A").click()
     click = app._tree.get_widget_states()
     app = _drawn(app._run(click))
@@ -1881,7 +1962,8 @@ def test_choices_that_cannot_be_kept_are_said(votes):
     app = _open(tab="Blind test")
     assert votes.name in app.warning[0].value
     for name in "AB":
-        app = _send(app, "blind", "taken", [next(b.code for b in app.session_state.test.bars if b.name == name)])
+        (loop,) = [loop for loop in app.session_state.test.loops if loop.name == name]
+        app = _send(app, "blind", "taken", [blind.codes_of(loop)])
     app = _press(app, "A is better")
     assert votes.name in app.toast[0].value
     assert app.session_state.test.done == 0
@@ -1932,7 +2014,7 @@ def test_songs_are_shown_with_all_their_parts(start_with, tmp_path):
     assert (_cells(app, "songs") == bars[:24]).all()
     assert shown[0]["note"].startswith(f"groove, played once · {bars[0].sum()} onsets · syncopation ")
     np.testing.assert_array_equal(data._real("distinct", "any", 16)["density"], bars.sum((1, 2)))
-    codes = {Bar.of(each, "").code for each in blind._pools()["real"]}
+    codes = {Bar.of(each, "").code for (each,) in blind._pools()["real"]}
     assert codes <= {Bar.of(each, "").code for each in bars}
     assert len(codes) > 25  # of 30, drawn 200 times
 
@@ -1965,7 +2047,7 @@ def test_real_bars_of_the_blind_test_are_of_songs_that_no_model_heard(gan, start
     start_with(_save_words(tmp_path / "w.npz", bars, [0] * 5 + [1] * 3, names))
     _open(tab="Blind test")
     real = blind._pools()["real"]
-    assert {Bar.of(each, "").code for each in real} == {Bar.of(each, "").code for each in bars[5:]}
+    assert {Bar.of(each, "").code for (each,) in real} == {Bar.of(each, "").code for each in bars[5:]}
 
 
 def test_features_of_songs_that_no_model_heard_are_shown(gan, start_with, tmp_path):

@@ -1,9 +1,10 @@
-"""Blind test: two bars without names, and which is the better."""
+"""Blind test: two bars, or loops, without names, and which is the better."""
 
 from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,11 @@ import streamlit as st
 from page import cards, models, options, session, songs, votes
 from page.bar import KIT, Bar
 from page.steer import agent
+from rhythmgan.bars import unfold_bars
 from rhythmgan.features import measure
+from rhythmgan.kit import ROLAND10
+from rl_tuner.append.agent import UNTUNED, kind_of, loops_of_kind
+from rl_tuner.config import PUBLISHED_EPS
 from rl_tuner.steering import steer
 
 _POOL = 200
@@ -23,41 +28,63 @@ _SEED = 1 << 41
 """Of the pools: far from the seeds that people try."""
 
 
+Pools = dict[str, list[np.ndarray]]
+"""Kind → its loops, (bars, steps, parts) bool each, none silent."""
+
+
 @dataclass
 class Test:
     """A listener's test.
 
     Attributes:
         listener: a random name.
-        kinds, bars: of A and B.
+        contest: which kinds it is between, one of ``CONTESTS``.
+        kinds, loops: of A and B.
         heard: which of them were played.
         done: choices made.
     """
 
     listener: str = field(default_factory=lambda: secrets.token_hex(8))
+    contest: str = ""
     kinds: tuple[str, str] = ("", "")
-    bars: tuple[Bar, Bar] | None = None
+    loops: tuple[cards.Loop, cards.Loop] | None = None
     heard: set[str] = field(default_factory=set)
     done: int = 0
 
-    def hear(self, bars: list[Bar]) -> None:
+    def hear(self, names: list[str]) -> None:
         """Remember which were played."""
-        self.heard |= {bar.name for bar in bars}
+        self.heard |= set(names)
+
+    def begin(self, contest: str) -> None:
+        """Compare the kinds of a contest from now on."""
+        if contest != self.contest:
+            self.contest = contest
+            self.next()
 
     def next(self) -> None:
-        """Two bars of two kinds, by chance."""
-        pools = _pools()
+        """Two loops of two kinds, by chance."""
+        pools = CONTESTS[self.contest].pools()
         first, second = random.sample(sorted(pools), 2)
         self.kinds = (first, second)
-        self.bars = (Bar.of(random.choice(pools[first]), "A"), Bar.of(random.choice(pools[second]), "B"))
+        self.loops = (_loop(random.choice(pools[first]), "A"), _loop(random.choice(pools[second]), "B"))
         self.heard = set()
-        if self.bars[0].code == self.bars[1].code:
+        if codes_of(self.loops[0]) == codes_of(self.loops[1]):
             self.next()
 
 
+def _loop(bars: np.ndarray, name: str) -> cards.Loop:
+    """A loop of bars (m, steps, parts) bool that are all called the same: a name would tell."""
+    return cards.Loop(name, tuple(Bar.of(cells, name) for cells in bars))
+
+
+def codes_of(loop: cards.Loop) -> str:
+    """The codes of its bars, with blanks between."""
+    return " ".join(bar.code for bar in loop.bars)
+
+
 @st.cache_resource(show_spinner=False)
-def _pools() -> dict[str, list[np.ndarray]]:
-    """Grooves of every kind, (steps, parts) bool each, none silent."""
+def _pools() -> Pools:
+    """Grooves of every kind of this project, loops of one bar."""
     gan = models.generator()
     grooves = gan.sample(_POOL, seed=_SEED)
     # steered to what other bars of the model have: targets that can be reached
@@ -72,8 +99,54 @@ def _pools() -> dict[str, list[np.ndarray]]:
         "steered": steered.after,
         "textbook" if songs.are_textbook() else "real": songs.held_out_grooves(_POOL),
     }
-    sounding = {kind: [bar for bar in bars if bar.any()] for kind, bars in pools.items()}
-    return {kind: bars for kind, bars in sounding.items() if bars}
+    return _sounding({kind: bars[:, None] for kind, bars in pools.items()})
+
+
+@st.cache_resource(show_spinner=False)
+def _pools_of_ravula_and_cao() -> Pools:
+    """Loops of two bars of their six kinds."""
+    kinds = (UNTUNED, *(kind_of(eps) for eps in PUBLISHED_EPS))
+    return _sounding({kind: unfold_bars(loops_of_kind(kind, _POOL), ROLAND10, KIT) for kind in kinds})
+
+
+def _sounding(pools: dict[str, np.ndarray]) -> Pools:
+    """The loops (n, m, steps, parts) of each kind that are not silent, without kinds that have none."""
+    sounding = {kind: [loop for loop in loops if loop.any()] for kind, loops in pools.items()}
+    return {kind: loops for kind, loops in sounding.items() if loops}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Kinds that are compared with each other.
+
+    Attributes:
+        pools: makes loops of each.
+        told: what the kinds are.
+    """
+
+    pools: Callable[[], Pools]
+    told: Callable[[], str]
+
+
+def _told() -> str:
+    source = "the textbook" if songs.are_textbook() else "real songs"
+    return (
+        f"All bars are grooves: some of {source}, some of the GAN, of the LSTM prior, or steered by the agent. Tempo, "
+        "accents and sounds are the same for all."
+    )
+
+
+def _told_of_ravula_and_cao() -> str:
+    return (
+        "Two-bar loops of one drum at a time, of the six kinds that Ravula and Cao (2019) had listeners compare: their "
+        "network alone, and tuned with five shares of random actions. Tempo, accents and sounds are the same for all."
+    )
+
+
+CONTESTS = {
+    "This project": Contest(_pools, _told),
+    "Ravula & Cao, 2019": Contest(_pools_of_ravula_and_cao, _told_of_ravula_and_cao),
+}
 
 
 @st.fragment
@@ -82,12 +155,16 @@ def show() -> None:
     if songs.warn_if_unreadable():
         return
     test: Test = st.session_state.setdefault("test", Test())
-    if test.bars is None:
-        with st.spinner("Making bars to compare"):
-            test.next()
-    st.markdown("Two bars, played by whom? **Listen to both, then choose the better one.**")
-    assert test.bars is not None
-    cards.show(test.bars, "blind", columns=2, pictured=False, take=test.hear)
+    contest = st.segmented_control(
+        "Compare", list(CONTESTS), default=next(iter(CONTESTS)), required=True, key="contest", bind="query-params"
+    )
+    with st.spinner("Making bars to compare"):
+        test.begin(contest or next(iter(CONTESTS)))  # an address may say nothing
+    assert test.loops is not None
+    n_bars = len(test.loops[0].bars)
+    what = "bars" if n_bars == 1 else f"loops of {n_bars} bars"
+    st.markdown(f"Two {what}, played by whom? **Listen to both, then choose the better one.**")
+    cards.hear(test.loops, "blind", test.hear)
     ready = test.heard == {"A", "B"}
     with st.container(horizontal=True):
         for index, name in enumerate("AB"):
@@ -100,20 +177,16 @@ def show() -> None:
                 help=None if ready else "Play both first.",
             )
         st.button("Another pair", on_click=test.next, icon=":material/skip_next:")
-    source = "the textbook" if songs.are_textbook() else "real songs"
-    st.caption(
-        f"{test.done} chosen so far. All bars are grooves: some of {source}, some of the GAN, of the LSTM prior, or "
-        "steered by the agent. Tempo, accents and sounds are the same for all."
-    )
+    st.caption(f"{test.done} chosen so far. {CONTESTS[test.contest].told()}")
     with st.expander("Results"):
-        _results()
+        _results(CONTESTS[test.contest].pools().keys())
     session.keep()
 
 
 def _choose(test: Test, first_won: bool) -> None:
-    assert test.bars is not None
+    assert test.loops is not None
     visitor = session.visitor()
-    codes = test.bars[0].code, test.bars[1].code
+    codes = codes_of(test.loops[0]), codes_of(test.loops[1])
     vote = votes.Vote(test.listener, *test.kinds, *codes, visitor.bpm, visitor.swing, first_won)
     try:
         votes.store(options.votes_file(), vote)
@@ -124,9 +197,10 @@ def _choose(test: Test, first_won: bool) -> None:
     test.next()
 
 
-def _results() -> None:
+def _results(kinds: Collection[str]) -> None:
+    """Draw what the choices between these kinds come to."""
     try:
-        found = votes.verdict(votes.results(options.votes_file()))
+        found = votes.verdict([choice for choice in votes.results(options.votes_file()) if set(choice) <= set(kinds)])
     except OSError as error:
         st.warning(str(error), icon=":material/error:")
         return

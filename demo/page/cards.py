@@ -50,9 +50,7 @@ def show(
     columns: int = 4,
     notes: Sequence[str] | None = None,
     names: bool = False,
-    pictured: bool = True,
     together: str = "",
-    take: Callable[[list[Bar]], None] | None = None,
 ) -> None:
     """Draw bars as cards.
 
@@ -62,20 +60,42 @@ def show(
         columns: cards in a row where there is room.
         notes: a line below each bar.
         names: whether the parts are named at the left.
-        pictured: whether bars are seen, and can be kept; otherwise they are only heard.
         together: what the button says that plays all of them, one after the other; without it there is no button.
-        take: called with the bars that were played or chosen since they came, the latest last, which is otherwise taken
-            in hand.
     """
     notes = notes or [""] * len(bars)
     data = {
         "bars": [bar.sent | {"note": note} for bar, note in zip(bars, notes, strict=True)],
         "columns": columns,
         "names": names,
-        "pictured": pictured,
+        "pictured": True,
         "together": together,
     }
-    _mount(key, data, bars, take)
+    _mount(key, data, bars)
+
+
+def hear(loops: Sequence[Loop], key: str, heard: Callable[[list[str]], None]) -> None:
+    """Loops that are only heard, side by side: they are not seen, and cannot be kept.
+
+    Args:
+        loops: of different names.
+        key: of this place on the page.
+        heard: called with the names of those that were played since they came, the latest last.
+    """
+    sent = [loop.bars[0].sent | {"code": _code_of(loop), "name": loop.name, "note": ""} for loop in loops]
+    for entry, loop in zip(sent, loops, strict=True):
+        entry["bars"] = [bar.sent | {"name": loop.name} for bar in loop.bars]
+    data = {"bars": sent, "columns": len(loops), "names": False, "pictured": False, "together": ""}
+    names = {_code_of(loop): loop.name for loop in loops}
+
+    def taken(codes: Any) -> None:
+        if found := [names[str(code)] for code in codes if str(code) in names] if isinstance(codes, list) else []:
+            heard(found)
+
+    _mount(key, data, [], taken)
+
+
+def _code_of(loop: Loop) -> str:
+    return " ".join(bar.code for bar in loop.bars)
 
 
 def show_loops(
@@ -126,19 +146,20 @@ def _mount(
     key: str,
     data: Mapping[str, Any],
     bars: Sequence[Bar],
-    take: Callable[[list[Bar]], None] | None = None,
+    take: Callable[[Any], None] | None = None,
     begun: Callable[[], None] = lambda: None,
 ) -> None:
-    """Mount the cards of bars, and do what they say."""
+    """Mount the cards of bars, and do what they say; ``take`` hears the codes of what was played, if not in hand."""
     visitor = session.visitor()
     by_code = {bar.code: bar for bar in reversed(bars)}  # of two that are alike the first
 
     def taken() -> None:
         codes = st.session_state[key].taken
+        if take:
+            take(codes)
+            return
         bars = [by_code[str(code)] for code in codes if str(code) in by_code] if isinstance(codes, list) else []
-        if take and bars:
-            take(bars)
-        elif bars:
+        if bars:
             visitor.take(bars[-1])
 
     def kept() -> None:

@@ -1,4 +1,4 @@
-"""Edit: change a bar cell by cell, and let the model vary it or fill in what is not locked."""
+"""Edit: change a bar cell by cell, and let models vary it, fill in what is not locked, answer and continue it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from page import asking, cards, models, session, takeaway
-from page.bar import KIT, Bar
+from page import asking, cards, continuation, models, session, takeaway
+from page.bar import KIT, STEPS, Bar
 from page.component import component
 from rhythmgan.bars import words_to_bars
 from rhythmgan.generate.variation import fill, vary
+from rl_tuner.toggle.agent import answer
 
 _MAX_UNDO = 100
+
+_KICK, _SNARE = KIT.names.index("kick"), KIT.names.index("snare")
 
 _editor = component("editor", ["player", "drawing", "editor"], ["cards", "editor"])
 
@@ -116,6 +119,12 @@ def show() -> None:
         )
         _numbers(desk)
         takeaway.one([desk.bar], desk.bar.name, "take-edited")
+    after = st.expander(
+        "Continue: the bar after this one", icon=":material/arrow_forward:", key="continued", on_change="rerun"
+    )
+    if after.open:
+        with after:
+            continuation.show(desk.bar)
     session.keep()
 
 
@@ -138,6 +147,12 @@ def _buttons(desk: Desk) -> None:
         (bar,) = fill(model, desk.bar.cells, locked, [desk.seed])
         put(bar)
 
+    def answered() -> None:
+        desk.seed += 1
+        cells = desk.bar.cells.copy()
+        cells[:, _SNARE] = answer(cells[None, :, _KICK], desk.seed)[0]
+        put(cells)
+
     def undone() -> None:
         desk.back()
         visitor.take(desk.bar)
@@ -159,6 +174,14 @@ def _buttons(desk: Desk) -> None:
         width="stretch",
         disabled=all(desk.locks),
         help="Parts with a closed lock stay; the model plays the others anew, to fit them.",
+    )
+    st.button(
+        "Answer the kick",
+        on_click=answered,
+        icon=":material/call_split:",
+        width="stretch",
+        disabled=desk.locks[_SNARE] or desk.bar.steps != STEPS,
+        help="A new snare line, as songs have it with this kick line. All other parts stay.",
     )
     with st.container(horizontal=True):
         st.button("Undo", on_click=undone, icon=":material/undo:", disabled=not desk.undo)

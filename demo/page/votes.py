@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS votes (
     listener TEXT NOT NULL,        -- a random name for each visit
     first TEXT NOT NULL,           -- the kind of bar A, such as GAN
     second TEXT NOT NULL,          -- of bar B
-    first_bar TEXT NOT NULL,       -- its code: its cells in base64url, see page.bar
+    first_bar TEXT NOT NULL,       -- its code: its cells in base64url, see page.bar; of a loop all, blanks between
     second_bar TEXT NOT NULL,
     bpm REAL NOT NULL,
     swing REAL NOT NULL,

@@ -20,7 +20,7 @@ export default function (component) {
     };
     const send = {
       play(bar) {
-        player.toggle(bar.code, [bar]);
+        player.toggle(bar.code, bar.bars ?? [bar]); // what is only heard may be a loop of several
         if (player.id === bar.code) take(bar);
       },
       choose: take,
