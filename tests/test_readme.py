@@ -257,7 +257,7 @@ PARSERS = {name: parser for word, parser in COMMANDS.items() for name, parser in
 
 def _scripts():
     """Options of the scripts that are run by themselves."""
-    sources = [_text(path) for folder in ("benchmarks", "recipes") for path in (ROOT / folder).glob("*.py")]
+    sources = [_text(path) for folder in ("benchmarks", "recipes") for path in (ROOT / folder).rglob("*.py")]
     return {option for source in sources for option in re.findall(r"\"(--[a-z][\w\-]*)\"", source)}
 
 
