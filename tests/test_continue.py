@@ -22,6 +22,7 @@ from rhythmgan.models.catalogue import load_next_bar_model
 from rhythmgan.models.config import BarLSTMConfig
 from rl_tuner.cli import main
 from rl_tuner.edit.agent import (
+    TRIES,
     Continuation,
     EditAgent,
     EditAgentConfig,
@@ -106,12 +107,24 @@ def test_the_first_try_that_has_it_is_the_answer():
     log_probs = model.word_log_prob(np.stack([beat()] * 12))
     wanted, importance = torch.tensor([12.0, 2.0, 12.0, 1.0]), torch.ones(4)
     one, four = (
-        edit_all(agent.edit, log_probs, wanted, importance, np.arange(12, dtype=np.uint64), tries=tries)
+        edit_all([agent.edit] * tries, log_probs, wanted, importance, np.arange(12, dtype=np.uint64))
         for tries in (1, 4)
     )
     assert (four.reached >= one.reached).all()
     assert torch.equal(four.words[one.reached], one.words[one.reached])
     torch.testing.assert_close(four.values, values_of(four.words, torch.float64))
+
+
+def test_the_network_edits_only_what_greedy_edits_do_not_reach():
+    model, agent = load_next_bar_model().in_double(), load_edit_agent().in_double()
+    log_probs = model.word_log_prob(np.stack([beat()] * 40))
+    wanted, importance = torch.tensor([2.0, 12.0, 6.0, 0.5]), torch.ones(4)
+    seeds = np.arange(40, dtype=np.uint64)
+    greedy, both = (
+        edit_all(tries, log_probs, wanted, importance, seeds) for tries in ([agent.edit_greedily] * TRIES, agent.tries)
+    )
+    assert 0 < greedy.reached.sum() < both.reached.sum()
+    assert torch.equal(both.words[greedy.reached], greedy.words[greedy.reached])
 
 
 @pytest.mark.parametrize(

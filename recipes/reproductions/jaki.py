@@ -58,6 +58,9 @@ PARTS = ("lstm", "published", "agents", "edits", "realism", "page")
 BARS_PER_COMBINATION = 5
 """Bars that each of the 81 combinations is asked of, in ``edits``."""
 
+BOTH = "greedy edits, then the agent"
+"""What ``rl-tuner continue`` does."""
+
 MANY_TRIES = (16, 64)
 """Tries of greedy edits that take as long as an agent's, and longer."""
 
@@ -320,10 +323,14 @@ def _edits(options: argparse.Namespace) -> None:
     greedy: dict[tuple[float, int], Edited] = {}
 
     def add(name: str, edit: Edit, tries: int, noise: float) -> None:
-        started = time.perf_counter()
-        found = edit_all(edit, log_probs, targets, importance, seeds, noise, tries)
+        add_tries(name, [edit] * tries, noise)
+
+    def add_tries(name: str, edits: Sequence[Edit], noise: float) -> None:
+        started, tries = time.perf_counter(), len(edits)
+        found = edit_all(edits, log_probs, targets, importance, seeds, noise)
         seconds = time.perf_counter() - started
-        beside = greedy.setdefault((noise, tries), found) if name != "LSTM, unedited" else found
+        as_many = tries // 2 if name == BOTH else tries
+        beside = greedy.setdefault((noise, as_many), found) if name != "LSTM, unedited" else found
         both = found.reached & beside.reached
         near = (nearest_levels(found.values) == nearest_levels(targets)).all(1)
         rows.append(
@@ -355,6 +362,7 @@ def _edits(options: argparse.Namespace) -> None:
             add(f"greedy edits, a nat costs {price:g}", _greedy(price=price), tries, noise)
         for name, agent in _agents_there(options).items():
             add(name, agent.in_double().edit, tries, noise)
+    add_tries(BOTH, load_edit_agent().in_double().tries, NOISE)
     for tries in MANY_TRIES:
         add("greedy edits", _greedy(), tries, NOISE)
     add("annealed edits", annealed, 1, 0.0)
@@ -454,15 +462,20 @@ def _realism(options: argparse.Namespace) -> None:
         log_probs = load_next_bar_model(source).word_log_prob(asked).double()
         none = torch.zeros(4, dtype=torch.float64)
         for noise in TEMPERATURES:
-            found = edit_all(_greedy(0), log_probs, none, none, seeds, noise, 1)
+            found = edit_all([_greedy(0)], log_probs, none, none, seeds, noise)
             add(name, words_to_bars(found.words, JAKI5.n_parts).numpy(), noise=noise)
-    edits: Mapping[str, Edit] = {"greedy edits": _greedy(), "agent": load_edit_agent().in_double().edit}
+    agent = load_edit_agent().in_double()
+    edits: Mapping[str, Sequence[Edit]] = {
+        "greedy edits": [_greedy()] * TRIES,
+        "agent": [agent.edit] * TRIES,
+        BOTH: agent.tries,
+    }
     kinds = {"levels of the song's own bar": of_own, "levels of another's": of_others, "any levels": any_levels}
-    for (name, edit), (kind, targets) in itertools.product(edits.items(), kinds.items()):
-        found = edit_all(edit, log_probs, targets, torch.ones(4), seeds, NOISE, TRIES)
+    for (name, tries), (kind, targets) in itertools.product(edits.items(), kinds.items()):
+        found = edit_all(tries, log_probs, targets, torch.ones(4), seeds, NOISE)
         facts = {"reached": float(found.reached.double().mean()), "nats": float(found.nats.mean())}
         answers = words_to_bars(found.words, JAKI5.n_parts).numpy()
-        add(name, answers, noise=NOISE, tries=TRIES, asked=kind, **facts)
+        add(name, answers, noise=NOISE, tries=len(tries), asked=kind, **facts)
     rows: list[dict[str, Any]] = []
 
     def keep(row: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from rl_tuner.config import EditEnvConfig
 from rl_tuner.edit.editing import Edited, edit_bars
 from rl_tuner.edit.edits import LEAST_LOG_PROB, N_WORDS, NATS_PRICE, STEPS, likeliest, match, nats_of
 from rl_tuner.edit.levels import LEVELS
-from rl_tuner.edit.network import EditNetwork
+from rl_tuner.edit.network import EditNetwork, Greedy
 
 FORMAT = WeightsFormat("rl_tuner.edit_agent", 1, "an agent that edits the next bar")
 
@@ -32,7 +32,7 @@ NOISE = 0.5
 Chosen on the validation songs."""
 
 TRIES = 4
-"""Bars that an answer is edited from at most, until one has what is asked for."""
+"""Bars that are edited at most by each of the two ways of an agent, until one has what is asked for."""
 
 _BATCH = 256
 """Bars that are edited at once: each takes some megabytes."""
@@ -78,6 +78,18 @@ class EditAgent(nn.Module):
     def edit(self, log_probs: Tensor, targets: Tensor, importance: Tensor) -> Edited:
         """Edit the likeliest bars until they have what is asked for; see ``edit_bars``."""
         return edit_bars(self.network, log_probs, targets, importance, self.config.edits)
+
+    def edit_greedily(self, log_probs: Tensor, targets: Tensor, importance: Tensor) -> Edited:
+        """The same by the rewards of edits alone, without what the network expects of later ones."""
+        return edit_bars(Greedy(), log_probs, targets, importance, self.config.edits)
+
+    @property
+    def tries(self) -> list[Edit]:
+        """How it edits, try by try: by the rewards alone first, and by its network where that does not do it.
+
+        Where both do it, edits by the rewards alone leave bars more as songs have them; chosen on the validation songs.
+        """
+        return [*[self.edit_greedily] * TRIES, *[self.edit] * TRIES]
 
     def in_double(self) -> EditAgent:
         """The same in double precision on the CPU: its edits are then the same on every machine."""
@@ -137,7 +149,7 @@ def continue_loop(
         raise ValueError("the agent learnt to edit the bars of another model of the next bar")
     log_probs = model.in_double().word_log_prob(bars[None] != 0)
     seeds = np.arange(seed, seed + n, dtype=np.uint64)
-    edited = edit_all(agent.in_double().edit, log_probs.expand(n, -1, -1), wanted, importance, seeds)
+    edited = edit_all(agent.in_double().tries, log_probs.expand(n, -1, -1), wanted, importance, seeds)
     names = list(LEVELS)
     return Continuation(
         bars != 0,
@@ -149,13 +161,12 @@ def continue_loop(
 
 
 def edit_all(
-    edit: Edit,
+    tries: Sequence[Edit],
     log_probs: Tensor,
     wanted: Tensor,
     importance: Tensor,
     seeds: np.ndarray,
     noise: float = NOISE,
-    tries: int = TRIES,
 ) -> Edited:
     """Edited bars of seeds: of several tries the first that does it, each of which begins with a bar of its own.
 
@@ -165,12 +176,11 @@ def edit_all(
     alike. Where none has it, it is the nearest.
 
     Args:
-        edit: edits bars, as ``EditAgent.edit``.
+        tries: what edits the bars of each try, as ``EditAgent.tries``; one or more.
         log_probs: (n, 16, 32), nats.
         wanted, importance: (n, 4) or (4,), what is asked for.
         seeds: (n,) ints.
         noise: 0 or more.
-        tries: for each seed, 1 or more.
 
     Returns:
         The bars. ``nats`` are those of the model, without noise; ``edits`` those of the try that was taken.
@@ -181,7 +191,7 @@ def edit_all(
     best: Edited | None = None
     worth = log_probs.new_full((n,), -torch.inf)
     open_rows = torch.arange(n)
-    for number in range(tries):
+    for number, edit in enumerate(tries):
         rows = open_rows
         uniform = torch.from_numpy(seeds_to_uniform(seeds[rows.numpy()], STEPS * N_WORDS, _STREAMS[number]))
         gumbel = -(-uniform.clamp(1e-12, 1 - 1e-12).log()).log().view(-1, STEPS, N_WORDS)
