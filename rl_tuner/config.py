@@ -465,12 +465,12 @@ LIVE_ENV = ToggleEnvConfig(
 """What the agent that ships learnt on: random lines to answer, and terms whose importance every episode draws."""
 
 LIVE_TOGGLE = DQNConfig(
-    train_steps=3_000_000,
+    train_steps=900_000,
     batch_size=512,
     gradient_steps=1,
     n_step=1,
-    gamma=0.9,
-    learning_rate=2e-4,
+    gamma=0.8,
+    learning_rate=1e-4,
     learning_rate_end=0.02,
     tau=0.005,
     buffer_size=300_000,
@@ -512,7 +512,7 @@ class PairCriticConfig:
 
 
 ANSWER_AGENT = DQNConfig(
-    train_steps=1_500_000,
+    train_steps=1_200_000,
     batch_size=1024,
     gradient_steps=2,
     n_step=1,

@@ -81,7 +81,8 @@ def train_toggle_agent(
     path = run.out / TOGGLE_WEIGHTS
 
     def save(facts: dict[str, str]) -> None:
-        agent.network.load_state_dict(dqn.network.state_dict())
+        # the target network is the average of the last online ones, and steadier
+        agent.network.load_state_dict(dqn.target_network.state_dict())
         save_toggle_agent(path, agent, facts)
 
     run.train(dqn, save, progress)
