@@ -42,7 +42,7 @@ def test_what_an_episode_is_on_average_and_from_start_to_end(recipe):
 def test_facts_of_pairs_by_hand(recipe):
     kicks = lines("x.......x.......", "x.......x.......")
     pairs = np.stack([kicks, lines("....x.......x...", "x...x...x...x..x")], 1)
-    songs = recipe.Songs(pairs[:1], pairs[::-1], np.array([0, 1]), pairs, None)
+    songs = recipe.Songs(pairs[:1], np.zeros(1, int), pairs[::-1], np.array([0, 1]), pairs, None)
     found = recipe._facts(pairs, songs)
     assert found["onsets"] == 3.5  # 2 and 5
     assert found["on the kick"] == 2 / 7
@@ -58,10 +58,11 @@ def test_scores_are_written_short(recipe):
 
 def test_the_nearest_kick_of_a_training_song(recipe):
     train = np.stack([lines("x.......x.......", "x.x.x.x.x.x.x.x."), lines("....x.......x...", "x...............")], 1)
-    songs = recipe.Songs(train, train, np.arange(2), train, None)
+    songs = recipe.Songs(train, np.arange(2), train, np.arange(2), train, None)
     answers = recipe._answers_of("nearest", songs, lines("x.......x......x", "x.x.x.x.x.x....."))(0)
     assert (answers == train[:, 1]).all()
-    common = recipe._answers_of("common", recipe.Songs(train[[0, 0, 1]], train, np.arange(2), train, None), train[:, 0])
+    more = recipe.Songs(train[[0, 0, 1]], np.arange(3), train, np.arange(2), train, None)
+    common = recipe._answers_of("common", more, train[:, 0])
     assert (common(0) == train[0, 1]).all()
 
 
@@ -91,7 +92,7 @@ def test_the_prior_is_forced_to_the_kick(recipe):
 def test_the_whole_recipe_in_a_tiny_form(recipe, corpus, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(recipe, "ProcessPoolExecutor", InThisProcess)
     out = tmp_path / "out"
-    only = ["published-no", "row-random", "row-reference", "live-bundled"]
+    only = ["published-no", "row-random", "row-learnt", "row-reference", "live-bundled"]
     arguments = ["--data", corpus, "--out", out, "--quick", "--seeds", 1, "--split", "test"]
     figures = ["--figures", tmp_path / "figures"]
     assert recipe.main([*map(str, [*arguments, *figures]), "--only", *only]) == 0

@@ -50,7 +50,8 @@ LIVE_VARIANTS: dict[str, dict[str, Any]] = {"gamma.8": {}, "gamma.9": {"gamma": 
 """How toggling agents are trained; the best on the starts of seed 1 ships, the page reports those of seed 2."""
 
 ROWS = {
-    "real": "other songs' pairs (real against real)",
+    "real": "real against real: halves of these songs",
+    "learnt": "real: the training songs' own pairs",
     "random": "the snare of a random training song",
     "common": "the most common snare",
     "nearest": "a training song's snare of the nearest kick",
@@ -250,6 +251,7 @@ class Songs:
     """Pairs of lines of the songs that are learnt from and of those that are reported on."""
 
     train: np.ndarray
+    train_song: np.ndarray
     pairs: np.ndarray
     song: np.ndarray
     validation: np.ndarray
@@ -258,13 +260,14 @@ class Songs:
 
 def _songs(job: Job) -> Songs:
     corpus = load_corpus(job.data, 16)
-    train, _ = line_pairs(corpus.split("train"))
+    train, train_song = line_pairs(corpus.split("train"))
     pairs, song = line_pairs(corpus.split("valid" if job.split == "valid" else "test"))
     validation, _ = line_pairs(corpus.split("valid"))
     if job.quick:
         rows = np.isin(song, np.unique(song)[:60])
-        pairs, song, train, validation = pairs[rows], song[rows], train[:2000], validation[:500]
-    return Songs(train, pairs, song, validation, corpus)
+        pairs, song, validation = pairs[rows], song[rows], validation[:500]
+        train, train_song = train[:2000], train_song[:2000]
+    return Songs(train, train_song, pairs, song, validation, corpus)
 
 
 def answering(job: Job, seed: str) -> dict[str, Any]:
@@ -338,6 +341,14 @@ def row(job: Job, name: str) -> dict[str, Any]:
             sides = (songs.pairs[first], songs.pairs[~first], songs.song[first], songs.song[~first])
             found.append(pairs_c2st(*sides, repeats=job.repeats, seed=draw))
         return _means(found) | _facts(songs.pairs, songs)
+    if name == "learnt":  # songs of both sides are different ones
+        found = []
+        for draw in range(job.draws):
+            rows = np.random.default_rng(draw).permutation(len(songs.train))[: len(songs.pairs)]
+            sides = (songs.pairs, songs.train[rows], songs.song, songs.train_song[rows])
+            found.append(pairs_c2st(*sides, repeats=job.repeats, seed=draw))
+        facts = _facts(songs.train, songs)
+        return _means(found) | {fact: facts[fact] for fact in ("onsets", "on the kick", "backbeat", "distinct")}
     return _measured(job, songs, _answers_of(name, songs, given))
 
 
