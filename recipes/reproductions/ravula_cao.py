@@ -293,8 +293,8 @@ def run_words(setting: Setting, job: Job) -> dict[str, Any]:
     first = likelihood.sample(n)
     drawn = {"prior": np.stack([first, prior.draw(np.arange(n), _SECOND_BARS, previous=first)], 1)}
     for name, training in {
-        "words, soft values": replace(APPEND_AGENT, train_steps=300_000, batch_size=256, gradient_steps=2),
-        "words, as published": replace(APPEND_PUBLISHED, train_steps=200_000),
+        "words, soft values": replace(APPEND_AGENT, train_steps=100_000, batch_size=256, gradient_steps=2),
+        "words, as published": replace(APPEND_PUBLISHED, train_steps=100_000),
     }.items():
         config = AppendConfig(num_envs=64, eps=0.05 if training.temperature else 0.1, width=128)
         learner = words_learner(likelihood, alphabet, setting.steps(training, job.seed), config)
