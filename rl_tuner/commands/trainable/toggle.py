@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
 
     with open(options.data, "rb"):  # a wrong path is reported before torch takes its seconds
         pass
-    reference = load_answers(options.prior)
+    reference = load_answers(options.weights)
     corpus = load_corpus(options.data, reference.steps, reference.kit)
     pairs, others = (line_pairs(corpus.split(split), reference.given, reference.answer)[0] for split in _SPLITS)
     for name, found in zip(_SPLITS, (pairs, others), strict=True):
