@@ -386,8 +386,8 @@ def test_only_the_page_imports_streamlit():
     assert importers - {str(ROOT / "rhythmgan" / "commands" / "demo.py")} == {"app.py"} | {
         f"page/{room}.py"
         for room in (
-            *("asking", "blind", "cards", "component", "data", "edit", "models", "morph", "phrase", "sample"),
-            *("session", "songs", "start", "steer", "takeaway", "transport"),
+            *("asking", "blind", "cards", "component", "continuation", "data", "edit", "models", "morph", "phrase"),
+            *("sample", "session", "songs", "start", "steer", "takeaway", "transport"),
         )
     }
 

@@ -14,6 +14,7 @@ import rl_tuner.cli
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
+from rl_tuner.commands.train import ENVS
 from rl_tuner.commands.trainable import latent
 from rl_tuner.config import (
     AGENT,
@@ -353,6 +354,25 @@ def test_every_option_of_training_an_agent_of_whole_bar_moves_is_explained_with_
     assert {option for option, *_ in rows if option} == {
         f"--{name.replace('_', '-')}" for config, names in latent.FIELDS for name in names
     } - {f"--{name.replace('_', '-')}" for name in of_the_environment}
+
+
+def test_every_option_of_training_agents_of_others_is_explained_with_its_default_in_each_environment():
+    section = _sections(_text(RESEARCHER))["Train the agents of others"]
+    head, *rows = re.findall(r"^\| (.+) \|$", section, re.M)
+    envs = [cell.strip(" `") for cell in head.split("|")[1:-1]]
+    said = {
+        (env, option.strip(" `")): value.strip().replace(",", "")
+        for option, *values, _ in (row.split("|") for row in rows[1:])
+        for env, value in zip(envs, values, strict=True)
+        if value.strip()
+    }
+    assert envs == ["edit", "toggle", "append"]
+    assert said == {
+        (env, f"--{name.replace('_', '-')}"): str(getattr(config, name))
+        for env in envs
+        for config, fields in ENVS[env].FIELDS
+        for name in fields
+    }
 
 
 # --- Words -------------------------------------------------------------------------------------------
