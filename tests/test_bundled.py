@@ -239,7 +239,8 @@ def test_files_that_do_not_belong_together_get_no_manifest(manifest, copied):
         manifest.write_manifest(copied)
     assert str(caught.value).splitlines() == [
         "agent.safetensors: steers no generator of this folder",
-        "kit differs: gan.safetensors has gm12, prior.safetensors has gm12, reference.safetensors has jaki5",
+        "kit differs: answer.safetensors has gm12, gan.safetensors has gm12, prior.safetensors has gm12, "
+        "reference.safetensors has jaki5",
     ]
     assert (copied / "manifest.json").read_bytes() == before
 
