@@ -13,9 +13,10 @@
 #   tables/             the counts of the corpus, the features, the evaluations of bars and of steering
 #   loop/               what `rl-tuner steer` wrote for the picture
 #
-# One file that ships is not made here: latent-agent.safetensors, the agent of whole-bar moves of earlier releases. No
-# command trains it any more. It stays in rhythmgan/weights as it is. If the GAN beside it becomes another one, train it
-# anew in Python: rl_tuner.tune.latent.train_latent_agent.
+# One file that ships is not made here: latent-agent.safetensors, the agent of whole-bar moves of earlier releases. It
+# stays in rhythmgan/weights as it is. If the GAN beside it becomes another one, train it anew: rl-tuner train --env latent.
+# The edit-agent that ships is the best of five seeds, see docs/reproductions/jaki.md; here one is trained. The tables of
+# reproduced systems are made by recipes/reproductions/*.py.
 #
 # A stopped recipe is resumed by the same command: each training resumes from its checkpoint, and the corpus is
 # made once (delete corpus.npz to read the songs again).
@@ -51,6 +52,9 @@ if [ -z "${QUICK:-}" ]; then
   prior=(--train-steps 2400 --threads 1)
   prior12=(--train-steps 1000 --threads 1)
   agent=(--threads 1)
+  bar_lstm=(--train-steps 2500 --threads 1)
+  small=(--threads 1)
+  ravula_cao=()
   evaluation=(--split test)
   steering=(--threads 1)
 else
@@ -59,6 +63,9 @@ else
   prior=(--train-steps 50 --threads 1)
   prior12=("${prior[@]}")
   agent=(--train-steps 5000 --num-envs 64 --bars 1000 --threads 1)
+  bar_lstm=(--train-steps 50 --threads 1)
+  small=(--train-steps 50 --threads 1)
+  ravula_cao=(--quick)
   evaluation=(--split test --quick)
   steering=(--threads 1 --quick --seeds 1 --calls 32)
 fi
@@ -86,6 +93,19 @@ run rl-tuner train --data corpus.npz --out run/agent "${agent[@]}" \
   --weights run/gan/gan.safetensors --prior run/prior/prior.safetensors
 run rl-tuner train --data corpus.npz --out run/agent12 "${agent[@]}" \
   --weights run/gan12/gan.safetensors --prior run/prior12/prior.safetensors
+# those of reproduced systems
+run rhythmgan train bar-lstm --data corpus.npz --out run/bar-lstm "${bar_lstm[@]}"
+run rl-tuner train --env edit --data corpus.npz --out run/edit "${small[@]}" --weights run/bar-lstm/bar-lstm.safetensors
+run rhythmgan train answer --data corpus.npz --out run/answer "${small[@]}"
+run rl-tuner train --env toggle --data corpus.npz --out run/toggle "${small[@]}" --weights run/answer/answer.safetensors
+run rl-tuner toggle train --live --out run/live --threads 1
+run rhythmgan train note-cnn --data corpus.npz --out run/note-cnn "${small[@]}"
+run python "$recipes/reproductions/ravula_cao.py" --data corpus.npz --cnn run/note-cnn/note-cnn.safetensors \
+  --out run/ravula_cao ${ravula_cao[@]+"${ravula_cao[@]}"}
+run cp run/bar-lstm/bar-lstm.safetensors run/edit/edit-agent.safetensors run/answer/answer.safetensors \
+  run/toggle/answer-agent.safetensors run/live/toggle-agent.safetensors run/note-cnn/note-cnn.safetensors weights
+run cp run/ravula_cao/weights/append-agent.safetensors run/ravula_cao/weights/append-published.safetensors weights
+
 keep tables/features.md rhythmgan features corpus.npz --split train --grid 16 --reference run/gan/reference.safetensors
 run cp run/gan12/gan.safetensors weights/gan12.safetensors
 run cp run/prior12/prior.safetensors weights/prior12.safetensors
