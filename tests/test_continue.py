@@ -1,5 +1,6 @@
 """The next bar with what is asked for: the function, the agent's file, the commands, and MIDI as others read it."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from rl_tuner.edit.agent import (
     load_edit_agent,
     save_edit_agent,
 )
+from rl_tuner.edit.editing import Edited
 from rl_tuner.edit.edits import tables, values_of
 from rl_tuner.edit.files import export_continuation
 from rl_tuner.edit.levels import LEVELS, MEASURES, TOLERANCES
@@ -125,6 +127,58 @@ def test_the_network_edits_only_what_greedy_edits_do_not_reach():
     )
     assert 0 < greedy.reached.sum() < both.reached.sum()
     assert torch.equal(both.words[greedy.reached], greedy.words[greedy.reached])
+
+
+def _kicks(*steps, asked=None):
+    """What edits every bar to kicks on these steps, claims 99 nats, and never has what is asked for."""
+
+    def edit(log_probs, targets, importance):
+        if asked is not None:
+            asked.append(log_probs)
+        n = len(log_probs)
+        words = torch.zeros(n, 16, dtype=torch.long)
+        words[:, list(steps)] = 16
+        values = values_of(words, torch.float64)
+        return Edited(words, values, torch.zeros(n, dtype=torch.bool), torch.full((n,), 99.0), torch.full((n,), 3))
+
+    return edit
+
+
+def _silent_log_probs():
+    """(1, 16, 32): silence is certain, and any other word 5 nats less likely."""
+    log_probs = torch.full((1, 16, 32), -5.0, dtype=torch.float64)
+    log_probs[..., 0] = 0.0
+    return log_probs
+
+
+def test_of_tries_that_miss_alike_the_likelier_is_taken_and_its_nats_are_the_models():
+    """Cymbals are asked for, of which neither try has any. A kick costs 5 nats, two cost 10, without noise."""
+    wanted, importance = torch.tensor([12.0, 0, 0, 0]), torch.tensor([1.0, 0, 0, 0])
+    for tries in ([_kicks(0, 8), _kicks(0)], [_kicks(0), _kicks(0, 8)]):
+        found = edit_all(tries, _silent_log_probs(), wanted, importance, np.arange(1, dtype=np.uint64))
+        assert found.words[0].tolist() == [16] + [0] * 15
+        assert found.nats.tolist() == [5.0]
+        assert not found.reached.any()
+
+
+def test_of_tries_that_miss_the_nearer_is_taken_even_if_it_is_less_likely():
+    """A kick nearer to ten is worth 1 / 12, and costs 5 nats of .002."""
+    wanted, importance = torch.tensor([0.0, 10, 0, 0]), torch.tensor([0.0, 1, 0, 0])
+    for tries in ([_kicks(0, 8), _kicks(0)], [_kicks(0), _kicks(0, 8)]):
+        found = edit_all(tries, _silent_log_probs(), wanted, importance, np.arange(1, dtype=np.uint64))
+        assert found.values[0, 1] == 2
+        assert found.nats.tolist() == [10.0]
+
+
+def test_each_try_begins_with_noise_of_its_own_and_of_the_seed():
+    asked = []
+    tries = [_kicks(0, asked=asked)] * 3
+    for seed in (4, 4, 5):
+        edit_all(tries, _silent_log_probs(), torch.zeros(4), torch.ones(4), np.array([seed], np.uint64))
+    first, again, other = asked[:3], asked[3:6], asked[6:]
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    for one, two in [*itertools.combinations(first, 2), *zip(first, other, strict=True)]:
+        assert (one != two).float().mean() > 0.9  # but for words that are out of reach with both
 
 
 @pytest.mark.parametrize(

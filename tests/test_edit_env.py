@@ -1,6 +1,7 @@
 """DrumEdit-v0: its specification, one episode by hand, and a toy that is learnt on it."""
 
 import inspect
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -18,7 +19,7 @@ from rl_tuner.edit.observation import EDIT_LAYOUT, see
 from rl_tuner.envs import EDIT
 from rl_tuner.envs.edit import EditEnv, EditVectorEnv
 from rl_tuner.tune.edit import level_combinations
-from rl_tuner.tune.edit_published import PublishedNetwork, search, search_at_random
+from rl_tuner.tune.edit_published import PUBLISHED, PublishedNetwork, search, search_at_random
 
 KICK, SNARE, CLOSED, OPEN, TOMS = 16, 8, 4, 2, 1
 
@@ -110,6 +111,24 @@ def test_one_episode_by_hand():
     assert not ended[0]
     assert info["words"].tolist() == [[0] * 16]
     assert see(torch.from_numpy(seen)).left.item() == 1
+
+
+def test_a_word_is_never_less_likely_than_12_nats():
+    envs = EditVectorEnv(silence(-40.0), torch.tensor([[1.0, 0, 0, 0]]), num_envs=1, skipped=0)
+    seen, _ = envs.reset(seed=0)
+    assert see(torch.from_numpy(seen)).log_probs.min() == -12
+    *_, info = envs.step(action(0, KICK))
+    assert info["terms"]["nats"].tolist() == [12]
+
+
+def test_a_row_that_is_asked_for_begins_with_its_likeliest_bar():
+    log_probs = silence().repeat(2, 1, 1)
+    log_probs[1, 3, KICK] = 1.0
+    envs = EditVectorEnv(log_probs, torch.zeros(1, 4), num_envs=2)
+    for rows in ([0, 1], [1, 0], [1, 1]):
+        _, info = envs.reset(seed=0, options={"rows": np.array(rows)})
+        assert info["words"][:, 3].tolist() == [KICK * row for row in rows]
+        assert info["terms"]["nats"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("stops", [True, False])
@@ -275,6 +294,7 @@ def test_a_search_ends_with_the_first_bar_that_has_its_targets(kind):
     assert found.predictions == found.seen
     assert 50 <= found.predictions <= 50 * 10
     assert found.predictions % 50 == 0
+    assert found.nearest == 50  # silence and its neighbours are nearest to low, as what is asked for is
     assert 0.5 < found.reward <= 1
 
 
@@ -282,4 +302,25 @@ def test_a_search_that_finds_nothing_says_so():
     targets = torch.tensor([32.0, 0.0, 0.0, 0.0])  # nobody has hands for so many cymbals at once
     found = search_at_random(silence()[0], targets, predictions=200)
     assert found.predictions is None
+    assert found.nearest is None  # four edits make eight cymbals at most: nearer to 7 than to 12
     assert found.seen == 200
+
+
+@pytest.mark.parametrize("kind", ["learnt", "random"])
+def test_bars_are_counted_where_episodes_end_as_well(kind, monkeypatch):
+    """Episodes of one edit: among the first fifty bars is one with a cymbal, the last of its episode."""
+    monkeypatch.setattr("rl_tuner.tune.edit_published.EDITS", 1)
+    targets = torch.tensor([2.0, 0.0, 0.0, 0.0])
+    log_probs = silence()[0]
+    found = search(Constant(), log_probs, targets) if kind == "learnt" else search_at_random(log_probs, targets)
+    assert found.predictions == found.seen == 50
+
+
+def test_a_search_chooses_among_what_can_be_played():
+    """Of all words the highest logit is that of all parts at once; of those that can be played it is the hands' first.
+
+    So the first edit is kick, snare and closed cymbals on the first step: all that is asked for.
+    """
+    targets = torch.tensor([1.0, 2.0, 0.0, 0.0])
+    config = replace(PUBLISHED, eps_start=0.0, eps_end=0.0)
+    assert search(Constant(), silence()[0], targets, config, predictions=100).predictions == 50

@@ -245,6 +245,20 @@ def test_edits_stop_where_nothing_is_asked_for():
     assert edited.edits.tolist() == [0, 0, 0]
 
 
+def test_an_edit_is_chosen_knowing_how_many_are_left():
+    """As the environment says it: all of four before the first edit, one of four before the last."""
+    left = []
+
+    def kick_after_kick(observations):
+        left.append(see(observations).left[0, 0].item())
+        values = torch.zeros(1, STEPS * N_WORDS)
+        values[0, len(left) * N_WORDS + KICK] = 1.0
+        return values
+
+    edit_bars(kick_after_kick, quiet_log_probs(), torch.tensor([[0.0, 7, 0, 0]]), torch.tensor([[0.0, 1, 0, 0]]), 4)
+    assert left == [1.0, 0.75, 0.5, 0.25]
+
+
 def test_bars_are_edited_alike_in_any_batch():
     log_probs = random_log_probs(7)
     wanted = torch.from_numpy(np.random.default_rng(0).integers(0, 12, (7, 4)) / np.array([1, 1, 1, 12])).float()
