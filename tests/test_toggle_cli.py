@@ -160,6 +160,13 @@ def test_an_answer_to_a_loop(own_loop, tmp_path):
     assert lines[-1].startswith("2 answers in ")
 
 
+def test_fewer_answers_replace_more(own_loop, tmp_path):
+    for n in ("3", "1"):
+        arguments = ["--n", n, "--format", "midi", "--quiet", "--out", str(tmp_path)]
+        assert main(["toggle", "answer", str(own_loop[0]), *arguments]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["answer-001.mid", "loop.mid"]
+
+
 def test_an_answer_as_json(own_loop, tmp_path, capsys):
     arguments = ["--importance", "density=-1", "--format", "npz", "--json", "--out", str(tmp_path)]
     assert main(["toggle", "answer", str(own_loop[0]), *arguments]) == 0

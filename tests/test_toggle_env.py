@@ -260,6 +260,31 @@ def test_gains_are_what_each_toggle_adds():
     assert np.abs(rewards).max() > 0.01
 
 
+def test_a_full_answer_ends_by_its_last_no_op_and_is_not_cut_off():
+    """Eight onsets and the no-op are the nine moves that there may be."""
+    envs = ToggleVectorEnv(num_envs=1, rightward=True)
+    envs.reset(seed=0)
+    ends = [tuple(bool(end[0]) for end in envs.step(np.array([action]))[2:4]) for action in range(9)]
+    assert ends == [(False, False)] * 8 + [(True, False)]
+
+
+def test_given_lines_are_as_long_as_the_resolution_whatever_else_is_drawn():
+    given = lines("x..x..x..x..x..x")
+    envs = ToggleVectorEnv(num_envs=20, resolution=16, steps=(8,), given=given)
+    seen, info = envs.reset(seed=0)
+    assert (seen[:, :16] == given).all()
+    assert (seen[:, envs.layout.slice("steps")] == 1).all()
+    assert info["action_mask"].all()
+
+
+def test_gains_count_what_a_judge_says():
+    """Equal lines, and a judge to whom an onset is worth .5: the difference grows by .25 with each toggle."""
+    envs = ToggleVectorEnv(num_envs=1, gains=True, judge=lambda given, lines: lines.sum((1, 2)) / 2)
+    seen, _ = begin(envs)
+    gains = seen[0, envs.layout.slice("gains")] / GAIN_UNITS
+    assert gains.tolist() == pytest.approx([-0.25, 0.75, 0.75, 0.75] * 2)
+
+
 def test_the_final_reward_is_paid_with_the_last_move():
     envs = ToggleVectorEnv(num_envs=1, reward="final", moves=3)
     _, info = begin(envs)
