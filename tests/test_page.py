@@ -22,7 +22,22 @@ pytest.importorskip("streamlit")
 
 from streamlit.testing.v1 import AppTest
 
-from page import asking, blind, cards, data, edit, models, morph, options, session, songs, start, steer, takeaway
+from page import (
+    asking,
+    blind,
+    cards,
+    continuation,
+    data,
+    edit,
+    models,
+    morph,
+    options,
+    session,
+    songs,
+    start,
+    steer,
+    takeaway,
+)
 from page.bar import KIT, STEPS, TRIPLETS, Bar, cells_of, in_page_kit
 from page.votes import Vote, results, store
 from page.wish import Start, Together
@@ -1757,10 +1772,33 @@ def test_what_follows_a_bar_has_what_is_asked_for(groove):
     np.testing.assert_array_equal(fold_bars(cells[1:, 1], GM12, JAKI5), found.tuned)
     assert [loop["note"] == "" for loop in _shown(app, "continue")["loops"]] == [True, *found.reached.tolist()]
     assert found.reached.any()
-    # the hat stays the hat: of all cymbals the groove plays it most
     app = _send(app, "continue", "begun", 2)
     assert (app.session_state.visitor.hand.cells == cells[2, 1]).all()
     assert (_edited(app) == cells[2, 1]).all()
+
+
+def test_what_follows_is_of_the_seed_and_played_by_the_parts_of_the_bar(groove):
+    """The groove rides the ride cymbal: no closed hat follows."""
+    hat, ride = (GM12.names.index(name) for name in ("closed hat", "ride"))
+    riding = groove.copy()
+    riding[:, [hat, ride]] = groove[:, [ride, hat]]
+    app = _open(tab="Edit", bar=Bar.of(riding, "").code)
+    app.session_state["continued"] = True
+    app.session_state["continue-cymbals"] = "high"
+    app.session_state["continue-seed"] = 7
+    app = _drawn(app.run())
+    following = _cells(app, "continue").reshape(4, 2, 16, 12)[1:, 1]
+    jaki = fold_bars(riding, GM12, JAKI5)
+    first, second = (continue_loop(jaki, {"cymbals": 12}, 3, seed).tuned for seed in (7, 0))
+    assert (first != second).any()
+    np.testing.assert_array_equal(fold_bars(following, GM12, JAKI5), first)
+    assert following[..., ride].any(1).all()
+    assert not following[..., hat].any()
+
+
+def test_only_bars_that_miss_what_is_asked_for_say_so():
+    reached = np.array([True, False, True])
+    assert [bool(continuation._note(number, reached)) for number in range(4)] == [False, False, True, False]
 
 
 def test_bars_of_triplets_are_neither_answered_nor_continued(shuffle):
