@@ -34,10 +34,12 @@ from rl_tuner.append.agent import (
     save_published,
 )
 from rl_tuner.append.network import LoopNetwork
+from rl_tuner.append.percussion import fit_coefs, percussion_terms, totals
 from rl_tuner.config import APPEND_AGENT, APPEND_PUBLISHED, APPEND_PUBLISHED_ENV, AppendConfig, LoopCriticConfig
 from rl_tuner.tune.append import (
     LoopReward,
     append_learner,
+    draw_for_critic,
     learn_reward,
     log_prob_term,
     taught_agent,
@@ -238,6 +240,74 @@ def test_it_learns_from_a_critic_what_songs_play(cnn, tmp_path):
     other = NoteLoops(data.notes, data.song, JAKI5)
     with pytest.raises(ValueError, match="the loops are of kit jaki5"):
         train_append_agent(cnn, other, validation, tmp_path / "other", training, config, critic)
+
+
+NOTHING = LoopReward({"nothing": lambda notes: torch.zeros(len(notes))}, {"nothing": 1.0}, None)
+
+
+def test_playing_a_part_again_costs_beside_what_is_fitted(cnn):
+    """A cost of .3 nats, twice as all percussion counts twice; repeating is −1, so a cost is a coefficient over 0."""
+    data = toy_loops(30)
+    config = AppendConfig(critic=0.0, percussion=2.0, repeat_cost=0.0)
+    drawing = LoopCriticConfig(n_drawn=1)
+    without = learn_reward(cnn, data, data, config, drawing).coefs
+    with_cost = learn_reward(cnn, data, data, replace(config, repeat_cost=0.3), drawing).coefs
+    assert with_cost.pop("repeat") - without.pop("repeat") == pytest.approx(0.6, abs=1e-5)
+    assert with_cost == without
+
+
+def test_coefficients_are_fitted_beside_what_the_critic_pays(cnn):
+    data = as_the_cnn(cnn, 200, 0)
+    given = data.notes[:, :8]
+    drawn = torch.from_numpy(cnn.complete(given, 1000 + np.arange(200)).astype(np.int64))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        critic = LoopNetwork(10, 16, 1, width=8).eval().requires_grad_(False)
+    critic.layers[-1].weight.mul_(20)  # surer
+    config = AppendConfig(critic=2.0, percussion=1.0, repeat_cost=0.0)
+    reward = learn_reward(cnn, data, data, config, drawn=(drawn, drawn), trained=critic)
+    terms = percussion_terms(ROLAND10, 16)
+    of_songs, of_drawn = (totals(terms, notes, 8) for notes in (torch.from_numpy(data.notes.astype(np.int64)), drawn))
+    paid = 2.0 * critic(cnn.windows(drawn))[:, 0]
+    expected = fit_coefs(of_songs, of_drawn, paid)
+    assert (expected - fit_coefs(of_songs, of_drawn)).abs().max() > 0.05
+    assert [reward.coefs[name] for name in terms] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert reward.coefs["critic"] == 2
+
+
+def test_loops_for_the_critic_begin_as_songs_do_and_are_those_of_its_seed(cnn):
+    data = toy_loops(5)
+    data.notes[:, 0] = np.arange(5)
+    first, again, other = (draw_for_critic(cnn, data, LoopCriticConfig(n_drawn=3, seed=seed)) for seed in (2, 2, 4))
+    assert first.shape == (15, 32)
+    for row in range(5):
+        of_row = first[first[:, 0] == row].numpy()
+        np.testing.assert_array_equal(of_row[:, :8], np.repeat(data.notes[[row], :8], 3, 0))
+        assert len(np.unique(of_row, axis=0)) == 3
+    assert torch.equal(first, again)
+    assert not (first[:, 8:] == other[:, 8:]).all(1).any()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_share_of_random_notes_is_that_of_the_config_to_the_end(cnn, temperature):
+    training = replace(APPEND_AGENT, temperature=temperature, soft_values=bool(temperature), eps_start=1.0, eps_end=0.0)
+    config = AppendConfig(num_envs=2, eps=0.3, width=4)
+    learner = append_learner(cnn, toy_loops(), NOTHING, training, config)
+    assert learner.epsilon == pytest.approx(0.3)
+    learner.steps_done = training.train_steps
+    assert learner.epsilon == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("temperature", "learnt"), [(0.0, 1.0), (1.0, 2.0)])
+def test_as_published_the_online_network_is_the_agent_and_otherwise_the_target(cnn, temperature, learnt):
+    training = replace(APPEND_AGENT, temperature=temperature, soft_values=bool(temperature))
+    config = AppendConfig(num_envs=2, width=4)
+    learner = append_learner(cnn, toy_loops(), NOTHING, training, config)
+    for network, number in ((learner.network, 1.0), (learner.target_network, 2.0)):
+        for weights in network.parameters():
+            weights.data.fill_(number)
+    agent = taught_agent(learner, cnn, config)
+    assert all((weights == learnt).all() for weights in agent.network.parameters())
 
 
 def test_an_agent_needs_something_to_be_rewarded_by():

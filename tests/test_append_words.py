@@ -58,6 +58,29 @@ def test_a_word_is_worth_its_log_probability_after_the_bar_so_far_and_the_bar_be
         torch.testing.assert_close(term(tokens[:, : step + 1]), expected, atol=1e-5, rtol=1e-5)
 
 
+def _prefer(network, token):
+    """Have an untaught network value this token by 50, all others by 0."""
+    with torch.no_grad():
+        network.layers[-1].bias[token] = 50.0
+
+
+@pytest.mark.parametrize(("temperature", "word"), [(1.0, 9), (0.0, 16)])
+def test_loops_are_of_the_target_network_and_without_a_temperature_of_the_online_one(temperature, word):
+    training = replace(APPEND_AGENT, temperature=temperature, soft_values=bool(temperature))
+    learner = words_learner(Metronome(), WORDS, training, AppendConfig(num_envs=2, width=4))
+    _prefer(learner.network, 1)
+    _prefer(learner.target_network, 2)
+    assert (bars_to_words(draw_loops(learner, WORDS, 3, 16)) == word).all()
+
+
+def test_the_share_of_random_words_is_that_of_the_config_to_the_end():
+    training = replace(APPEND_AGENT, eps_start=1.0, eps_end=0.0)
+    learner = words_learner(Metronome(), WORDS, training, AppendConfig(num_envs=2, width=4, eps=0.2))
+    assert learner.epsilon == pytest.approx(0.2)
+    learner.steps_done = training.train_steps
+    assert learner.epsilon == pytest.approx(0.2)
+
+
 def test_with_soft_values_an_agent_plays_as_the_prior_does():
     training = replace(
         APPEND_AGENT, train_steps=20_000, batch_size=128, learning_starts=500, buffer_size=10_000, learning_rate=3e-3
