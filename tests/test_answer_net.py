@@ -179,3 +179,15 @@ def test_the_command_trains_on_a_corpus(songs, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "nats a line" in said
     assert load_answers(tmp_path / "run" / "answer.safetensors").kit.name == "gm9"
+
+
+def test_the_network_sees_both_lines_what_they_share_and_the_last_onset():
+    """Four blocks: the given line, the answer so far, both at once, and one more than the place of its last onset."""
+    net = AnswerNet(AnswerConfig(width=4)).eval()
+    seen = []
+    net.body[0].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0][0]))
+    given, begun = torch.zeros(1, 16, dtype=torch.bool), torch.zeros(1, 16, dtype=torch.bool)
+    given[0, [0, 4]] = begun[0, [4, 6]] = True
+    net(given, begun)
+    assert seen[0].shape == (65,)
+    assert seen[0].nonzero()[:, 0].tolist() == [0, 4, 16 + 4, 16 + 6, 32 + 4, 48 + 7]

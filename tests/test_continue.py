@@ -320,6 +320,26 @@ def test_another_bar_of_the_loop_is_continued(loop, tmp_path, capsys):
     assert "--bar is a bar of the loop, 1 to 2, not 3" in capsys.readouterr().err
 
 
+def test_the_bars_of_a_command_are_those_of_its_seeds(loop, tmp_path, capsys):
+    out = tmp_path / "next"
+    command = ["continue", str(loop), "--drums", "mid", "--n", "2", "--seed", "5", "--out", str(out), "--format", "npz"]
+    assert main([*command, "--quiet"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[:2]] == ["seed 5", "seed 6"]
+    assert [row["seed"] for row in json.loads((out / "report.json").read_text())["tuned"]] == [5, 6]
+    with np.load(out / "continuation.npz") as arrays:
+        assert np.array_equal(arrays["bars"][2:], continue_loop(beat(), {"drums": 7.0}, n=2, seed=5).tuned)
+
+
+def test_nothing_follows_a_silent_bar(tmp_path, capsys):
+    bars = np.zeros((2, 16, 9), bool)
+    bars[1, 0, 0] = True
+    np.savez(tmp_path / "loop.npz", bars=bars)
+    command = ["continue", str(tmp_path / "loop.npz"), "--drums", "mid", "--bar", "1", "--out", str(tmp_path / "next")]
+    assert main(command) == 2
+    assert "bar 1 is silent: nothing follows from it" in capsys.readouterr().err
+    assert not (tmp_path / "next").exists()
+
+
 def test_the_loops_own_folder_is_not_written_to(loop, capsys):
     assert main(["continue", str(loop), "--drums", "mid", "--out", str(loop.parent)]) == 2
     assert "holds the loop itself" in capsys.readouterr().err

@@ -60,6 +60,18 @@ def test_training_says_what_to_do_next(checkpoint):
     assert said == f"weights: {path}\nnext: rl-tuner toggle test --checkpoint {path}\n"
 
 
+def test_options_of_training_are_what_it_is_trained_on(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("rl_tuner.tune.toggle.train_toggle_agent", lambda *given, **options: asked.append(given[1:]))
+    for options in (["--terms", "density, balance"], ["--terms", "density"], ["--resolution", "12", "--seed", "7"]):
+        assert main(["toggle", "train", *options, "--quiet", "--out", str(tmp_path)]) == 0
+    (_, two), (_, one), (training, long) = asked
+    assert (two.terms, two.weighted) == (("density", "balance"), True)
+    assert (one.terms, one.weighted) == (("density",), False)
+    assert (long.resolution, long.given.split()) == (12, ["x", "o", "o", "o"] * 3)
+    assert training.seed == 7
+
+
 def test_a_test_prints_the_lines_and_what_they_are_worth(checkpoint):
     done = _run("test", "--checkpoint", checkpoint[0], "--kick", "x---x---", "--snare", "x-x-x-x-", "--moves", 4)
     assert done.returncode == 0, done.stderr
