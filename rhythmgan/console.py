@@ -152,7 +152,7 @@ def add_output_options(
         formats: what is written by default.
         bpm: what the tempo is by default, in words.
         swing: what the swing is by default, in words.
-        kit: what the kit is by default, in words, and whether several may be named.
+        kit: what the kit is by default, in words, and whether several may be named; empty where it cannot be chosen.
     """
     parser.add_argument(
         "--out", default=out, metavar="DIR", help="folder to write to, created if missing (%(default)s)"
@@ -174,7 +174,8 @@ def add_output_options(
         "straight, .667 a shuffle; or a percentile of what the drummers of Groove play: 80%% is more than four fifths "
         f"of it ({swing})",
     )
-    parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} ({kit})")
+    if kit:
+        parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} ({kit})")
 
 
 def add_condition_options(parser: argparse.ArgumentParser) -> None:

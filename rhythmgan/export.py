@@ -382,6 +382,23 @@ def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback)
             next(form.encode(loops.performances[0][:1].as_several(), playback))
 
 
+def check_replaceable(folder: str | os.PathLike[str], replaced: Iterable[str], report: str) -> None:
+    """Raise a ValueError where files would be replaced that no earlier call has written: those have a report.
+
+    Args:
+        folder: to be written to.
+        replaced: as ``export``.
+        report: the file that each call leaves there.
+    """
+    folder = Path(folder)
+    if not folder.is_dir() or (folder / report).exists():
+        return
+    ours = re.compile(rf"({'|'.join(map(re.escape, replaced))})(-\d+)?\.\w+")
+    theirs = sorted(path.name for path in folder.iterdir() if ours.fullmatch(path.name))
+    if theirs:
+        raise ValueError(f"{folder} holds {theirs[0]}, but no {report} of an earlier call: choose another folder")
+
+
 @contextmanager
 def exporting(
     out: str | os.PathLike[str],

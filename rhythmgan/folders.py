@@ -17,7 +17,7 @@ from rhythmgan.features import with_swung_bars
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, FillConfig, PathConfig, PathMode, VariationConfig
 from rhythmgan.generate.morph import morph
 from rhythmgan.generate.variation import fill, lock_parts, vary
-from rhythmgan.grid import Onsets, quantise_by_grid
+from rhythmgan.grid import quantise_by_grid
 from rhythmgan.kit import Kit
 from rhythmgan.latent import interpolate
 from rhythmgan.load import load_loop
@@ -269,19 +269,20 @@ def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playba
             f"{path}: its bars have {steps} steps and {n_parts} parts, "
             f"those of the weights {model.steps} and {model.kit.n_parts}"
         )
-    if Path(path).suffix.lower() in SUFFIXES:
-        _warn_of_what_is_lost(path, read_midi(path), loop, model)
+    warn_of_what_is_lost(path, loop, model)
     return loop, playback
 
 
-def _warn_of_what_is_lost(path: str, onsets: Onsets, loop: Performance, model: BarModel) -> None:
+def warn_of_what_is_lost(path: str, loop: Performance, model: BarModel) -> None:
     """Say in the log that a loop of MIDI has another grid than the model's, or onsets that it has no cell for."""
-    log = logging.getLogger(__name__)
+    if Path(path).suffix.lower() not in SUFFIXES:
+        return
+    log, onsets = logging.getLogger(__name__), read_midi(path)
     by_grid = quantise_by_grid(onsets, model.kit).by_grid
     own = max(by_grid, key=lambda steps: len(by_grid[steps].bars), default=model.steps)
     if own != model.steps:
         log.warning(
-            "%s: most of its bars are on %d steps, but are read on the %d of the model; see --grid and --weights",
+            "%s: most of its bars are on %d steps, but are read on the %d of the model",
             *(path, own, model.steps),
         )
     if (n_lost := len(onsets.beat) - int(loop.bars.sum())) > 0:

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from rhythmgan.export import (
     Loops,
     OneFile,
     check_encodable,
+    check_replaceable,
     exporting,
     formats_named,
     is_played,
@@ -81,7 +81,7 @@ def export_steered(
         OSError: the folder cannot be written, or the loop's file not read.
     """
     rows = formats_named(formats)
-    _check_replaceable(Path(out))
+    check_replaceable(out, _REPLACED, REPORT)
     files = {REPORT: (json.dumps(report(steered, seed, asked, notes), indent=1) + "\n").encode()}
     own_file = None if original is None else _name_of_original(original)
     if original is not None and own_file is not None:
@@ -104,16 +104,6 @@ def export_steered(
         for row in rows
     }
     return written | ({} if own_file is None else {"original": [own_file]})
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Raise a ValueError where files would be replaced that no earlier call has written: those have a report."""
-    if not folder.is_dir() or (folder / REPORT).exists():
-        return
-    ours = re.compile(rf"({'|'.join(_REPLACED)})(-\d+)?\.\w+")
-    theirs = sorted(path.name for path in folder.iterdir() if ours.fullmatch(path.name))
-    if theirs:
-        raise ValueError(f"{folder} holds {theirs[0]}, but no {REPORT} of an earlier call: choose another folder")
 
 
 def _name_of_original(path: str | os.PathLike[str]) -> str:

@@ -392,13 +392,19 @@ def test_the_command_writes_loops_of_the_bundled_weights(tmp_path, capsys):
     np.testing.assert_array_equal(arrays["bars"], loops(3, 7))
     assert arrays["seed"].tolist() == [7, 8, 9]
     assert str(arrays["kit"]) == "roland10"
-    assert json.loads((tmp_path / "tuned" / "loops.json").read_text())["by"] == "tuned"
+    assert json.loads((tmp_path / "tuned" / "report.json").read_text())["by"] == "tuned"
     said, arrays = made("--n", "2", "--kind", "untuned", "--kit", "gm9", "--out", str(tmp_path / "gm9"))
     untuned = loops_of_kind("untuned", 2)
     order = [ROLAND10.part_of_pitch[pitch] for pitch in GM9.pitches]
     np.testing.assert_array_equal(arrays["bars"], untuned[..., order])
     said, arrays = made("--n", "2", "--kind", "untuned", "--kit", "jaki5", "--out", str(tmp_path / "jaki"))
     assert arrays["bars"].sum() == untuned.sum()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "loop.mid").write_bytes(b"mine")
+    assert rl_tuner.cli.main(["append", "--n", "1", "--out", str(own)]) == 2
+    assert "holds loop.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert (own / "loop.mid").read_bytes() == b"mine"
     # fewer loops than before: nothing of the earlier call is left
     made("--n", "1", "--seed", "7", "--out", str(tmp_path / "tuned"))
     assert sorted(path.name for path in (tmp_path / "tuned").glob("*.mid")) == ["loop-000007.mid"]

@@ -17,6 +17,7 @@ from rhythmgan.corpus_file import save_corpus
 from rhythmgan.data import Corpus
 from rhythmgan.features import measure
 from rhythmgan.kit import GM9, JAKI5
+from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.bar_lstm import BarLSTM
 from rhythmgan.models.catalogue import load_next_bar_model
@@ -299,7 +300,6 @@ def test_the_command_prints_what_a_script_reads(loop, tmp_path, capsys):
     [
         ([], "a target is needed: --cymbals, --drums, --syncopation, --repetition"),
         (["--drums", "loud"], "drums is low, mid, high or a number from 0 to 32, not 'loud'"),
-        (["--drums", "mid", "--kit", "gm9"], "next bars are of kit jaki5"),
         (["--drums", "mid", "--weights", "nowhere.safetensors"], "nowhere.safetensors"),
     ],
 )
@@ -392,3 +392,23 @@ def test_the_command_searches_as_published_and_goes_on_where_it_was(tmp_path, mo
     assert json.loads((out / "published.json").read_text())["rows"][1]["reward"] == 7.0
     assert main([*command, "--train-steps", "200", "--quiet"]) == 2
     assert "another bar, model or config" in capsys.readouterr().err
+
+
+def test_files_of_others_are_left_alone(loop, tmp_path, capsys):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "tuned-005.mid").write_bytes(b"mine")
+    arguments = ["continue", str(loop), "--drums", "mid", "--quiet", "--out"]
+    assert main([*arguments, str(own)]) == 2
+    assert "holds tuned-005.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert [(path.name, path.read_bytes()) for path in own.iterdir()] == [("tuned-005.mid", b"mine")]
+    for _ in range(2):  # what it wrote itself it writes over
+        assert main([*arguments, str(tmp_path / "next")]) == 0
+
+
+def test_a_loop_of_triplets_is_said_to_be_read_on_sixteenths(tmp_path, caplog):
+    bars = np.zeros((2, 12, 9), bool)
+    bars[:, ::2, 2] = bars[:, 1::3, 0] = True
+    write_midi(tmp_path / "shuffle.mid", bars, GM9)
+    assert main(["continue", str(tmp_path / "shuffle.mid"), "--drums", "mid", "--out", str(tmp_path / "next")]) == 0
+    assert "most of its bars are on 12 steps, but are read on the 16 of the model" in caplog.text

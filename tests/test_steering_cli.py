@@ -579,7 +579,9 @@ def test_options_of_another_environment_are_refused_with_those_that_have_them(re
     save_corpus(tmp_path / "words.npz", _songs())
     data = ("--data", tmp_path / "words.npz")
     refused("train", *data, "--env", "latent", "--trace", "0.5", says="--trace is an option of stepwise, not of --env")
-    refused("train", *data, "--n-step", "2", says="--n-step is an option of latent, not of --env stepwise")
+    refused("train", *data, "--n-step", "2", says="--n-step is an option of latent and edit, not of --env stepwise")
+    published = ("--env", "edit", "--as-published")
+    refused("train", *data, *published, "--edits", "5", says="--edits is no option of --as-published")
     refused(
         "train", *data, "--env", "toggle", "--calls", "2", says="--calls is an option of latent, not of --env toggle"
     )

@@ -147,7 +147,7 @@ def test_an_answer_to_a_loop(own_loop, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     names = sorted(file.name for file in out.iterdir())
-    assert names == ["answer-001.mid", "answer-002.mid", "answers.npz", "answers.png", "loop.mid"]
+    assert names == ["answer-001.mid", "answer-002.mid", "answers.npz", "answers.png", "loop.mid", "report.json"]
     with np.load(out / "answers.npz") as arrays:
         loops = arrays["bars"]
     assert (loops[0] == bars).all()
@@ -176,7 +176,23 @@ def test_fewer_answers_replace_more(own_loop, tmp_path):
     for n in ("3", "1"):
         arguments = ["--n", n, "--format", "midi", "--quiet", "--out", str(tmp_path)]
         assert main(["toggle", "answer", str(own_loop[0]), *arguments]) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["answer-001.mid", "loop.mid"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["answer-001.mid", "loop.mid", "report.json"]
+    assert json.loads((tmp_path / "report.json").read_text()) == {"answers": 1, "bars": 3, "kit": "gm12"}
+
+
+def test_files_of_others_and_seeds_that_are_none_are_refused(own_loop, tmp_path, capsys):
+    (tmp_path / "answer-009.mid").write_bytes(b"mine")
+    assert main(["toggle", "answer", str(own_loop[0]), "--out", str(tmp_path)]) == 2
+    assert "holds answer-009.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["answer-009.mid"]
+    huge = ["--seed", "99999999999999999999", "--out", str(tmp_path / "new")]
+    assert main(["toggle", "answer", str(own_loop[0]), *huge]) == 2
+    assert "seeds are whole numbers" in capsys.readouterr().err
+
+
+def test_an_empty_line_is_no_line(capsys):
+    assert main(["toggle", "test", "--kick", ""]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_an_answer_as_json(own_loop, tmp_path, capsys):

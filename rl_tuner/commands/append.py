@@ -15,8 +15,11 @@ from rl_tuner.config import PUBLISHED_EPS
 
 N_LOOPS = 8
 
-REPORT = "loops.json"
+REPORT = "report.json"
 """What made the loops of a folder."""
+
+_REPLACED = ("loop", "loops")
+"""Names of files that an earlier call wrote."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +64,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     from rhythmgan.bars import fold_bars, unfold_bars
     from rhythmgan.draw import bar_to_text
-    from rhythmgan.export import FilePerLoop, Loops, export, formats_named
+    from rhythmgan.export import FilePerLoop, Loops, check_replaceable, export, formats_named
     from rhythmgan.kit import GM9, ROLAND10
     from rhythmgan.performance import Performance
     from rl_tuner.append.agent import TUNED, load_append_agent, loops_of_kind
@@ -84,7 +87,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     report = {"n": options.n, "seed": options.seed, "by": by, "kit": kit.name}
     batch = Loops(names, Performance.of(bars, kit), "seed", seeds, titles, {"bars": bars, "seed": np.array(seeds)}, 2)
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
-    export([batch], options.out, formats, output["playback"], stem="loops", replaced=("loop",), notes=notes)
+    check_replaceable(options.out, _REPLACED, REPORT)
+    export([batch], options.out, formats, output["playback"], stem="loops", replaced=_REPLACED, notes=notes)
     files = {
         form.name: [f"{name}.{form.suffix}" for name in names]
         if isinstance(form, FilePerLoop)

@@ -37,17 +37,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "(lstm.mid), and the same edited until it has the features you ask for (tuned.mid), beside the bar itself "
         "(seed.mid). All are in five parts: kick, snare, closed cymbals, open cymbals, toms. After jaki (2020).",
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, kit=None)
     parser.add_argument("loop", help="a MIDI file, a text of bars, an .npz with bars or a corpus")
     for name, meaning in _MEANINGS.items():
         levels = ", ".join(f"{level} ({value:g})" for level, value in LEVELS[name].items())
-        parser.add_argument(f"--{name}", metavar="X", help=f"{meaning}: {levels} or a number (any)")
+        parser.add_argument(f"--{name}", metavar="X", help=f"{meaning}: {levels} or a number (whatever it has)")
     parser.add_argument("--bar", type=positive, metavar="N", help="the bar of the loop that is continued (the last)")
     parser.add_argument("--n", type=positive, default=1, help="tuned bars (%(default)s)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of the first tuned bar; the next has the next seed (%(default)s)"
     )
-    add_output_options(parser, "continuation", DEFAULT_FORMATS, "that of the loop", "that of the loop", "jaki5")
+    add_output_options(parser, "continuation", DEFAULT_FORMATS, "that of the loop", "that of the loop", kit="")
     parser.add_argument("--weights", metavar="FILE", help="weights of the model of the next bar (the bundled ones)")
     parser.add_argument("--agent", metavar="FILE", help="weights of the agent (the bundled ones)")
     add_report_options(parser, json=True)
@@ -57,12 +57,11 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     targets = {name: target_given(name, text) for name, text in given(options, *LEVELS).items()}
     if not targets:
         raise ValueError(f"a target is needed: {', '.join(f'--{name}' for name in LEVELS)}")
-    if options.kit not in (None, "jaki5"):
-        raise ValueError(f"next bars are of kit jaki5 and cannot be folded into {options.kit}")
     if Path(options.loop).resolve().parent == Path(options.out).resolve():
         raise ValueError(f"{options.out} holds the loop itself, which could be written over: choose another --out")
 
     from rhythmgan.draw import bar_to_text
+    from rhythmgan.folders import warn_of_what_is_lost
     from rhythmgan.kit import JAKI5
     from rhythmgan.load import load_loop
     from rhythmgan.models.catalogue import load_next_bar_model
@@ -79,13 +78,15 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         raise ValueError(f"{options.loop}: bar {number} is silent: nothing follows from it")
     output = loop_output_given(options, JAKI5, playback) | formats_given(options)
     del output["kit"]
+    model = load_next_bar_model(options.weights)
+    warn_of_what_is_lost(options.loop, loop, model)
     found = continue_loop(
         first.bars[0],
         targets,
         options.n,
         options.seed,
         load_edit_agent(options.agent),
-        load_next_bar_model(options.weights),
+        model,
     )
     files = export_continuation(found, options.out, **output, played=first, targets=targets, seed=options.seed)
     if options.json:

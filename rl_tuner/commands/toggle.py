@@ -97,7 +97,11 @@ def _add_test(uses: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="where it begins, as long as the kick: a line, best (nowhere equal to the kick) or worst (equal to it); "
         "again for each further line; --snare=--x- where it begins with a dash (worst)",
     )
-    parser.add_argument("--midi", metavar="LOOP", help="a loop whose first bar has the kick and the snare")
+    parser.add_argument(
+        "--midi",
+        metavar="LOOP",
+        help="a loop whose first bar has the kick and the snare; its other parts are not played",
+    )
     parser.add_argument("--moves", type=positive, default=MOVES, metavar="N", help="toggles (%(default)s)")
     _add_importance(parser, "1 of the agent's first term")
     parser.add_argument("--out", metavar="DIR", help="folder for the lines before and after as MIDI (none)")
@@ -229,16 +233,18 @@ def _lines_given(options: argparse.Namespace, resolution: int, n_lines: int) -> 
     if options.midi and (options.kick or options.snare):
         raise ValueError("--midi has the kick and the snare: give no --kick and no --snare with it")
     if options.midi:
+        from rhythmgan.bars import GRIDS
         from rhythmgan.load import load_loop
 
-        loop, _ = load_loop(options.midi)
+        loop, _ = load_loop(options.midi, steps=resolution if resolution in GRIDS else 16)
         names = loop.kit.names
         bar = loop.bars[0].T
         if len(bar[0]) > resolution:
             raise ValueError(f"{options.midi}: its bars have {len(bar[0])} steps, the agent's lines {resolution}")
         order = [names.index("kick"), names.index("snare"), *(i for i in range(len(names)) if i > 1)]
         return bar[order[0]], bar[order[1 : 1 + n_lines]]
-    kick = parse_line(options.kick or "x o o o " * (resolution // 4) + "o" * (resolution % 4))
+    default = "x o o o " * (resolution // 4) + "o" * (resolution % 4)
+    kick = parse_line(default if options.kick is None else options.kick)
     named = {"best": ~kick, "worst": kick}
     texts = options.snare or ["worst"] * n_lines
     lines = [named[text] if text in named else parse_line(text) for text in texts]
@@ -299,5 +305,5 @@ def _answer(options: argparse.Namespace) -> dict[str, Any] | None:
             print(f"bar {bar + 1}: {kick} [{reference.given}]")
             for version in answers:
                 print(f"{'':{len(f'bar {bar + 1}:')}} {version[bar]} [{reference.answer}]")
-    print(f"{options.n} answers in {folder}: {file_names(done.files)}")
+    print(f"{options.n} answer{'s' if options.n > 1 else ''} in {folder}: {file_names(done.files)}")
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, export, formats_named
+from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, check_replaceable, export, formats_named
 from rhythmgan.kit import JAKI5
 from rhythmgan.performance import PLAIN, Performance, Playback
 from rl_tuner.edit.agent import Continuation
@@ -59,7 +59,9 @@ def export_continuation(
     loops = Loops(names, performances, "name", names, names, {"bars": performances.bars[:, 0]})
     report = report_of(continuation, targets or {}, seed)
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
-    export([loops], out, rows, playback, stem="continuation", replaced=[SEED, LSTM, TUNED, "continuation"], notes=notes)
+    replaced = [SEED, LSTM, TUNED, "continuation"]
+    check_replaceable(out, replaced, REPORT)
+    export([loops], out, rows, playback, stem="continuation", replaced=replaced, notes=notes)
     return {
         row.name: [f"{name}.{row.suffix}" for name in (names if isinstance(row, FilePerLoop) else ["continuation"])]
         for row in rows

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, export, formats_named, is_played
+from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, check_replaceable, export, formats_named, is_played
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS
 from rhythmgan.kit import Kit
 from rhythmgan.performance import PLAIN, Performance, Playback
+from rhythmgan.seeds import check_seed
 from rl_tuner.toggle.agent import AnswerAgent, answer
+
+REPORT = "report.json"
+"""How many answers there are, to what; and that what lies beside it was written here."""
 
 _REPLACED = ("loop", "answer", "answers")
 """Names of files that an earlier call wrote."""
@@ -62,7 +67,9 @@ def answer_loop(
     if not lines.any():
         raise ValueError(f"no bar of the loop has a {reference.given} to answer")
     versions = np.repeat(loop.bars[None], n, 0)
-    answers = answer(np.tile(lines, (n, 1)), np.repeat(seed + np.arange(n), len(lines)), agent, importance)
+    check_seed(seed)
+    seeds = np.uint64(seed) + np.arange(n, dtype=np.uint64)
+    answers = answer(np.tile(lines, (n, 1)), np.repeat(seeds, len(lines)), agent, importance)
     answered = versions[..., part]
     answered[:] = np.where(np.asarray(lines.any(1))[:, None], answers.reshape(n, *lines.shape), answered)
     return versions
@@ -100,7 +107,10 @@ def export_answers(
     if is_played(loop):
         arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
     written = Loops(names, performances, "name", names, names, arrays, len(loop) if 1 < len(loop) <= 8 else None)
-    export([written], out, rows, playback, stem="answers", replaced=_REPLACED)
+    check_replaceable(out, _REPLACED, REPORT)
+    report = {"answers": len(versions), "bars": len(loop), "kit": (kit or loop.kit).name}
+    notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
+    export([written], out, rows, playback, stem="answers", replaced=_REPLACED, notes=notes)
     files = {
         row.name: [f"{name}.{row.suffix}" for name in (names if isinstance(row, FilePerLoop) else ["answers"])]
         for row in rows

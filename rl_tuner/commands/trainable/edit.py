@@ -47,6 +47,10 @@ def run(options: argparse.Namespace) -> None:
     from rl_tuner.tune.edit import pairs_of, train_edit_agent
     from rl_tuner.tune.edit_published import PUBLISHED, search_all
 
+    if options.as_published and (ours := given(options, *_ENV)):
+        raise ValueError(
+            f"--{min(ours).replace('_', '-')} is no option of --as-published: its episodes are as published"
+        )
     corpus = load_corpus(options.data, 16, JAKI5).split("train")
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -66,4 +70,5 @@ def run(options: argparse.Namespace) -> None:
             progress=progress,
         )
     print(f"weights: {weights}")
-    print(f"next: rl-tuner continue LOOP.mid --agent {weights} --cymbals high")
+    own = f" --weights {options.weights}" if options.weights else ""
+    print(f"next: rl-tuner continue LOOP.mid --agent {weights}{own} --cymbals high")

@@ -77,4 +77,5 @@ def run(options: argparse.Namespace) -> None:
             progress=progress,
         )
     print(f"weights: {weights}")
-    print(f"next: rl-tuner toggle answer LOOP.mid --agent {weights}")
+    own = f" --reference {options.weights}" if options.weights else ""
+    print(f"next: rl-tuner toggle answer LOOP.mid --agent {weights}{own}")
