@@ -209,6 +209,13 @@ def test_the_reference_is_what_is_known_of_the_next_note():
         ({"openings": np.full((2, 8), 10)}, "tokens lie in 0 … 9"),
         ({"terms": {}}, "a term at least"),
         ({"coefs": {"newest": 1.0}}, "a coefficient for each of newest, count"),
+        ({"chances": [1.0]}, r"expected chances \(2,\)"),
+        ({"chances": [[0.5, 0.5]]}, r"expected chances \(2,\)"),
+        ({"chances": [0.5, 0.2, 0.3]}, r"expected chances \(2,\)"),
+        ({"chances": [1.5, -0.5]}, "0 or more"),
+        ({"chances": [1.0, np.nan]}, "finite"),
+        ({"chances": [1.0, np.inf]}, "finite"),
+        ({"chances": [0.0, 0.0]}, "one at least above 0"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(wrong, said):

@@ -35,7 +35,7 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     num_envs: episodes at once.
 
     Raises:
-        ValueError: openings that do not fit, no term, or a coefficient of none.
+        ValueError: openings or chances that do not fit, no term, or a coefficient of none.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
@@ -68,6 +68,10 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"expected a coefficient for each of {', '.join(terms)}; got {', '.join(self.coefs)}")
         self._known = known
         shares = np.ones(len(self.openings)) if chances is None else np.asarray(chances, float)
+        if shares.shape != (len(self.openings),):
+            raise ValueError(f"expected chances ({len(self.openings)},), one of each opening; got {shares.shape}")
+        if not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+            raise ValueError("chances are finite numbers of 0 or more, one at least above 0")
         self._chances = torch.from_numpy(shares / shares.sum())
         width = alphabet.symbols.shape[1]
         self.single_observation_space = spaces.Box(0.0, 1.0, (self.length * width,), np.float32)
