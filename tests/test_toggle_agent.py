@@ -154,7 +154,11 @@ def test_a_file_holds_the_toggling_agent(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"resolution": 4}, "8 to 512"), ({"n_lines": 9}, "1 to 8 lines"), ({"terms": ("fun",)}, "terms of difference")],
+    [
+        ({"resolution": 4}, "8 to 512"),
+        ({"n_lines": 9}, "1 to 8 lines answer, not 9"),
+        ({"terms": ("difference", "fun")}, "no term is called 'fun'; there are difference"),
+    ],
 )
 def test_toggling_agents_out_of_shape(options, message):
     with pytest.raises(ValueError, match=message):

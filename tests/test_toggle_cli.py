@@ -222,7 +222,7 @@ def test_an_answer_as_json(own_loop, tmp_path, capsys):
         (("test", "--midi", "loop.mid", "--kick", "x---x---"), "--midi has the kick"),
         (("test", "--checkpoint", "none.safetensors"), "none.safetensors: No such file"),
         (("train", "--resolution", "4", "--out", "run"), "8 to 512 steps, not 4"),
-        (("train", "--terms", "fun", "--out", "run"), "terms of difference"),
+        (("train", "--terms", "fun", "--out", "run"), "no term is called 'fun'; there are difference"),
         (("train", "--kick", "x-x", "--out", "run"), "8 to 512 steps, not 3"),
         (("answer", "none.mid"), "none.mid: No such file"),
     ],

@@ -48,8 +48,10 @@ class ToggleAgentConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))  # JSON knows lists only
         check_line_steps(self.resolution)
-        if not 1 <= self.n_lines <= MAX_LINES or not set(self.terms) <= set(TERMS):
-            raise ValueError(f"1 to {MAX_LINES} lines, and terms of {', '.join(TERMS)}")
+        if not 1 <= self.n_lines <= MAX_LINES:
+            raise ValueError(f"1 to {MAX_LINES} lines answer, not {self.n_lines}")
+        if unknown := [term for term in self.terms if term not in TERMS]:
+            raise ValueError(f"no term is called {unknown[0]!r}; there are {', '.join(TERMS)}")
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
 
