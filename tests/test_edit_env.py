@@ -179,8 +179,12 @@ def test_features_are_skipped_as_often_as_asked():
     ("change", "message"),
     [
         ({"log_probs": torch.zeros(2, 12, 32)}, "log-probabilities"),
+        ({"log_probs": torch.full((1, 16, 32), np.nan)}, "not NaN"),
+        ({"log_probs": torch.full((1, 16, 32), np.inf)}, "not inf"),
         ({"targets": torch.zeros(2, 3)}, "targets"),
+        ({"targets": [[0, 0, np.nan, 0]]}, "finite targets"),
         ({"edits": 0}, "one edit at least"),
+        ({"edits": 1.5}, "a whole number of them, not 1.5"),
         ({"skipped": 1.5}, "skipped is a share"),
         ({"reward": "best"}, "delta or published"),
     ],
@@ -199,12 +203,35 @@ def test_what_cannot_be_is_refused_in_a_line(change, message):
         ({"rows": np.array([0])}, "expected rows"),
         ({"rows": np.array([0, 1])}, "rows lie in 0 … 0"),
         ({"targets": np.zeros((2, 3))}, "expected targets"),
+        ({"targets": [[0.0] * 4, [np.nan] * 4]}, "targets must be finite"),
+        ({"importance": [[0, 0, 0, 0], [-5, 1, 0, 0]]}, "lies in 0 … 10"),
+        ({"importance": [[0, 0, 0, 0], [1, 50, 0, 0]]}, "lies in 0 … 10"),
+        ({"importance": [[0.0] * 4, [np.nan] * 4]}, "lies in 0 … 10"),
     ],
 )
 def test_options_of_a_reset_that_cannot_be(options, message):
     envs = EditVectorEnv(silence(), torch.zeros(1, 4), num_envs=2)
     with pytest.raises(ValueError, match=message):
         envs.reset(seed=0, options=options)
+
+
+def test_importance_of_a_reset_up_to_its_ends():
+    envs = EditVectorEnv(silence(), torch.zeros(1, 4), num_envs=1)
+    seen, _ = envs.reset(seed=0, options={"importance": [[0, 10, 1, 10]]})
+    assert see(torch.from_numpy(seen)).importance.tolist() == [[0, 10, 1, 10]]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist])
+def test_log_probs_and_targets_are_taken_as_arrays_and_lists(kind):
+    log_probs, targets = log_probs_of(3), level_combinations()
+    log_probs[0, 0, 1] = -np.inf  # a word that is impossible
+    seen, _ = EditVectorEnv(log_probs, targets, num_envs=4).reset(seed=2)
+    taken, _ = EditVectorEnv(kind(log_probs.numpy()), kind(targets.numpy()), num_envs=4, edits=np.int64(24)).reset(
+        seed=2
+    )
+    assert np.array_equal(taken, seen)
+    made = gymnasium.make(f"rl_tuner.envs:{EDIT}", log_probs=kind(log_probs.numpy()), targets=kind(targets.numpy()))
+    assert made.reset(seed=2)[0] in made.observation_space
 
 
 def test_actions_that_there_are_not_are_refused():

@@ -66,8 +66,8 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        log_probs: Tensor,
-        targets: Tensor,
+        log_probs: Tensor | np.ndarray,
+        targets: Tensor | np.ndarray,
         num_envs: int = 256,
         edits: int = 24,
         skipped: float = 0.2,
@@ -76,18 +76,22 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        self.device = torch.device(device)
+        log_probs = torch.as_tensor(log_probs, dtype=torch.float32, device=self.device)
+        targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
         if log_probs.ndim != 3 or log_probs.shape[1:] != (STEPS, N_WORDS) or not len(log_probs):
             raise ValueError(f"expected log-probabilities (m, {STEPS}, {N_WORDS}); got {tuple(log_probs.shape)}")
+        if log_probs.isnan().any() or log_probs.isposinf().any():
+            raise ValueError("log-probabilities are numbers, or -inf where a word is impossible: not NaN, not inf")
         if targets.ndim != 2 or targets.shape[1] != 4 or not len(targets) or not torch.isfinite(targets).all():
             raise ValueError(f"expected finite targets (k, 4); got {tuple(targets.shape)}")
-        if edits < 1:
-            raise ValueError(f"an episode has one edit at least, not {edits}")
+        if not isinstance(edits, (int, np.integer)) or edits < 1:
+            raise ValueError(f"an episode has one edit at least, a whole number of them, not {edits}")
         if reward not in ("delta", "published"):
             raise ValueError(f"the reward is delta or published, not {reward!r}")
         check_shares(skipped=skipped)
-        self.device = torch.device(device)
-        self.log_probs = log_probs.float().clamp(min=LEAST_LOG_PROB).to(self.device)
-        self.targets = targets.float().to(self.device)
+        self.log_probs = log_probs.clamp(min=LEAST_LOG_PROB)
+        self.targets = targets
         self.num_envs, self.edits, self.skipped = num_envs, edits, skipped
         self.reward, self.stops = reward, stops
         self.render_mode = render_mode
@@ -113,10 +117,11 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Args:
             seed: of everything that the environments draw; without one they go on in the same stream.
             options: may hold, for this reset only, ``rows`` (num_envs,) ints, which of the bars are edited; ``targets``
-                (num_envs, 4), what is asked for; and ``importance`` (num_envs, 4), 0 where a feature is not.
+                (num_envs, 4), what is asked for; and ``importance`` (num_envs, 4), 0 … 10, 0 where a feature
+                is not.
 
         Raises:
-            ValueError: an option of another name or shape, or a row that there is not.
+            ValueError: an option of another name or shape, a row that there is not, or numbers out of range.
         """
         super().reset(seed=seed)
         if seed is not None or not self._is_begun:
@@ -136,6 +141,10 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name, value in given.items():
             if tuple(value.shape) != shapes[name]:
                 raise ValueError(f"expected {name} {shapes[name]}; got {tuple(value.shape)}")
+        if "targets" in given and not torch.isfinite(given["targets"]).all():
+            raise ValueError("targets must be finite")
+        if "importance" in given and not ((given["importance"] >= 0) & (given["importance"] <= 10)).all():
+            raise ValueError("the importance of a feature lies in 0 … 10")
         if "rows" in given:
             if not 0 <= int(given["rows"].min()) <= int(given["rows"].max()) < len(self.log_probs):
                 raise ValueError(f"rows lie in 0 … {len(self.log_probs) - 1}")
@@ -292,5 +301,11 @@ class EditEnv(EpisodeEnv):
     GAN, and the 81 combinations of jaki's levels.
     """
 
-    def __init__(self, log_probs: Tensor, targets: Tensor, render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        log_probs: Tensor | np.ndarray,
+        targets: Tensor | np.ndarray,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(EditVectorEnv(log_probs, targets, num_envs=1, render_mode=render_mode, **options))
