@@ -1,6 +1,7 @@
 """DrumEdit-v0: its specification, one episode by hand, and a toy that is learnt on it."""
 
 import inspect
+import json
 from dataclasses import replace
 
 import gymnasium
@@ -19,7 +20,7 @@ from rl_tuner.edit.observation import EDIT_LAYOUT, see
 from rl_tuner.envs import EDIT
 from rl_tuner.envs.edit import EditEnv, EditVectorEnv
 from rl_tuner.tune.edit import level_combinations
-from rl_tuner.tune.edit_published import PUBLISHED, PublishedNetwork, search, search_at_random
+from rl_tuner.tune.edit_published import PUBLISHED, Found, PublishedNetwork, search, search_all, search_at_random
 
 KICK, SNARE, CLOSED, OPEN, TOMS = 16, 8, 4, 2, 1
 
@@ -351,3 +352,65 @@ def test_a_search_chooses_among_what_can_be_played():
     targets = torch.tensor([1.0, 2.0, 0.0, 0.0])
     config = replace(PUBLISHED, eps_start=0.0, eps_end=0.0)
     assert search(Constant(), silence()[0], targets, config, predictions=100).predictions == 50
+
+
+class ConstantModel(Constant):
+    """The same as a model of the next bar."""
+
+    fingerprint = "0123456789abcdef"
+
+    def word_log_prob(self, previous):
+        return silence().repeat(len(previous), 1, 1)
+
+
+@pytest.fixture
+def searched(tmp_path, monkeypatch):
+    """The file of searches that were stopped after the third combination."""
+    monkeypatch.setattr("rl_tuner.tune.edit_published.search", lambda *args: Found(7, None, 0.5, 7))
+
+    def stop(done, total, phase):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_all(ConstantModel(), np.zeros((16, 5), bool), tmp_path, progress=stop)
+    return tmp_path / "published.json"
+
+
+def test_searches_that_were_stopped_go_on(searched):
+    before = json.loads(searched.read_text())["rows"]
+    assert len(before) == 3
+    heard = []
+    path = search_all(
+        ConstantModel(), np.zeros((16, 5), bool), searched.parent, progress=lambda done, *_: heard.append(done)
+    )
+    assert path == searched
+    assert heard == list(range(4, 82))
+    rows = json.loads(path.read_text())["rows"]
+    assert rows[:3] == before
+    assert [row["targets"] for row in rows] == level_combinations().tolist()
+    with pytest.raises(ValueError, match="another bar, model or config"):
+        search_all(ConstantModel(), np.ones((16, 5), bool), searched.parent)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda text: text[: len(text) // 2], "."),
+        (lambda text: "", "."),
+        (lambda text: "\udcff", "."),
+        (lambda text: "[]", "it has no rows"),
+        (lambda text: text.replace('"rows"', '"lines"'), "it has no rows"),
+        (lambda text: json.dumps(json.loads(text) | {"rows": 3}), "it has no rows"),
+        (lambda text: text.replace('"seen"', '"saw"'), "a row has not nearest, predictions, reward, seen, targets"),
+        (lambda text: json.dumps(json.loads(text) | {"rows": json.loads(text)["rows"][1:]}), ".* in their order"),
+    ],
+)
+def test_a_damaged_file_of_searches_is_named(searched, damage, reason):
+    damaged = damage(searched.read_text()).encode("utf8", "surrogateescape")
+    searched.write_bytes(damaged)
+    with pytest.raises(ValueError, match=rf"published\.json: cannot be resumed: {reason}") as refusal:
+        search_all(ConstantModel(), np.zeros((16, 5), bool), searched.parent)
+    assert str(refusal.value).startswith(str(searched))
+    assert "\n" not in str(refusal.value)
+    assert searched.read_bytes() == damaged

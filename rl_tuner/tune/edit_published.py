@@ -165,7 +165,8 @@ def search_all(
         The path of ``published.json``: a row for each combination with its ``targets`` and what ``Found`` has.
 
     Raises:
-        ValueError: a model that is no network, or the folder holds the searches of another bar, model or config.
+        ValueError: a model that is no network, or the folder holds the searches of another bar, model or config, or a
+            damaged file of them.
         OSError: the folder cannot be written.
     """
     if not isinstance(model, nn.Module):
@@ -176,14 +177,13 @@ def search_all(
         "bar": [int(word) for word in bars_to_words(bar)],
         "config": asdict(config),
     }
+    combinations = level_combinations()
     rows: list[dict[str, Any]] = []
     if path.exists():
-        before = json.loads(path.read_text())
-        rows = before.pop("rows")
+        before, rows = _read(path, combinations)
         if before != described:
             raise ValueError(f"{path} holds searches of another bar, model or config: choose another folder")
     log_probs = model.word_log_prob(bar[None])[0]
-    combinations = level_combinations()
     for number in range(len(rows), len(combinations)):
         found = search(model, log_probs, combinations[number], config)
         rows.append({"targets": combinations[number].tolist(), **found._asdict()})
@@ -191,6 +191,24 @@ def search_all(
         if progress:
             progress(number + 1, len(combinations), "searching")
     return path
+
+
+def _read(path: Path, combinations: Tensor) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a file of searches says of them all, and its rows."""
+    data = path.read_bytes()
+    try:
+        described = json.loads(data)
+        if not isinstance(described, dict) or not isinstance(described.get("rows"), list):
+            raise ValueError("it has no rows")
+        rows = described.pop("rows")
+        names = {"targets", *Found._fields}
+        if not all(isinstance(row, dict) and row.keys() == names for row in rows):
+            raise ValueError(f"a row has not {', '.join(sorted(names))}")
+        if [row["targets"] for row in rows] != combinations[: len(rows)].tolist():
+            raise ValueError("its rows are not of the combinations in their order")
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be resumed: {error}") from None
+    return described, rows
 
 
 def _envs(log_probs: Tensor, targets: Tensor) -> EditVectorEnv:
