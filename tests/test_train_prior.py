@@ -22,7 +22,7 @@ from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.patterns import load_patterns
-from rhythmgan.training import prior as prior_training
+from rhythmgan.training import likelihood
 from rhythmgan.training.config import PriorTrainingConfig
 from rhythmgan.training.folder import CHECKPOINT, CONFIG
 from rhythmgan.training.prior import WEIGHTS, PriorTraining, train_prior
@@ -202,7 +202,7 @@ def test_stops_by_the_validation_songs_and_keeps_the_best(tmp_path):
 def test_the_average_begins_anew(tmp_path, monkeypatch):
     """At step i it keeps 1 − 1 / (1 + i / 5) of itself, up to the decay."""
     decays = []
-    monkeypatch.setattr(prior_training, "update_ema", lambda averaged, trained, decay: decays.append(decay))
+    monkeypatch.setattr(likelihood, "update_ema", lambda averaged, trained, decay: decays.append(decay))
     options = PriorTrainingConfig(train_steps=4, batch_size=4, ema_decay=0.3)
     train_prior(_songs(4, 0), _songs(3, 1), tmp_path, options, network=replace(SMALL, width=8))
     assert decays == pytest.approx([0, 1 / 6, 2 / 7, 0.3])

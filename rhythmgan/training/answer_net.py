@@ -6,16 +6,12 @@ The validation songs' pairs decide when to stop.
 from __future__ import annotations
 
 import copy
-import math
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -25,23 +21,22 @@ from rhythmgan.files import make_folder
 from rhythmgan.line_pairs import line_pairs
 from rhythmgan.models.answer_net import AnswerNet, prefixes_of, save_answer_net
 from rhythmgan.models.config import AnswerConfig
-from rhythmgan.training.batches import check_trainable, corpus_digest, step_seed
+from rhythmgan.training.batches import check_trainable, corpus_digest
 from rhythmgan.training.config import AnswerTrainingConfig
-from rhythmgan.training.run import STEPS_PER_EPOCH, Progress, train
-from rhythmgan.training.schedule import cosine_decay, set_learning_rate, update_ema
+from rhythmgan.training.likelihood import LikelihoodTraining
+from rhythmgan.training.run import Progress, train
 
 WEIGHTS = "answer.safetensors"
 
-_WARMUP = 100
 
+class AnswerTraining(LikelihoodTraining[AnswerNet]):
+    """The training of such a network; see ``LikelihoodTraining``."""
 
-class AnswerTraining(pl.LightningModule):
-    """The training of such a network, one batch at a time.
+    decays_to = 0.0
 
-    What is drawn at a step depends on the seed, the step and the process alone, so a resumed run goes on as if it
-    had never stopped.
-    """
-
+    config: AnswerTrainingConfig
+    ema: AnswerNet
+    best: AnswerNet
     pairs: Tensor
     chances: Tensor
     validation: Tensor
@@ -63,9 +58,7 @@ class AnswerTraining(pl.LightningModule):
             song: (n,) ints, the song of each.
             validation: (m, 2, steps) bool, pairs of other songs.
         """
-        super().__init__()
-        self.automatic_optimization = False
-        self.config = training
+        super().__init__(training)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.net = AnswerNet(network)
@@ -78,55 +71,15 @@ class AnswerTraining(pl.LightningModule):
             ("validation", torch.from_numpy(validation)),
         ):
             self.register_buffer(name, values, persistent=False)
-        self.best_nll = math.inf
-        self.best_step = 0
-        self.steps_done = 0
-        self.seconds = 0.0
 
     @property
-    def total_steps(self) -> int:
-        return self.config.train_steps
-
-    @property
-    def phase(self) -> str:
-        return "train" if math.isinf(self.best_nll) else f"validation {self.best_nll:.3f}"
-
-    @property
-    def is_over(self) -> bool:
-        """All steps are done, or the validation songs have not become likelier for long."""
-        waited = (self.steps_done - self.best_step) // STEPS_PER_EPOCH
-        return self.steps_done >= self.config.train_steps or waited >= self.config.patience
+    def trained(self) -> AnswerNet:
+        return self.net
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             self.net.parameters(), self.config.learning_rate, weight_decay=self.config.weight_decay
         )
-
-    def training_step(self, _: Any, index: int) -> None:
-        if self.is_over:
-            self.trainer.should_stop = True
-            return
-        started = time.perf_counter()
-        config, done = self.config, self.steps_done
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        warmup = min(1.0, (done + 1) / _WARMUP)
-        set_learning_rate(optimizer, config.learning_rate * warmup * cosine_decay(done, config.train_steps, 0.0))
-        seed = step_seed(config.seed, done, self.global_rank)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)  # dropout draws from the global generator
-            nll = self.batch_nll(torch.Generator(self.device).manual_seed(seed))
-            optimizer.zero_grad()
-            self.manual_backward(nll)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        optimizer.step()
-        update_ema(self.ema, self.net, min(config.ema_decay, 1 - 1 / (1 + done / 5)))
-        self.log("nll", nll)
-        self.steps_done += 1
-        self.seconds += time.perf_counter() - started
-        if self.steps_done % STEPS_PER_EPOCH == 0 or self.steps_done >= config.train_steps:
-            self._validate()
-        self.trainer.should_stop = self.is_over
 
     def batch_nll(self, random: torch.Generator) -> Tensor:
         """Nats that the answers of a batch have, a pair."""
@@ -139,29 +92,14 @@ class AnswerTraining(pl.LightningModule):
         chances: Tensor = self.net(given[prefixes.row], prefixes.begun)
         return -chances.gather(1, prefixes.following[:, None]).sum() / len(pairs)
 
-    def _validate(self) -> None:
-        """Keep the averaged weights if the validation songs' answers are likelier than ever."""
-        self.ema.eval()  # Lightning has put everything into training mode
-        nll = float(-self.ema.log_prob(self.validation[:, 0].cpu(), self.validation[:, 1].cpu()).mean())
-        self.log("validation_nll", nll)
-        if nll < self.best_nll:
-            self.best_nll, self.best_step = nll, self.steps_done
-            self.best.load_state_dict(self.ema.state_dict())
+    def validation_nll(self, model: AnswerNet) -> float:
+        """Nats a line of the validation songs' answers."""
+        return float(-model.log_prob(self.validation[:, 0].cpu(), self.validation[:, 1].cpu()).mean())
 
     def save(self, out: Path, provenance: Mapping[str, str]) -> None:
         """Write the weights that were best on the validation songs."""
         facts = {"best_step": str(self.best_step), "validation_nll_per_line": f"{self.best_nll:.4f}"}
         save_answer_net(out / WEIGHTS, self.best, dict(provenance) | facts)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {name: getattr(self, name) for name in _RESUMED}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name in _RESUMED:
-            setattr(self, name, checkpoint[name])
-
-
-_RESUMED = ("steps_done", "seconds", "best_nll", "best_step")
 
 
 def train_answer_net(

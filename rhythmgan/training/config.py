@@ -114,10 +114,7 @@ class PriorTrainingConfig:
     patience: int = 20
 
     def __post_init__(self) -> None:
-        if self.train_steps < 1:
-            raise ValueError(f"training takes at least one step, not {self.train_steps}")
-        if self.patience < 1:
-            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check_stop(self)
         shares = ("hidden_share", "any_share", "style_share", "song_exponent", "pairs_share", "augmented_share")
         _check(self, shares=(*shares, "ema_decay"))
 
@@ -146,10 +143,7 @@ class BarLSTMTrainingConfig:
     patience: int = 10
 
     def __post_init__(self) -> None:
-        if self.train_steps < 1:
-            raise ValueError(f"training takes at least one step, not {self.train_steps}")
-        if self.patience < 1:
-            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check_stop(self)
         _check(self, shares=("ema_decay",))
 
 
@@ -172,10 +166,7 @@ class NoteCNNTrainingConfig:
     patience: int = 6
 
     def __post_init__(self) -> None:
-        if self.train_steps < 1:
-            raise ValueError(f"training takes at least one step, not {self.train_steps}")
-        if self.patience < 1:
-            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check_stop(self)
         _check(self, shares=())
 
 
@@ -208,22 +199,28 @@ class AnswerTrainingConfig:
     patience: int = 20
 
     def __post_init__(self) -> None:
-        if self.train_steps < 1:
-            raise ValueError(f"training takes at least one step, not {self.train_steps}")
-        if self.patience < 1:
-            raise ValueError(f"patience is a whole number from 1 on, not {self.patience}")
+        _check_stop(self)
         _check(self, shares=("song_exponent", "turned_share", "ema_decay"))
 
 
-def _check(
-    config: GANTrainingConfig
-    | PriorTrainingConfig
-    | BarLSTMTrainingConfig
-    | NoteCNNTrainingConfig
-    | AnswerTrainingConfig,
-    shares: Sequence[str],
-) -> None:
-    """Check what both have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
+LikelihoodTrainingConfig = PriorTrainingConfig | BarLSTMTrainingConfig | NoteCNNTrainingConfig | AnswerTrainingConfig
+"""How a model is trained by likelihood, until the validation songs do not become likelier any more."""
+
+
+def _check_stop(config: LikelihoodTrainingConfig) -> None:
+    """Check when training by likelihood ends.
+
+    Raises:
+        ValueError: never, or before the first step.
+    """
+    if config.train_steps < 1:
+        raise ValueError(f"training takes at least one step, not {config.train_steps}")
+    if config.patience < 1:
+        raise ValueError(f"patience is a whole number from 1 on, not {config.patience}")
+
+
+def _check(config: GANTrainingConfig | LikelihoodTrainingConfig, shares: Sequence[str]) -> None:
+    """Check what all have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
 
     Raises:
         ValueError: one is out of range; it is named.

@@ -8,14 +8,11 @@ from __future__ import annotations
 import copy
 import math
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,8 +22,8 @@ from rhythmgan.files import make_folder
 from rhythmgan.loops import NoteLoops, windows_at
 from rhythmgan.models.config import NoteCNNConfig
 from rhythmgan.models.note_cnn import NoteCNN, save_note_cnn
-from rhythmgan.training.batches import step_seed
 from rhythmgan.training.config import NoteCNNTrainingConfig
+from rhythmgan.training.likelihood import LikelihoodTraining
 from rhythmgan.training.run import Progress, train
 
 WEIGHTS = "note-cnn.safetensors"
@@ -38,13 +35,17 @@ _SONGS_OF_AN_OPENING = 2
 """An opening is counted that so many songs play: it belongs to none of them."""
 
 
-class NoteCNNTraining(pl.LightningModule):
-    """The training of a note-wise CNN, one batch at a time.
+class NoteCNNTraining(LikelihoodTraining[NoteCNN]):
+    """The training of a note-wise CNN as Ravula and Cao describe it: no weights are averaged, the learning rate stays.
 
-    What is drawn at a step depends on the seed, the step and the process alone, so a resumed run goes on as if it
-    had never stopped.
+    See ``LikelihoodTraining``.
     """
 
+    validated_every = VALIDATED_EVERY
+    max_gradient_norm = math.inf
+
+    config: NoteCNNTrainingConfig
+    best: NoteCNN
     notes: Tensor
     validation_notes: Tensor
 
@@ -59,9 +60,8 @@ class NoteCNNTraining(pl.LightningModule):
             loops: the training loops.
             validation: loops of other songs.
         """
-        super().__init__()
-        self.automatic_optimization = False
-        self.config = training
+        super().__init__(training)
+        self.ema = None
         openings, chances = count_openings(loops, network.n_given)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -71,46 +71,19 @@ class NoteCNNTraining(pl.LightningModule):
         self.best = copy.deepcopy(self.cnn).eval().requires_grad_(False)
         for name, each in (("notes", loops), ("validation_notes", validation)):
             self.register_buffer(name, torch.from_numpy(each.notes.astype(np.int64)), persistent=False)
-        self.best_nll = math.inf
-        self.best_step = 0
-        self.steps_done = 0
-        self.seconds = 0.0
 
     @property
-    def total_steps(self) -> int:
-        return self.config.train_steps
+    def trained(self) -> NoteCNN:
+        return self.cnn
 
-    @property
-    def phase(self) -> str:
-        return "train" if math.isinf(self.best_nll) else f"validation {self.best_nll:.3f}"
+    def learning_rate(self, done: int) -> float:
+        return self.config.learning_rate
 
-    @property
-    def is_over(self) -> bool:
-        """All steps are done, or the validation songs have not become likelier for long."""
-        waited = (self.steps_done - self.best_step) // VALIDATED_EVERY
-        return self.steps_done >= self.config.train_steps or waited >= self.config.patience
+    def candidate(self) -> NoteCNN:
+        return self.cnn
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.cnn.parameters(), self.config.learning_rate)
-
-    def training_step(self, _: Any, index: int) -> None:
-        if self.is_over:
-            self.trainer.should_stop = True
-            return
-        started = time.perf_counter()
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        seed = step_seed(self.config.seed, self.steps_done, self.global_rank)
-        nll = self.batch_nll(torch.Generator(self.device).manual_seed(seed))
-        optimizer.zero_grad()
-        self.manual_backward(nll)
-        optimizer.step()
-        self.log("nll", nll)
-        self.steps_done += 1
-        self.seconds += time.perf_counter() - started
-        if self.steps_done % VALIDATED_EVERY == 0 or self.steps_done >= self.config.train_steps:
-            self._validate()
-        self.trainer.should_stop = self.is_over
 
     def batch_nll(self, random: torch.Generator) -> Tensor:
         """Cross-entropy of a batch of next notes, nats: each of any loop and any step that is not given."""
@@ -120,28 +93,14 @@ class NoteCNNTraining(pl.LightningModule):
         notes = self.notes[rows]
         return F.cross_entropy(cnn(windows_at(notes, steps, cnn.symbols)), notes.gather(1, steps[:, None])[:, 0])
 
-    def _validate(self) -> None:
-        """Keep the weights if the validation songs' loops are likelier than ever."""
-        nll = float(-self.cnn.log_prob(self.validation_notes).mean())
-        self.log("validation_nll", nll)
-        if nll < self.best_nll:
-            self.best_nll, self.best_step = nll, self.steps_done
-            self.best.load_state_dict(self.cnn.state_dict())
+    def validation_nll(self, model: NoteCNN) -> float:
+        """Nats a note of the validation songs' loops."""
+        return float(-model.log_prob(self.validation_notes).mean())
 
     def save(self, out: Path, provenance: Mapping[str, str]) -> None:
         """Write the weights that were best on the validation songs."""
         facts = {"best_step": str(self.best_step), "validation_nll_per_step": f"{self.best_nll:.4f}"}
         save_note_cnn(out / WEIGHTS, self.best, dict(provenance) | facts)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {name: getattr(self, name) for name in _RESUMED}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name in _RESUMED:
-            setattr(self, name, checkpoint[name])
-
-
-_RESUMED = ("steps_done", "seconds", "best_nll", "best_step")
 
 
 def count_openings(loops: NoteLoops, n_given: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,14 +8,11 @@ from __future__ import annotations
 import copy
 import math
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -32,22 +29,21 @@ from rhythmgan.training.batches import (
     check_trainable,
     corpus_digest,
     roles_of,
-    step_seed,
     styles_of,
 )
 from rhythmgan.training.config import PriorTrainingConfig
-from rhythmgan.training.run import STEPS_PER_EPOCH, Progress, train
-from rhythmgan.training.schedule import cosine_decay, set_learning_rate, update_ema
+from rhythmgan.training.likelihood import LikelihoodTraining
+from rhythmgan.training.run import Progress, train
 
 WEIGHTS = "prior.safetensors"
 
 
-class PriorTraining(pl.LightningModule):
-    """The training of a prior, one batch at a time.
+class PriorTraining(LikelihoodTraining[WordLSTM]):
+    """The training of a prior; see ``LikelihoodTraining``."""
 
-    What is drawn at a step depends on the seed, the step and the process alone, so a resumed run goes on as if it
-    had never stopped.
-    """
+    config: PriorTrainingConfig
+    ema: WordLSTM
+    best: WordLSTM
 
     validation_bars: Tensor
     validation_grooves: Tensor
@@ -64,9 +60,7 @@ class PriorTraining(pl.LightningModule):
             corpus: the training bars, in the order of their songs.
             validation: bars of other songs.
         """
-        super().__init__()
-        self.automatic_optimization = False
-        self.config = training
+        super().__init__(training)
         forms = Forms.of(corpus)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -90,56 +84,16 @@ class PriorTraining(pl.LightningModule):
             ("validation_chances", torch.from_numpy(chances)),
         ):
             self.register_buffer(name, values, persistent=False)
-        self.best_nll = math.inf
-        self.best_step = 0
-        self.steps_done = 0
-        self.seconds = 0.0
 
     @property
-    def total_steps(self) -> int:
-        return self.config.train_steps
-
-    @property
-    def phase(self) -> str:
-        return "train" if math.isinf(self.best_nll) else f"validation {self.best_nll:.3f}"
-
-    @property
-    def is_over(self) -> bool:
-        """All steps are done, or the validation songs have not become likelier for long."""
-        waited = (self.steps_done - self.best_step) // STEPS_PER_EPOCH
-        return self.steps_done >= self.config.train_steps or waited >= self.config.patience
+    def trained(self) -> WordLSTM:
+        return self.prior
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.config
         return torch.optim.AdamW(
             self.prior.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-
-    def training_step(self, _: Any, index: int) -> None:
-        if self.is_over:
-            self.trainer.should_stop = True
-            return
-        started = time.perf_counter()
-        config, done = self.config, self.steps_done
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        warmup = min(1.0, (done + 1) / 100)
-        set_learning_rate(optimizer, config.learning_rate * warmup * cosine_decay(done, config.train_steps, 0.02))
-        seed = step_seed(config.seed, done, self.global_rank)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)  # dropout draws from the global generator
-            nll = self.batch_nll(torch.Generator(self.device).manual_seed(seed))
-            optimizer.zero_grad()
-            self.manual_backward(nll)
-        torch.nn.utils.clip_grad_norm_(self.prior.parameters(), 1.0)
-        optimizer.step()
-        update_ema(self.ema, self.prior, min(config.ema_decay, 1 - 1 / (1 + done / 5)))
-        self.log("nll", nll)
-        self.steps_done += 1
-        self.seconds += time.perf_counter() - started
-        if self.steps_done % STEPS_PER_EPOCH == 0 or self.steps_done >= config.train_steps:
-            self._validate()
-        self.trainer.should_stop = self.is_over
 
     def batch_nll(self, random: torch.Generator) -> Tensor:
         """Cross-entropy of a batch's words, nats a step."""
@@ -148,14 +102,9 @@ class PriorTraining(pl.LightningModule):
         is_hidden = torch.rand(words.shape, generator=random, device=self.device) < self.config.hidden_share
         return -self.prior(words, bars_to_words(batch.previous), batch.has_previous, batch.labels, is_hidden).mean()
 
-    def _validate(self) -> None:
-        """Keep the averaged weights if the validation songs' distinct bars are likelier than ever."""
-        self.ema.eval()  # Lightning has put everything into training mode
-        nll = float(-self.ema.with_condition(role=ANY).step_log_prob(self.validation_bars).mean())
-        self.log("validation_nll", nll)
-        if nll < self.best_nll:
-            self.best_nll, self.best_step = nll, self.steps_done
-            self.best.load_state_dict(self.ema.state_dict())
+    def validation_nll(self, model: WordLSTM) -> float:
+        """Nats a step of the validation songs' distinct bars."""
+        return float(-model.with_condition(role=ANY).step_log_prob(self.validation_bars).mean())
 
     def groove_nll(self) -> float:
         """Nats a step of the best weights on the validation songs' grooves as played; NaN where there are none."""
@@ -170,16 +119,6 @@ class PriorTraining(pl.LightningModule):
         if self.is_over:
             facts["validation_groove_nll_per_step"] = f"{self.groove_nll():.4f}"
         save_prior(out / WEIGHTS, self.best, dict(provenance) | facts)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {name: getattr(self, name) for name in _RESUMED}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name in _RESUMED:
-            setattr(self, name, checkpoint[name])
-
-
-_RESUMED = ("steps_done", "seconds", "best_nll", "best_step")
 
 
 def train_prior(
