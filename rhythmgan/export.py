@@ -382,6 +382,20 @@ def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback)
             next(form.encode(loops.performances[0][:1].as_several(), playback))
 
 
+def files_written(formats: Iterable[Format], names: Sequence[str], stem: str) -> dict[str, list[str]]:
+    """What ``export`` writes: name of each format → names of its files.
+
+    Args:
+        formats: as ``export``.
+        names: of the loops.
+        stem: as ``export``.
+    """
+    return {
+        form.name: [f"{name}.{form.suffix}" for name in (names if isinstance(form, FilePerLoop) else [stem])]
+        for form in formats
+    }
+
+
 def check_replaceable(folder: str | os.PathLike[str], replaced: Iterable[str], report: str) -> None:
     """Raise a ValueError where files would be replaced that no earlier call has written: those have a report.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rhythmgan.bars import fold_bars
-from rhythmgan.export import FilePerLoop, Format, Loops, export, formats_named, is_played
+from rhythmgan.export import FilePerLoop, Format, Loops, export, files_written, formats_named, is_played
 from rhythmgan.features import with_swung_bars
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, FillConfig, PathConfig, PathMode, VariationConfig
 from rhythmgan.generate.morph import morph
@@ -92,7 +92,7 @@ def export_path(
     whole = Loops(["path"], Performance.of(bars, kit).as_several(), "name", ["path"], ["path"], {})
     export([written], out, formats, playback, stem="path", replaced=["frame", "path"])
     export([whole], out, [form for form in formats if isinstance(form, FilePerLoop)], playback, stem="path")
-    return Exported(arrays["bars"], _files(formats, [*whole.names, *written.names], "path"))
+    return Exported(arrays["bars"], files_written(formats, [*whole.names, *written.names], "path"))
 
 
 def _path(model: LatentCritic, loops: np.ndarray, frames: int, mode: PathMode) -> tuple[np.ndarray, np.ndarray]:
@@ -116,14 +116,6 @@ def _path(model: LatentCritic, loops: np.ndarray, frames: int, mode: PathMode) -
     ]
     z = np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
     return model.decode(z.reshape(-1, latent_dim)).reshape(len(z), n_bars, model.steps, -1), z
-
-
-def _files(formats: Sequence[Format], names: Sequence[str], stem: str) -> dict[str, list[str]]:
-    """Name of each format → names of its files."""
-    return {
-        form.name: [f"{name}.{form.suffix}" for name in (names if isinstance(form, FilePerLoop) else [stem])]
-        for form in formats
-    }
 
 
 # --- Variations --------------------------------------------------------------------------------------
@@ -232,7 +224,7 @@ class _LoopFiles:
         names = ["loop", *(f"{self.name}-{i:03d}" for i in range(1, len(others) + 1))]
         loops = Loops(names, performances, "name", names, names, arrays, len(own) if 1 < len(own) <= 8 else None)
         export([loops], out, self.formats, self.playback, stem=self.stem, replaced=_LOOP_FILES)
-        return Exported(performances.bars, _files(self.formats, names, self.stem))
+        return Exported(performances.bars, files_written(self.formats, names, self.stem))
 
 
 def _performed(loop: np.ndarray | Performance, model: BarModel) -> Performance:

@@ -17,10 +17,10 @@ from rhythmgan.export import (
     DEFAULT_FORMATS,
     FilePerLoop,
     Loops,
-    OneFile,
     check_encodable,
     check_replaceable,
     exporting,
+    files_written,
     formats_named,
     is_played,
 )
@@ -98,11 +98,7 @@ def export_steered(
             add(batch.loops)
             if batch.bars is not None:
                 add_bars(batch.bars)
-    names = _names(steered)
-    written = {
-        row.name: [f"steered.{row.suffix}"] if isinstance(row, OneFile) else [f"{name}.{row.suffix}" for name in names]
-        for row in rows
-    }
+    written = files_written(rows, _names(steered), "steered")
     return written | ({} if own_file is None else {"original": [own_file]})
 
 

@@ -147,6 +147,15 @@ def _share(options: argparse.Namespace) -> float:
     return 1.0 if options.songs_share is None else float(options.songs_share)
 
 
+def _songs(options: argparse.Namespace, corpus: Corpus) -> tuple[Corpus, Corpus]:
+    """The training songs, and those that say when to stop; says how many."""
+    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
+    if _is_first() and not options.quiet:
+        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
+        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
+    return train, validation
+
+
 def _train_gan(options: argparse.Namespace) -> None:
     # data first: a wrong path is reported before torch and Lightning take their seconds
     corpus = _corpus(options)
@@ -179,11 +188,8 @@ def _train_gan(options: argparse.Namespace) -> None:
 
 def _train_prior(options: argparse.Namespace) -> None:
     corpus = _corpus(options)
-    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
+    train, validation = _songs(options, corpus)
     talks = _is_first()
-    if talks and not options.quiet:
-        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
-        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
 
     machine = _machine(options)
 
@@ -218,11 +224,8 @@ def _train_prior(options: argparse.Namespace) -> None:
 
 def _train_bar_lstm(options: argparse.Namespace) -> None:
     corpus = _corpus(options, BarLSTMConfig.kit)
-    train, validation = corpus.split("train").share(_share(options)), corpus.split("valid")
+    train, validation = _songs(options, corpus)
     talks = _is_first()
-    if talks and not options.quiet:
-        n_train, n_validation = (len(set(part.song_id.tolist())) for part in (train, validation))
-        print(f"training on {n_train:,} songs, validating on {n_validation:,} others", file=sys.stderr)
 
     machine = _machine(options)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rhythmgan.loops import windows, windows_at
+from rhythmgan.training.schedule import set_learning_rate
 from rl_tuner.append.alphabet import Alphabet
 from rl_tuner.append.network import LoopNetwork
 from rl_tuner.config import LoopCriticConfig
@@ -55,8 +56,7 @@ def train_loop_critic(
         best, best_loss = critic, math.inf
         every = max(1, config.train_steps // _VALIDATED)
         for step in range(config.train_steps):
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * (1 - 0.95 * step / config.train_steps)
+            set_learning_rate(optimizer, config.learning_rate * (1 - 0.95 * step / config.train_steps))
             n = config.batch_size
             both = torch.cat([each[torch.randint(len(each), (n,), generator=random)] for each in (real, drawn)])
             counts = torch.randint(n_given + 1, length + 1, (2 * n,), generator=random)

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
     from rhythmgan.bars import fold_bars, unfold_bars
     from rhythmgan.draw import bar_to_text
-    from rhythmgan.export import FilePerLoop, Loops, check_replaceable, export, formats_named
+    from rhythmgan.export import Loops, check_replaceable, export, files_written, formats_named
     from rhythmgan.kit import GM9, ROLAND10
     from rhythmgan.performance import Performance
     from rl_tuner.append.agent import TUNED, load_append_agent, loops_of_kind
@@ -89,12 +89,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
     check_replaceable(options.out, _REPLACED, REPORT)
     export([batch], options.out, formats, output["playback"], stem="loops", replaced=_REPLACED, notes=notes)
-    files = {
-        form.name: [f"{name}.{form.suffix}" for name in names]
-        if isinstance(form, FilePerLoop)
-        else [f"loops.{form.suffix}"]
-        for form in formats
-    }
+    files = files_written(formats, names, "loops")
     if options.json:
         return report | {"out": str(Path(options.out).resolve()), "files": files}
     if not options.quiet:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, check_replaceable, export, formats_named
+from rhythmgan.export import DEFAULT_FORMATS, Loops, check_replaceable, export, files_written, formats_named
 from rhythmgan.kit import JAKI5
 from rhythmgan.performance import PLAIN, Performance, Playback
 from rl_tuner.edit.agent import Continuation
@@ -62,10 +62,7 @@ def export_continuation(
     replaced = [SEED, LSTM, TUNED, "continuation"]
     check_replaceable(out, replaced, REPORT)
     export([loops], out, rows, playback, stem="continuation", replaced=replaced, notes=notes)
-    return {
-        row.name: [f"{name}.{row.suffix}" for name in (names if isinstance(row, FilePerLoop) else ["continuation"])]
-        for row in rows
-    }
+    return files_written(rows, names, "continuation")
 
 
 def report_of(continuation: Continuation, targets: Mapping[str, float], seed: int) -> dict[str, Any]:

@@ -9,20 +9,18 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from rhythmgan.draw import bar_to_text
 from rhythmgan.loops import BARS, windows
 from rl_tuner.append.alphabet import Alphabet
-from rl_tuner.envs.episodes import EpisodeEnv
+from rl_tuner.envs.episodes import BatchVectorEnv, EpisodeEnv
 
 Term = Callable[[Tensor], Tensor]
 """What the newest token is worth: tokens (n, t) ints so far, the newest the last → (n,) floats."""
 
 
-class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class AppendVectorEnv(BatchVectorEnv):
     """A batch of the episodes of ``AppendEnv``, whose specification holds here too, all at the same step.
 
     ## Episode end
@@ -38,8 +36,6 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         ValueError: openings or chances that do not fit, no term, or a coefficient of none.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
-
     def __init__(
         self,
         alphabet: Alphabet,
@@ -53,7 +49,8 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
     ) -> None:
         self.alphabet, self.steps, self.length = alphabet, steps, BARS * steps
-        self.num_envs, self.render_mode = num_envs, render_mode
+        seen = spaces.Box(0.0, 1.0, (self.length * alphabet.symbols.shape[1],), np.float32)
+        super().__init__(seen, len(alphabet), num_envs, render_mode)
         self.openings = torch.from_numpy(np.asarray(openings).astype(np.int64))
         if self.openings.ndim != 2 or not len(self.openings) or self.openings.shape[1] >= self.length:
             raise ValueError(
@@ -73,12 +70,6 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
             raise ValueError("chances are finite numbers of 0 or more, one at least above 0")
         self._chances = torch.from_numpy(shares / shares.sum())
-        width = alphabet.symbols.shape[1]
-        self.single_observation_space = spaces.Box(0.0, 1.0, (self.length * width,), np.float32)
-        self.single_action_space = spaces.Discrete(len(alphabet))
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.random = torch.Generator()
         self._tokens: Tensor | None = None
 
     def reset(
@@ -94,8 +85,7 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: another option, or tokens that do not fit.
         """
         super().reset(seed=seed)
-        if seed is not None or self._tokens is None:
-            self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
+        self._seed(seed, self._tokens is None)
         options = options or {}
         if unknown := options.keys() - {"given"}:
             raise ValueError(f"no option is called {min(unknown)!r}; there is given")
@@ -121,10 +111,7 @@ class AppendVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         if self._tokens is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
-        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long)
-        n_actions = len(self.alphabet)
-        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < n_actions:
-            raise ValueError(f"expected {self.num_envs} actions from 0 to {n_actions - 1}")
+        chosen = self._checked(actions)
         none = np.zeros(self.num_envs, bool)
         if self._tokens.shape[1] == self.length:
             self._tokens = self._draw_openings()

@@ -9,8 +9,6 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from rhythmgan.bars import words_to_bars
@@ -32,10 +30,10 @@ from rl_tuner.edit.edits import (
     values_of,
 )
 from rl_tuner.edit.observation import EDIT_LAYOUT, observe
-from rl_tuner.envs.episodes import EpisodeEnv, check_shares
+from rl_tuner.envs.episodes import BatchVectorEnv, EpisodeEnv, check_shares
 
 
-class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class EditVectorEnv(BatchVectorEnv):
     """A batch of the episodes of ``EditEnv``, whose specification holds here too.
 
     ## Episode end
@@ -62,8 +60,6 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         ValueError: an argument of another shape or out of range.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
-
     def __init__(
         self,
         log_probs: Tensor | np.ndarray,
@@ -76,7 +72,7 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.device = torch.device(device)
+        super().__init__(spaces.Box(EDIT_LAYOUT.low, EDIT_LAYOUT.high), N_EDITS, num_envs, render_mode, device)
         log_probs = torch.as_tensor(log_probs, dtype=torch.float32, device=self.device)
         targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
         if log_probs.ndim != 3 or log_probs.shape[1:] != (STEPS, N_WORDS) or not len(log_probs):
@@ -92,14 +88,7 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         check_shares(skipped=skipped)
         self.log_probs = log_probs.clamp(min=LEAST_LOG_PROB)
         self.targets = targets
-        self.num_envs, self.edits, self.skipped = num_envs, edits, skipped
-        self.reward, self.stops = reward, stops
-        self.render_mode = render_mode
-        self.single_observation_space = spaces.Box(EDIT_LAYOUT.low, EDIT_LAYOUT.high)
-        self.single_action_space = spaces.Discrete(N_EDITS)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.random = torch.Generator(self.device)
+        self.edits, self.skipped, self.reward, self.stops = edits, skipped, reward, stops
         self._playable = tables(self.device).playable
         self._is_begun = False
         self._row = torch.zeros(num_envs, dtype=torch.long, device=self.device)
@@ -124,8 +113,7 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: an option of another name or shape, a row that there is not, or numbers out of range.
         """
         super().reset(seed=seed)
-        if seed is not None or not self._is_begun:
-            self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
+        self._seed(seed, not self._is_begun)
         self._is_begun = True
         self._begin(torch.ones_like(self._ended))
         self._ended = torch.zeros_like(self._ended)
@@ -162,9 +150,7 @@ class EditVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         if not self._is_begun:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
-        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long, device=self.device)
-        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < N_EDITS:
-            raise ValueError(f"expected {self.num_envs} actions from 0 to {N_EDITS - 1}")
+        chosen = self._checked(actions)
         begins = self._ended
         before = self._worth()
         place, word = chosen // N_WORDS, chosen % N_WORDS

@@ -35,49 +35,31 @@ def check_shares(**shares: float) -> None:
             raise ValueError(f"{name} is a share of the episodes, 0 to 1, not {share}")
 
 
-class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
-    """A batch of episodes with goals: what kinds of them share. One that has ended begins anew with the next step.
+class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
+    """A batch of episodes: spaces, chance and the actions that it is given. One that has ended begins anew with the
+    next step.
 
     Args:
-        scorer: the features that are steered, and the terms that count beside them.
         observations: the space of one episode's observation.
         n_actions: actions to choose from.
-        targets: (m, F), features of real bars to steer to.
         num_envs: episodes at once.
-        crossed: share of targets whose features come from different rows.
-        skipped: share of episodes that skip one of their features (where there are several).
-        weighted: whether episodes draw coefficients for the terms; they are 0 otherwise.
-
-    Raises:
-        ValueError: targets of another shape, none, or one that is not finite.
+        render_mode: see Gymnasium.
+        device: where the episodes are.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
 
     def __init__(
         self,
-        scorer: BarScorer,
         observations: spaces.Box,
         n_actions: int,
-        targets: Tensor | np.ndarray,
         num_envs: int,
-        crossed: float,
-        skipped: float,
-        weighted: bool,
         render_mode: str | None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.scorer, self.num_envs, self.render_mode = scorer, num_envs, render_mode
-        self.device = scorer.scale.means.device
-        self.targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
-        n_features = len(scorer.scale.features)
-        if self.targets.ndim != 2 or self.targets.shape[1] != n_features or not len(self.targets):
-            raise ValueError(f"expected targets (m, {n_features}); got {tuple(self.targets.shape)}")
-        if not torch.isfinite(self.targets).all():
-            raise ValueError("targets must be finite")
-        check_shares(crossed=crossed, skipped=skipped)
-        self.crossed, self.skipped, self.weighted = crossed, skipped, weighted
+        self.n_actions, self.num_envs, self.render_mode = n_actions, num_envs, render_mode
+        self.device = torch.device(device)
         self.single_observation_space = observations
-        self.n_actions = n_actions
         self.single_action_space = spaces.Discrete(n_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -85,7 +67,7 @@ class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
 
     @abstractmethod
     def render(self) -> tuple[str, ...] | None:
-        """Each episode's bar in text: a line for each part, ``x`` strokes of drums, ``o`` of cymbals."""
+        """Each episode in text."""
 
     def _seed(self, seed: int | None, begins: bool) -> None:
         """Seed what the environments draw; without a seed only where it ``begins`` for the first time."""
@@ -102,6 +84,51 @@ class GoalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
     def _uniform(self, *shape: int) -> Tensor:
         """Numbers of [0, 1)."""
         return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
+
+
+class GoalVectorEnv(BatchVectorEnv):
+    """A batch of episodes with goals: what kinds of them share. One that has ended begins anew with the next step.
+
+    Args:
+        scorer: the features that are steered, and the terms that count beside them.
+        observations: the space of one episode's observation.
+        n_actions: actions to choose from.
+        targets: (m, F), features of real bars to steer to.
+        num_envs: episodes at once.
+        crossed: share of targets whose features come from different rows.
+        skipped: share of episodes that skip one of their features (where there are several).
+        weighted: whether episodes draw coefficients for the terms; they are 0 otherwise.
+
+    Raises:
+        ValueError: targets of another shape, none, or one that is not finite.
+    """
+
+    def __init__(
+        self,
+        scorer: BarScorer,
+        observations: spaces.Box,
+        n_actions: int,
+        targets: Tensor | np.ndarray,
+        num_envs: int,
+        crossed: float,
+        skipped: float,
+        weighted: bool,
+        render_mode: str | None,
+    ) -> None:
+        super().__init__(observations, n_actions, num_envs, render_mode, scorer.scale.means.device)
+        self.scorer = scorer
+        self.targets = torch.as_tensor(targets, dtype=torch.float32, device=self.device)
+        n_features = len(scorer.scale.features)
+        if self.targets.ndim != 2 or self.targets.shape[1] != n_features or not len(self.targets):
+            raise ValueError(f"expected targets (m, {n_features}); got {tuple(self.targets.shape)}")
+        if not torch.isfinite(self.targets).all():
+            raise ValueError("targets must be finite")
+        check_shares(crossed=crossed, skipped=skipped)
+        self.crossed, self.skipped, self.weighted = crossed, skipped, weighted
+
+    @abstractmethod
+    def render(self) -> tuple[str, ...] | None:
+        """Each episode's bar in text: a line for each part, ``x`` strokes of drums, ``o`` of cymbals."""
 
     def _draw_targets(self, n: int) -> tuple[Tensor, Tensor]:
         """Targets and importance, both (n, F): rows of the targets, some of them crossed, some with one skipped."""
@@ -260,7 +287,7 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     metadata = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012 (as its base)
 
-    def __init__(self, batch: VectorEnv[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    def __init__(self, batch: BatchVectorEnv) -> None:
         if batch.num_envs != 1:
             raise ValueError(f"a single environment is a batch of one, not of {batch.num_envs}")
         self.batch = batch
@@ -284,7 +311,7 @@ class EpisodeEnv(gymnasium.Env[np.ndarray, np.int64]):
     def render(self) -> str | None:
         """The bar in text, see ``draw.bar_to_text``."""
         drawn = self.batch.render()
-        return str(drawn[0]) if isinstance(drawn, tuple) else None
+        return drawn[0] if drawn else None
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,10 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from torch import Tensor
 from torch.nn import functional as F
 
-from rl_tuner.envs.episodes import EpisodeEnv
+from rl_tuner.envs.episodes import BatchVectorEnv, EpisodeEnv
 from rl_tuner.toggle.lines import check_line_steps, first_cells, line_to_text, shrunk, stretched
 from rl_tuner.toggle.observation import GAIN_UNITS, toggle_layout, toggle_mask
 from rl_tuner.toggle.terms import DIFFERENCE, MAX_LINES, PARTS, Terms
@@ -26,7 +24,7 @@ Judge = Callable[[Tensor, Tensor], Tensor]
 """What else lines are rewarded for: (given (n, resolution) bool, lines (n, lines, resolution) bool) → (n,)."""
 
 
-class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class ToggleVectorEnv(BatchVectorEnv):
     """A batch of the episodes of ``ToggleEnv``, whose specification holds here too.
 
     An episode that has ended begins anew with the next step (``AutoresetMode.NEXT_STEP``), whose action is ignored.
@@ -39,8 +37,6 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Raises:
         ValueError: an argument is out of range.
     """
-
-    metadata = {"render_modes": ["ansi"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (as its base)
 
     def __init__(
         self,
@@ -76,21 +72,15 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError("rightward an episode ends with the no-op: there must be one")
         if moves < 1:
             raise ValueError(f"an episode has one move at least, not {moves}")
+        self.layout = toggle_layout(resolution, n_lines, len(tuple(terms)), gains)
+        seen = spaces.Box(self.layout.low, self.layout.high)
+        super().__init__(seen, n_lines * resolution + no_op, num_envs, render_mode, device)
         self.resolution, self.n_lines, self.no_op, self.rightward = resolution, n_lines, no_op, rightward
         self.moves = n_lines * resolution + 1 if rightward else moves
         self.reward, self.weighted, self.gains, self.judge = reward, weighted, gains, judge
-        self.device = torch.device(device)
         self.terms = Terms(terms, resolution, n_lines, self.device)
         self.importance = self._checked_importance(importance)
         self.given = self._checked_pool(given)
-        self.layout = toggle_layout(resolution, n_lines, len(self.terms), gains)
-        self.num_envs, self.render_mode = num_envs, render_mode
-        self.n_actions = n_lines * resolution + no_op
-        self.single_observation_space = spaces.Box(self.layout.low, self.layout.high)
-        self.single_action_space = spaces.Discrete(self.n_actions)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.random = torch.Generator(self.device)
         self._state: dict[str, Tensor] | None = None
         self._ended = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
 
@@ -108,8 +98,7 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: an option of another shape, or one that there is not.
         """
         super().reset(seed=seed)
-        if seed is not None or self._state is None:
-            self.random.manual_seed(int(self.np_random.integers(2**62)) if seed is None else seed)
+        self._seed(seed, self._state is None)
         state = self._drawn(self.num_envs) | self._checked_options(dict(options or {}))
         self._state = state | {"moves": torch.zeros(self.num_envs, dtype=torch.long, device=self.device)}
         self._ended = torch.zeros_like(self._ended)
@@ -126,9 +115,7 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         state = self._state
         if state is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
-        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.long, device=self.device)
-        if chosen.shape != (self.num_envs,) or not 0 <= int(chosen.min()) <= int(chosen.max()) < self.n_actions:
-            raise ValueError(f"expected {self.num_envs} actions from 0 to {self.n_actions - 1}")
+        chosen = self._checked(actions)
         begins, before = self._ended, state["score"].clone()
         if begins.any():
             for name, rows in self._drawn(int(begins.sum())).items():
@@ -237,9 +224,6 @@ class ToggleVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if given.dtype != bool or given.ndim != 2 or given.shape[1] != self.resolution or not len(given):
             raise ValueError(f"expected given lines (m, {self.resolution}) bool; got {given.dtype} {given.shape}")
         return torch.from_numpy(given).to(self.device)
-
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
 
     def _measure(self, rows: Tensor) -> None:
         """Terms and score of these episodes (n,) bool; those of all others are 0."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rhythmgan.export import DEFAULT_FORMATS, FilePerLoop, Loops, check_replaceable, export, formats_named, is_played
+from rhythmgan.export import DEFAULT_FORMATS, Loops, check_replaceable, export, files_written, formats_named, is_played
 from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS
 from rhythmgan.kit import Kit
 from rhythmgan.performance import PLAIN, Performance, Playback
@@ -111,8 +111,4 @@ def export_answers(
     report = {"answers": len(versions), "bars": len(loop), "kit": (kit or loop.kit).name}
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
     export([written], out, rows, playback, stem="answers", replaced=_REPLACED, notes=notes)
-    files = {
-        row.name: [f"{name}.{row.suffix}" for name in (names if isinstance(row, FilePerLoop) else ["answers"])]
-        for row in rows
-    }
-    return Answered(performances.bars, files)
+    return Answered(performances.bars, files_written(rows, names, "answers"))

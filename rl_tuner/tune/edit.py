@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars
-from rhythmgan.data import Corpus
+from rhythmgan.data import Corpus, digest
 from rhythmgan.kit import JAKI5
 from rhythmgan.models.catalogue import load_generator, load_next_bar_model
 from rhythmgan.models.interfaces import NextBarModel, check_compatible
@@ -111,7 +110,7 @@ def train_edit_agent(
         out,
         {
             "model": "edit-agent",
-            "pairs": hashlib.sha256(np.packbits(first).tobytes() + np.packbits(second).tobytes()).hexdigest()[:16],
+            "pairs": digest(first, second),
             "agent": asdict(config),
             "env": asdict(env),
             "training": asdict(training),

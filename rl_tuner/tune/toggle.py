@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rhythmgan.data import digest
 from rhythmgan.models.interfaces import LineAnswers
+from rhythmgan.training.schedule import update_ema
 from rl_tuner.config import (
     ANSWER_AGENT,
     ANSWER_ENVS,
@@ -154,7 +155,7 @@ def train_answer_agent(
         out,
         {
             "model": "answer agent",
-            "pairs": _digest(pairs) + _digest(validation),
+            "pairs": digest(pairs, validation),
             "agent": asdict(config),
             "critic": asdict(critic),
             "envs": num_envs,
@@ -257,9 +258,7 @@ def train_critic(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            with torch.no_grad():
-                for kept, new in zip(ema.parameters(), critic.parameters(), strict=True):
-                    kept.lerp_(new, 0.01)
+            update_ema(ema, critic, 0.99)
             if step % _EVERY == 0 or step == config.train_steps:
                 entropy = float(_cross_entropy(ema, *others))
                 if entropy < least:
@@ -280,10 +279,6 @@ def _cross_entropy(critic: PairCritic, real: Tensor, made: Tensor) -> Tensor:
     """Nats a pair, each kind counting the same."""
     of_real, of_made = critic(*real.unbind(1)), critic(*made.unbind(1))
     return (F.softplus(-of_real).mean() + F.softplus(of_made).mean()) / 2
-
-
-def _digest(numbers: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()[:16]
 
 
 def bundled_env(**options: Any) -> ToggleEnv:
