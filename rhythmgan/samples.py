@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 
-from rhythmgan.bars import fold_bars
+from rhythmgan.bars import bars_to_words, fold_bars
 from rhythmgan.conditions import ANY
+from rhythmgan.data import digest
 from rhythmgan.export import FilePerLoop, Format, Loops, OneFile, check_encodable, exporting, formats_named
 from rhythmgan.features import measure
 from rhythmgan.generate.config import SampleConfig
@@ -20,7 +22,7 @@ from rhythmgan.generate.phrases import phrases
 from rhythmgan.generate.selection import Criterion, Search, Selection, View, parse_criteria
 from rhythmgan.kit import Kit
 from rhythmgan.load import SAMPLE_OPTIONS
-from rhythmgan.models.interfaces import LatentModel, PhrasePrior
+from rhythmgan.models.interfaces import LatentModel, PhrasePrior, PhraseSampler
 from rhythmgan.performance import PLAIN, Performance, Playback
 from rhythmgan.seeds import MAX_SEED
 
@@ -93,22 +95,23 @@ def _files(config: SampleConfig, form: Format, seeds: Iterable[int]) -> list[str
 
 
 def export_samples(
-    model: LatentModel,
+    model: LatentModel | PhraseSampler,
     config: SampleConfig,
     out: str | os.PathLike[str],
     *,
     playback: Playback = PLAIN,
     kits: Sequence[Kit] = (),
     prior: PhrasePrior | None = None,
+    given: np.ndarray | None = None,
     n_first: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportedSamples:
     """Write bars or phrases into a folder; files of an earlier, interrupted call are kept as they are.
 
     Every bar is drawn once, for all formats and kits. A file for each seed is called ``seed-000003.mid``, one for all
-    as ``stem_of_all`` says. The .npz file has ``bars`` (rows, steps, parts) bool, ``z`` (rows, latent_dim) and
-    ``seed`` (rows,), the bars of a phrase in rows one after the other. Each of several kits has a folder of its name
-    in the folder.
+    as ``stem_of_all`` says. The .npz file has ``bars`` (rows, steps, parts) bool, ``seed`` (rows,) and, but of models
+    of whole phrases, ``z`` (rows, latent_dim), the bars of a phrase in rows one after the other. Each of several kits
+    has a folder of its name in the folder.
 
     Where the config selects, seeds are tried one after the other from ``config.seed`` on, and the first n are taken
     that ``Selection`` takes: of the bars as they are written, in every kit. A larger n takes these and more. They are
@@ -120,7 +123,8 @@ def export_samples(
         out: a folder, created if missing.
         playback: tempo and swing of MIDI and WAV files.
         kits: what the bars are folded into; that of the model by default.
-        prior: picks the bars of a phrase; needed for phrases.
+        prior: picks the bars of a phrase; needed for phrases of a model of single bars.
+        given: (k, steps, parts) bool, bars that every phrase begins with, of a model that makes whole phrases.
         n_first: of how many seeds the bars are wanted back, from the first on.
         progress: called with (bars or phrases done, in all) after every chunk.
 
@@ -136,9 +140,7 @@ def export_samples(
         raise ValueError("the name of the output folder is empty")
     formats = formats_named(config.formats)
     criteria = criteria_of(config, model)
-    if config.bars > 1 and prior is None:
-        raise ValueError("phrases need a prior, to say which bar may follow which")
-    draw = _Draw(model, config, prior if config.bars > 1 else None)
+    draw = _draw(model, config, prior, given)
     kits = tuple(dict.fromkeys(kits)) or (model.kit,)
     folders = [_Folder(Path(out, name), config, formats) for name in _folder_names(kits)]
     notes = [_note(each.path, _options(draw, playback, kits, kit)) for each, kit in zip(folders, kits, strict=True)]
@@ -176,7 +178,7 @@ def export_samples(
     return ExportedSamples(config, kits, np.array(first, bool), found, tried, were_there)
 
 
-def criteria_of(config: SampleConfig, model: LatentModel) -> tuple[Criterion, ...]:
+def criteria_of(config: SampleConfig, model: LatentModel | PhraseSampler) -> tuple[Criterion, ...]:
     """What the bars have to meet.
 
     Raises:
@@ -204,9 +206,80 @@ def _too_few(search: Search, config: SampleConfig, criteria: Sequence[Criterion]
 # --- Bars of seeds -----------------------------------------------------------------------------------
 
 
+class _Draw(Protocol):
+    """What seeds are turned into."""
+
+    @property
+    def model(self) -> LatentModel | PhraseSampler:
+        """Makes the bars."""
+
+    @property
+    def config(self) -> SampleConfig:
+        """Says how."""
+
+    def of(self, seeds: Sequence[int]) -> _Drawn:
+        """The bars or phrases of these seeds, each drawn once."""
+
+    def options(self) -> dict[str, object]:
+        """What else than the config makes the bars, as the options are called on the command line."""
+
+
+def _draw(
+    model: LatentModel | PhraseSampler, config: SampleConfig, prior: PhrasePrior | None, given: np.ndarray | None
+) -> _Draw:
+    """How a model's bars or phrases are drawn.
+
+    Raises:
+        ValueError: the model makes no phrases of this kind.
+    """
+    if isinstance(model, PhraseSampler):
+        return _DrawPhrases(model, config, given)
+    if given is not None:
+        raise ValueError("a model of single bars does not go on from bars that are given")
+    if config.bars > 1 and prior is None:
+        raise ValueError("phrases need a prior, to say which bar may follow which")
+    return _DrawBars(model, config, prior if config.bars > 1 else None)
+
+
 @dataclass(frozen=True)
-class _Draw:
-    """What seeds are turned into.
+class _DrawPhrases:
+    """Phrases of a model that makes all of their bars.
+
+    Attributes:
+        model: makes the phrases.
+        config: says how.
+        given: (k, steps, parts) bool, bars that they begin with.
+
+    Raises:
+        ValueError: phrases that the model does not make.
+    """
+
+    model: PhraseSampler
+    config: SampleConfig
+    given: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        most, n_bars = self.model.max_bars, self.config.bars
+        if most is not None and n_bars > most:
+            raise ValueError(f"this model makes phrases of up to {most} bars, not of {n_bars}")
+        if self.given is not None and len(self.given) >= n_bars:
+            raise ValueError(
+                f"{len(self.given)} bars are given, and the phrases have {n_bars}: ask for more bars than are given"
+            )
+        if self.config.fill != SampleConfig.fill:
+            raise ValueError("this model cannot be told where fills are")
+
+    def of(self, seeds: Sequence[int]) -> _Drawn:
+        drawn = np.array(seeds, np.int64)
+        return _Drawn(drawn, self.model.phrases(drawn, self.config.bars, self.config.temperature, self.given))
+
+    def options(self) -> dict[str, object]:
+        return {"given": None if self.given is None else digest(bars_to_words(self.given))[:16]}
+
+
+@dataclass(frozen=True)
+class _DrawBars:
+    """Bars of a model of single bars, and phrases that a prior makes of them.
 
     Attributes:
         model: makes the bars.
@@ -228,6 +301,14 @@ class _Draw:
             z, bars = (each[:, None] for each in self.model.draw(seeds, self.config.temperature))
         return _Drawn(np.array(seeds, np.int64), bars, z)
 
+    def options(self) -> dict[str, object]:
+        return {
+            "fill": self.config.fill if self.config.bars > 1 else None,
+            "role": self.model.condition.role,
+            "style": self.model.condition.style,
+            "prior": self.prior.fingerprint if self.prior else None,
+        }
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -236,16 +317,16 @@ class _Drawn:
     Attributes:
         seeds: (n,) int64.
         bars: (n, bars, steps, parts) bool, in the model's kit.
-        z: (n, bars, latent_dim) float32.
+        z: (n, bars, latent_dim) float32, a point of each bar; None of a model that makes whole phrases.
     """
 
     seeds: np.ndarray
     bars: np.ndarray
-    z: np.ndarray
+    z: np.ndarray | None = None
 
     def only(self, places: np.ndarray) -> _Drawn:
         """Those at these places."""
-        return _Drawn(self.seeds[places], self.bars[places], self.z[places])
+        return _Drawn(self.seeds[places], self.bars[places], None if self.z is None else self.z[places])
 
     def loops(self, own: Kit, kit: Kit) -> Loops:
         """What is exported of them, folded from their own kit into this one."""
@@ -257,11 +338,8 @@ class _Drawn:
             key="seed",
             labels=seeds,
             titles=[f"seed {seed}" for seed in seeds],
-            arrays={
-                "bars": bars.reshape(-1, *bars.shape[2:]),
-                "z": self.z.reshape(-1, self.z.shape[-1]),
-                "seed": np.repeat(self.seeds, n_bars),
-            },
+            arrays={"bars": bars.reshape(-1, *bars.shape[2:]), "seed": np.repeat(self.seeds, n_bars)}
+            | ({} if self.z is None else {"z": self.z.reshape(-1, self.z.shape[-1])}),
             columns=n_bars if 1 < n_bars <= 8 else None,  # a row is a phrase, where it is not too long
         )
 
@@ -345,13 +423,13 @@ def _options(draw: _Draw, playback: Playback, kits: Sequence[Kit], kit: Kit) -> 
 
     Which bars are taken depends on all kits, and where each is taken once on the first seed.
     """
-    config = draw.config
+    config, own = draw.config, draw.options()
     options: dict[str, object] = {
         "bars": config.bars,
-        "fill": config.fill if config.bars > 1 else None,
+        "fill": own.pop("fill", None),
         "temperature": config.temperature,
-        "role": draw.model.condition.role,
-        "style": draw.model.condition.style,
+        "role": own.pop("role", None),
+        "style": own.pop("style", None),
         "unique": config.unique,
         "min-onsets": config.min_onsets,
         "where": list(map(str, parse_criteria(config.where))),
@@ -359,9 +437,9 @@ def _options(draw: _Draw, playback: Playback, kits: Sequence[Kit], kit: Kit) -> 
         "swing": playback.swing,
         "kit": ",".join(each.name for each in kits) if config.selects else kit.name,
         "weights": draw.model.fingerprint,
-        "prior": draw.prior.fingerprint if draw.prior else None,
+        "prior": own.pop("prior", None),
     }
-    return options | ({"seed": config.seed} if config.unique else {})
+    return options | own | ({"seed": config.seed} if config.unique else {})
 
 
 _ANY = {"role": ANY, "style": ANY, "unique": False, "min-onsets": 0, "where": []}

@@ -573,3 +573,62 @@ def test_every_bar_of_a_phrase_fits(gan, prior, tmp_path):
     with np.load(tmp_path / "seeds-000000-first-6.npz") as saved:
         assert (saved["bars"] == expected[seeds].reshape(-1, 16, 9)).all()
         assert saved["seed"].tolist() == seeds.repeat(3).tolist()
+
+
+class _Counting:
+    """Phrases of up to three bars: bar i of seed s has a kick on step (s + i) % 16, and a snare where colder than 1."""
+
+    kit, steps, max_bars, fingerprint = GM9, 16, 3, "0123456789abcdef"
+
+    def phrases(self, seeds, n_bars, temperature=1.0, given=None):
+        bars = np.zeros((len(seeds), n_bars, 16, 9), bool)
+        for row, seed in enumerate(seeds):
+            for bar in range(n_bars):
+                bars[row, bar, (seed + bar) % 16, 0] = True
+                bars[row, bar, 4, 1] = temperature < 1
+        if given is not None:
+            bars[:, : len(given)] = given
+        return bars
+
+
+def test_models_of_whole_phrases_are_sampled_without_a_prior(tmp_path):
+    midi, npz = _sample(_Counting(), 3, tmp_path, ("midi", "npz"), bars=2, temperature=0.5)
+    with np.load(npz, allow_pickle=False) as saved:
+        assert set(saved.files) == {"bars", "seed"}  # it has no latent points
+        assert saved["seed"].tolist() == [3, 3, 4, 4, 5, 5]
+        assert np.argwhere(saved["bars"][:, :, 0]).tolist() == [[0, 3], [1, 4], [2, 4], [3, 5], [4, 5], [5, 6]]
+        assert saved["bars"][:, 4, 1].all()
+    assert midi.name == "seed-000003.mid"
+    assert quantise(read_midi(midi), GM9).bars[:, :, 0].argmax(1).tolist() == [3, 4]
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
+    assert (note["weights"], note["role"], note["prior"], note["bars"]) == ("0123456789abcdef", None, None, 2)
+    assert note["given"] is None
+
+
+def test_what_is_given_begins_every_phrase_and_is_noted(tmp_path):
+    given = np.zeros((1, 16, 9), bool)
+    given[0, 9, 2] = True
+    (npz,) = _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=given)
+    with np.load(npz, allow_pickle=False) as saved:
+        bars = saved["bars"].reshape(2, 3, 16, 9)
+    assert (bars[:, 0] == given[0]).all()
+    assert bars[:, 1:, :, 0].argmax(2).tolist() == [[4, 5], [5, 6]]
+    other = given.copy()
+    other[0, 0, 0] = True
+    with pytest.raises(ValueError, match="holds samples with given"):
+        _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=other)
+    with pytest.raises(ValueError, match="holds samples with given"):
+        _sample(_Counting(), 2, tmp_path, ("npz",), bars=3)
+
+
+def test_phrases_that_no_model_makes_are_refused(gan, tmp_path):
+    given = np.ones((2, 16, 9), bool)
+    with pytest.raises(ValueError, match="up to 3 bars, not of 4"):
+        _sample(_Counting(), 2, tmp_path, bars=4)
+    with pytest.raises(ValueError, match="2 bars are given, and the phrases have 2"):
+        _sample(_Counting(), 2, tmp_path, bars=2, given=given)
+    with pytest.raises(ValueError, match="single bars does not go on"):
+        _sample(gan, 2, tmp_path, given=given)
+    with pytest.raises(ValueError, match="where fills are"):
+        export_samples(_Counting(), SampleConfig(2, 0, 3, fill="last"), tmp_path)
+    assert not list(tmp_path.iterdir())

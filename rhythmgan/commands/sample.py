@@ -62,16 +62,26 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         SampleConfig.formats,
         kit="that of the weights; of several, with commas between, each gets a folder in DIR",
     )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a bundled model that makes whole phrases by itself, in place of the GAN and its prior: rythmgan (of four "
+        "bars, grids 16, 12 and 24), rythmgan-published (the same as in 2018), trap (grids 32 and 16)",
+    )
+    parser.add_argument(
+        "--given", metavar="FILE", help="MIDI whose bars every phrase begins with, of such a model; it makes the others"
+    )
     add_model_options(parser, prior="picks the bars of phrases")
     add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.bars import bar_to_lines
-    from rhythmgan.commands.models import generator_given
+    from rhythmgan.commands.models import sampler_given
     from rhythmgan.kit import kit_named
-    from rhythmgan.load import SAMPLE_OPTIONS
+    from rhythmgan.load import SAMPLE_OPTIONS, load_loop
     from rhythmgan.models.catalogue import load_phrase_prior
+    from rhythmgan.models.interfaces import PhraseSampler
     from rhythmgan.samples import export_samples
 
     names = ("n", "seed", "bars", "fill", "temperature", "unique", "min_onsets", "tries")
@@ -80,8 +90,13 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
     playback = Playback(**given(options, "bpm", "swing"))
     kits = [kit_named(name.strip()) for name in options.kit.split(",")] if options.kit else []
-    model = generator_given(options)
-    prior = load_phrase_prior(options.prior, None if options.prior else model.steps) if config.bars > 1 else None
+    model = sampler_given(options)
+    is_whole = isinstance(model, PhraseSampler)
+    if options.given is not None and not is_whole:
+        raise ValueError("--given is for models that make whole phrases: name one with --model")
+    given_bars = None if options.given is None else load_loop(options.given, model.kit, model.steps)[0].bars
+    grid = None if options.prior else model.steps
+    prior = load_phrase_prior(options.prior, grid) if config.bars > 1 and not is_whole else None
     shown = 0 if options.quiet or options.json else min(config.n, _SHOWN)
     with progress_bar("bar", options.quiet) as progress:
         done = export_samples(
@@ -91,6 +106,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
             playback=playback,
             kits=kits,
             prior=prior,
+            given=given_bars,
             n_first=shown,
             progress=progress,
         )

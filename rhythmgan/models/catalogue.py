@@ -14,6 +14,7 @@ from rhythmgan.models.interfaces import (
     NextBarModel,
     NoteModel,
     PhrasePrior,
+    PhraseSampler,
     SamplingLikelihood,
 )
 from rhythmgan.models.weights import BUNDLED_GRIDS, WeightsFormat, bundled, bundled_model, read_metadata
@@ -37,6 +38,9 @@ BUNDLED = {
     "note-cnn": ("note-wise CNN", note_cnn.BUNDLED),
 }
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
+
+PHRASE_SAMPLERS: dict[str, dict[int, str]] = {}
+"""The bundled models that make phrases on their own: name → grid, the default first → name in ``BUNDLED``."""
 
 FORMATS = {form.name: form for form in _LOADERS}
 """The formats of weights files by the name in their metadata."""
@@ -97,6 +101,42 @@ def load_phrase_prior(source: str | os.PathLike[str] | None = None, grid: int | 
     model = _load("prior", source, grid)
     if not isinstance(model, PhrasePrior):
         raise ValueError(f"{source}: holds no model that knows which bars follow one another")
+    return model
+
+
+def load_phrase_sampler(name: str, grid: int | None = None) -> PhraseSampler:
+    """A bundled model that makes phrases on its own, by its name in ``PHRASE_SAMPLERS``.
+
+    Args:
+        name: of the model.
+        grid: steps of a bar; by default the first that it ships for.
+
+    Raises:
+        ValueError: no such model, or none of this grid.
+    """
+    if name not in PHRASE_SAMPLERS:
+        raise ValueError(f"no model that samples phrases is called {name!r}; there are {', '.join(PHRASE_SAMPLERS)}")
+    grids = PHRASE_SAMPLERS[name]
+    if grid is not None and grid not in grids:
+        raise ValueError(f"{name} ships for bars of {' or '.join(map(str, grids))} steps, not {grid}")
+    model = load_model(grids[next(iter(grids)) if grid is None else grid])
+    assert isinstance(model, PhraseSampler)
+    return model
+
+
+def load_sampled(source: str | os.PathLike[str], grid: int | None = None) -> LatentCritic | PhraseSampler:
+    """The model of a weights file that bars or phrases can be sampled from. See ``load_model``.
+
+    Args:
+        source: a path, or one of ``BUNDLED``.
+        grid: steps of a bar, which the model must have.
+
+    Raises:
+        ValueError: also where the file holds a model of another sort or grid.
+    """
+    model = _load("gan", source, grid)
+    if not isinstance(model, LatentCritic | PhraseSampler):
+        raise ValueError(f"{source}: holds no model that bars or phrases are sampled from")
     return model
 
 

@@ -239,6 +239,34 @@ class PhrasePrior(Conditional, BarModel, Protocol):
 
 
 @runtime_checkable
+class PhraseSampler(BarModel, Protocol):
+    """A model that makes all bars of a phrase itself, each phrase a function of its own seed."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for its weights."""
+
+    @property
+    def max_bars(self) -> int | None:
+        """Bars that a phrase of it may have; None where there is no limit."""
+
+    def phrases(
+        self, seeds: np.ndarray, n_bars: int, temperature: float = 1.0, given: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The phrases of seeds (n,): (n, n_bars, steps, parts) bool. Fewer bars are the first ones of more.
+
+        Args:
+            seeds: ints.
+            n_bars: bars of each.
+            temperature: over 0; less is more ordinary.
+            given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``.
+
+        Raises:
+            ValueError: an option out of range, or a model that cannot go on from bars.
+        """
+
+
+@runtime_checkable
 class NextBarModel(BarModel, Protocol):
     """A model that has read a bar and says of each step of the next one, on its own, which words are likely."""
 
