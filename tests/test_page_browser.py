@@ -166,6 +166,35 @@ def test_a_bar_comes_as_midi_at_the_tempo_and_swing_of_the_sliders(page, address
     assert _tempo_of(_download(page, "MIDI")[1]) == pytest.approx(50, rel=1e-3)
 
 
+def test_every_step_of_trapgenerators_page_is_in_the_sample_tab(page, address, folder):
+    """Theirs: generate, wait, a player with its position, 50 to 200 beats a minute, download, generate another."""
+    _open(page, address)
+    tempo = page.locator("input[aria-label='Tempo, bpm']")
+    assert (tempo.get_attribute("min"), tempo.get_attribute("max")) == ("50", "200")
+    before = page.locator("input[aria-label='Seed']").input_value()
+    page.get_by_role("button", name="Surprise me").click()  # generate
+    _settled(page)  # wait
+    seed = page.locator("input[aria-label='Seed']").input_value()
+    assert seed != before
+    page.get_by_role("button", name=f"Play seed {seed}", exact=True).first.click()
+    _is_heard(page)
+    playing = page.locator("article.card.playing").first
+    shown = playing.locator("svg").evaluate("drawing => drawing.innerHTML")
+    page.wait_for_function(f"{PLAYER}.place.step > 8", polling=20, timeout=60_000)
+    assert playing.locator("svg").evaluate("drawing => drawing.innerHTML") != shown  # the position has moved
+    tempo.focus()
+    page.keyboard.press("End")
+    _settled(page)
+    name, data = _download(page, "MIDI")
+    assert name == f"seed-{seed}.mid"
+    assert (_bars_of(data, folder) == load_gan().sample(1, seed=int(seed))).all()
+    assert _tempo_of(data) == pytest.approx(200, rel=1e-3)
+    page.get_by_role("button", name="More").first.click()  # generate another
+    _settled(page)
+    assert page.locator("input[aria-label='Seed']").input_value() == str(int(seed) + 12)
+    assert page.get_by_role("button", name=f"Play seed {int(seed) + 12}", exact=True).count()
+
+
 def test_a_bar_comes_as_sound(page, address):
     _open(page, address, bpm=150)
     page.locator("article.card").first.wait_for()
