@@ -414,6 +414,35 @@ def test_every_grid_of_the_textbook():
         load_patterns(steps=48)
 
 
+@pytest.mark.parametrize(
+    ("name", "kicks", "snares", "hats"),
+    [
+        ("trap: roll into the clap", [0, 6, 22], [16], [0, 4, 8, 12, 13, 14, 15, 16, 20, 24, 28]),
+        ("trap: 808 in three-three-two", [0, 12, 24], [16], [0, 4, 8, 12, 16, 20, 24, 26, 28]),
+        ("trap: drill, snare on four", [0, 12, 20], [24], [0, 6, 12, 16, 22, 28]),
+        ("hip-hop: boom bap, drag before four", [0, 14, 20], [8, 22, 23, 24], [0, 4, 8, 12, 16, 20, 24, 28]),
+    ],
+)
+def test_trap_and_hip_hop_bars_by_hand(name, kicks, snares, hats):
+    corpus = load_patterns(steps=32)
+    bar = words_to_bars(corpus.words[corpus.songs.index(name)], 9)
+    assert [np.flatnonzero(line).tolist() for line in bar[:, :3].T] == [kicks, snares, hats]
+    assert not bar[:, 3:].any()
+
+
+def test_trap_and_hip_hop_bars_of_the_textbook():
+    fine = {steps: load_patterns(steps=steps) for steps in (24, 32)}
+    styles = {steps: [name.split(":")[0] for name in corpus.songs] for steps, corpus in fine.items()}
+    assert {steps: (each.count("trap"), each.count("hip-hop")) for steps, each in styles.items()} == {
+        24: (8, 3),
+        32: (40, 16),
+    }
+    for corpus in fine.values():
+        assert len(np.unique(corpus.words, axis=0)) == len(corpus)
+        bars = words_to_bars(corpus.words, 9)
+        assert not (bars[..., 2] & bars[..., 3]).any()  # no hat is open and closed at once
+
+
 def _pattern(word, n=16):
     return " ".join([f"0b{word:09b}"] * n) + " BAR\n"
 
