@@ -6,7 +6,21 @@ import argparse
 from collections.abc import Sequence
 
 from rhythmgan import __version__
-from rhythmgan.commands import demo, evaluate, features, fill, grooves, info, interpolate, prepare, sample, train, vary
+from rhythmgan.commands import (
+    combine,
+    demo,
+    evaluate,
+    features,
+    fill,
+    grooves,
+    info,
+    interpolate,
+    prepare,
+    sample,
+    standardise,
+    train,
+    vary,
+)
 from rhythmgan.console import new_parser, run_command
 
 
@@ -19,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     description = "Drum bars from a GAN: sample them from seeds, vary your own, evaluate them, train models."
     parser = new_parser("rhythmgan", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (sample, interpolate, vary, fill, prepare, train, evaluate, features, grooves, info, demo):
+    making, learning = (sample, interpolate, vary, fill, standardise, combine), (prepare, train, evaluate)
+    for command in (*making, *learning, features, grooves, info, demo):
         command.add(commands)
     return parser

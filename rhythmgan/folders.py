@@ -1,8 +1,9 @@
-"""Folders of generated loops: paths between latent points and variations of a loop, in any formats."""
+"""Folders of generated loops: paths between latent points, variations of a loop, and combined lines, in any formats."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -12,15 +13,34 @@ from pathlib import Path
 import numpy as np
 
 from rhythmgan.bars import fold_bars
-from rhythmgan.export import FilePerLoop, Format, Loops, export, files_written, formats_named, is_played
+from rhythmgan.export import (
+    FilePerLoop,
+    Format,
+    Loops,
+    check_replaceable,
+    export,
+    files_written,
+    formats_named,
+    is_played,
+)
 from rhythmgan.features import with_swung_bars
-from rhythmgan.generate.config import MAX_BARS, MAX_LOOPS, FillConfig, PathConfig, PathMode, VariationConfig
+from rhythmgan.generate.combine import Score, combine
+from rhythmgan.generate.config import (
+    MAX_BARS,
+    MAX_LOOPS,
+    CombineConfig,
+    FillConfig,
+    PathConfig,
+    PathMode,
+    VariationConfig,
+)
 from rhythmgan.generate.morph import morph
 from rhythmgan.generate.variation import fill, lock_parts, vary
 from rhythmgan.grid import quantise_by_grid
 from rhythmgan.kit import Kit
 from rhythmgan.latent import interpolate
 from rhythmgan.load import load_loop
+from rhythmgan.loop_packs import Pattern
 from rhythmgan.midi_reader import SUFFIXES, read_midi
 from rhythmgan.models.interfaces import BarModel, LatentCritic, LatentModel
 from rhythmgan.performance import PLAIN, Performance, Playback
@@ -283,3 +303,98 @@ def warn_of_what_is_lost(path: str, loop: Performance, model: BarModel) -> None:
             "louder one, or lie in another time signature",
             *(path, n_lost, model.kit.name, model.steps),
         )
+
+
+# --- Combined lines ----------------------------------------------------------------------------------
+
+COMBINED = "combined.json"
+"""In every folder of combined loops: the patterns that each is of."""
+
+
+def group_patterns(patterns: Sequence[Pattern], parts: Sequence[str]) -> list[list[Pattern]]:
+    """The patterns of each of these parts, those that play the same once.
+
+    Args:
+        patterns: of one kit and grid, one at least.
+        parts: names as in ``CombineConfig.parts``.
+
+    Raises:
+        ValueError: a name that is no part, the same part in two of them, or a part without a pattern.
+    """
+    kit, steps = patterns[0].performance.kit, patterns[0].performance.bars.shape[1]
+    groups, taken = [], np.zeros(kit.n_parts, bool)
+    for name in parts:
+        locked = lock_parts(kit, steps, [name])[0]
+        if (taken & locked).any():
+            raise ValueError(f"a loop has one pattern of each part, but {name!r} is asked for twice")
+        taken |= locked
+        found: dict[tuple[bytes, bytes], Pattern] = {}
+        for pattern in patterns:
+            played = pattern.performance
+            if played.bars[..., locked].any():
+                found.setdefault((played.velocities.tobytes(), played.offsets.tobytes()), pattern)
+        if not found:
+            raise ValueError(f"no file plays {name}: name other parts with --parts")
+        groups.append(list(found.values()))
+    return groups
+
+
+def export_combined(
+    groups: Sequence[Sequence[Pattern]],
+    out: str | os.PathLike[str],
+    config: CombineConfig | None = None,
+    *,
+    score: Score | None = None,
+    playback: Playback = PLAIN,
+    kit: Kit | None = None,
+) -> Exported:
+    """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
+
+    See ``combine.combine``. All loops are as long as the longest pattern; shorter ones come again. Velocities and
+    offsets are those of the patterns. ``combined.json`` names the patterns of each loop.
+
+    Args:
+        groups: the patterns of each part, as ``group_patterns`` gives them.
+        out: a folder, created if missing. The loops of an earlier call in it are removed.
+        config: how many, and the formats; its parts are not looked at again.
+        score: how well lines go together, see ``combine.score_of``; by default they are put together at random.
+        playback: tempo and swing of MIDI and WAV files.
+        kit: what the bars are folded into; that of the patterns by default.
+
+    Returns:
+        The loops (n, bars, steps, parts) bool, and all files. The .npz file has them as ``bars``, and ``velocities``
+        and ``offsets`` of the same shape.
+
+    Raises:
+        ValueError: an option out of range, or a folder with files of somebody else.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    config = config or CombineConfig()
+    formats = formats_named(config.formats)
+    n_bars = max(len(pattern.performance) for group in groups for pattern in group)
+    lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
+    places = combine([np.stack([line.bars for line in group]) for group in lines], config.n, config.seed, score)
+    played = [_played_together([group[i] for group, i in zip(lines, row, strict=True)]) for row in places]
+    performances = Performance.joined([loop.as_several() for loop in played])
+    performances = performances.folded(kit) if kit is not None else performances
+    names = [f"combined-{i:03d}" for i in range(1, config.n + 1)]
+    of_loop = [[group[i].name for group, i in zip(groups, row, strict=True)] for row in places]
+    arrays = {
+        "bars": performances.bars,
+        "velocities": performances.velocities,
+        "offsets": performances.offsets,
+    }
+    loops = Loops(names, performances, "name", names, names, arrays, n_bars if 1 < n_bars <= 8 else None)
+    notes = {COMBINED: json.dumps({"loops": dict(zip(names, of_loop, strict=True))}, indent=1).encode()}
+    check_replaceable(out, ["combined"], COMBINED)
+    export([loops], out, formats, playback, stem="combined", replaced=["combined"], notes=notes)
+    return Exported(performances.bars, files_written(formats, names, "combined"))
+
+
+def _played_together(lines: Sequence[Performance]) -> Performance:
+    """Lines of as many bars as one loop; of two onsets of one cell the louder is heard."""
+    velocities, offsets = lines[0].velocities.copy(), lines[0].offsets.copy()
+    for line in lines[1:]:
+        louder = line.velocities > velocities
+        velocities[louder], offsets[louder] = line.velocities[louder], line.offsets[louder]
+    return Performance(velocities > 0, velocities, offsets, lines[0].kit)

@@ -28,6 +28,7 @@ _WRITTEN = {
     "path.npz": r"(path|frame-\d+)\.mid",
     "variations.npz": r"(loop|variation-\d+)\.mid",
     "filled.npz": r"(loop|filled-\d+)\.mid",
+    "combined.npz": r"combined-\d+\.mid",
     "steered.npz": r"(before|original|(before|after|steered)-\d+)\.mid",
 }
 """The .npz files of commands that write loops: name → the MIDI files beside it."""
@@ -51,9 +52,9 @@ def load_bars(
 ) -> tuple[np.ndarray, np.ndarray | None, Kit]:
     """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of samples or of songs.
 
-    Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary``, ``fill`` or ``rl-tuner steer`` wrote its .npz
-    files are read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold the bars
-    that were found, without the loop that it began with.
+    Of a folder that ``rhythmgan sample``, ``interpolate``, ``vary``, ``fill``, ``combine`` or ``rl-tuner steer`` wrote
+    its .npz files are read, where there are any: they are exact, and MIDI has no silent bars. Those of ``steer`` hold
+    the bars that were found, without the loop that it began with.
 
     Args:
         path: the file or folder.

@@ -324,16 +324,19 @@ def _parts_named_by(words: str) -> set[int]:
     return {pitch for pitch, pattern in _PART_NAMES if pattern.search(words)}
 
 
+def pitches_named_by(name: str) -> set[int]:
+    """The pitches of the parts that a name says: one of "Kick_01", two of "Kick and Snare", none of "Loop_01"."""
+    pitches = _parts_named_by(_folded(name))
+    if not pitches:
+        found = ((kit, kit.part_named_by(name)) for kit in KITS.values())
+        pitches = set([int(kit.pitches[part]) for kit, part in found if part is not None][:1])
+    return pitches
+
+
 def _pitch_named_by(name: str) -> int | None:
     """The pitch of the part that a name says; None where it says none, or several."""
-    pitches = _parts_named_by(_folded(name))
-    if pitches:
-        return pitches.pop() if len(pitches) == 1 else None
-    for kit in KITS.values():
-        part = kit.part_named_by(name)
-        if part is not None:
-            return int(kit.pitches[part])
-    return None
+    pitches = pitches_named_by(name)
+    return pitches.pop() if len(pitches) == 1 else None
 
 
 _FAMILIES = {part: family for family, parts in enumerate(((2, 3), (4, 5, 6), (7, 8))) for part in parts}

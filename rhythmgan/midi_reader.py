@@ -27,14 +27,23 @@ def read_midi(path: str | os.PathLike[str]) -> Onsets:
         NoBars: unreadable, empty or without drums; the reason says which.
         OSError: the file cannot be opened.
     """
+    return parse_midi(read_midi_bytes(path), os.path.basename(os.fspath(path)))
+
+
+def read_midi_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a MIDI file.
+
+    Raises:
+        NoBars: not a regular file, or larger than ``MAX_BYTES``.
+        OSError: the file cannot be opened.
+    """
     path = os.fspath(path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe is to wait for whoever writes into it
         raise NoBars("unreadable", "not a regular file")
     with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:
             raise NoBars("unreadable", f"larger than {MAX_BYTES >> 20} MiB")
-        data = file.read()
-    return parse_midi(data, os.path.basename(path))
+        return file.read()
 
 
 def parse_midi(data: bytes, name: str) -> Onsets:

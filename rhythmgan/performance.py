@@ -322,7 +322,9 @@ def events(performance: Performance, playback: Playback = PLAIN) -> Events:
     return Events(*(column[order] for column in found._replace(beat=beat)))
 
 
-def onsets_to_performance(onsets: Onsets, kit: Kit, steps: int = 16) -> tuple[Performance, Playback]:
+def onsets_to_performance(
+    onsets: Onsets, kit: Kit, steps: int = 16, *, whole: bool = False
+) -> tuple[Performance, Playback]:
     """How a song plays its bars, from the first that sounds to the last, silent ones between included; and its tempo.
 
     A cell has velocity and offset of its loudest onset. What is played less than half a step before the end is early on
@@ -330,14 +332,24 @@ def onsets_to_performance(onsets: Onsets, kit: Kit, steps: int = 16) -> tuple[Pe
     beats: dotted quarters where it begins in 12/8. A tempo out of the range of ``Playback`` is brought to the end of
     it.
 
+    Args:
+        onsets: of the song.
+        kit: what the parts are.
+        steps: the grid.
+        whole: also the silent bars before and after these, as many as are written. After the last they are known of a
+            song in one time signature.
+
     Raises:
         NoBars: it has none, or more than ``MAX_LOOP``; see ``grid.quantise_or_explain``.
     """
     found = quantise_or_explain(_looped(onsets, steps), kit, steps)
-    place = found.index - found.index[0]
-    if place[-1] >= MAX_LOOP:
-        raise NoBars("too long", f"{place[-1] + 1:,} bars")
-    shape = (int(place[-1]) + 1, steps, kit.n_parts)
+    place = found.index if whole else found.index - found.index[0]
+    n_bars = int(place[-1]) + 1
+    if whole and onsets.n_beats and len(onsets.time_signatures) < 2:
+        n_bars = max(n_bars, _n_bars_of_last(onsets))
+    if n_bars > MAX_LOOP:
+        raise NoBars("too long", f"{n_bars:,} bars")
+    shape = (n_bars, steps, kit.n_parts)
     velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     velocities[place], offsets[place] = found.velocities, found.offsets
     bpm = onsets.bpm / _beat_of_first_bar(onsets)
@@ -362,6 +374,15 @@ _RINGS_ON = 1.0
 """Quarter notes, less than which a last note may ring on behind the end of its loop."""
 
 
+def _n_bars_of_last(onsets: Onsets) -> int:
+    """Bars from the last time signature to the end that is written; less one in which nothing but a note rings on."""
+    last = (onsets.time_signatures or (TimeSignature(0, 4, 4),))[-1]
+    n_bars = math.ceil((onsets.n_beats - last.beat - _AFTER_THE_END) / last.n_beats)
+    line = last.beat + (n_bars - 1) * last.n_beats
+    rings_on = n_bars > 1 and onsets.beat.max() < line and onsets.n_beats - line < _RINGS_ON
+    return n_bars - rings_on
+
+
 def _looped(onsets: Onsets, steps: int) -> Onsets:
     """The onsets of a loop with those that lie less than half a step before its end brought to its beginning.
 
@@ -373,11 +394,7 @@ def _looped(onsets: Onsets, steps: int) -> Onsets:
     signatures = onsets.time_signatures or (TimeSignature(0, 4, 4),)
     last = signatures[-1]
     half_step = last.n_beats / steps / 2
-    n_bars = math.ceil((onsets.n_beats - last.beat - _AFTER_THE_END) / last.n_beats)
-    line = last.beat + (n_bars - 1) * last.n_beats
-    if n_bars > 1 and onsets.beat.max() < line and onsets.n_beats - line < _RINGS_ON:
-        n_bars -= 1
-    end = last.beat + n_bars * last.n_beats
+    end = last.beat + _n_bars_of_last(onsets) * last.n_beats
     early = onsets.beat >= end - half_step
     if not early.any() or early.all() or onsets.beat.max() >= end:
         return onsets

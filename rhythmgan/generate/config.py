@@ -164,6 +164,30 @@ class FillConfig:
         _check_loops(self.seed, self.n, "loops")
 
 
+@dataclass(frozen=True)
+class CombineConfig:
+    """How loops are combined of patterns that play one part each.
+
+    Attributes:
+        n: loops.
+        seed: of the draw; more loops of one seed are these and more.
+        parts: a loop has one pattern of each of these: names of parts, see ``variation.lock_parts``; "hat" is a pattern
+            of the closed or of the open one.
+        formats: what to write, see ``export.FORMATS``.
+
+    Raises:
+        ValueError: one of them is out of range; names are checked where they are used.
+    """
+
+    n: int = 16
+    seed: int = 0
+    parts: tuple[str, ...] = ("kick", "snare", "hat")
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+
+    def __post_init__(self) -> None:
+        _check_loops(self.seed, self.n, "loops")
+
+
 def _check_loops(first: int, n: int, what: str) -> None:
     if not 1 <= n <= MAX_LOOPS:
         raise ValueError(f"1 to {MAX_LOOPS} {what} are made, not {n}")

@@ -1,0 +1,109 @@
+"""``rhythmgan combine``: loops out of the kick, snare and hat patterns of a loop pack."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rhythmgan.console import (
+    add_condition_options,
+    add_field,
+    add_model_options,
+    add_output_options,
+    add_report_options,
+    file_names,
+    formats_given,
+    given,
+    loop_output_given,
+)
+from rhythmgan.generate.config import CombineConfig
+
+if TYPE_CHECKING:
+    from rhythmgan.generate.combine import Score
+
+# what is slow to import is imported by the function that needs it: help and errors answer at once
+
+_SHOWN = 2
+"""Loops whose first bar is drawn in the terminal."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "combine",
+        help="combine the kick, snare and hat patterns of a loop pack to loops",
+        description="Combine patterns that play one part each, of MIDI files named by it (Kick_01, Hi_Hat_01, or a "
+        "folder Snares), to loops: patterns that go together, as prior and discriminator say, and each about as often "
+        "as the others of its part. Shorter patterns come again until the longest ends.",
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("folder", help="a loop pack: a folder of MIDI files, and folders in it")
+    add_field(parser, CombineConfig, "n", "loops")
+    add_field(parser, CombineConfig, "seed", "seed of the draw; more loops of one seed are these and more")
+    parser.add_argument(
+        "--parts",
+        metavar="NAMES",
+        help="a loop has one pattern of each of these parts, by name, with commas between; hat is the closed or the "
+        f"open one, tom any ({','.join(CombineConfig.parts)})",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--together", action="store_true", help="patterns that go together (the default)")
+    how.add_argument("--any", action="store_true", help="any patterns, at random, on any grid")
+    add_condition_options(parser)
+    add_output_options(parser, "combined", CombineConfig.formats, bpm="that of most patterns", kit="gm12")
+    add_model_options(parser, prior="says which patterns go together")
+    add_report_options(parser, json=True)
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    from rhythmgan.bars import bar_to_lines
+    from rhythmgan.folders import COMBINED, export_combined, group_patterns
+    from rhythmgan.kit import GM12
+    from rhythmgan.loop_packs import read_patterns
+    from rhythmgan.playback import Playback
+
+    asked = given(options, "n", "seed", "parts")
+    if "parts" in asked:
+        asked["parts"] = tuple(asked["parts"].split(","))
+    config = CombineConfig(**asked, **formats_given(options))
+    score, kit, steps = (None, GM12, options.grid or 16) if options.any else _score_given(options)
+    if options.any and (unused := [name for name in ("role", "style", "weights", "prior") if getattr(options, name)]):
+        raise ValueError(f"--{unused[0]} says which patterns go together; with --any all do")
+    if Path(options.out).resolve() == Path(options.folder).resolve():
+        raise ValueError(f"{options.out} is the folder that is read: choose another --out")
+    patterns, left_out = read_patterns(options.folder, kit, steps)
+    for each in left_out:
+        print(each.line, file=sys.stderr)
+    if not patterns:
+        raise ValueError(f"{options.folder}: no file of it plays one part")
+    groups = group_patterns(patterns, config.parts)
+    tempo = Counter(pattern.bpm for group in groups for pattern in group).most_common(1)[0][0]
+    output = loop_output_given(options, kit, Playback(bpm=tempo))
+    done = export_combined(groups, options.out, config, score=score, **output)
+    folder = Path(options.out).resolve()
+    counts = dict(zip(config.parts, map(len, groups), strict=True))
+    if options.json:
+        return {"out": str(folder), "n": config.n, "patterns": counts, "left_out": len(left_out), "files": done.files}
+    if not options.quiet:
+        for number, loop in enumerate(done.bars[:_SHOWN], 1):
+            print(f"combined-{number:03d}\n{bar_to_lines(loop[0], output['kit'])}\n")
+    of = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+    n_bars = done.bars.shape[1]
+    length = "one bar" if n_bars == 1 else f"{n_bars} bars"
+    print(f"{config.n} loops of {length} in {folder}: {file_names(done.files)}; {COMBINED}")
+    print(f"combined of {of} patterns")
+    return None
+
+
+def _score_given(options: argparse.Namespace) -> tuple[Score, Any, int]:
+    """What the models of the options say of bars, and their kit and grid."""
+    from rhythmgan.commands.models import generator_given
+    from rhythmgan.generate.combine import score_of
+    from rhythmgan.models.catalogue import load_likelihood
+
+    critic = generator_given(options)
+    prior = load_likelihood(options.prior, None if options.prior else critic.steps)
+    return score_of(prior.with_condition(options.role, options.style), critic), critic.kit, critic.steps

@@ -1,0 +1,330 @@
+"""Loop packs: folders of MIDI files with one part each, named by it ("Kick_01", "Hi_Hat_01", "Snares/07").
+
+Samplers and loop packs put a kick on whatever channel and pitch they like. Here such a file becomes standard drum MIDI:
+channel 10, and the pitch that General MIDI has for its part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from rhythmgan.files import make_folder, write_whole
+from rhythmgan.grid import NoBars
+from rhythmgan.kit import GM12, Kit
+from rhythmgan.midi_drums import DRUM_CHANNEL, pitches_named_by
+from rhythmgan.midi_events import TEMPO, TIME_SIGNATURE, MidiEvents, midi_events
+from rhythmgan.midi_reader import SUFFIXES, parse_midi, read_midi_bytes
+from rhythmgan.performance import Performance, onsets_to_performance
+from rhythmgan.songs.members import without_controls
+
+REPORT = "standardise.json"
+"""In every folder of standardised files: what became of each file of the pack."""
+
+MAX_LAYERS = 12
+"""Pitches of a file that is one part, at most: hats are tuned to play rolls, but what has more is a melody."""
+
+_KEPT_SUFFIXES = (".mid", ".midi", ".kar")
+"""Endings that fit a plain MIDI file; what was wrapped in RIFF gets one more."""
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A file as standard drum MIDI.
+
+    Attributes:
+        data: its bytes.
+        part: the part that it is named by; empty of a beat that was standard and is named by none.
+        is_new: whether it was something else before.
+    """
+
+    data: bytes
+    part: str
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class PackFile:
+    """What became of a file of a pack.
+
+    Attributes:
+        name: its path below the folder of the pack.
+        part: the part that it is named by, or empty.
+        result: "written" where it is standard now, "kept" where it was, "left out" where it cannot be.
+        why: what is against it, or empty.
+    """
+
+    name: str
+    part: str
+    result: str
+    why: str = ""
+
+    @property
+    def line(self) -> str:
+        """What is to be said of a file that is left out, in one line whatever it is called."""
+        return without_controls(f"{self.name}: {self.why}")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What a file of a pack plays.
+
+    Attributes:
+        name: its path below the folder of the pack.
+        performance: its bars (n, steps, parts), the silent ones before and after what sounds included. One part plays.
+        bpm: its tempo.
+    """
+
+    name: str
+    performance: Performance
+    bpm: float
+
+
+# --- One file ----------------------------------------------------------------------------------------
+
+
+def standard_midi(data: bytes, name: str) -> Standard:
+    """A file of a pack as standard drum MIDI; one that is standard already as it is.
+
+    Onsets keep their time, to the tick, and their velocity; time signatures and all tempi stay. A note lasts an eighth
+    of a beat, or until the next one begins. Of several notes of one tick the loudest is kept. Whatever else the file
+    says (controllers, texts, lengths of notes) is left out.
+
+    A file is standard that plays on channel 10 only, and there pitches of its part, or as a whole beat also those of
+    others; or where its name says no part, or two, any that are a part of ``GM12``.
+
+    Args:
+        data: the whole file.
+        name: its path below the folder of the pack. It is named by the part in its own name, or else in that of the
+            nearest folder that has one.
+
+    Raises:
+        NoBars: it is no MIDI file, plays nothing, is not standard and named by no part or by two, or plays more than
+            one part may.
+    """
+    if not data:
+        raise NoBars("empty", "no bytes")
+    events = midi_events(data)
+    if not len(events.notes):
+        raise NoBars("empty", "no notes")
+    named = _pitches_of_path(name)
+    channels, pitches = np.unique(events.notes[:, 2]), np.unique(events.notes[:, 3])
+    heard = set(GM12.part_of_pitch[pitches].tolist()) if channels.tolist() == [DRUM_CHANNEL] else {-1}
+    if len(named) != 1:
+        if -1 not in heard:
+            return Standard(data, "", False)
+        if not named:
+            raise NoBars("no part", "neither its name nor a folder's says which part it is")
+        raise NoBars("several parts", f"its name says {' and '.join(sorted(map(_part_name, named)))}")
+    pitch = named.pop()
+    if int(GM12.part_of_pitch[pitch]) in heard and -1 not in heard:
+        return Standard(data, _part_name(pitch), False)
+    if len(channels) > 1 or len(pitches) > MAX_LAYERS:
+        raise NoBars("not one part", f"it plays {len(pitches)} pitches on {len(channels)} channels")
+    if events.format == 2:
+        raise NoBars("several songs", "a MIDI file of format 2")
+    return Standard(_as_drums(events, pitch), _part_name(pitch), True)
+
+
+def _pitches_of_path(name: str) -> set[int]:
+    """The pitches of the parts that a file is named by: of its own name, or of the nearest folder that says one."""
+    path = PurePath(name)
+    said = (pitches_named_by(each) for each in (path.stem, *reversed(path.parent.parts)))
+    return next((pitches for pitches in said if pitches), set())
+
+
+def _part_name(pitch: int) -> str:
+    return GM12.parts[GM12.part_of_pitch[pitch]].name
+
+
+def _as_drums(events: MidiEvents, pitch: int) -> bytes:
+    """All notes of a file as a MIDI file of one track, on the drum channel and on one pitch.
+
+    Raises:
+        NoBars: it is silent for longer than a MIDI file can say.
+    """
+    tick, velocity = events.notes[:, 1], events.notes[:, 4]
+    order = np.lexsort((-velocity, tick))
+    first = np.unique(tick[order], return_index=True)[1]
+    tick, velocity = tick[order][first], velocity[order][first]
+    gate = np.minimum(max(events.ticks_per_beat // 8, 1), np.diff(tick, append=tick[-1] + (1 << 28)))
+    end = max(*events.ends, int(tick[-1] + gate[-1]))
+    # of what stands on one tick: what holds from here on, notes that end, notes that begin
+    said = [
+        (event.tick, 0, _meta(event.kind, event.content[:length]))
+        for event in events.others
+        if event.status == 0xFF and (length := _LENGTHS.get(event.kind, 0)) and len(event.content) >= length
+    ]
+    for at, until, level in zip(tick.tolist(), (tick + gate).tolist(), velocity.tolist(), strict=True):
+        said.append((at, 2, bytes((0x90 | DRUM_CHANNEL, pitch, level))))
+        said.append((until, 1, bytes((0x80 | DRUM_CHANNEL, pitch, 0))))
+    said.sort(key=lambda each: each[:2])
+    said.append((end, 3, _meta(0x2F, b"")))
+    body, now = bytearray(b"\0" + _meta(0x03, b"Drums")), 0
+    for at, _, content in said:
+        body += _number(at - now) + content
+        now = at
+    header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, events.ticks_per_beat)
+    return header + struct.pack(">4sI", b"MTrk", len(body)) + bytes(body)
+
+
+_LENGTHS = {TEMPO: 3, TIME_SIGNATURE: 4}
+"""Meta events that are kept, and how many bytes they have."""
+
+
+def _meta(kind: int, content: bytes) -> bytes:
+    return bytes((0xFF, kind, len(content))) + content
+
+
+def _number(value: int) -> bytes:
+    """A delta time in as many bytes as it needs.
+
+    Raises:
+        NoBars: more than four.
+    """
+    if value >> 28:
+        raise NoBars("too long", f"{value:,} ticks of silence")
+    found = [value & 0x7F]
+    while value := value >> 7:
+        found.append(value & 0x7F | 0x80)
+    return bytes(reversed(found))
+
+
+# --- A pack ------------------------------------------------------------------------------------------
+
+
+def find_pack(folder: str | os.PathLike[str]) -> tuple[list[str], list[PackFile]]:
+    """The MIDI files in a folder and in those below it.
+
+    Returns:
+        Their paths below it, sorted, and the folders that cannot be read.
+
+    Raises:
+        ValueError: it is a file.
+        OSError: it is not there or cannot be read.
+    """
+    folder = os.fspath(folder)
+    if Path(folder).is_file():
+        raise ValueError(f"{folder}: a loop pack is a folder, not a file")
+    os.scandir(folder).close()
+    unread: list[OSError] = []
+    names = []
+    for place, below, files in os.walk(folder, onerror=unread.append):
+        below.sort()
+        midi = [file for file in files if os.path.splitext(file)[1].lower() in SUFFIXES]
+        names += [os.path.relpath(os.path.join(place, file), folder) for file in midi]
+    closed = [
+        PackFile(os.path.relpath(error.filename, folder), "", "left out", error.strerror or str(error))
+        for error in unread
+    ]
+    return sorted(names), closed
+
+
+def standardise(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[PackFile]:
+    """Write every file of a loop pack as standard drum MIDI, each under its own path; see ``standard_midi``.
+
+    What cannot be read or is named by no part is left out, and the rest goes on. ``standardise.json`` in the output
+    folder says what became of each file.
+
+    Args:
+        folder: the pack.
+        out: a folder outside of it, created if missing.
+        progress: called with (files done, in all) after every file.
+
+    Returns:
+        Every MIDI file of the pack.
+
+    Raises:
+        ValueError: no MIDI file in it, or an output folder that lies in it or holds files that no earlier call wrote.
+        OSError: it cannot be read, the output folder cannot be written, or the disk is full.
+    """
+    names, done = find_pack(folder)
+    if not names:
+        raise ValueError(f"{os.fspath(folder)}: holds no MIDI file")
+    _check_apart(Path(folder), Path(out), names)
+    target = make_folder(out)
+    for number, name in enumerate(names, 1):
+        try:
+            found = standard_midi(read_midi_bytes(os.path.join(folder, name)), name)
+        except (NoBars, OSError) as error:
+            done.append(PackFile(name, "", "left out", _reason(error)))
+        else:
+            path = target / _name_out(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, found.data)
+            done.append(PackFile(name, found.part, "written" if found.is_new else "kept"))
+        if progress is not None:
+            progress(number, len(names))
+    rows = [{"file": each.name, "part": each.part, "result": each.result, "why": each.why} for each in done]
+    write_whole(target / REPORT, json.dumps({"files": rows}, indent=1).encode())
+    return done
+
+
+def _name_out(name: str) -> str:
+    return name if os.path.splitext(name)[1].lower() in _KEPT_SUFFIXES else f"{name}.mid"
+
+
+def _check_apart(folder: Path, out: Path, names: list[str]) -> None:
+    """Raise a ValueError where writing the files would hurt the pack, or files of somebody else."""
+    pack, target = folder.resolve(), out.resolve()
+    if target == pack or pack in target.parents:
+        raise ValueError(f"{out} lies in the folder that is read: choose another --out")
+    paths = [target / _name_out(name) for name in names]
+    of_pack = {pack / name for name in names}
+    theirs = [path for path in paths if path in of_pack or (path.exists() and not (target / REPORT).exists())]
+    if theirs:
+        raise ValueError(f"{out} holds {theirs[0].name}, but no {REPORT} of an earlier call: choose another --out")
+
+
+def _reason(error: NoBars | OSError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def read_patterns(
+    folder: str | os.PathLike[str], kit: Kit = GM12, steps: int = 16, max_bars: int = 256
+) -> tuple[list[Pattern], list[PackFile]]:
+    """What the files of a loop pack play, each file one part; standardised or not, see ``standard_midi``.
+
+    Args:
+        folder: the pack.
+        kit: what the parts are.
+        steps: the grid. What is played beside it keeps its offset.
+        max_bars: of a pattern.
+
+    Returns:
+        The patterns, and the files that are none: with several parts, on no grid, or that cannot be read.
+
+    Raises:
+        ValueError: no MIDI file in it.
+        OSError: it cannot be read.
+    """
+    names, left_out = find_pack(folder)
+    if not names:
+        raise ValueError(f"{os.fspath(folder)}: holds no MIDI file")
+    patterns = []
+    for name in names:
+        try:
+            data = standard_midi(read_midi_bytes(os.path.join(folder, name)), name).data
+            onsets = parse_midi(data, os.path.basename(name))
+            performance, playback = onsets_to_performance(onsets, kit, steps, whole=True)
+            playing = np.flatnonzero(performance.bars.any((0, 1)))
+            if len(playing) > 1:
+                parts = " and ".join(kit.names[part] for part in playing)
+                raise NoBars("several parts", f"it plays {parts}")
+            if len(performance) > max_bars:
+                raise NoBars("too long", f"{len(performance):,} bars, {max_bars} at most")
+        except (NoBars, OSError) as error:
+            left_out.append(PackFile(name, "", "left out", _reason(error)))
+        else:
+            patterns.append(Pattern(name, performance, playback.bpm))
+    return patterns, left_out

@@ -1,0 +1,332 @@
+"""Lines that are combined to loops: which combinations are drawn, and the command that writes them."""
+
+import json
+from collections import Counter
+
+import mido
+import numpy as np
+import pytest
+import torch
+
+import rhythmgan.cli
+from rhythmgan.folders import COMBINED
+from rhythmgan.generate.combine import MAX_COMBINATIONS, balanced, combine, score_of, together
+from rhythmgan.grid import quantise
+from rhythmgan.kit import GM9, GM12
+from rhythmgan.load import load_bars
+from rhythmgan.midi_reader import read_midi
+
+
+def _lines(*cells, part=0, steps=16, n_bars=1):
+    """A group of lines: each has an onset of the part on one step of each bar."""
+    group = np.zeros((len(cells), n_bars, steps, 12), bool)
+    for line, step in enumerate(cells):
+        group[line, :, step, part] = True
+    return group
+
+
+# -- the draw ------------------------------------------------------------------------------------
+
+
+def test_balanced_weights_by_hand():
+    """Two kicks by two hats, weights 1 2 / 4 8: after balancing each line has half of it, and all four a quarter."""
+    index = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    np.testing.assert_allclose(np.exp(balanced(index, np.log([1, 2, 4, 8.0]))), [0.25] * 4)
+    # with weights 4 1 / 1 1 the odds of the diagonal, 4, stay: a²/(½ − a)² = 4, so a = ⅓
+    chance = np.exp(balanced(index, np.log([4, 1, 1, 1.0])))
+    np.testing.assert_allclose(chance, [1 / 3, 1 / 6, 1 / 6, 1 / 3], rtol=0.002)
+
+
+def test_every_line_has_the_same_share_however_unlikely_it_is():
+    random = np.random.default_rng(0)
+    index = np.stack([places.ravel() for places in np.indices((3, 4, 5))], 1)
+    weights = random.normal(size=60) - 40 * (index[:, 0] == 2) - 500 * (index[:, 1] == 0)
+    chance = np.exp(balanced(index, weights))
+    for group, n in enumerate((3, 4, 5)):
+        np.testing.assert_allclose(np.bincount(index[:, group], chance), 1 / n, rtol=0.02)
+
+
+def test_lines_that_go_together_are_combined():
+    """The score wants the hat two steps behind the kick; every line of each group is still in every fifth loop."""
+    groups = [_lines(0, 4, 8, 12, 14, part=0), _lines(2, 6, 10, 14, 15, part=2)]
+
+    def score(bars):
+        kick, hat = bars[..., 0].argmax(1), bars[..., 2].argmax(1)
+        return np.where(hat - kick == 2, 20.0, 0.0)
+
+    drawn = np.concatenate([combine(groups, 1, seed, score) for seed in range(400)])
+    behind = [(0, 0), (1, 1), (2, 2), (3, 3)]
+    counts = Counter(map(tuple, drawn.tolist()))
+    wanted = [*behind, (4, 4)]  # the last two lines are left over for each other
+    assert sum(counts[each] for each in wanted) >= 396
+    assert all(55 <= counts[each] <= 105 for each in wanted)
+    at_random = np.concatenate([combine(groups, 1, seed) for seed in range(400)])
+    assert len(np.unique(at_random, axis=0)) == 25
+
+
+def test_no_combination_comes_twice_and_more_are_these_and_more():
+    groups = [_lines(0, 8, part=0), _lines(4, 12, 13, part=1), _lines(2, 6, part=2)]
+    drawn = combine(groups, 12, seed=3)
+    assert sorted(map(tuple, drawn.tolist())) == [(a, b, c) for a in range(2) for b in range(3) for c in range(2)]
+    assert combine(groups, 5, seed=3).tolist() == drawn[:5].tolist()
+    assert combine(groups, 5, seed=4).tolist() != drawn[:5].tolist()
+
+
+def test_of_very_many_combinations_a_choice_is_weighed():
+    group = np.zeros((30, 1, 16, 12), bool)
+    asked = []
+
+    def score(bars):
+        asked.append(len(bars))
+        return np.zeros(len(bars))
+
+    drawn = combine([group, group, group], 500, 7, score)
+    assert len(np.unique(drawn, axis=0)) == 500
+    assert all(len(np.unique(lines)) == 30 for lines in drawn.T)
+    assert sum(asked) < MAX_COMBINATIONS  # all of these bars are silent: they are one
+    assert combine([group, group, group], 500, 7, score).tolist() == drawn.tolist()
+
+
+def test_a_loop_is_scored_by_its_different_bars():
+    """Two bars that are equal count once, two that differ both."""
+    kicks = _lines(0, 0, part=0, n_bars=2)
+    kicks[1, 1, 4, 0] = True  # its second bar has one onset more
+    hats = _lines(2, 3, part=2, n_bars=2)
+    found = []
+
+    def score(bars):
+        found.extend(bars.sum((1, 2)).tolist())
+        return np.full(len(bars), 10.0)
+
+    from rhythmgan.generate.combine import _scores
+
+    index = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert _scores([kicks, hats], index, score).tolist() == [10, 10, 20, 20]
+    assert sorted(found) == [2, 2, 3, 3]  # of six bars in all four are different
+
+
+def test_lines_together_by_hand():
+    groups = [_lines(0, 8, part=0, n_bars=2), _lines(4, part=1, n_bars=2)]
+    loops = together(groups, np.array([[1, 0]]))
+    assert loops.shape == (1, 2, 16, 12)
+    assert np.argwhere(loops[0]).tolist() == [[0, 4, 1], [0, 8, 0], [1, 4, 1], [1, 8, 0]]
+    assert groups[0].sum() == 4  # they stay as they were
+
+
+@pytest.mark.parametrize(
+    ("groups", "n", "says"),
+    [
+        ([_lines(0)], 1, "two groups of lines or more"),
+        ([_lines(0), _lines()], 1, r"none of them empty; not of \[1, 0\]"),
+        ([_lines(0, 1), _lines(2, 3)], 5, "1 to 4 combinations can be drawn, not 5"),
+        ([_lines(0, 1), _lines(2, 3)], 0, "not 0"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(groups, n, says):
+    with pytest.raises(ValueError, match=says):
+        combine(groups, n)
+
+
+class _Prior:
+    """A prior by which a bar is the likelier the fewer onsets it has."""
+
+    kit, steps = GM12, 16
+
+    def in_double(self):
+        return self
+
+    def log_prob(self, bars):
+        return -torch.from_numpy(bars.sum((1, 2))).double()
+
+
+class _Critic:
+    """A discriminator that finds kicks real."""
+
+    kit, steps = GM12, 16
+
+    def logits(self, bars):
+        return torch.from_numpy(bars[..., 0].sum(1)).float()
+
+
+def test_the_score_is_the_prior_and_the_discriminator():
+    bars = np.zeros((2, 16, 12), bool)
+    bars[0, 0, 0] = bars[1, 0, 1] = bars[1, 4, 2] = True
+    assert score_of(_Prior(), _Critic())(bars).tolist() == [0, -2]
+    other = _Critic()
+    other.kit = GM9
+    with pytest.raises(ValueError, match="the discriminator makes bars of kit gm9"):
+        score_of(_Prior(), other)
+
+
+def test_bundled_models_tell_a_beat_from_its_shifted_snare(one_thread):
+    from rhythmgan.models.gan import load_gan
+    from rhythmgan.models.word_lstm import load_prior
+
+    beat = np.zeros((2, 16, 12), bool)
+    beat[:, [0, 8], 0] = beat[:, ::2, 2] = True
+    beat[0, [4, 12], 1] = beat[1, [5, 13], 1] = True
+    backbeat, shifted = score_of(load_prior(), load_gan())(beat).tolist()
+    assert backbeat > shifted + 3
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def _write(path, hits, bpm=140, n_beats=4):
+    """A MIDI file of one pitch that is no drum: hits are (sixteenth, velocity), 96 ticks a beat."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    song, track = mido.MidiFile(ticks_per_beat=96), mido.MidiTrack()
+    song.tracks.append(track)
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm)))
+    now = 0
+    for place, velocity in hits:
+        tick = round(place * 24)
+        track.append(mido.Message("note_on", note=60, velocity=velocity, time=tick - now))
+        track.append(mido.Message("note_off", note=60, time=6))
+        now = tick + 6
+    track.append(mido.MetaMessage("end_of_track", time=n_beats * 96 - now))
+    song.save(path)
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """Three kicks, two snares and three hats, one of them two bars long, one with a late and quiet hit."""
+    kicks = ([(0, 100), (8, 90)], [(0, 100), (6, 50), (10, 90)], [(0, 100), (7, 80)])
+    for number, hits in enumerate(kicks, 1):
+        _write(tmp_path / "pack" / f"Kick_{number:02d}.mid", hits)
+    _write(tmp_path / "pack" / "Snares" / "a.mid", [(4, 101), (12, 103)])
+    _write(tmp_path / "pack" / "Snares" / "b.mid", [(8, 99)])
+    _write(tmp_path / "pack" / "Hi_Hat_01.mid", [(i, 70) for i in range(0, 16, 2)])
+    _write(tmp_path / "pack" / "Hi_Hat_02.mid", [(i, 60) for i in range(16)] + [(16, 33), (24.25, 34)], n_beats=8)
+    _write(tmp_path / "pack" / "Open_Hat.mid", [(i, 70) for i in range(2, 16, 4)])
+    return tmp_path / "pack"
+
+
+def _run(capsys, *arguments):
+    """The JSON document of the command, and what it says on stderr."""
+    status = rhythmgan.cli.main(["combine", *map(str, arguments), "--json", "--quiet"])
+    out, error = capsys.readouterr()
+    assert status == 0, error
+    return json.loads(out), error
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_loops_have_the_patterns_that_the_report_names(pack, tmp_path, capsys):
+    said, error = _run(capsys, pack, "--n", 6, "--out", tmp_path / "out")
+    assert error == ""
+    assert said["patterns"] == {"kick": 3, "snare": 2, "hat": 3}
+    assert said["files"]["midi"] == [f"combined-{i:03d}.mid" for i in range(1, 7)]
+    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    assert len({tuple(names) for names in named.values()}) == 6
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        bars, velocities, offsets = saved["bars"], saved["velocities"], saved["offsets"]
+    assert bars.shape == (6, 2, 16, 12)  # as long as the longest pattern
+    for place, (kick, snare, hat) in enumerate(named.values()):
+        assert kick.startswith("Kick_")
+        assert snare.startswith("Snares/")
+        backbeat = [4, 12] if snare == "Snares/a.mid" else [8]
+        assert [np.flatnonzero(bar[:, 1]).tolist() for bar in bars[place]] == [backbeat, backbeat]
+        assert velocities[place, 1, backbeat[0], 1] == (101 if snare == "Snares/a.mid" else 99)
+        if hat == "Hi_Hat_02.mid":
+            assert velocities[place, 1, [0, 8], 2].tolist() == [33, 34]
+            assert offsets[place, 1, [0, 8], 2].tolist() == [0, 0.25]
+        heard = read_midi(tmp_path / "out" / f"combined-{place + 1:03d}.mid")
+        assert (quantise(heard, GM12).bars == bars[place]).all()
+        assert heard.bpm == pytest.approx(140, abs=0.001)
+    read, _, kit = load_bars(tmp_path / "out")
+    assert (read.shape, kit) == ((12, 16, 12), GM12)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_same_seed_makes_the_same_files_and_another_call_replaces_them(pack, tmp_path, capsys):
+    _run(capsys, pack, "--n", 4, "--out", tmp_path / "a")
+    _run(capsys, pack, "--n", 6, "--out", tmp_path / "b")
+    _run(capsys, pack, "--n", 4, "--out", tmp_path / "b")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+
+
+def test_any_takes_all_grids_and_all_patterns(pack, tmp_path, capsys):
+    said, _ = _run(capsys, pack, "--any", "--grid", 32, "--n", 18, "--format", "npz,csv", "--out", tmp_path / "out")
+    assert said["files"] == {"npz": ["combined.npz"], "csv": ["combined.csv"]}
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        assert saved["bars"].shape == (18, 2, 32, 12)
+    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    assert len({tuple(names) for names in named.values()}) == 18  # 3 · 2 · 3: each once
+
+
+def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):
+    wanted = ("--parts", "kick,closed hat,open-hat", "--any", "--n", 5, "--kit", "gm9")
+    said, _ = _run(capsys, pack, *wanted, "--out", tmp_path / "out")
+    assert said["patterns"] == {"kick": 3, "closed hat": 2, "open-hat": 1}
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        assert saved["bars"].shape[-1] == 9
+        assert not saved["bars"][..., 1].any()
+        assert saved["bars"][..., 3].any((1, 2)).all()
+
+
+def test_two_files_that_play_the_same_are_one_pattern(pack, tmp_path, capsys):
+    (pack / "Kick_04.mid").write_bytes((pack / "Kick_01.mid").read_bytes())
+    said, _ = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert said["patterns"]["kick"] == 3
+
+
+def test_a_bad_file_is_one_line_and_the_rest_goes_on(pack, tmp_path, capsys):
+    (pack / "bro\nken_kick.mid").write_bytes(b"MThd")
+    (pack / "empty_snare.mid").write_bytes(b"")
+    _, error = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert error.splitlines() == ["bro ken_kick.mid: unreadable: not a MIDI file", "empty_snare.mid: empty: no bytes"]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "combined-001.mid").write_text("mine")
+    for arguments, says in (
+        ((tmp_path / "empty",), "holds no MIDI file"),
+        ((tmp_path / "missing",), "No such file"),
+        ((pack, "--n", 19), "1 to 18 combinations can be drawn, not 19"),
+        ((pack, "--n", 0), "1 to 4096 loops are made, not 0"),
+        ((pack, "--parts", "kick,snare,gong"), "no part of kit gm12 is called 'gong'"),
+        ((pack, "--parts", "kick,snare,crash"), "no file plays crash: name other parts with --parts"),
+        ((pack, "--parts", "hat,open hat"), "'open hat' is asked for twice"),
+        ((pack, "--parts", "kick"), "two groups of lines or more"),
+        ((pack, "--any", "--style", "funk"), "--style says which patterns go together; with --any all do"),
+        ((pack, "--grid", 32), "32"),
+        ((pack, "--any", "--grid", 17), "17"),
+        ((pack, "--out", pack), "is the folder that is read"),
+        ((pack, "--format", "mp3"), "unknown format"),
+        ((pack, "--bpm", 1), "tempo"),
+        ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no combined.json of an earlier call"),
+    ):
+        given = [*map(str, arguments)]
+        status = rhythmgan.cli.main(["combine", "--out", str(tmp_path / "out"), *given])
+        error = capsys.readouterr().err
+        assert status == 2, error
+        assert error.count("\n") == 1
+        assert says in error
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "theirs" / "combined-001.mid").read_text() == "mine"
+
+
+def test_the_commands_say_what_they_did(pack, tmp_path, capsys):
+    assert rhythmgan.cli.main(["standardise", str(pack), "--out", str(tmp_path / "s"), "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "8 files made standard, 0 were, 0 left out" in said
+    assert "kick: 3, closed hat: 2, snare: 2, open hat: 1" in said
+    assert rhythmgan.cli.main(["standardise", str(tmp_path / "s"), "--out", str(tmp_path / "t"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 8
+    assert rhythmgan.cli.main(["combine", str(tmp_path / "s"), "--any", "--n", "2", "--out", str(tmp_path / "c")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("combined-001\n      kick  ")
+    assert "2 loops of 2 bars in " in said
+    assert said.endswith("combined of 3 kick, 2 snare, 3 hat patterns\n")
+
+
+def test_a_pack_without_a_single_usable_file_is_an_error(tmp_path, capsys):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "Kick.mid").write_bytes(b"")
+    status = rhythmgan.cli.main(["standardise", str(tmp_path / "pack"), "--out", str(tmp_path / "out"), "--quiet"])
+    assert status == 2
+    assert "none of its 1 files can be made standard" in capsys.readouterr().err

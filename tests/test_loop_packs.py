@@ -1,0 +1,270 @@
+"""Loop packs: files of one part, named by it, as standard drum MIDI and as patterns."""
+
+import io
+import json
+import os
+
+import mido
+import numpy as np
+import pytest
+
+from rhythmgan.grid import NoBars
+from rhythmgan.kit import GM12
+from rhythmgan.loop_packs import REPORT, find_pack, read_patterns, standard_midi, standardise
+from rhythmgan.midi_reader import parse_midi, read_midi
+
+
+def _notes(*hits, channel=0, length=10):
+    """Events of notes (tick, pitch, velocity)."""
+    events = []
+    for tick, pitch, velocity in hits:
+        events.append((tick, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
+        events.append((tick + length, mido.Message("note_off", channel=channel, note=pitch)))
+    return events
+
+
+@pytest.fixture
+def one_part(save_midi):
+    """The bytes of a file with three notes on a pitch of no drum: on the one, off the grid, and in bar 2."""
+
+    def make(*, pitch=61, channel=0, name="any.mid", more=()):
+        hits = _notes((0, pitch, 100), (53, pitch, 7), (400, pitch, 127), *more, channel=channel)
+        return save_midi(name, hits, ticks_per_beat=96).read_bytes()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "pitch"),
+    [
+        ("Kick_01.mid", "kick", 36),
+        ("Hi_Hat_01.mid", "closed hat", 42),
+        ("Open_Hat-2.mid", "open hat", 46),
+        ("Snares/07.mid", "snare", 38),
+        ("Snares/Kick_03.mid", "kick", 36),  # its own name goes before the folder's
+        ("Open Hats/loops/140 bpm/9.MID", "open hat", 46),
+        ("MyPack_Clap.mid", "snare", 38),
+        ("cowbell phonk.kar", "bell", 56),
+        ("FloorTom 3.midi", "low tom", 43),
+    ],
+)
+def test_a_file_becomes_the_part_that_it_is_named_by(one_part, name, part, pitch):
+    found = standard_midi(one_part(), name)
+    assert (found.part, found.is_new) == (part, True)
+    onsets = parse_midi(found.data, "loop.mid")
+    assert onsets.pitch.tolist() == [pitch] * 3
+
+
+def test_times_and_velocities_stay_to_the_tick(one_part):
+    data = standard_midi(one_part(), "Kick_01.mid").data
+    song = mido.MidiFile(file=io.BytesIO(data))
+    assert (song.type, song.ticks_per_beat, len(song.tracks)) == (0, 96, 1)
+    now, heard = 0, []
+    for message in song.tracks[0]:
+        now += message.time
+        if message.type == "note_on":
+            heard.append((now, message.channel, message.note, message.velocity))
+    assert heard == [(0, 9, 36, 100), (53, 9, 36, 7), (400, 9, 36, 127)]
+    onsets = parse_midi(data, "loop.mid")
+    np.testing.assert_allclose(onsets.beat, np.array([0, 53, 400]) / 96)
+    assert onsets.velocity.tolist() == [100, 7, 127]
+
+
+def test_tempi_time_signatures_and_the_end_stay(save_midi):
+    hits = [
+        *_notes((0, 60, 90), (960, 60, 80)),
+        (0, mido.MetaMessage("set_tempo", tempo=400_000)),
+        (480, mido.MetaMessage("set_tempo", tempo=500_000)),
+        (0, mido.MetaMessage("time_signature", numerator=3, denominator=4)),
+        (1920, mido.MetaMessage("end_of_track")),
+    ]
+    data = standard_midi(save_midi("a.mid", hits).read_bytes(), "Kick.mid").data
+    onsets = parse_midi(data, "a.mid")
+    assert (onsets.bpm, onsets.n_beats) == (150, 4)
+    assert [(each.numerator, each.denominator) for each in onsets.time_signatures] == [(3, 4)]
+    tempi = [each.tempo for each in mido.MidiFile(file=io.BytesIO(data)).tracks[0] if each.type == "set_tempo"]
+    assert tempi == [400_000, 500_000]
+
+
+def test_of_notes_on_one_tick_the_loudest_is_kept(one_part):
+    """Layers: two pitches at once are one hit of the part."""
+    data = standard_midi(one_part(more=((53, 60, 90), (53, 59, 20))), "Kick_01.mid").data
+    onsets = parse_midi(data, "a.mid")
+    assert onsets.velocity.tolist() == [100, 90, 127]
+    assert onsets.pitch.tolist() == [36, 36, 36]
+
+
+def test_hats_that_are_tuned_are_one_part_and_a_melody_is_none(save_midi):
+    roll = save_midi("r.mid", _notes(*((24 * i, 60 + i, 90) for i in range(12)))).read_bytes()
+    assert parse_midi(standard_midi(roll, "Hi_Hat.mid").data, "a.mid").pitch.tolist() == [42] * 12
+    melody = save_midi("m.mid", _notes(*((24 * i, 60 + i, 90) for i in range(13)))).read_bytes()
+    with pytest.raises(NoBars, match="not one part: it plays 13 pitches on 1 channels"):
+        standard_midi(melody, "Ride of the Valkyries.mid")
+    two = save_midi("t.mid", _notes((0, 60, 90)), _notes((0, 64, 90), channel=1)).read_bytes()
+    with pytest.raises(NoBars, match="not one part: it plays 2 pitches on 2 channels"):
+        standard_midi(two, "Kick.mid")
+
+
+def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
+    beat = save_midi("b.mid", _notes((0, 36, 90), (24, 42, 60), (48, 38, 99), channel=9)).read_bytes()
+    for name, part in (("Loop_01.mid", ""), ("Kick and Snare.mid", ""), ("Kick it.mid", "kick")):
+        found = standard_midi(beat, name)
+        assert (found.data, found.part, found.is_new) == (beat, part, False)
+    acoustic = one_part(pitch=35, channel=9)  # General MIDI's other kick
+    assert standard_midi(acoustic, "Kick_01.mid").data == acoustic
+    conga = one_part(pitch=61, channel=9)  # on the drum channel, but another drum than its name says
+    assert parse_midi(standard_midi(conga, "Kick_01.mid").data, "a.mid").pitch.tolist() == [36] * 3
+    again = standard_midi(one_part(), "Kick_01.mid").data
+    assert standard_midi(again, "Kick_01.mid").data == again
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Loop_01.mid", "no part: neither its name nor a folder's says which part it is"),
+        ("Kick and Snare.mid", "several parts: its name says kick and snare"),
+        ("Kicks + Snares/01.mid", "several parts: its name says kick and snare"),
+    ],
+)
+def test_names_that_say_no_part_or_two_are_refused(one_part, name, says):
+    with pytest.raises(NoBars, match=says.replace("+", r"\+")):
+        standard_midi(one_part(), name)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"", "empty: no bytes"), (b"hello", "unreadable: not a MIDI file"), (b"MThd" + bytes(10), "unreadable")],
+)
+def test_what_is_no_midi_file_is_refused(data, says):
+    with pytest.raises(NoBars, match=says):
+        standard_midi(data, "Kick.mid")
+
+
+@pytest.fixture
+def pack(one_part, save_midi, tmp_path):
+    """A pack with two files to rewrite, one that is standard, one without a part, and one that is empty."""
+    for name in ("pack/Kick_01.mid", "pack/Hats/Closed/A.mid", "pack/Loop.mid"):
+        one_part(name=name)
+    save_midi("pack/Beat.mid", _notes((0, 36, 90), (24, 42, 60), channel=9))
+    (tmp_path / "pack" / "empty_kick.mid").write_bytes(b"")
+    (tmp_path / "pack" / "Kick.wav").write_bytes(b"RIFF")
+    return tmp_path / "pack"
+
+
+def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
+    done = standardise(pack, tmp_path / "out")
+    rows = {each.name: (each.part, each.result) for each in done}
+    assert rows == {
+        "Kick_01.mid": ("kick", "written"),
+        "Hats/Closed/A.mid": ("closed hat", "written"),
+        "Beat.mid": ("", "kept"),
+        "Loop.mid": ("", "left out"),
+        "empty_kick.mid": ("", "left out"),
+    }
+    files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert files == ["Beat.mid", "Hats/Closed/A.mid", "Kick_01.mid", REPORT]
+    assert read_midi(tmp_path / "out" / "Hats" / "Closed" / "A.mid").pitch.tolist() == [42] * 3
+    report = json.loads((tmp_path / "out" / REPORT).read_text())["files"]
+    assert {row["file"]: (row["part"], row["result"]) for row in report} == rows
+    again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+    standardise(pack, tmp_path / "out")
+    assert again == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+
+
+def test_neither_the_pack_nor_files_of_others_are_written_over(pack, tmp_path):
+    before = {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
+    for out in (pack, pack / "new", pack / "Hats"):
+        with pytest.raises(ValueError, match="lies in the folder that is read"):
+            standardise(pack, out)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "Kick_01.mid").write_text("my own")
+    with pytest.raises(ValueError, match=r"holds Kick_01.mid, but no standardise.json of an earlier call"):
+        standardise(pack, tmp_path / "mine")
+    assert (tmp_path / "mine" / "Kick_01.mid").read_text() == "my own"
+    assert before == {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
+    assert not (pack / "new").exists()
+
+
+def test_a_folder_in_the_pack_named_as_the_pack_is_not_written_over(pack, one_part, tmp_path):
+    """The path of a file below the output folder may be that of another file of the pack."""
+    one_part(name="pack/pack/Kick_01.mid")
+    (tmp_path / REPORT).write_text("{}")
+    with pytest.raises(ValueError, match=r"holds Kick_01.mid"):
+        standardise(pack, tmp_path)
+
+
+def test_a_pack_without_midi_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no MIDI file"):
+        standardise(tmp_path / "empty", tmp_path / "out")
+    (tmp_path / "file.mid").write_bytes(b"")
+    with pytest.raises(ValueError, match="a loop pack is a folder, not a file"):
+        standardise(tmp_path / "file.mid", tmp_path / "out")
+    with pytest.raises(FileNotFoundError):
+        standardise(tmp_path / "missing", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_pipes_and_names_of_any_bytes_are_met(one_part, tmp_path):
+    one_part(name="pack/Kick_01.mid")
+    pack = tmp_path / "pack"
+    os.mkfifo(pack / "pipe_kick.mid")
+    (pack / "gone_kick.mid").symlink_to(tmp_path / "nowhere")
+    (pack / "loop").symlink_to(pack)  # a folder in itself
+    (pack / "new\nline kick.mid").write_bytes((pack / "Kick_01.mid").read_bytes())
+    (pack / os.fsdecode(b"kick \xff.mid")).write_bytes((pack / "Kick_01.mid").read_bytes())
+    done = {each.name: each for each in standardise(pack, tmp_path / "out")}
+    assert len(done) == 5
+    assert {name for name, each in done.items() if each.result == "left out"} == {"gone_kick.mid", "pipe_kick.mid"}
+    assert "\n" not in done["gone_kick.mid"].line
+    assert (tmp_path / "out" / "new\nline kick.mid").exists()
+    assert (tmp_path / "out" / os.fsdecode(b"kick \xff.mid")).exists()
+
+
+def test_what_was_wrapped_in_riff_gets_another_ending(one_part, tmp_path):
+    data = one_part()
+    wrapped = b"RIFF" + (len(data) + 12).to_bytes(4, "little") + b"RMIDdata" + len(data).to_bytes(4, "little") + data
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "Kick.rmi").write_bytes(wrapped)
+    standardise(tmp_path / "pack", tmp_path / "out")
+    assert (tmp_path / "out" / "Kick.rmi.mid").read_bytes()[:4] == b"MThd"
+
+
+def test_patterns_are_read_as_long_as_their_files(save_midi, tmp_path):
+    """A hit in bar 2 of four: the silent bars around it are there, and what is off the grid stays so."""
+    end = (4 * 384, mido.MetaMessage("end_of_track"))
+    save_midi("pack/Kick_01.mid", [*_notes((384 + 27, 60, 33)), end], ticks_per_beat=96)
+    save_midi("pack/Snare.mid", _notes((96, 60, 90), length=30), ticks_per_beat=96)
+    save_midi("pack/Beat.mid", _notes((0, 36, 90), (24, 42, 60), channel=9), ticks_per_beat=96)
+    patterns, left_out = read_patterns(tmp_path / "pack", GM12, 16)
+    kick, snare = patterns
+    assert (kick.name, kick.performance.bars.shape) == ("Kick_01.mid", (4, 16, 12))
+    assert np.argwhere(kick.performance.bars).tolist() == [[1, 1, 0]]
+    assert kick.performance.velocities[1, 1, 0] == 33
+    assert kick.performance.offsets[1, 1, 0] == 0.125  # three of the 24 ticks of a step
+    assert snare.performance.bars.shape == (1, 16, 12)
+    assert np.argwhere(snare.performance.bars).tolist() == [[0, 4, 1]]
+    assert [each.line for each in left_out] == ["Beat.mid: several parts: it plays kick and closed hat"]
+
+
+def test_patterns_that_are_too_long_are_left_out(save_midi, tmp_path):
+    save_midi("pack/Kick.mid", _notes((0, 60, 90), (3 * 384, 60, 90)), ticks_per_beat=96)
+    patterns, left_out = read_patterns(tmp_path / "pack", GM12, 16, max_bars=3)
+    assert not patterns
+    assert left_out[0].why == "too long: 4 bars, 3 at most"
+
+
+def test_a_folder_that_may_not_be_read_is_said_and_the_rest_goes_on(one_part, tmp_path, monkeypatch):
+    one_part(name="pack/Kick.mid")
+    one_part(name="pack/closed/Kick.mid")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    names, closed = find_pack(tmp_path / "pack")
+    assert names == ["Kick.mid"]
+    assert [each.line for each in closed] == ["closed: Permission denied"]
