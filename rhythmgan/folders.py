@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -347,6 +347,7 @@ def export_combined(
     score: Score | None = None,
     playback: Playback = PLAIN,
     kit: Kit | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
 
@@ -360,6 +361,7 @@ def export_combined(
         score: how well lines go together, see ``combine.score_of``; by default they are put together at random.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the patterns by default.
+        progress: as ``combine.combine``.
 
     Returns:
         The loops (n, bars, steps, parts) bool, and all files. The .npz file has them as ``bars``, and ``velocities``
@@ -371,9 +373,11 @@ def export_combined(
     """
     config = config or CombineConfig()
     formats = formats_named(config.formats)
+    check_replaceable(out, ["combined"], COMBINED)
     n_bars = max(len(pattern.performance) for group in groups for pattern in group)
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
-    places = combine([np.stack([line.bars for line in group]) for group in lines], config.n, config.seed, score)
+    bars = [np.stack([line.bars for line in group]) for group in lines]
+    places = combine(bars, config.n, config.seed, score, progress)
     played = [_played_together([group[i] for group, i in zip(lines, row, strict=True)]) for row in places]
     performances = Performance.joined([loop.as_several() for loop in played])
     performances = performances.folded(kit) if kit is not None else performances
@@ -386,7 +390,6 @@ def export_combined(
     }
     loops = Loops(names, performances, "name", names, names, arrays, n_bars if 1 < n_bars <= 8 else None)
     notes = {COMBINED: json.dumps({"loops": dict(zip(names, of_loop, strict=True))}, indent=1).encode()}
-    check_replaceable(out, ["combined"], COMBINED)
     export([loops], out, formats, playback, stem="combined", replaced=["combined"], notes=notes)
     return Exported(performances.bars, files_written(formats, names, "combined"))
 

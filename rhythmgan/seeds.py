@@ -25,7 +25,7 @@ RANDOM_STREAMS: dict[str, range] = {
     "next bar": range(1 << 35, (1 << 35) + 64),
     "opening": range((1 << 34) + 16, (1 << 34) + 17),
     "next notes": range((1 << 34) + 17, (1 << 34) + 18),
-    "combination": range((1 << 34) + 32, (1 << 34) + 34),
+    "combination": range((1 << 34) + 32, (1 << 34) + 48),
 }
 """Every use of a seed's random numbers and the streams that are its own: no two uses share one.
 
@@ -47,7 +47,7 @@ calibration         the noise with which a GAN's temperatures are calibrated
 next bar            the noise that a bar after a given one begins with, before it is edited: one for each try
 opening             which notes a loop begins with that is drawn note by note
 next notes          the notes that follow
-combination         which lines are combined to loops, and which combinations are weighed where there are too many
+combination         which lines are dealt to which loops, and which are swapped: one each time that lines are dealt
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
 

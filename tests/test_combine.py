@@ -10,11 +10,12 @@ import torch
 
 import rhythmgan.cli
 from rhythmgan.folders import COMBINED
-from rhythmgan.generate.combine import MAX_COMBINATIONS, balanced, combine, score_of, together
+from rhythmgan.generate.combine import POOL, _dealt, _scores, _swapped, combine, score_of, together
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, GM12
 from rhythmgan.load import load_bars
 from rhythmgan.midi_reader import read_midi
+from rhythmgan.seeds import RANDOM_STREAMS
 
 
 def _lines(*cells, part=0, steps=16, n_bars=1):
@@ -28,40 +29,51 @@ def _lines(*cells, part=0, steps=16, n_bars=1):
 # -- the draw ------------------------------------------------------------------------------------
 
 
-def test_balanced_weights_by_hand():
-    """Two kicks by two hats, weights 1 2 / 4 8: after balancing each line has half of it, and all four a quarter."""
-    index = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    np.testing.assert_allclose(np.exp(balanced(index, np.log([1, 2, 4, 8.0]))), [0.25] * 4)
-    # with weights 4 1 / 1 1 the odds of the diagonal, 4, stay: a²/(½ − a)² = 4, so a = ⅓
-    chance = np.exp(balanced(index, np.log([4, 1, 1, 1.0])))
-    np.testing.assert_allclose(chance, [1 / 3, 1 / 6, 1 / 6, 1 / 3], rtol=0.002)
+def _behind(bars):
+    """A score that wants the hat two steps behind the kick."""
+    kick, hat = bars[..., 0].argmax(1), bars[..., 2].argmax(1)
+    return np.where(hat - kick == 2, 20.0, 0.0)
 
 
-def test_every_line_has_the_same_share_however_unlikely_it_is():
-    random = np.random.default_rng(0)
-    index = np.stack([places.ravel() for places in np.indices((3, 4, 5))], 1)
-    weights = random.normal(size=60) - 40 * (index[:, 0] == 2) - 500 * (index[:, 1] == 0)
-    chance = np.exp(balanced(index, weights))
-    for group, n in enumerate((3, 4, 5)):
-        np.testing.assert_allclose(np.bincount(index[:, group], chance), 1 / n, rtol=0.02)
+def _swapped_loops(groups, n, seed, score):
+    loops, numbers = _dealt([len(group) for group in groups], n, seed, 0)
+    return _swapped(groups, loops, numbers, score)
 
 
 def test_lines_that_go_together_are_combined():
-    """The score wants the hat two steps behind the kick; every line of each group is still in every fifth loop."""
+    """Four of five kicks have a hat; the fifth kick and the fifth hat are left over for each other."""
     groups = [_lines(0, 4, 8, 12, 14, part=0), _lines(2, 6, 10, 14, 15, part=2)]
+    counts = Counter(map(tuple, _swapped_loops(groups, 500, 0, _behind).tolist()))
+    assert sum(counts[line, line] for line in range(5)) >= 450  # 100 as dealt; some have not met their match yet
+    assert len(set(map(tuple, combine(groups, 25, 0).tolist()))) == 25
 
-    def score(bars):
-        kick, hat = bars[..., 0].argmax(1), bars[..., 2].argmax(1)
-        return np.where(hat - kick == 2, 20.0, 0.0)
 
-    drawn = np.concatenate([combine(groups, 1, seed, score) for seed in range(400)])
-    behind = [(0, 0), (1, 1), (2, 2), (3, 3)]
-    counts = Counter(map(tuple, drawn.tolist()))
-    wanted = [*behind, (4, 4)]  # the last two lines are left over for each other
-    assert sum(counts[each] for each in wanted) >= 396
-    assert all(55 <= counts[each] <= 105 for each in wanted)
-    at_random = np.concatenate([combine(groups, 1, seed) for seed in range(400)])
-    assert len(np.unique(at_random, axis=0)) == 25
+def test_combinations_come_as_often_as_their_score_says():
+    """Two kicks by two hats, the diagonal a nat better: as lines come alike, a²/(½ − a)² = e², so 2a = e/(1 + e)."""
+    groups = [_lines(0, 8, part=0), _lines(2, 10, part=2)]
+    loops = _swapped_loops(groups, 4000, 1, lambda bars: _behind(bars) / 20)
+    assert (loops[:, 0] == loops[:, 1]).mean() == pytest.approx(np.e / (1 + np.e), abs=0.02)
+
+
+def test_every_line_is_dealt_as_often_as_any_other_and_stays_so():
+    groups = [_lines(*range(7), part=0), _lines(*range(10), part=1), _lines(*range(16), part=2)]
+    dealt, _ = _dealt([7, 10, 16], 300, 5, 0)
+    swapped = _swapped_loops(groups, 300, 5, _behind)
+    assert (dealt != swapped).any()
+    for loops in (dealt, swapped):
+        for lines, count in zip(loops.T, (7, 10, 16), strict=True):
+            assert set(np.bincount(lines).tolist()) <= {300 // count, 300 // count + 1}
+    assert all(len(np.unique(lines)) == 30 for lines in _dealt([30, 40], 30, 0, 0)[0].T)
+
+
+def test_loops_that_cannot_swap_stay():
+    """An odd one out waits for the next sweep, and a single loop for ever."""
+    groups = [_lines(0, 8, part=0), _lines(2, 10, part=2)]
+    for n in (1, 2, 3):
+        loops, numbers = _dealt([2, 2], n, 0, 0)
+        assert _swapped(groups, loops, numbers, _behind).shape == (n, 2)
+    loops, numbers = _dealt([2, 2], 1, 0, 0)
+    assert (_swapped(groups, loops, numbers, _behind) == loops).all()
 
 
 def test_no_combination_comes_twice_and_more_are_these_and_more():
@@ -70,21 +82,25 @@ def test_no_combination_comes_twice_and_more_are_these_and_more():
     assert sorted(map(tuple, drawn.tolist())) == [(a, b, c) for a in range(2) for b in range(3) for c in range(2)]
     assert combine(groups, 5, seed=3).tolist() == drawn[:5].tolist()
     assert combine(groups, 5, seed=4).tolist() != drawn[:5].tolist()
+    some = combine(groups, 4, 3, _behind).tolist()
+    assert combine(groups, 3, 3, _behind).tolist() == some[:3]
 
 
-def test_of_very_many_combinations_a_choice_is_weighed():
-    group = np.zeros((30, 1, 16, 12), bool)
-    asked = []
+def test_more_loops_than_go_together_are_refused(monkeypatch):
+    """Whatever is dealt, loops swap until there are four different ones."""
+    groups = [_lines(0, 4, 8, 12, part=0), _lines(2, 6, 10, 14, part=2)]
+    rounds = []
 
-    def score(bars):
-        asked.append(len(bars))
-        return np.zeros(len(bars))
+    def swapped(groups, loops, *others):
+        rounds.append(len(loops))
+        return np.stack([loops[:, 0], loops[:, 0]], 1)
 
-    drawn = combine([group, group, group], 500, 7, score)
-    assert len(np.unique(drawn, axis=0)) == 500
-    assert all(len(np.unique(lines)) == 30 for lines in drawn.T)
-    assert sum(asked) < MAX_COMBINATIONS  # all of these bars are silent: they are one
-    assert combine([group, group, group], 500, 7, score).tolist() == drawn.tolist()
+    monkeypatch.setattr("rhythmgan.generate.combine._swapped", swapped)
+    assert len(combine(groups, 4, 0, _behind)) == 4
+    assert rounds == [POOL]
+    with pytest.raises(ValueError, match="only 4 loops of these lines go together, 5 are asked for"):
+        combine(groups, 5, 0, _behind)
+    assert len(rounds) == 1 + len(RANDOM_STREAMS["combination"])
 
 
 def test_a_loop_is_scored_by_its_different_bars():
@@ -98,11 +114,11 @@ def test_a_loop_is_scored_by_its_different_bars():
         found.extend(bars.sum((1, 2)).tolist())
         return np.full(len(bars), 10.0)
 
-    from rhythmgan.generate.combine import _scores
-
-    index = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    assert _scores([kicks, hats], index, score).tolist() == [10, 10, 20, 20]
-    assert sorted(found) == [2, 2, 3, 3]  # of six bars in all four are different
+    loops, known = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), {}
+    assert _scores([kicks, hats], loops, score, known).tolist() == [10, 10, 20, 20]
+    assert sorted(found) == [2, 2, 3, 3]  # of eight bars in all four are different
+    assert _scores([kicks, hats], loops[::-1], score, known).tolist() == [20, 20, 10, 10]
+    assert len(found) == 4  # nothing is scored twice
 
 
 def test_lines_together_by_hand():
@@ -118,7 +134,7 @@ def test_lines_together_by_hand():
     [
         ([_lines(0)], 1, "two groups of lines or more"),
         ([_lines(0), _lines()], 1, r"none of them empty; not of \[1, 0\]"),
-        ([_lines(0, 1), _lines(2, 3)], 5, "1 to 4 combinations can be drawn, not 5"),
+        ([_lines(0, 1), _lines(2, 3)], 5, "1 to 4 loops can be combined, not 5"),
         ([_lines(0, 1), _lines(2, 3)], 0, "not 0"),
     ],
 )
@@ -286,7 +302,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
     for arguments, says in (
         ((tmp_path / "empty",), "holds no MIDI file"),
         ((tmp_path / "missing",), "No such file"),
-        ((pack, "--n", 19), "1 to 18 combinations can be drawn, not 19"),
+        ((pack, "--n", 19), "1 to 18 loops can be combined, not 19"),
         ((pack, "--n", 0), "1 to 4096 loops are made, not 0"),
         ((pack, "--parts", "kick,snare,gong"), "no part of kit gm12 is called 'gong'"),
         ((pack, "--parts", "kick,snare,crash"), "no file plays crash: name other parts with --parts"),
@@ -301,7 +317,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no combined.json of an earlier call"),
     ):
         given = [*map(str, arguments)]
-        status = rhythmgan.cli.main(["combine", "--out", str(tmp_path / "out"), *given])
+        status = rhythmgan.cli.main(["combine", "--out", str(tmp_path / "out"), *given, "--quiet"])
         error = capsys.readouterr().err
         assert status == 2, error
         assert error.count("\n") == 1

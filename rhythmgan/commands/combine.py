@@ -18,6 +18,7 @@ from rhythmgan.console import (
     formats_given,
     given,
     loop_output_given,
+    progress_bar,
 )
 from rhythmgan.generate.config import CombineConfig
 
@@ -82,7 +83,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     groups = group_patterns(patterns, config.parts)
     tempo = Counter(pattern.bpm for group in groups for pattern in group).most_common(1)[0][0]
     output = loop_output_given(options, kit, Playback(bpm=tempo))
-    done = export_combined(groups, options.out, config, score=score, **output)
+    with progress_bar("sweep", options.quiet) as progress:
+        done = export_combined(groups, options.out, config, score=score, progress=progress, **output)
     folder = Path(options.out).resolve()
     counts = dict(zip(config.parts, map(len, groups), strict=True))
     if options.json:
