@@ -52,19 +52,6 @@ def packs(training: Corpus, n: int, size: int, seed: int) -> list[list[np.ndarra
     return found
 
 
-def remembered(score: Score) -> Score:
-    """The same, which does not score again what it has been asked for since it began: scorers share their models."""
-    known: dict[bytes, np.ndarray] = {}
-
-    def found(bars: np.ndarray) -> np.ndarray:
-        key = bars.tobytes()
-        if key not in known:
-            known[key] = score(bars)
-        return known[key]
-
-    return found
-
-
 def ways(prior: Score, critic: Score) -> dict[str, Score | None]:
     """Name of each way to combine → its score; none where lines are put together at random."""
     return {
@@ -79,7 +66,7 @@ def combined(all_packs: list[list[np.ndarray]], prior: Score, critic: Score, siz
     """Name of each way to combine → its bars, (about packs · size, steps, parts) bool, without silent ones."""
     found: dict[str, list[np.ndarray]] = {}
     for number, groups in enumerate(all_packs):
-        for name, score in ways(remembered(prior), remembered(critic)).items():
+        for name, score in ways(prior, critic).items():
             found.setdefault(name, []).append(together(groups, combine(groups, size, number, score))[:, 0])
     joined = {name: np.concatenate(bars) for name, bars in found.items()}
     return {name: bars[bars.any((1, 2))] for name, bars in joined.items()}

@@ -206,7 +206,7 @@ def find_pack(folder: str | os.PathLike[str]) -> tuple[list[str], list[PackFile]
         Their paths below it, sorted, and the folders that cannot be read.
 
     Raises:
-        ValueError: it is a file.
+        ValueError: it is a file, or holds no MIDI file.
         OSError: it is not there or cannot be read.
     """
     folder = os.fspath(folder)
@@ -219,6 +219,8 @@ def find_pack(folder: str | os.PathLike[str]) -> tuple[list[str], list[PackFile]
         below.sort()
         midi = [file for file in files if os.path.splitext(file)[1].lower() in SUFFIXES]
         names += [os.path.relpath(os.path.join(place, file), folder) for file in midi]
+    if not names:
+        raise ValueError(f"{folder}: holds no MIDI file")
     closed = [
         PackFile(os.path.relpath(error.filename, folder), "", "left out", error.strerror or str(error))
         for error in unread
@@ -249,9 +251,8 @@ def standardise(
         OSError: it cannot be read, the output folder cannot be written, or the disk is full.
     """
     names, done = find_pack(folder)
-    if not names:
-        raise ValueError(f"{os.fspath(folder)}: holds no MIDI file")
-    _check_apart(Path(folder), Path(out), names)
+    check_outside(folder, out)
+    _check_free(Path(folder), Path(out), names)
     target = make_folder(out)
     for number, name in enumerate(names, 1):
         try:
@@ -274,11 +275,16 @@ def _name_out(name: str) -> str:
     return name if os.path.splitext(name)[1].lower() in _KEPT_SUFFIXES else f"{name}.mid"
 
 
-def _check_apart(folder: Path, out: Path, names: list[str]) -> None:
-    """Raise a ValueError where writing the files would hurt the pack, or files of somebody else."""
-    pack, target = folder.resolve(), out.resolve()
+def check_outside(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Raise a ValueError where an output folder lies in a pack, or is the pack."""
+    pack, target = Path(folder).resolve(), Path(out).resolve()
     if target == pack or pack in target.parents:
         raise ValueError(f"{out} lies in the folder that is read: choose another --out")
+
+
+def _check_free(folder: Path, out: Path, names: list[str]) -> None:
+    """Raise a ValueError where files of the pack, or of somebody else, would be written over."""
+    pack, target = folder.resolve(), out.resolve()
     paths = [target / _name_out(name) for name in names]
     of_pack = {pack / name for name in names}
     theirs = [path for path in paths if path in of_pack or (path.exists() and not (target / REPORT).exists())]
@@ -309,8 +315,6 @@ def read_patterns(
         OSError: it cannot be read.
     """
     names, left_out = find_pack(folder)
-    if not names:
-        raise ValueError(f"{os.fspath(folder)}: holds no MIDI file")
     patterns = []
     for name in names:
         try:

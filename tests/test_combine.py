@@ -311,7 +311,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--any", "--style", "funk"), "--style says which patterns go together; with --any all do"),
         ((pack, "--grid", 32), "32"),
         ((pack, "--any", "--grid", 17), "17"),
-        ((pack, "--out", pack), "is the folder that is read"),
+        ((pack, "--out", pack), "lies in the folder that is read"),
         ((pack, "--format", "mp3"), "unknown format"),
         ((pack, "--bpm", 1), "tempo"),
         ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no combined.json of an earlier call"),

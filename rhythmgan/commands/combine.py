@@ -63,18 +63,18 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.bars import bar_to_lines
     from rhythmgan.folders import COMBINED, export_combined, group_patterns
     from rhythmgan.kit import GM12
-    from rhythmgan.loop_packs import read_patterns
+    from rhythmgan.loop_packs import check_outside, find_pack, read_patterns
     from rhythmgan.playback import Playback
 
     asked = given(options, "n", "seed", "parts")
     if "parts" in asked:
         asked["parts"] = tuple(asked["parts"].split(","))
     config = CombineConfig(**asked, **formats_given(options))
-    score, kit, steps = (None, GM12, options.grid or 16) if options.any else _score_given(options)
     if options.any and (unused := [name for name in ("role", "style", "weights", "prior") if getattr(options, name)]):
         raise ValueError(f"--{unused[0]} says which patterns go together; with --any all do")
-    if Path(options.out).resolve() == Path(options.folder).resolve():
-        raise ValueError(f"{options.out} is the folder that is read: choose another --out")
+    find_pack(options.folder)  # what is wrong with it shows before models are loaded
+    check_outside(options.folder, options.out)
+    score, kit, steps = (None, GM12, options.grid or 16) if options.any else _score_given(options)
     patterns, left_out = read_patterns(options.folder, kit, steps)
     for each in left_out:
         print(each.line, file=sys.stderr)
