@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", help="a corpus that `rhythmgan prepare` wrote")
     parser.add_argument("--split", choices=("valid", "test"), default="test", help="held-out songs (%(default)s)")
-    parser.add_argument("--n", type=int, default=2000, help="bars of each row (%(default)s)")
+    parser.add_argument("--n", type=int, default=4096, help="bars of each row (%(default)s)")
     parser.add_argument("--pack", type=int, default=128, help="lines of each stream in a pack (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions with other packs (%(default)s)")
     parser.add_argument("--repeats", type=int, default=4, help="halves of the songs in each C2ST (%(default)s)")

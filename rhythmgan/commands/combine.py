@@ -54,17 +54,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     how.add_argument("--together", action="store_true", help="patterns that go together (the default)")
     how.add_argument("--any", action="store_true", help="any patterns, at random, on any grid")
     add_condition_options(parser)
-    add_output_options(parser, "combined", CombineConfig.formats, bpm="that of most patterns", kit="gm12")
+    add_output_options(parser, "combined", CombineConfig.formats, bpm="that of most patterns")
     add_model_options(parser, prior="says which patterns go together")
     add_report_options(parser, json=True)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    from rhythmgan.bars import bar_to_lines
-    from rhythmgan.folders import COMBINED, export_combined, group_patterns
-    from rhythmgan.kit import GM12
-    from rhythmgan.loop_packs import check_outside, find_pack, read_patterns
-    from rhythmgan.playback import Playback
+    from rhythmgan.loop_packs import check_outside, find_pack
 
     asked = given(options, "n", "seed", "parts")
     if "parts" in asked:
@@ -72,8 +68,20 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     config = CombineConfig(**asked, **formats_given(options))
     if options.any and (unused := [name for name in ("role", "style", "weights", "prior") if getattr(options, name)]):
         raise ValueError(f"--{unused[0]} says which patterns go together; with --any all do")
-    find_pack(options.folder)  # what is wrong with it shows before models are loaded
+    # what is wrong with the folders shows before torch is imported
+    find_pack(options.folder)
     check_outside(options.folder, options.out)
+    return _combined(options, config)
+
+
+def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, Any] | None:
+    """Read the pack, write the loops, and say what they are of."""
+    from rhythmgan.bars import bar_to_lines
+    from rhythmgan.folders import COMBINED, export_combined, group_patterns
+    from rhythmgan.kit import GM12
+    from rhythmgan.loop_packs import read_patterns
+    from rhythmgan.playback import Playback
+
     score, kit, steps = (None, GM12, options.grid or 16) if options.any else _score_given(options)
     patterns, left_out = read_patterns(options.folder, kit, steps)
     for each in left_out:
