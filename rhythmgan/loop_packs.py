@@ -30,6 +30,9 @@ REPORT = "standardise.json"
 MAX_LAYERS = 12
 """Pitches of a file that is one part, at most: hats are tuned to play rolls, but what has more is a melody."""
 
+PERCUSSION = range(27, 88)
+"""Pitches of General MIDI 2's percussion."""
+
 _KEPT_SUFFIXES = (".mid", ".midi", ".kar")
 """Endings that fit a plain MIDI file; what was wrapped in RIFF gets one more."""
 
@@ -96,8 +99,8 @@ def standard_midi(data: bytes, name: str) -> Standard:
     of a beat, or until the next one begins. Of several notes of one tick the loudest is kept. Whatever else the file
     says (controllers, texts, lengths of notes) is left out.
 
-    A file is standard that plays on channel 10 only, and there pitches of its part, or as a whole beat also those of
-    others; or where its name says no part, or two, any that are a part of ``GM12``.
+    A file is standard that plays on channel 10 only and percussion of General MIDI 2 only; and its own part among it,
+    where its name says one.
 
     Args:
         data: the whole file.
@@ -114,16 +117,16 @@ def standard_midi(data: bytes, name: str) -> Standard:
     if not len(events.notes):
         raise NoBars("empty", "no notes")
     named = _pitches_of_path(name)
-    channels, pitches = np.unique(events.notes[:, 2]), np.unique(events.notes[:, 3])
-    heard = set(GM12.part_of_pitch[pitches].tolist()) if channels.tolist() == [DRUM_CHANNEL] else {-1}
+    channels, pitches = np.unique(events.notes[:, 2]).tolist(), np.unique(events.notes[:, 3]).tolist()
+    is_percussion = channels == [DRUM_CHANNEL] and pitches[0] in PERCUSSION and pitches[-1] in PERCUSSION
     if len(named) != 1:
-        if -1 not in heard:
+        if is_percussion:
             return Standard(data, "", False)
         if not named:
             raise NoBars("no part", "neither its name nor a folder's says which part it is")
         raise NoBars("several parts", f"its name says {' and '.join(sorted(map(_part_name, named)))}")
     pitch = named.pop()
-    if int(GM12.part_of_pitch[pitch]) in heard and -1 not in heard:
+    if is_percussion and GM12.part_of_pitch[pitch] in GM12.part_of_pitch[pitches]:
         return Standard(data, _part_name(pitch), False)
     if len(channels) > 1 or len(pitches) > MAX_LAYERS:
         raise NoBars("not one part", f"it plays {len(pitches)} pitches on {len(channels)} channels")
@@ -260,7 +263,7 @@ def standardise(
         except (NoBars, OSError) as error:
             done.append(PackFile(name, "", "left out", _reason(error)))
         else:
-            path = target / _name_out(name)
+            path = target / (_name_out(name) if found.is_new else name)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, found.data)
             done.append(PackFile(name, found.part, "written" if found.is_new else "kept"))
@@ -285,7 +288,7 @@ def check_outside(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -
 def _check_free(folder: Path, out: Path, names: list[str]) -> None:
     """Raise a ValueError where files of the pack, or of somebody else, would be written over."""
     pack, target = folder.resolve(), out.resolve()
-    paths = [target / _name_out(name) for name in names]
+    paths = [target / each for name in names for each in {name, _name_out(name)}]
     of_pack = {pack / name for name in names}
     theirs = [path for path in paths if path in of_pack or (path.exists() and not (target / REPORT).exists())]
     if theirs:

@@ -107,9 +107,19 @@ def test_hats_that_are_tuned_are_one_part_and_a_melody_is_none(save_midi):
 
 def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
     beat = save_midi("b.mid", _notes((0, 36, 90), (24, 42, 60), (48, 38, 99), channel=9)).read_bytes()
-    for name, part in (("Loop_01.mid", ""), ("Kick and Snare.mid", ""), ("Kick it.mid", "kick")):
+    for name, part in (
+        ("Loop_01.mid", ""),
+        ("Kick and Snare.mid", ""),
+        ("Kick it.mid", "kick"),
+        ("Hats/1.mid", "closed hat"),
+    ):
         found = standard_midi(beat, name)
         assert (found.data, found.part, found.is_new) == (beat, part, False)
+    whistles = save_midi("w.mid", _notes((0, 27, 90), (24, 87, 60), channel=9)).read_bytes()
+    assert standard_midi(whistles, "Loop.mid").data == whistles
+    melody = save_midi("m.mid", _notes((0, 36, 90), (24, 88, 60), channel=9)).read_bytes()
+    with pytest.raises(NoBars, match="no part"):
+        standard_midi(melody, "Loop.mid")
     acoustic = one_part(pitch=35, channel=9)  # General MIDI's other kick
     assert standard_midi(acoustic, "Kick_01.mid").data == acoustic
     conga = one_part(pitch=61, channel=9)  # on the drum channel, but another drum than its name says
@@ -221,13 +231,17 @@ def test_links_pipes_and_names_of_any_bytes_are_met(one_part, tmp_path):
     assert (tmp_path / "out" / os.fsdecode(b"kick \xff.mid")).exists()
 
 
-def test_what_was_wrapped_in_riff_gets_another_ending(one_part, tmp_path):
-    data = one_part()
-    wrapped = b"RIFF" + (len(data) + 12).to_bytes(4, "little") + b"RMIDdata" + len(data).to_bytes(4, "little") + data
+def test_what_was_wrapped_in_riff_gets_another_ending_where_it_is_written_anew(one_part, tmp_path):
     (tmp_path / "pack").mkdir()
-    (tmp_path / "pack" / "Kick.rmi").write_bytes(wrapped)
+    for name, data in (("Kick.rmi", one_part()), ("Snare.rmi", one_part(pitch=38, channel=9))):
+        wrapped = (
+            b"RIFF" + (len(data) + 12).to_bytes(4, "little") + b"RMIDdata" + len(data).to_bytes(4, "little") + data
+        )
+        (tmp_path / "pack" / name).write_bytes(wrapped)
     standardise(tmp_path / "pack", tmp_path / "out")
     assert (tmp_path / "out" / "Kick.rmi.mid").read_bytes()[:4] == b"MThd"
+    assert (tmp_path / "out" / "Snare.rmi").read_bytes() == wrapped
+    assert not (tmp_path / "out" / "Kick.rmi").exists()
 
 
 def test_patterns_are_read_as_long_as_their_files(save_midi, tmp_path):
