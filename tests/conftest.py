@@ -22,6 +22,7 @@ settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "demo"))  # where streamlit puts the folder of its script: the page's modules are page.x
+sys.path.append(str(ROOT / "recipes" / "reproductions"))  # and Python: the recipes share the module jobs
 
 
 @pytest.fixture(scope="session")

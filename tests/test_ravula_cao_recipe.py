@@ -32,7 +32,7 @@ def recipe():
 @pytest.fixture
 def setting(recipe, tmp_path):
     (tmp_path / "jobs").mkdir()
-    return recipe.Setting(tmp_path / "corpus.npz", tmp_path, None, False)
+    return recipe.NoteSetting(tmp_path / "corpus.npz", tmp_path, False)
 
 
 def test_every_epsilon_has_a_run_of_every_seed(recipe):
@@ -42,16 +42,6 @@ def test_every_epsilon_has_a_run_of_every_seed(recipe):
     assert {(job.eps, job.seed) for job in jobs if job.kind == "published"} == {
         (eps, seed) for eps in (0.01, 0.05, 0.1, 0.3, 0.5) for seed in range(5)
     }
-
-
-def test_a_run_that_has_a_file_is_not_made_again(recipe, setting, monkeypatch):
-    calls = []
-    monkeypatch.setattr(recipe, "_RUN", {"kind": lambda setting, job: calls.append(job) or {"rows": {}}})
-    job = recipe.Job("a-run", "kind", 3)
-    assert recipe.run_job(setting, job).startswith("a-run: 0.0 minutes")
-    assert recipe.run_job(setting, job) == "a-run: was there"
-    assert calls == [job]
-    assert json.loads((setting.out / "jobs" / "a-run.json").read_text())["rows"] == {}
 
 
 def test_a_curve_is_the_mean_of_each_stretch(recipe):
@@ -79,22 +69,11 @@ def test_a_win_has_fewer_excessive_notes_shorter_runs_and_no_higher_c2st(recipe)
     assert lines[4] == "| percussion | 0 of 0 | 0 of 0 | 0 of 0 | 0 of 0 |"
 
 
-def test_a_table_has_means_with_deviations_over_seeds(recipe):
-    columns = dict.fromkeys(recipe.COLUMNS, 0.5)
-    rows = {"one": [columns | {"longest_run": 3.0}], "two": [columns | {"c2st": 0.5}, columns | {"c2st": 0.7}]}
-    del rows["one"][0]["c2st"]
-    one, two = recipe.table(rows).splitlines()[2:]
-    assert one.startswith("| one | 1 | 3.00 | 0.500 | 0.500 |")
-    assert one.endswith("| 0.500 |  |")
-    assert two.startswith("| two | 2 | 0.50 ± 0.00 |")
-    assert two.endswith("| 0.600 ± 0.100 |")
-
-
 def test_rows_are_gathered_by_name_with_the_nats_of_the_judge(recipe, setting, monkeypatch):
     """A judge that knows nothing: log 10 a note."""
     torch.save(without_values(LoopNetwork(10, 16, 10, 256, 0.4)).state_dict(), setting.out / "jobs" / "baselines.pt")
     model = type("Model", (), {"kit": ROLAND10, "steps": 16, "n_given": 8})
-    monkeypatch.setattr(recipe.Setting, "model", lambda setting: model)
+    monkeypatch.setattr(recipe.NoteSetting, "model", lambda setting: model)
 
     def write(name, rows, **others):
         notes = base64.b85encode(zlib.compress(np.zeros((3, 32), np.uint8).tobytes())).decode()

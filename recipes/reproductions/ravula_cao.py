@@ -13,16 +13,12 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
 import os
-import platform
 import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from jobs import Job, Setting, add_options, run_and_report, save_figure, table, write_found
 from rhythmgan.bars import notes_to_bars, words_to_bars
 from rhythmgan.conditions import ANY
 from rhythmgan.corpus_file import load_corpus
@@ -91,38 +88,26 @@ _BEST_OF = 8
 
 
 @dataclass(frozen=True)
-class Job:
+class NoteJob(Job):
     """A run with a file of its own.
 
     Attributes:
-        name: of its file.
-        kind: which function runs it.
-        seed: of all that it draws.
         eps: share of random notes, of an agent as published.
     """
 
-    name: str
-    kind: str
-    seed: int = 0
     eps: float = 0.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class NoteSetting(Setting):
     """What all jobs share.
 
     Attributes:
-        data: the corpus.
-        out: the folder.
         cnn: weights of the CNN; the bundled one by default.
-        quick: whether every run is as short as can be, to try the recipe.
         agents: which of ``KINDS`` are trained.
     """
 
-    data: Path
-    out: Path
-    cnn: Path | None
-    quick: bool
+    cnn: Path | None = None
     agents: tuple[str, ...] = tuple(KINDS)
 
     def loops(self, split: Any) -> NoteLoops:
@@ -137,49 +122,20 @@ class Setting:
         config = replace(config, seed=seed)
         return replace(config, train_steps=4000, learning_starts=400) if self.quick else config
 
-    def found(self, job: Job) -> dict[str, Any]:
-        """What a job has found so far."""
-        path = self.path(job)
-        return dict(json.loads(path.read_text())) if path.exists() else {}
 
-    def path(self, job: Job, suffix: str = "json") -> Path:
-        return self.out / "jobs" / f"{job.name}.{suffix}"
-
-
-def all_jobs(seeds: int) -> list[Job]:
+def all_jobs(seeds: int) -> list[NoteJob]:
     """Every run, those that the others are compared with first."""
-    tuned = [Job(f"tuned-{seed}", "tuned", seed) for seed in range(seeds)]
+    tuned = [NoteJob(f"tuned-{seed}", "tuned", seed) for seed in range(seeds)]
     published = [
-        Job(f"published-{eps:g}-{seed}", "published", seed, eps) for seed in range(seeds) for eps in PUBLISHED_EPS
+        NoteJob(f"published-{eps:g}-{seed}", "published", seed, eps) for seed in range(seeds) for eps in PUBLISHED_EPS
     ]
-    return [Job("baselines", "baselines"), *tuned, *published, Job("words-0", "words")]
+    return [NoteJob("baselines", "baselines"), *tuned, *published, NoteJob("words-0", "words")]
 
 
 # --- Jobs --------------------------------------------------------------------------------------------
 
 
-def run_job(setting: Setting, job: Job) -> str:
-    """Run a job that has no file yet; its name and how long it took."""
-    torch.set_num_threads(1)
-    if setting.found(job).get("is_whole"):
-        return f"{job.name}: was there"
-    began = time.perf_counter()
-    found = _RUN[job.kind](setting, job)
-    write_found(setting, job, found, began, is_whole=job.kind != "tuned" or setting.agents == tuple(KINDS))
-    return f"{job.name}: {(time.perf_counter() - began) / 60:.1f} minutes"
-
-
-def write_found(setting: Setting, job: Job, found: Mapping[str, Any], began: float, is_whole: bool) -> None:
-    """Write what a job has found, maybe on the way: of a recipe that is cut short nothing is lost."""
-    facts = {
-        "is_whole": is_whole,
-        "minutes": found.get("minutes", 0) + (time.perf_counter() - began) / 60,
-        "machine": f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}",
-    }
-    write_whole(setting.path(job), json.dumps({**found, **facts}).encode())
-
-
-def run_published(setting: Setting, job: Job) -> dict[str, Any]:
+def run_published(setting: NoteSetting, job: NoteJob) -> dict[str, Any]:
     """An agent as published: the CNN's log-probability is its reward."""
     cnn, loops = setting.model(), setting.loops("train")
     config = replace(APPEND_PUBLISHED_ENV, eps=job.eps)
@@ -198,7 +154,7 @@ def run_published(setting: Setting, job: Job) -> dict[str, Any]:
     return {"curve": curve.points()} | _rows(setting, {"argmax": agent.complete}, job.seed)
 
 
-def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
+def run_tuned(setting: NoteSetting, job: NoteJob) -> dict[str, Any]:
     """The agents of today of one seed, which share a critic; and what the critic does without learning."""
     cnn, loops, validation = setting.model(), setting.loops("train"), setting.loops("valid")
     short = {"train_steps": 30, "n_drawn": 1} if setting.quick else {}
@@ -222,8 +178,9 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
                 setting.path(job, "safetensors"), agent, {name: str(fact) for name, fact in facts.items()}
             )
         found["rows"] |= _rows(setting, {kind: agent.complete}, job.seed)["rows"]
-        write_found(setting, job, found, began, is_whole=False)
-    if setting.agents != tuple(KINDS):
+        write_found(setting, job, found, began)
+    found["is_whole"] = setting.agents == tuple(KINDS)
+    if not found["is_whole"]:
         return found
     players = {"one step ahead": _one_step_ahead(cnn, critic), f"best of {_BEST_OF}": _best_of(cnn, critic)}
     found["rows"] |= _rows(setting, players, job.seed)["rows"]
@@ -231,7 +188,7 @@ def run_tuned(setting: Setting, job: Job) -> dict[str, Any]:
 
 
 def _critic_of_seed(
-    setting: Setting, job: Job, how: LoopCriticConfig, songs: tuple[NoteLoops, NoteLoops]
+    setting: NoteSetting, job: NoteJob, how: LoopCriticConfig, songs: tuple[NoteLoops, NoteLoops]
 ) -> tuple[tuple[Tensor, Tensor], LoopNetwork]:
     """What the CNN draws for the loops of training and validation, and the critic that has learned from it; kept."""
     path = setting.path(job, "pt")
@@ -251,7 +208,7 @@ def _critic_of_seed(
     return (train, valid), critic
 
 
-def run_baselines(setting: Setting, job: Job) -> dict[str, Any]:
+def run_baselines(setting: NoteSetting, job: NoteJob) -> dict[str, Any]:
     """The CNN, a larger network of the same task, and noise."""
     cnn, loops, validation = setting.model(), setting.loops("train"), setting.loops("valid")
     nets = [_train_likelihood(loops, validation, cnn.n_given, seed, 20 if setting.quick else 3000) for seed in range(2)]
@@ -279,7 +236,7 @@ def run_baselines(setting: Setting, job: Job) -> dict[str, Any]:
     return found
 
 
-def run_words(setting: Setting, job: Job) -> dict[str, Any]:
+def run_words(setting: NoteSetting, job: NoteJob) -> dict[str, Any]:
     """Polyphony: agents that append words, rewarded by the bundled prior; beside that prior and the songs."""
     corpus = load_corpus(setting.data, 16)
     alphabet, coverage = common_words(corpus.split("train"), N_WORDS)
@@ -321,7 +278,7 @@ def _measures_of_words(loops: np.ndarray, prior: SamplingLikelihood) -> dict[str
     }
 
 
-_RUN: Mapping[str, Callable[[Setting, Job], dict[str, Any]]] = {
+_RUN: Mapping[str, Callable[[NoteSetting, NoteJob], dict[str, Any]]] = {
     "published": run_published,
     "tuned": run_tuned,
     "baselines": run_baselines,
@@ -357,7 +314,7 @@ def _later(play: Player, seed: int) -> Player:
     return lambda given, seeds: play(given, seeds + np.uint64(seed * len(seeds)))
 
 
-def _rows(setting: Setting, players: Mapping[str, Player], seed: int) -> dict[str, Any]:
+def _rows(setting: NoteSetting, players: Mapping[str, Player], seed: int) -> dict[str, Any]:
     """What each player makes of the beginnings of the test songs' loops, measured, by its name."""
     test = setting.loops("test")
     given = np.tile(test.notes[:, : setting.model().n_given], (_DRAWS, 1))
@@ -365,7 +322,7 @@ def _rows(setting: Setting, players: Mapping[str, Player], seed: int) -> dict[st
     return {"rows": {name: _measures(setting, play(given, seeds), test) for name, play in players.items()}}
 
 
-def _measures(setting: Setting, notes: np.ndarray, test: NoteLoops) -> dict[str, Any]:
+def _measures(setting: NoteSetting, notes: np.ndarray, test: NoteLoops) -> dict[str, Any]:
     """Repetition, C2ST against the test songs' loops that begin alike, copies of training loops; and the loops.
 
     Args:
@@ -469,9 +426,9 @@ COLUMNS = {
 }
 
 
-def gather(setting: Setting, seeds: int) -> tuple[dict[str, list[dict[str, Any]]], dict[float, list[Any]]]:
+def gather(setting: NoteSetting, seeds: int) -> tuple[dict[str, list[dict[str, Any]]], dict[float, list[Any]]]:
     """All rows by name, a measurement for each seed; and the curves of the agents as published by ε."""
-    judge_file = setting.path(Job("baselines", "baselines"), "pt")
+    judge_file = setting.path(NoteJob("baselines", "baselines"), "pt")
     model = setting.model()
     length = BARS * model.steps
     judge = LoopNetwork(model.kit.n_parts + 1, model.steps, model.kit.n_parts + 1, 256, 0.4).eval()
@@ -488,25 +445,6 @@ def gather(setting: Setting, seeds: int) -> tuple[dict[str, list[dict[str, Any]]
             title = f"as published, ε {job.eps:g}" if job.kind == "published" else name.rstrip(" 01234")
             rows.setdefault(title if name.startswith("untuned ") or job.kind == "published" else name, []).append(row)
     return rows, curves
-
-
-def table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Means over seeds with the standard deviation, as Markdown."""
-    lines = [
-        "| | seeds | " + " | ".join(title for title, _ in COLUMNS.values()) + " |",
-        "|---|---:|" + "---:|" * len(COLUMNS),
-    ]
-    for name, several in rows.items():
-        cells = []
-        for column, (_, form) in COLUMNS.items():
-            values = [row[column] for row in several if column in row]
-            if not values:
-                cells.append("")
-                continue
-            spread = f" ± {form.format(np.std(values))}" if len(values) > 1 else ""
-            cells.append(form.format(np.mean(values)) + spread)
-        lines.append(f"| {name} | {len(several)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def words_table(found: Mapping[str, Any]) -> str:
@@ -562,7 +500,7 @@ def draw_figures(
     axes.set(xlabel="transitions, thousands", ylabel="log p of a note under the CNN, nats")
     axes.legend(frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, out / "ravula_cao-figure4.png")
+    save_figure(figure, out / "ravula_cao-figure4.png")
 
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     shown = {name: several for name, several in rows.items() if "c2st" in several[0]}
@@ -580,83 +518,50 @@ def draw_figures(
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, out / "ravula_cao-figure5.png")
+    save_figure(figure, out / "ravula_cao-figure5.png")
 
 
-def _save(figure: Any, path: Path) -> None:
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=110, format="png", metadata={"Software": None})
-
-
-def export_weights(setting: Setting, seeds: int) -> None:
+def export_weights(setting: NoteSetting, seeds: int) -> None:
     """What ships: the agent of seed 0, and the agents as published of seed 0 in one file."""
     cnn = setting.model()
     folder = setting.out / "weights"
     folder.mkdir(exist_ok=True)
-    files = [setting.path(Job(f"published-{eps:g}-0", "published"), "safetensors") for eps in PUBLISHED_EPS]
+    files = [setting.path(NoteJob(f"published-{eps:g}-0", "published"), "safetensors") for eps in PUBLISHED_EPS]
     if all(file.exists() for file in files):
         agents = PublishedAgents(cnn.fingerprint, cnn)
         for agent, file in zip(agents.agents, files, strict=True):
             assert isinstance(agent, AppendAgent)
             agent.load_state_dict(load_append_agent(file, cnn).state_dict())
         save_published(folder / PUBLISHED, agents, {"trained_seed": "0"})
-    tuned = setting.path(Job("tuned-0", "tuned"), "safetensors")
+    tuned = setting.path(NoteJob("tuned-0", "tuned"), "safetensors")
     if tuned.exists():
         write_whole(folder / "append-agent.safetensors", tuned.read_bytes())
 
 
-def report(setting: Setting, seeds: int) -> None:
-    """Print and write all tables, and draw the figures."""
+def report(setting: NoteSetting, seeds: int) -> str:
+    """All tables, in Markdown; it also draws the figures and writes the weights that ship."""
     rows, curves = gather(setting, seeds)
     order = ("real", "untuned", *(f"as published, ε {eps:g}" for eps in PUBLISHED_EPS), *KINDS)
     rows = {name: rows[name] for name in (*order, *(name for name in rows if name not in order)) if name in rows}
-    lines = [table(rows), wins(rows), _how_long(setting, seeds)]
-    if words := setting.found(Job("words-0", "words")):
-        lines.insert(2, words_table(words))
-    text = "\n".join(lines)
-    write_whole(setting.out / "tables.md", text.encode())
-    print(text)
+    lines = [table(rows, COLUMNS), wins(rows)]
+    if words := setting.found(NoteJob("words-0", "words")):
+        lines.append(words_table(words))
     draw_figures(rows, curves, setting.out)
     export_weights(setting, seeds)
-
-
-def _how_long(setting: Setting, seeds: int) -> str:
-    """On which machines the runs were made, and how many minutes of one core they took."""
-    minutes: dict[str, list[float]] = {}
-    for job in all_jobs(seeds):
-        if found := setting.found(job):
-            minutes.setdefault(found["machine"], []).append(found["minutes"])
-    return (
-        "\n".join(f"{len(each)} runs on {name}: {sum(each):.0f} core-minutes" for name, each in minutes.items()) + "\n"
-    )
+    return "\n".join((*lines, ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, metavar="CORPUS", help="a corpus with Groove's songs")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs")
+    add_options(parser, seeds=5)
     parser.add_argument("--cnn", type=Path, metavar="FILE", help="weights of the CNN (the bundled ones)")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of every run (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once (%(default)s)")
-    parser.add_argument("--only", default="", metavar="NAME", help="run only the jobs whose names begin so")
     parser.add_argument(
         "--agents", default=",".join(KINDS), metavar="NAMES", help="which agents of today to train (%(default)s)"
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--report", action="store_true", help="run none: make tables and figures of what is there")
-    what.add_argument("--no-report", action="store_true", help="only run")
-    parser.add_argument("--quick", action="store_true", help="try the whole recipe in a tiny form")
     options = parser.parse_args(arguments)
     seeds = min(options.seeds, 1) if options.quick else options.seeds
-    setting = Setting(options.data, options.out, options.cnn, options.quick, tuple(options.agents.split(",")))
-    (options.out / "jobs").mkdir(parents=True, exist_ok=True)
-    jobs = [job for job in all_jobs(seeds) if job.name.startswith(options.only)]
-    if not options.report:
-        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-            for said in pool.map(run_job, [setting] * len(jobs), jobs):
-                print(said, file=sys.stderr, flush=True)
-    if options.report or not (options.only or options.no_report):
-        report(setting, seeds)
+    setting = NoteSetting(options.data, options.out, options.quick, options.cnn, tuple(options.agents.split(",")))
+    run_and_report(options, _RUN, setting, all_jobs(seeds), lambda setting: report(setting, seeds))
     return 0
 
 

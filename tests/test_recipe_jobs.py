@@ -1,0 +1,79 @@
+"""What the recipes share: a run is not made twice, what is cut short goes on, and tables by hand."""
+
+import argparse
+import json
+
+import pytest
+
+import jobs
+
+
+@pytest.fixture
+def setting(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    return jobs.Setting(tmp_path / "corpus.npz", tmp_path, False)
+
+
+def options_of(setting, *arguments):
+    parser = argparse.ArgumentParser()
+    jobs.add_options(parser, seeds=3)
+    return parser.parse_args(["--data", str(setting.data), "--out", str(setting.out), *arguments])
+
+
+def test_a_run_that_has_a_file_is_not_made_again(setting):
+    calls = []
+    runs = {"kind": lambda setting, job: calls.append(job) or {"rows": {}}}
+    job = jobs.Job("a-run", "kind", 3)
+    assert jobs.run_job(runs, setting, job).startswith("a-run: 0.0 minutes")
+    assert jobs.run_job(runs, setting, job) == "a-run: was there"
+    assert calls == [job]
+    assert json.loads((setting.out / "jobs" / "a-run.json").read_text())["rows"] == {}
+
+
+def test_a_run_that_is_not_whole_goes_on(setting):
+    job = jobs.Job("a-run", "kind")
+
+    def run(setting, job):
+        done = setting.found(job).get("done", 0) + 1
+        return {"done": done, "is_whole": done == 2}
+
+    for done in (1, 2, 2):
+        jobs.run_job({"kind": run}, setting, job)
+        assert setting.found(job)["done"] == done
+
+
+def test_the_minutes_of_earlier_calls_are_added(setting):
+    job = jobs.Job("a-run", "kind")
+    jobs.write_found(setting, job, {"minutes": 5.0}, began=jobs.time.perf_counter() - 60)
+    assert setting.found(job)["minutes"] == pytest.approx(6, abs=0.1)
+    assert setting.found(job)["is_whole"] is False
+
+
+def test_only_the_named_jobs_run_and_then_no_report_is_made(setting, capsys):
+    names = []
+    runs = {"kind": lambda setting, job: names.append(job.name) or {}}
+    asked = [jobs.Job(name, "kind") for name in ("one-0", "two-0", "two-1", "three")]
+    jobs.run_and_report(options_of(setting, "--only", "two", "three"), runs, setting, asked, lambda _: "table\n")
+    assert names == ["two-0", "two-1", "three"]
+    assert capsys.readouterr().out == ""
+    jobs.run_and_report(options_of(setting), runs, setting, asked, lambda _: "table\n")
+    assert names == ["two-0", "two-1", "three", "one-0"]
+    printed = capsys.readouterr().out
+    assert printed == (setting.out / "tables.md").read_text()
+    assert printed.startswith("table\n4 runs on ")
+
+
+def test_a_report_runs_nothing(setting):
+    jobs.run_and_report(options_of(setting, "--report"), {}, setting, [jobs.Job("one", "kind")], lambda _: "table\n")
+    assert (setting.out / "tables.md").read_text() == "table\n\n"
+
+
+def test_a_table_has_means_with_deviations_over_seeds():
+    columns = {"run": ("longest run", "{:.2f}"), "c2st": ("C2ST", "{:.3f}")}
+    rows = {"one": [{"run": 3.0}], "two": [{"run": 1, "c2st": 0.5}, {"run": 2, "c2st": 0.7}]}
+    assert jobs.table(rows, columns, "loops").splitlines() == [
+        "| loops | seeds | longest run | C2ST |",
+        "|---|---:|---:|---:|",
+        "| one | 1 | 3.00 |  |",
+        "| two | 2 | 1.50 ± 0.50 | 0.600 ± 0.100 |",
+    ]
