@@ -50,21 +50,24 @@ def draw_augmentations(n: int, share: float, random: torch.Generator, device: to
     return torch.where(kind < 1, labels, REAL)
 
 
-def augmented_rates(rates: Tensor, share: float, kit: Kit) -> Tensor:
+def augmented_rates(rates: Tensor, share: float, kit: Kit, rotated: bool = True) -> Tensor:
     """How often each cell sounds in bars of which a share is augmented.
 
     Args:
         rates: (steps, parts) in 0 … 1, how often it sounds in the bars as they are.
         share: of augmented bars, 0 … 1.
         kit: what the parts are.
+        rotated: whether a third of these is rotated; without, half are thinned and half are exchanged.
 
     Returns:
         (steps, parts) in 0 … 1.
     """
-    beat = len(rates) // BEATS
-    rotated = torch.stack([rates.roll(-beats * beat, 0) for beats in range(1, BEATS)]).mean(0)
     exchanged = rates[:, exchanges(kit).to(rates.device)].mean(1)
-    return (1 - share) * rates + share / 3 * (rotated + _KEPT * rates + exchanged)
+    if not rotated:
+        return (1 - share) * rates + share / 2 * (_KEPT * rates + exchanged)
+    beat = len(rates) // BEATS
+    turned = torch.stack([rates.roll(-beats * beat, 0) for beats in range(1, BEATS)]).mean(0)
+    return (1 - share) * rates + share / 3 * (turned + _KEPT * rates + exchanged)
 
 
 def augment(bars: Tensor, labels: Tensor, kit: Kit, random: torch.Generator) -> Tensor:

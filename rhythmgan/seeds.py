@@ -26,13 +26,15 @@ RANDOM_STREAMS: dict[str, range] = {
     "opening": range((1 << 34) + 16, (1 << 34) + 17),
     "next notes": range((1 << 34) + 17, (1 << 34) + 18),
     "combination": range((1 << 34) + 32, (1 << 34) + 48),
+    "phrase": range((1 << 34) + 18, (1 << 34) + 19),
 }
 """Every use of a seed's random numbers and the streams that are its own: no two uses share one.
 
 ==================  ===================================================================================
 use                 its streams
 ==================  ===================================================================================
-bar                 the bar of the seed: the latent point of a GAN's, the numbers that a prior's is drawn with
+bar                 the bar of the seed: the latent point of a GAN's, or of a GAN of phrases; the numbers that a
+                    prior's is drawn with
 redraw              the points, or a prior's numbers, that are tried in turn where the bar of a seed is silent
 phrase bars         12 for each bar of a phrase after the first: what is drawn until it is a new one
 phrase form         one for each bar of a phrase, by its place: which bar comes again, or what the new one is
@@ -48,6 +50,7 @@ next bar            the noise that a bar after a given one begins with, before i
 opening             which notes a loop begins with that is drawn note by note
 next notes          the notes that follow
 combination         which lines are dealt to which loops, and which are swapped: one each time that lines are dealt
+phrase              the vector of which a convolutional GAN makes all bars of a phrase at once
 space               the latent points that a latent space is found with: one for each 2^31 seeds
 ==================  ===================================================================================
 

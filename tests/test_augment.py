@@ -109,6 +109,8 @@ def test_augmented_rates_are_those_of_many_augmented_bars():
     by_hand = 0.4 * rates[0, 0] + 0.2 * rotated + 0.2 * 0.75 * rates[0, 0] + 0.2 * rates[0, 0]
     assert expected[0, 0] == pytest.approx(by_hand)
     assert torch.equal(augmented_rates(rates, 0.0, GM9), rates)
+    not_rotated = augmented_rates(rates, 0.6, GM9, rotated=False)
+    assert not_rotated[0, 0] == pytest.approx(0.4 * rates[0, 0] + 0.3 * 0.75 * rates[0, 0] + 0.3 * rates[0, 0])
 
 
 def test_a_kit_without_two_parts_of_a_stream_is_not_exchanged():

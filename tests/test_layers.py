@@ -42,7 +42,7 @@ LAYERS = (
     {"rhythmgan.songs.parquet"},
     {"rhythmgan.songs.archives"},
     {"rhythmgan.songs.manifests", "rhythmgan.data"},
-    {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops"},
+    {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops", "rhythmgan.song_phrases"},
     {"rhythmgan.songs.contents"},
     {"rhythmgan.songs.listing"},
     {f"rhythmgan.{room}" for room in ("patterns", "songs.sources", "baselines", "reference", "line_pairs")},
@@ -61,7 +61,11 @@ LAYERS = (
     },
     {"rhythmgan.models.labels"},
     {"rhythmgan.models.denoiser"},
-    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net")},
+    {
+        f"rhythmgan.models.{model}"
+        for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "phrase_conv_gan")
+    },
+    {"rhythmgan.models.phrase_gan"},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -71,9 +75,11 @@ LAYERS = (
     {"rhythmgan.conditions_met"},
     {"rhythmgan.folders", "rhythmgan.samples", "rhythmgan.evaluate", "rhythmgan.info", "rhythmgan.training"},
     {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
+    {"rhythmgan.training.phrase_batches", "rhythmgan.training.phrase_picture"},
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
-    {"rhythmgan.training.likelihood"},
+    {"rhythmgan.training.likelihood", "rhythmgan.training.adversarial"},
     {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net")},
+    {f"rhythmgan.training.{model}" for model in ("phrase_gan", "phrase_conv_gan")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {
@@ -356,7 +362,7 @@ def test_only_a_gan_and_its_training_open_it():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "discriminator"
     }
-    assert found == {"rhythmgan.models.gan", "rhythmgan.training.gan", "rhythmgan.training.critic"}
+    assert found == {"rhythmgan.models.gan", "rhythmgan.training.adversarial", "rhythmgan.training.critic"}
 
 
 def test_every_entry_of_the_table_is_a_module():
@@ -373,7 +379,9 @@ def test_only_training_imports_lightning():
         for module in _imports(name, path.read_text(encoding="utf-8"))
         if module.partition(".")[0] in lightning
     }
-    assert importers == {f"rhythmgan/training/{room}.py" for room in ("gan", "likelihood", "run")}
+    assert importers == {
+        f"rhythmgan/training/{room}.py" for room in ("adversarial", "likelihood", "phrase_conv_gan", "run")
+    }
 
 
 def test_only_the_page_imports_streamlit():

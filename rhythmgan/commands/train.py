@@ -1,4 +1,4 @@
-"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn`` and ``answer``: a corpus to weights."""
+"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn``, ``answer`` and ``rythmgan``: a corpus to weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
 from rhythmgan.kit import KITS
-from rhythmgan.models.config import AnswerConfig, BarLSTMConfig, GANConfig, NoteCNNConfig, WordLSTMConfig
+from rhythmgan.models.config import (
+    AnswerConfig,
+    BarLSTMConfig,
+    GANConfig,
+    NoteCNNConfig,
+    PhraseConvGANConfig,
+    PhraseGANConfig,
+    WordLSTMConfig,
+)
 from rhythmgan.training.config import (
     AnswerTrainingConfig,
     BarLSTMTrainingConfig,
     GANTrainingConfig,
     NoteCNNTrainingConfig,
+    PhraseConvGANTrainingConfig,
+    PhraseGANTrainingConfig,
     PriorTrainingConfig,
 )
 
@@ -111,6 +121,30 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(answer, AnswerConfig, "layers", "layers")
     add_field(answer, AnswerConfig, "dropout", "share of units that are left out in training")
     _add_run(answer)
+
+    rythmgan = models.add_parser(
+        "rythmgan",
+        help="RythmGAN: a GAN of phrases",
+        description="Train a GAN that makes all bars of a phrase from one z, or resume the run in --out.",
+    )
+    rythmgan.set_defaults(run=_train_rythmgan, resumes=True)
+    _add_data(rythmgan)
+    rythmgan.add_argument("--source", metavar="NAME", help='songs whose files\' names begin so, as "lakh/" (all)')
+    rythmgan.add_argument(
+        "--as-published",
+        action="store_true",
+        help="a convolutional GAN with soft cells, as RythmGAN's of 2018 may have been, with defaults of its own: "
+        f"--train-steps {PhraseConvGANTrainingConfig.train_steps}, "
+        f"--batch-size {PhraseConvGANTrainingConfig.batch_size}, --width {PhraseConvGANConfig.width} channels",
+    )
+    add_field(rythmgan, PhraseGANConfig, "bars", "bars of a phrase")
+    add_field(rythmgan, PhraseGANTrainingConfig, "pretrain_steps", "batches of maximum likelihood")
+    steps = "batches of the adversarial phase; a resumed run may raise it"
+    add_field(rythmgan, PhraseGANTrainingConfig, "train_steps", steps)
+    add_field(rythmgan, PhraseGANTrainingConfig, "batch_size", "phrases in a batch")
+    add_field(rythmgan, PhraseGANTrainingConfig, "seed", "seed of weights, batches and noise")
+    add_field(rythmgan, PhraseGANConfig, "width", "units of the generator's state")
+    _add_run(rythmgan, kit=PhraseGANConfig.kit)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -303,6 +337,43 @@ def _train_answer(options: argparse.Namespace) -> None:
     print(f"{facts['trained_pairs']} pairs of {facts['trained_songs']} songs")
     print(f"answers of the validation songs, which chose the weights: {facts['validation_nll_per_line']} nats a line")
     print(f"weights: {weights}")
+
+
+def _train_rythmgan(options: argparse.Namespace) -> None:
+    if options.as_published and options.pretrain_steps is not None:
+        raise ValueError("--as-published has no pretraining: leave out --pretrain-steps")
+    corpus = _corpus(options, PhraseGANConfig.kit)
+    if options.source is not None:
+        corpus = corpus.from_files(options.source)
+
+    from rhythmgan.song_phrases import song_phrases
+
+    n_bars = PhraseGANConfig.bars if options.bars is None else options.bars
+    phrases = song_phrases(corpus.split("train").share(_share(options)), n_bars)
+    talks = _is_first()
+    if talks and not options.quiet:
+        print(f"training on {len(phrases):,} phrases of {phrases.n_songs:,} songs", file=sys.stderr)
+
+    machine = _machine(options)
+
+    from rhythmgan.training.phrase_conv_gan import train_phrase_conv_gan
+    from rhythmgan.training.phrase_gan import train_phrase_gan
+    from rhythmgan.training.phrase_picture import PICTURE
+
+    shape: dict[str, Any] = {"kit": corpus.kit.name, "steps": corpus.steps, "bars": n_bars} | given(options, "width")
+    names = given(options, "train_steps", "batch_size", "seed")
+    with progress_bar("step", options.quiet or not talks) as progress:
+        if options.as_published:
+            published = PhraseConvGANTrainingConfig(**names), PhraseConvGANConfig(**shape)
+            weights = train_phrase_conv_gan(
+                phrases, options.out, published[0], network=published[1], progress=progress, **machine
+            )
+        else:
+            ours = PhraseGANTrainingConfig(**names, **given(options, "pretrain_steps")), PhraseGANConfig(**shape)
+            weights = train_phrase_gan(phrases, options.out, ours[0], network=ours[1], progress=progress, **machine)
+    if talks:
+        print(f"weights: {weights}\npicture of seeds 0-31: {weights.parent / PICTURE}")
+        print(f"next: rhythmgan sample --weights {weights} --bars {n_bars}")
 
 
 def _is_first() -> bool:

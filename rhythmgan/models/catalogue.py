@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, word_lstm
+from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, phrase_conv_gan, phrase_gan, word_lstm
 from rhythmgan.models.interfaces import (
     BarModel,
     LatentCritic,
@@ -25,6 +25,8 @@ _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     bar_lstm.FORMAT: bar_lstm.load_bar_lstm,
     note_cnn.FORMAT: note_cnn.load_note_cnn,
     answer_net.FORMAT: answer_net.load_answer_net,
+    phrase_gan.FORMAT: phrase_gan.load_phrase_gan,
+    phrase_conv_gan.FORMAT: phrase_conv_gan.load_phrase_conv_gan,
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 

@@ -41,6 +41,73 @@ class GANConfig:
             raise ValueError("the widths lie in 1 … 4096")
         _check_dropout(self.dropout)
 
+    @property
+    def length(self) -> int:
+        """Steps that are decided in a row."""
+        return self.steps
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """How many steps later a figure may come again: a beat and two beats."""
+        from rhythmgan.bars import BEATS
+
+        beat = self.steps // BEATS
+        return beat, 2 * beat
+
+
+@dataclass(frozen=True)
+class PhraseGANConfig(GANConfig):
+    """The shape of a GAN of phrases, of which the bars are decided one after the other as the steps of one bar are.
+
+    Attributes:
+        bars: of a phrase.
+    """
+
+    kit: str = "rythmgan7"
+    width: int = 192
+    bars: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 2 <= self.bars <= 16:
+            raise ValueError(f"a phrase has 2 to 16 bars, not {self.bars}")
+
+    @property
+    def length(self) -> int:
+        return self.bars * self.steps
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """A beat and two beats, and a bar and, where a phrase is longer than two, two bars."""
+        return *super().repeats, *(bars * self.steps for bars in (1, 2) if bars < self.bars)
+
+
+@dataclass(frozen=True)
+class PhraseConvGANConfig:
+    """The shape of a convolutional GAN of phrases: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        kit: name of the kit of its phrases.
+        steps: grid of a bar.
+        bars: of a phrase.
+        latent_dim: numbers of z.
+        width: channels of the generator's first layer, and of the critic's last; each layer between has half as many.
+    """
+
+    kit: str = "rythmgan7"
+    steps: int = 16
+    bars: int = 4
+    latent_dim: int = 128
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        _n_parts(self.kit)
+        _check_grid(self.steps)
+        if not 1 <= self.bars <= 16 or not 1 <= self.latent_dim <= 4096:
+            raise ValueError("bars lies in 1 … 16, latent_dim in 1 … 4096")
+        if not 8 <= self.width <= 4096 or self.width % 8:
+            raise ValueError(f"width is a multiple of 8 in 8 … 4096, not {self.width}")
+
 
 @dataclass(frozen=True)
 class WordLSTMConfig:

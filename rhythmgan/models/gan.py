@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rhythmgan.bars import BEATS
 from rhythmgan.conditions import ANY, Condition
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import GANConfig
@@ -51,9 +50,9 @@ class Generator(nn.Module):
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
-        steps, n_parts, width = config.steps, kit_named(config.kit).n_parts, config.width
+        steps, n_parts, width = config.length, kit_named(config.kit).n_parts, config.width
         self.steps, self.n_parts, self.width = steps, n_parts, width
-        self.repeats = (steps // BEATS, 2 * (steps // BEATS))
+        self.repeats = config.repeats
         self.lags = (1, *self.repeats)
         n_labels = len(config.roles), len(config.styles)
         self.start = LabelTable(*n_labels, width, 0.05)
@@ -245,17 +244,19 @@ _SLOPE = 1.7
 class Discriminator(nn.Module):
     """bars (n, steps, parts) floats → a logit each (n,), high for real.
 
-    It reads the cells, each step as a learned word, in which cells a beat and two beats later differ, and the
-    bar's labels. What it makes of the bar counts by the labels as well (a projection, Miyato & Koyama 2018).
+    It reads the cells, each step as a learned word, in which cells a beat and two beats later differ (of a phrase also
+    a bar and two bars later), and the bar's labels.
+    What it makes of the bar counts by the labels as well (a projection, Miyato & Koyama 2018).
     """
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
-        steps, n_parts, width = config.steps, kit_named(config.kit).n_parts, config.discriminator_width
+        steps, n_parts, width = config.length, kit_named(config.kit).n_parts, config.discriminator_width
         n_labels = len(config.roles), len(config.styles)
         self.word = nn.Sequential(nn.Linear(n_parts, 64), nn.SiLU(), nn.Linear(64, 32), nn.SiLU())
-        self.beat = steps // BEATS
-        self.first = nn.Linear(steps * (n_parts + 32) + (steps + 2 * self.beat) * n_parts, width)
+        self.beat, *self.lags = config.repeats
+        n_compared = steps + sum(steps - lag for lag in self.lags)
+        self.first = nn.Linear(steps * (n_parts + 32) + n_compared * n_parts, width)
         self.from_labels = LabelTable(*n_labels, width, 0.1)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2)
@@ -266,8 +267,8 @@ class Discriminator(nn.Module):
 
     def forward(self, bars: Tensor, labels: Tensor) -> Tensor:
         """Logits (n,) of bars with labels (n, 3) ints, or (1, 3) for all."""
-        first_half, second_half = bars[:, : 2 * self.beat], bars[:, 2 * self.beat :]
-        seen = (bars, self.word(bars), differ(bars, bars.roll(self.beat, 1)), differ(first_half, second_half))
+        compared = [differ(bars[:, :-lag], bars[:, lag:]) for lag in self.lags]
+        seen = (bars, self.word(bars), differ(bars, bars.roll(self.beat, 1)), *compared)
         x = self.first(torch.cat([each.flatten(1) for each in seen], 1))
         x = x + self.from_labels(labels)
         for block in self.blocks:
@@ -430,11 +431,11 @@ TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2)
 _REDRAWS = len(RANDOM_STREAMS["redraw"])
 
 
-class GAN(ConditionalNetwork):
-    """A generator, its discriminator and a denoiser, with the kit and the grid of their bars.
+class LatentGenerator(ConditionalNetwork):
+    """A generator with the kit and the grid of its bars: what is drawn by seed, decoded and encoded.
 
     Attributes:
-        config: their shape.
+        config: its shape.
         condition: what bars are asked for; see ``with_condition``.
         shifts: (len(TEMPERATURES), 1 + roles, parts), what is added to z at each temperature.
     """
@@ -447,8 +448,6 @@ class GAN(ConditionalNetwork):
         self.config = config
         self.condition = Condition.default(config.roles)
         self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        self.denoiser = Denoiser(config)  # last: the others' first weights do not depend on it
         shape = (len(TEMPERATURES), 1 + len(config.roles), self.kit.n_parts)
         self.register_buffer("shifts", torch.zeros(shape, dtype=torch.float32))
 
@@ -458,7 +457,8 @@ class GAN(ConditionalNetwork):
 
     @property
     def steps(self) -> int:
-        return self.config.steps
+        """Steps that are decided in a row: those of a bar, or of all bars of a phrase."""
+        return self.config.length
 
     @property
     def latent_dim(self) -> int:
@@ -480,34 +480,6 @@ class GAN(ConditionalNetwork):
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that stand for the generator and what it is asked for."""
         return fingerprint(self.generator, self.condition.role, self.condition.style)
-
-    @property
-    def critic_fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that stand for the discriminator."""
-        return fingerprint(self.discriminator)
-
-    @torch.no_grad()
-    @without_autocast
-    def logits(self, bars: np.ndarray | Tensor) -> Tensor:
-        """The discriminator's logits (n,) of bars (n, steps, parts) bool, high for real, on its device."""
-        cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
-        found: Tensor = self.discriminator(cells, self.labels)
-        return found
-
-    def denoiser_in_double(self) -> Callable[[Tensor], Tensor]:
-        """Bars (n, steps, parts) float64 → logits of each cell, high for what does not belong; gradients pass.
-
-        On the CPU, in double precision, under the condition: what it says is the same on every machine but for
-        rounding.
-        """
-        denoiser, labels = copy.deepcopy(self.denoiser).cpu().double().eval(), self.labels.cpu()
-
-        @without_autocast
-        def logits(bars: Tensor) -> Tensor:
-            found: Tensor = denoiser(bars, labels)
-            return found
-
-        return logits
 
     @without_autocast
     def begin(self, n: int) -> UnfinishedBars:
@@ -697,6 +669,50 @@ class GAN(ConditionalNetwork):
             z = _cut_off(true, double.expect(true.double(), labels), u)
             points.append(z.float().flatten(1).numpy())
         return np.concatenate(points)
+
+
+class AdversarialPair(LatentGenerator):
+    """A generator and its discriminator: what the adversarial phase trains."""
+
+    def __init__(self, config: GANConfig) -> None:
+        super().__init__(config)
+        self.discriminator = Discriminator(config)
+
+    @property
+    def critic_fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for the discriminator."""
+        return fingerprint(self.discriminator)
+
+    @torch.no_grad()
+    @without_autocast
+    def logits(self, bars: np.ndarray | Tensor) -> Tensor:
+        """The discriminator's logits (n,) of bars (n, steps, parts) bool, high for real, on its device."""
+        cells = torch.as_tensor(bars, device=self.discriminator.last.weight.device).float()
+        found: Tensor = self.discriminator(cells, self.labels)
+        return found
+
+
+class GAN(AdversarialPair):
+    """A generator, its discriminator and a denoiser, with the kit and the grid of their bars."""
+
+    def __init__(self, config: GANConfig) -> None:
+        super().__init__(config)
+        self.denoiser = Denoiser(config)  # last: the others' first weights do not depend on it
+
+    def denoiser_in_double(self) -> Callable[[Tensor], Tensor]:
+        """Bars (n, steps, parts) float64 → logits of each cell, high for what does not belong; gradients pass.
+
+        On the CPU, in double precision, under the condition: what it says is the same on every machine but for
+        rounding.
+        """
+        denoiser, labels = copy.deepcopy(self.denoiser).cpu().double().eval(), self.labels.cpu()
+
+        @without_autocast
+        def logits(bars: Tensor) -> Tensor:
+            found: Tensor = denoiser(bars, labels)
+            return found
+
+        return logits
 
 
 def save_gan(path: str | os.PathLike[str], gan: GAN, provenance: dict[str, str]) -> None:

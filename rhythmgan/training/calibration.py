@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from rhythmgan.conditions import ANY
-from rhythmgan.models.gan import GAN, TEMPERATURES
+from rhythmgan.models.gan import TEMPERATURES, LatentGenerator
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 
 _BARS = 2048
@@ -15,7 +15,7 @@ _LEAST_SHARE = 1e-4
 """Of the cells of a part; the shift of a rarer part would be a guess."""
 
 
-def calibrate_temperatures(gan: GAN) -> None:
+def calibrate_temperatures(gan: LatentGenerator) -> None:
     """Find the shifts of the noise with which each part sounds as often at each temperature as at 1, and keep them.
 
     A cell sounds where what is expected of it and its noise are over zero together. Most cells are expected to be
@@ -41,7 +41,7 @@ def calibrate_temperatures(gan: GAN) -> None:
     gan.shifts.copy_(shifts)
 
 
-def _quantiles(gan: GAN, z: np.ndarray) -> np.ndarray:
+def _quantiles(gan: LatentGenerator, z: np.ndarray) -> np.ndarray:
     """(parts,) float64: the quantile of the normal distribution of the share of cells that each part sounds on."""
     share = torch.from_numpy(gan.decode(z).mean((0, 1))).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
     quantiles: np.ndarray = torch.special.ndtri(share.double()).numpy()

@@ -8,27 +8,19 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class GANTrainingConfig:
-    """How a GAN is trained. The defaults take about a minute on two CPU cores.
-
-    The generator first learns the cells of real bars by maximum likelihood (pretraining), then it is trained against
-    the discriminator (the adversarial phase).
+class AdversarialConfig:
+    """How a generator is trained: first by maximum likelihood (pretraining), then against the discriminator.
 
     Attributes:
         pretrain_steps: batches of maximum likelihood.
         train_steps: batches of the adversarial phase; the only number that a resumed run may change. The learning
             rates then decay along the new number.
-        batch_size: bars in a batch, of each process.
+        batch_size: bars, or phrases, in a batch, of each process.
         seed: of the weights, the batches and the noise.
         pretrain_learning_rate: peak learning rate of pretraining (AdamW, β = .9, .99); it decays to a fiftieth along a
             cosine.
         weight_decay: AdamW's.
-        any_share: share of bars with no role told: distinct bars of songs; all others are drawn as songs play them.
-        style_share: share of bars with their style told.
-        song_exponent: of bars with no role, a song with n distinct bars is drawn from n to this power times as often as
-            one with a single bar: 1 draws all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of
-            bars, which would give generated bars away, weigh less.
-        augmented_share: share of bars that are augmented (see ``augment``), with a label for both networks. Without
+        augmented_share: share that is augmented (see ``augment``), with a label for both networks. Without
             augmentation the discriminator learns the training bars by heart.
         hidden_share: share of steps that are hidden from the lagged inputs of later steps, in pretraining.
         generator_learning_rate, discriminator_learning_rate: of the adversarial phase (Adam, β = 0, .99); after three
@@ -39,7 +31,6 @@ class GANTrainingConfig:
             and in the training bars of each role. With the adversarial loss alone, hard decisions drift to sparse bars.
         ema_decay: share of the averaged generator that a step keeps (exponential moving average); it rises to this
             from 0 at the beginning of both phases.
-        denoiser_steps: batches of the denoiser, which is trained last.
     """
 
     pretrain_steps: int = 500
@@ -48,9 +39,6 @@ class GANTrainingConfig:
     seed: int = 0
     pretrain_learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    any_share: float = 0.4
-    style_share: float = 0.3
-    song_exponent: float = 0.85
     augmented_share: float = 0.7
     hidden_share: float = 0.1
     generator_learning_rate: float = 2e-4
@@ -60,21 +48,85 @@ class GANTrainingConfig:
     r2_gamma: float = 0.03
     rate_matching_coef: float = 2.0
     ema_decay: float = 0.998
-    denoiser_steps: int = 250
 
     def __post_init__(self) -> None:
-        if self.denoiser_steps < 1:
-            raise ValueError(f"the denoiser is trained for at least one batch, not {self.denoiser_steps}")
         if self.pretrain_steps < 0 or self.train_steps < 0 or self.pretrain_steps + self.train_steps < 1:
             raise ValueError("training takes at least one step in all, and neither number of steps is below 0")
-        _check(
-            self, shares=("any_share", "style_share", "song_exponent", "augmented_share", "hidden_share", "ema_decay")
-        )
+        _check(self, shares=("augmented_share", "hidden_share", "ema_decay"))
 
     @property
     def total_steps(self) -> int:
         """Steps of both phases."""
         return self.pretrain_steps + self.train_steps
+
+
+@dataclass(frozen=True)
+class GANTrainingConfig(AdversarialConfig):
+    """How a GAN is trained. The defaults take about a minute on two CPU cores.
+
+    Attributes:
+        any_share: share of bars with no role told: distinct bars of songs; all others are drawn as songs play them.
+        style_share: share of bars with their style told.
+        song_exponent: of bars with no role, a song with n distinct bars is drawn from n to this power times as often as
+            one with a single bar: 1 draws all bars alike, 0 all songs alike. Below 1 the few songs with hundreds of
+            bars, which would give generated bars away, weigh less.
+        denoiser_steps: batches of the denoiser, which is trained last.
+    """
+
+    any_share: float = 0.4
+    style_share: float = 0.3
+    song_exponent: float = 0.85
+    denoiser_steps: int = 250
+
+    def __post_init__(self) -> None:
+        if self.denoiser_steps < 1:
+            raise ValueError(f"the denoiser is trained for at least one batch, not {self.denoiser_steps}")
+        super().__post_init__()
+        _check(self, shares=("any_share", "style_share", "song_exponent"))
+
+
+@dataclass(frozen=True)
+class PhraseGANTrainingConfig(AdversarialConfig):
+    """How a GAN of phrases is trained.
+
+    Attributes:
+        off_share: share of phrases that begin on another bar of a file than its first, fifth …, with a label.
+    """
+
+    pretrain_steps: int = 1500
+    train_steps: int = 500
+    augmented_share: float = 0.5
+    off_share: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self, shares=("off_share",))
+
+
+@dataclass(frozen=True)
+class PhraseConvGANTrainingConfig:
+    """How a convolutional GAN of phrases is trained, as a Wasserstein GAN with a gradient penalty is.
+
+    Attributes:
+        train_steps: batches of the generator; the only number that a resumed run may change.
+        batch_size: phrases in a batch, of each process.
+        seed: of the weights, the batches and the noise.
+        learning_rate: of both networks (Adam, β = .5, .9).
+        critic_steps: batches of the critic for each of the generator.
+        penalty_coef: coefficient of the gradient penalty.
+    """
+
+    train_steps: int = 4000
+    batch_size: int = 64
+    seed: int = 0
+    learning_rate: float = 2e-4
+    critic_steps: int = 5
+    penalty_coef: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.train_steps < 1 or self.critic_steps < 1:
+            raise ValueError("training takes at least one step of either network")
+        _check(self, shares=())
 
 
 @dataclass(frozen=True)
@@ -219,7 +271,9 @@ def _check_stop(config: LikelihoodTrainingConfig) -> None:
         raise ValueError(f"patience is a whole number from 1 on, not {config.patience}")
 
 
-def _check(config: GANTrainingConfig | LikelihoodTrainingConfig, shares: Sequence[str]) -> None:
+def _check(
+    config: AdversarialConfig | PhraseConvGANTrainingConfig | LikelihoodTrainingConfig, shares: Sequence[str]
+) -> None:
     """Check what all have: batch_size, seed, finite numbers from 0 on, and shares up to 1.
 
     Raises:
