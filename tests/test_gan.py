@@ -309,9 +309,8 @@ def tiny(monkeypatch):
     for module in (room, denoiser):
         monkeypatch.setattr(module, "kit_named", lambda name: {"three": three}[name])
     torch.manual_seed(12)
-    gan = GAN(
-        SimpleNamespace(kit="three", steps=4, width=6, discriminator_width=4, denoiser_width=5, dropout=0.5, **NAMES)
-    )
+    shape = {"kit": "three", "steps": 4, "length": 4, "repeats": (1, 2)}
+    gan = GAN(SimpleNamespace(**shape, width=6, discriminator_width=4, denoiser_width=5, dropout=0.5, **NAMES))
     for parameter in gan.generator.parameters():
         parameter.data.mul_(2)
     for table in (*gan.generator.start.parameters(), *gan.generator.drive.parameters()):
