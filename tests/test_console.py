@@ -26,10 +26,15 @@ from rhythmgan.generate.config import FillConfig, PathConfig, SampleConfig, Vari
 from rhythmgan.kit import GM9, GM12, JAKI5, KITS
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi
-from rhythmgan.models.config import AnswerConfig, GANConfig, WordLSTMConfig
+from rhythmgan.models.config import AnswerConfig, GANConfig, PhraseGANConfig, WordLSTMConfig
 from rhythmgan.models.gan import load_gan
 from rhythmgan.playback import Playback
-from rhythmgan.training.config import AnswerTrainingConfig, GANTrainingConfig, PriorTrainingConfig
+from rhythmgan.training.config import (
+    AnswerTrainingConfig,
+    GANTrainingConfig,
+    PhraseGANTrainingConfig,
+    PriorTrainingConfig,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,6 +83,8 @@ def _helped(parser, option):
         ("train prior", WordLSTMConfig, ("width", "layers", "dropout")),
         ("train answer", AnswerTrainingConfig, ("train_steps", "batch_size", "seed")),
         ("train answer", AnswerConfig, ("given", "answer", "width", "layers", "dropout")),
+        ("train rythmgan", PhraseGANTrainingConfig, ("pretrain_steps", "train_steps", "batch_size", "seed")),
+        ("train rythmgan", PhraseGANConfig, ("bars", "width")),
         ("evaluate", EvaluationConfig, ("seed",)),
     ],
 )

@@ -57,12 +57,16 @@ GRIDS = (16, 12, 24)
 
 TRAINING: dict[int, PhraseGANTrainingConfig] = {
     16: PhraseGANTrainingConfig(),
-    12: PhraseGANTrainingConfig(),
-    24: PhraseGANTrainingConfig(),
+    12: PhraseGANTrainingConfig(pretrain_steps=1000),
+    24: PhraseGANTrainingConfig(pretrain_steps=800, train_steps=150),
 }
-"""How the GAN of each grid is trained."""
+"""How the GAN of each grid is trained: there are fewer songs of triplets."""
 
-NETWORK: dict[int, PhraseGANConfig] = {grid: PhraseGANConfig(steps=grid) for grid in GRIDS}
+NETWORK: dict[int, PhraseGANConfig] = {
+    16: PhraseGANConfig(steps=16),
+    12: PhraseGANConfig(steps=12, width=160),
+    24: PhraseGANConfig(steps=24, width=128),
+}
 
 _PHRASES = 2000
 _NEIGHBOURS = 5

@@ -93,9 +93,10 @@ class PhraseGANTrainingConfig(AdversarialConfig):
         off_share: share of phrases that begin on another bar of a file than its first, fifth …, with a label.
     """
 
-    pretrain_steps: int = 1500
-    train_steps: int = 500
+    pretrain_steps: int = 2000
+    train_steps: int = 250
     augmented_share: float = 0.5
+    generator_learning_rate: float = 5e-5
     off_share: float = 0.3
 
     def __post_init__(self) -> None:
@@ -116,7 +117,7 @@ class PhraseConvGANTrainingConfig:
         penalty_coef: coefficient of the gradient penalty.
     """
 
-    train_steps: int = 4000
+    train_steps: int = 1500
     batch_size: int = 64
     seed: int = 0
     learning_rate: float = 2e-4
