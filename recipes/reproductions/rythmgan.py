@@ -192,12 +192,13 @@ def run_rivals(setting: PhraseSetting, job: PhraseJob) -> dict[str, Any]:
 
 
 def run_given(setting: PhraseSetting, job: PhraseJob) -> dict[str, Any]:
-    """Assisted creativity: the first bars of held-out phrases are given, and the rest is compared with the songs' own.
+    """Assisted creativity: the first bars of held-out phrases are given, and a classifier sees the whole phrases.
 
-    A classifier sees whole phrases that begin alike, so that it can only go by what follows.
+    They are compared with phrases of other held-out songs, whole ones of songs: so it can only go by what follows.
     """
     gan = load_phrase_gan(setting.folder(PhraseJob("ours-16", "ours")) / WEIGHTS)
-    real, other = (setting.phrases(setting.split, job.grid).on_time().draw(setting.n, seed) for seed in (0, 1))
+    held_out = setting.phrases(setting.split, job.grid).on_time()
+    real, other = (held_out.only(held_out.song % 2 == half).draw(setting.n, seed=half) for half in (0, 1))
     rows = {}
     for n_given in range(1, BARS):
         made = gan.complete(other.bars[:, :n_given], np.arange(setting.n))
