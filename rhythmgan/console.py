@@ -178,8 +178,16 @@ def add_output_options(
         parser.add_argument("--kit", metavar="NAME", help=f"kit to fold the bars into: {', '.join(KITS)} ({kit})")
 
 
-def add_condition_options(parser: argparse.ArgumentParser) -> None:
-    """What bars are asked for."""
+_GRID = "steps of a bar: 16, or 12 for triplets and shuffles (16)"
+
+
+def add_condition_options(parser: argparse.ArgumentParser, grid: str = _GRID) -> None:
+    """What bars are asked for.
+
+    Args:
+        parser: of a command that asks for bars.
+        grid: which grids there are, in words.
+    """
     parser.add_argument(
         "--role",
         metavar="NAME",
@@ -189,14 +197,17 @@ def add_condition_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--style", metavar="NAME", help="style of the songs, as funk; `rhythmgan info` lists them (any)"
     )
-    add_grid_option(parser)
+    add_grid_option(parser, grid)
 
 
-def add_grid_option(parser: argparse.ArgumentParser) -> None:
-    """How fine the grid of bars is."""
-    parser.add_argument(
-        "--grid", type=positive, metavar="STEPS", help="steps of a bar: 16, or 12 for triplets and shuffles (16)"
-    )
+def add_grid_option(parser: argparse.ArgumentParser, grid: str = _GRID) -> None:
+    """How fine the grid of bars is.
+
+    Args:
+        parser: of a command that deals with bars.
+        grid: which grids there are, in words.
+    """
+    parser.add_argument("--grid", type=positive, metavar="STEPS", help=grid)
 
 
 def add_model_options(parser: argparse.ArgumentParser, prior: str | None = None, agent: bool = False) -> None:

@@ -82,11 +82,13 @@ class Pattern:
         name: its path below the folder of the pack.
         performance: its bars (n, steps, parts), the silent ones before and after what sounds included. One part plays.
         bpm: its tempo.
+        n_lost: onsets that have no cell: they share one with a louder onset, or lie in another time signature.
     """
 
     name: str
     performance: Performance
     bpm: float
+    n_lost: int
 
 
 # --- One file ----------------------------------------------------------------------------------------
@@ -333,5 +335,6 @@ def read_patterns(
         except (NoBars, OSError) as error:
             left_out.append(PackFile(name, "", "left out", _reason(error)))
         else:
-            patterns.append(Pattern(name, performance, playback.bpm))
+            n_lost = len(np.unique(onsets.beat)) - int(performance.bars.sum())
+            patterns.append(Pattern(name, performance, playback.bpm, n_lost))
     return patterns, left_out

@@ -10,7 +10,7 @@ import torch
 
 import rhythmgan.cli
 from rhythmgan.folders import COMBINED
-from rhythmgan.generate.combine import POOL, _dealt, _scores, _swapped, combine, score_of, together
+from rhythmgan.generate.combine import POOL, _dealt, _scores, _swapped, combine, on_coarser_grid, score_of, together
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, GM12
 from rhythmgan.load import load_bars
@@ -174,6 +174,16 @@ def test_the_score_is_the_prior_and_the_discriminator():
         score_of(_Prior(), other)
 
 
+def test_a_finer_grid_is_judged_on_a_coarser_one():
+    """32 steps are 16 of two: a roll is one onset, and nothing is between two steps."""
+    bars = np.zeros((1, 32, 12), bool)
+    bars[0, [0, 1, 2, 31], 2] = True
+    seen = []
+    assert on_coarser_grid(lambda coarse: seen.append(coarse) or np.array([7.0]), 2)(bars).tolist() == [7]
+    assert seen[0].shape == (1, 16, 12)
+    assert np.argwhere(seen[0]).tolist() == [[0, 0, 2], [0, 1, 2], [0, 15, 2]]
+
+
 def test_bundled_models_tell_a_beat_from_its_shifted_snare(one_thread):
     from rhythmgan.models.gan import load_gan
     from rhythmgan.models.word_lstm import load_prior
@@ -271,6 +281,27 @@ def test_any_takes_all_grids_and_all_patterns(pack, tmp_path, capsys):
     assert len({tuple(names) for names in named.values()}) == 18  # 3 · 2 · 3: each once
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_rolls_are_read_on_thirty_seconds_unasked(pack, tmp_path, capsys):
+    """A roll of 32nds has a cell for each onset, and triplets beside it keep their time; --grid 16 loses some."""
+    _write(pack / "Hi_Hat_03.mid", [(i / 2, 40 + i) for i in range(32)])
+    _write(pack / "Hi_Hat_04.mid", [(i * 4 / 3, 50) for i in range(12)])
+    for options, steps in (((), 32), (("--grid", 16), 16), (("--any",), 32)):
+        _run(capsys, pack, "--n", 12, "--seed", 2, *options, "--out", tmp_path / "out")
+        named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+        with np.load(tmp_path / "out" / "combined.npz") as saved:
+            bars, velocities, offsets = saved["bars"], saved["velocities"], saved["offsets"]
+        assert bars.shape == (12, 2, steps, 12)
+        hats = [names[2] for names in named.values()]
+        assert {"Hi_Hat_03.mid", "Hi_Hat_04.mid"} <= set(hats)
+        if steps == 32:
+            assert velocities[hats.index("Hi_Hat_03.mid"), 0, :, 2].tolist() == list(range(40, 72))
+        triplets = hats.index("Hi_Hat_04.mid")
+        step = np.flatnonzero(bars[triplets, 0, :, 2])
+        time = (step + offsets[triplets, 0, step, 2]) * 4 / steps
+        np.testing.assert_allclose(time, np.arange(12) / 3, atol=0.01)
+
+
 def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):
     wanted = ("--parts", "kick,closed hat,open-hat", "--any", "--n", 5, "--kit", "gm9")
     said, _ = _run(capsys, pack, *wanted, "--out", tmp_path / "out")
@@ -309,7 +340,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--parts", "hat,open hat"), "'open hat' is asked for twice"),
         ((pack, "--parts", "kick"), "two groups of lines or more"),
         ((pack, "--any", "--style", "funk"), "--style says which patterns go together; with --any all do"),
-        ((pack, "--grid", 32), "32"),
+        ((pack, "--grid", 17), "17"),
         ((pack, "--any", "--grid", 17), "17"),
         ((pack, "--out", pack), "lies in the folder that is read"),
         ((pack, "--format", "mp3"), "unknown format"),

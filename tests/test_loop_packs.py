@@ -256,9 +256,18 @@ def test_patterns_are_read_as_long_as_their_files(save_midi, tmp_path):
     assert np.argwhere(kick.performance.bars).tolist() == [[1, 1, 0]]
     assert kick.performance.velocities[1, 1, 0] == 33
     assert kick.performance.offsets[1, 1, 0] == 0.125  # three of the 24 ticks of a step
+    assert (kick.n_lost, snare.n_lost) == (0, 0)
     assert snare.performance.bars.shape == (1, 16, 12)
     assert np.argwhere(snare.performance.bars).tolist() == [[0, 4, 1]]
     assert [each.line for each in left_out] == ["Beat.mid: several parts: it plays kick and closed hat"]
+
+
+def test_onsets_that_share_a_cell_are_counted(save_midi, tmp_path):
+    """Hits on the ticks 0, 8 and 17 of 96 a beat: sixteenths have 24 ticks, thirty-seconds 12, steps of 48 have 8."""
+    save_midi("pack/Hat.mid", _notes((0, 60, 20), (8, 60, 90), (17, 60, 30), length=2), ticks_per_beat=96)
+    for steps, lost in ((16, 1), (32, 1), (48, 0)):
+        ((pattern,), _) = read_patterns(tmp_path / "pack", GM12, steps)
+        assert pattern.n_lost == lost, steps
 
 
 def test_patterns_that_are_too_long_are_left_out(save_midi, tmp_path):

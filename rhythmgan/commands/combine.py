@@ -52,8 +52,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--together", action="store_true", help="patterns that go together (the default)")
-    how.add_argument("--any", action="store_true", help="any patterns, at random, on any grid")
-    add_condition_options(parser)
+    how.add_argument("--any", action="store_true", help="any patterns, at random, whatever they play")
+    add_condition_options(
+        parser,
+        grid="steps of a bar: 12, 16, 24, 32 or 48 (16, or 32 if a pattern has onsets for it); what goes together is "
+        "judged on 16 or 12 steps",
+    )
     add_output_options(parser, "combined", CombineConfig.formats, bpm="that of most patterns")
     add_model_options(parser, prior="says which patterns go together")
     add_report_options(parser, json=True)
@@ -78,12 +82,21 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     """Read the pack, write the loops, and say what they are of."""
     from rhythmgan.bars import bar_to_lines
     from rhythmgan.folders import COMBINED, export_combined, group_patterns
+    from rhythmgan.generate.combine import on_coarser_grid
     from rhythmgan.kit import GM12
     from rhythmgan.loop_packs import read_patterns
     from rhythmgan.playback import Playback
 
-    score, kit, steps = (None, GM12, options.grid or 16) if options.any else _score_given(options)
-    patterns, left_out = read_patterns(options.folder, kit, steps)
+    score, kit, steps = (None, GM12, 16) if options.any else _score_given(options)
+    grid = options.grid or steps
+    patterns, left_out = read_patterns(options.folder, kit, grid)
+    if options.grid is None and any(pattern.n_lost for pattern in patterns):
+        # rolls of thirty-seconds, or triplets: a finer grid has a cell for each of their onsets
+        finer, _ = read_patterns(options.folder, kit, 2 * steps)
+        if sum(pattern.n_lost for pattern in finer) < sum(pattern.n_lost for pattern in patterns):
+            patterns, grid = finer, 2 * steps
+    if score is not None and grid != steps:
+        score = on_coarser_grid(score, grid // steps)
     for each in left_out:
         print(each.line, file=sys.stderr)
     if not patterns:
@@ -109,11 +122,20 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
 
 
 def _score_given(options: argparse.Namespace) -> tuple[Score, Any, int]:
-    """What the models of the options say of bars, and their kit and grid."""
-    from rhythmgan.commands.models import generator_given
-    from rhythmgan.generate.combine import score_of
-    from rhythmgan.models.catalogue import load_likelihood
+    """What the models of the options say of bars, and their kit and grid, which may be coarser than the one asked for.
 
-    critic = generator_given(options)
+    Raises:
+        ValueError: a grid that is no multiple of that of the weights, or of bundled ones.
+    """
+    from rhythmgan.generate.combine import score_of
+    from rhythmgan.models.catalogue import load_generator, load_likelihood
+    from rhythmgan.models.weights import BUNDLED_GRIDS
+
+    grid = options.grid or BUNDLED_GRIDS[0]
+    coarser = next((steps for steps in sorted(BUNDLED_GRIDS, reverse=True) if grid % steps == 0), grid)
+    critic = load_generator(options.weights, None if options.weights else coarser)
+    if grid % critic.steps and options.grid:
+        raise ValueError(f"{options.weights}: its bars have {critic.steps} steps, which do not divide {grid}")
+    critic = critic.with_condition(options.role, options.style)
     prior = load_likelihood(options.prior, None if options.prior else critic.steps)
     return score_of(prior.with_condition(options.role, options.style), critic), critic.kit, critic.steps

@@ -52,6 +52,17 @@ def score_of(prior: Likelihood, critic: Critic) -> Score:
     return score
 
 
+def on_coarser_grid(score: Score, factor: int) -> Score:
+    """The score of bars on a finer grid, by models of a coarser one: a step is what ``factor`` finer ones play."""
+
+    def of_finer(bars: np.ndarray) -> np.ndarray:
+        n, steps, n_parts = bars.shape
+        coarse: np.ndarray = np.any(bars.reshape(n, steps // factor, factor, n_parts), axis=2)
+        return score(coarse)
+
+    return of_finer
+
+
 def combine(
     groups: Sequence[np.ndarray],
     n: int,
