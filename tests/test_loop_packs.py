@@ -7,10 +7,13 @@ import os
 import mido
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM12
 from rhythmgan.loop_packs import REPORT, find_pack, read_patterns, standard_midi, standardise
+from rhythmgan.midi_events import midi_events
 from rhythmgan.midi_reader import parse_midi, read_midi
 
 
@@ -68,6 +71,35 @@ def test_times_and_velocities_stay_to_the_tick(one_part):
     onsets = parse_midi(data, "loop.mid")
     np.testing.assert_allclose(onsets.beat, np.array([0, 53, 400]) / 96)
     assert onsets.velocity.tolist() == [100, 7, 127]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(0, 11), st.integers(1, 127)), min_size=1, max_size=60),
+    st.integers(1, 32_767),
+)
+def test_any_notes_of_one_part_stay(notes, ticks_per_beat):
+    """Each tick keeps its loudest note, however far apart or close they are, and standard files are left alone."""
+    song, track, now = mido.MidiFile(ticks_per_beat=ticks_per_beat), mido.MidiTrack(), 0
+    song.tracks.append(track)
+    for tick, pitch, velocity in sorted(notes):
+        track.append(mido.Message("note_on", note=60 + pitch, velocity=velocity, time=tick - now))
+        now = tick
+    file = io.BytesIO()
+    song.save(file=file)
+    data = standard_midi(file.getvalue(), "Snare.mid").data
+    loudest = {tick: max(velocity for at, _, velocity in notes if at == tick) for tick, _, _ in notes}
+    events = midi_events(data)
+    assert events.ticks_per_beat == ticks_per_beat
+    assert events.notes[:, 1:].tolist() == [[tick, 9, 38, loudest[tick]] for tick in sorted(loudest)]
+    assert not events.broken
+    read = mido.MidiFile(file=io.BytesIO(data))  # every note that begins ends before the next one begins
+    sounding = 0
+    for message in read.tracks[0]:
+        sounding += {"note_on": 1, "note_off": -1}.get(message.type, 0)
+        assert sounding in (0, 1)
+    assert sounding == 0
+    again = standard_midi(data, "Snare.mid")
+    assert (again.data, again.is_new) == (data, False)
 
 
 def test_tempi_time_signatures_and_the_end_stay(save_midi):

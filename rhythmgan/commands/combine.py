@@ -80,13 +80,15 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
 def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, Any] | None:
     """Read the pack, write the loops, and say what they are of."""
-    from rhythmgan.bars import bar_to_lines
+    from rhythmgan.bars import bar_to_lines, check_steps
     from rhythmgan.folders import COMBINED, export_combined, group_patterns
     from rhythmgan.generate.combine import on_coarser_grid
     from rhythmgan.kit import GM12
     from rhythmgan.loop_packs import read_patterns
     from rhythmgan.playback import Playback
 
+    if options.grid is not None:
+        check_steps(options.grid)
     score, kit, steps = (None, GM12, 16) if options.any else _score_given(options)
     grid = options.grid or steps
     patterns, left_out = read_patterns(options.folder, kit, grid)
