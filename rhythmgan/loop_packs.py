@@ -30,8 +30,8 @@ REPORT = "standardise.json"
 MAX_LAYERS = 12
 """Pitches of a file that is one part, at most: hats are tuned to play rolls, but what has more is a melody."""
 
-PERCUSSION = range(27, 88)
-"""Pitches of General MIDI 2's percussion."""
+PERCUSSION = frozenset((*range(27, 88), *np.flatnonzero(GM12.part_of_pitch >= 0).tolist()))
+"""Pitches of General MIDI 2's percussion, and those of Roland's pads that kits know: 22 and 26, edges of the hats."""
 
 _KEPT_SUFFIXES = (".mid", ".midi", ".kar")
 """Endings that fit a plain MIDI file; what was wrapped in RIFF gets one more."""
@@ -101,7 +101,7 @@ def standard_midi(data: bytes, name: str) -> Standard:
     of a beat, or until the next one begins. Of several notes of one tick the loudest is kept. Whatever else the file
     says (controllers, texts, lengths of notes) is left out.
 
-    A file is standard that plays on channel 10 only and percussion of General MIDI 2 only; and its own part among it,
+    A file is standard that plays on channel 10 only, and nothing there but ``PERCUSSION``; its own part is among it
     where its name says one.
 
     Args:
@@ -120,7 +120,7 @@ def standard_midi(data: bytes, name: str) -> Standard:
         raise NoBars("empty", "no notes")
     named = _pitches_of_path(name)
     channels, pitches = np.unique(events.notes[:, 2]).tolist(), np.unique(events.notes[:, 3]).tolist()
-    is_percussion = channels == [DRUM_CHANNEL] and pitches[0] in PERCUSSION and pitches[-1] in PERCUSSION
+    is_percussion = channels == [DRUM_CHANNEL] and PERCUSSION.issuperset(pitches)
     if len(named) != 1:
         if is_percussion:
             return Standard(data, "", False)

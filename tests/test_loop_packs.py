@@ -147,8 +147,8 @@ def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
     ):
         found = standard_midi(beat, name)
         assert (found.data, found.part, found.is_new) == (beat, part, False)
-    whistles = save_midi("w.mid", _notes((0, 27, 90), (24, 87, 60), channel=9)).read_bytes()
-    assert standard_midi(whistles, "Loop.mid").data == whistles
+    outside = save_midi("w.mid", _notes((0, 27, 90), (24, 87, 60), (48, 22, 60), channel=9)).read_bytes()
+    assert standard_midi(outside, "Loop.mid").data == outside
     melody = save_midi("m.mid", _notes((0, 36, 90), (24, 88, 60), channel=9)).read_bytes()
     with pytest.raises(NoBars, match="no part"):
         standard_midi(melody, "Loop.mid")
