@@ -58,7 +58,7 @@ GRIDS = (16, 12, 24)
 TRAINING: dict[int, PhraseGANTrainingConfig] = {
     16: PhraseGANTrainingConfig(),
     12: PhraseGANTrainingConfig(pretrain_steps=1000),
-    24: PhraseGANTrainingConfig(pretrain_steps=300, train_steps=150),
+    24: PhraseGANTrainingConfig(pretrain_steps=800, train_steps=150),
 }
 """How the GAN of each grid is trained: there are fewer songs of triplets."""
 
