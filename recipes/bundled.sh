@@ -54,7 +54,7 @@ if [ -z "${QUICK:-}" ]; then
   agent=(--threads 1)
   bar_lstm=(--train-steps 2500 --threads 1)
   small=(--threads 1)
-  ravula_cao=()
+  recipe=()
   evaluation=(--split test)
   steering=(--threads 1)
 else
@@ -65,7 +65,7 @@ else
   agent=(--train-steps 5000 --num-envs 64 --bars 1000 --threads 1)
   bar_lstm=(--train-steps 50 --threads 1)
   small=(--train-steps 50 --threads 1)
-  ravula_cao=(--quick)
+  recipe=(--quick)
   evaluation=(--split test --quick)
   steering=(--threads 1 --quick --seeds 1 --calls 32)
 fi
@@ -101,10 +101,16 @@ run rl-tuner train --env toggle --data corpus.npz --out run/toggle "${small[@]}"
 run rl-tuner toggle train --live --out run/live --threads 1
 run rhythmgan train note-cnn --data corpus.npz --out run/note-cnn "${small[@]}"
 run python "$recipes/reproductions/ravula_cao.py" --data corpus.npz --cnn run/note-cnn/note-cnn.safetensors \
-  --out run/ravula_cao ${ravula_cao[@]+"${ravula_cao[@]}"}
+  --out run/ravula_cao ${recipe[@]+"${recipe[@]}"}
 run cp run/bar-lstm/bar-lstm.safetensors run/edit/edit-agent.safetensors run/answer/answer.safetensors \
   run/toggle/answer-agent.safetensors run/live/toggle-agent.safetensors run/note-cnn/note-cnn.safetensors weights
 run cp run/ravula_cao/weights/append-agent.safetensors run/ravula_cao/weights/append-published.safetensors weights
+run python "$recipes/reproductions/rythmgan.py" --data corpus.npz --songs "$songs" --out run/rythmgan \
+  ${recipe[@]+"${recipe[@]}"}
+run python "$recipes/reproductions/trapgenerator.py" --data corpus.npz --out run/trapgenerator ${recipe[@]+"${recipe[@]}"}
+run cp run/rythmgan/weights/rythmgan.safetensors run/rythmgan/weights/rythmgan12.safetensors \
+  run/rythmgan/weights/rythmgan24.safetensors run/rythmgan/weights/rythmgan-published.safetensors weights
+run cp run/trapgenerator/weights/trap.safetensors run/trapgenerator/weights/trap16.safetensors weights
 
 keep tables/features.md rhythmgan features corpus.npz --split train --grid 16 --reference run/gan/reference.safetensors
 run cp run/gan12/gan.safetensors weights/gan12.safetensors

@@ -56,6 +56,9 @@ FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "rl_tuner.answer_agent": {},
     "rl_tuner.toggle_agent": {},
+    "rhythmgan.phrase_gan": {},
+    "rhythmgan.phrase_conv_gan": {},
+    "rhythmgan.text_lstm": {},
     "rhythmgan.reference": {
         "kit": ("kit",),
         "grid": ("steps",),

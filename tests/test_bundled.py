@@ -42,7 +42,13 @@ FILES = (
     "prior.safetensors",
     "prior12.safetensors",
     "reference.safetensors",
+    "rythmgan-published.safetensors",
+    "rythmgan.safetensors",
+    "rythmgan12.safetensors",
+    "rythmgan24.safetensors",
     "toggle-agent.safetensors",
+    "trap.safetensors",
+    "trap16.safetensors",
 )
 MODELS = [(kind, grid) for kind in ("gan", "prior") for grid in (16, 12)]
 MOST_BYTES = 6_000_000

@@ -38,10 +38,20 @@ BUNDLED = {
     "bar-lstm": ("model of the next bar", "bar-lstm.safetensors"),
     "answers": ("model of answers", "answer.safetensors"),
     "note-cnn": ("note-wise CNN", note_cnn.BUNDLED),
+    "rythmgan": ("GAN of phrases", "rythmgan.safetensors"),
+    "rythmgan12": ("GAN of phrases of 12 steps", "rythmgan12.safetensors"),
+    "rythmgan24": ("GAN of phrases of 24 steps", "rythmgan24.safetensors"),
+    "rythmgan-published": ("GAN of phrases as published", "rythmgan-published.safetensors"),
+    "trap": ("network of texts of trap", "trap.safetensors"),
+    "trap16": ("network of texts of bars", "trap16.safetensors"),
 }
 """The models that ship, by the name that stands for them: their title in a table, and their file."""
 
-PHRASE_SAMPLERS: dict[str, dict[int, str]] = {}
+PHRASE_SAMPLERS = {
+    "rythmgan": {16: "rythmgan", 12: "rythmgan12", 24: "rythmgan24"},
+    "rythmgan-published": {16: "rythmgan-published"},
+    "trap": {32: "trap", 16: "trap16"},
+}
 """The bundled models that make phrases on their own: name → grid, the default first → name in ``BUNDLED``."""
 
 FORMATS = {form.name: form for form in _LOADERS}
