@@ -1,4 +1,4 @@
-"""Bars that are combined of lines of unrelated bars: how often a classifier tells them from bars of held-out songs.
+"""Bars that are combined of lines of unrelated bars: how often a classifier detects them beside bars of held-out songs.
 
 Run: python benchmarks/combine.py corpus.npz
 

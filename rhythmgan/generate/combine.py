@@ -1,6 +1,6 @@
 """Loops that are combined of lines: a kick line × a snare line × a hat line, at random or such that they go together.
 
-Lines that are put together at random are told from real bars. Here lines are dealt to loops, and then loops swap lines
+A classifier detects lines that are put together at random. Here lines are dealt to loops, and then loops swap lines
 by chance, the likelier the better both become by what a prior and a discriminator say (Metropolis et al. 1953). So each
 line is used as often as any other, and combinations come as often as they should: the best one of all would be the most
 ordinary one, over and over.
