@@ -209,6 +209,7 @@ def test_streams_stay_where_they_are():
         "next bar": (34_359_738_368, 64),
         "opening": (17_179_869_200, 1),
         "next notes": (17_179_869_201, 1),
+        "phrase": (17_179_869_202, 1),
         "combination": (17_179_869_216, 16),
     }
 
