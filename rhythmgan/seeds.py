@@ -25,6 +25,7 @@ RANDOM_STREAMS: dict[str, range] = {
     "next bar": range(1 << 35, (1 << 35) + 64),
     "opening": range((1 << 34) + 16, (1 << 34) + 17),
     "next notes": range((1 << 34) + 17, (1 << 34) + 18),
+    "text": range((1 << 34) + 20, (1 << 34) + 21),
     "combination": range((1 << 34) + 32, (1 << 34) + 48),
     "phrase": range((1 << 34) + 18, (1 << 34) + 19),
 }
@@ -49,6 +50,7 @@ calibration         the noise with which a GAN's temperatures are calibrated
 next bar            the noise that a bar after a given one begins with, before it is edited: one for each try
 opening             which notes a loop begins with that is drawn note by note
 next notes          the notes that follow
+text                the tokens of a text of bars, one number for each
 combination         which lines are dealt to which loops, and which are swapped: one each time that lines are dealt
 phrase              the vector of which a convolutional GAN makes all bars of a phrase at once
 space               the latent points that a latent space is found with: one for each 2^31 seeds

@@ -235,6 +235,7 @@ def test_what_can_be_resumed_says_so(capsys):
     assert resumable == {
         "rhythmgan sample",
         *(f"rhythmgan train {model}" for model in ("gan", "prior", "bar-lstm", "note-cnn", "answer", "rythmgan")),
+        *(f"rhythmgan train {model}" for model in ("gan", "prior", "bar-lstm", "note-cnn", "answer", "text-lstm")),
         "rl-tuner train",
         "rl-tuner toggle train",
     }

@@ -43,6 +43,7 @@ LAYERS = (
     {"rhythmgan.songs.archives"},
     {"rhythmgan.songs.manifests", "rhythmgan.data"},
     {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops", "rhythmgan.song_phrases"},
+    {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops", "rhythmgan.doubled"},
     {"rhythmgan.songs.contents"},
     {"rhythmgan.songs.listing"},
     {f"rhythmgan.{room}" for room in ("patterns", "songs.sources", "baselines", "reference", "line_pairs")},
@@ -58,6 +59,7 @@ LAYERS = (
         "rhythmgan.models.interfaces",
         "rhythmgan.models.precision",
         "rhythmgan.models.word_tables",
+        "rhythmgan.models.tokens",
     },
     {"rhythmgan.models.labels"},
     {"rhythmgan.models.denoiser"},
@@ -66,6 +68,7 @@ LAYERS = (
         for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "phrase_conv_gan")
     },
     {"rhythmgan.models.phrase_gan"},
+    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "text_lstm")},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -80,6 +83,11 @@ LAYERS = (
     {"rhythmgan.training.likelihood", "rhythmgan.training.adversarial"},
     {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net")},
     {f"rhythmgan.training.{model}" for model in ("phrase_gan", "phrase_conv_gan")},
+    {"rhythmgan.training.likelihood"},
+    {
+        f"rhythmgan.training.{model}"
+        for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net", "text_lstm")
+    },
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {

@@ -210,6 +210,7 @@ def test_streams_stay_where_they_are():
         "opening": (17_179_869_200, 1),
         "next notes": (17_179_869_201, 1),
         "phrase": (17_179_869_202, 1),
+        "text": (17_179_869_204, 1),
         "combination": (17_179_869_216, 16),
     }
 

@@ -1,4 +1,5 @@
 """``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn``, ``answer`` and ``rythmgan``: a corpus to weights."""
+"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn``, ``answer`` and ``text-lstm``: a corpus to weights."""
 
 from __future__ import annotations
 
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from rhythmgan.console import add_field, add_machine_options, add_report_options, given, progress_bar
 from rhythmgan.kit import KITS
 from rhythmgan.models.config import (
+    PUBLISHED_TEXT_LSTM,
     AnswerConfig,
     BarLSTMConfig,
     GANConfig,
     NoteCNNConfig,
     PhraseConvGANConfig,
     PhraseGANConfig,
+    TextLSTMConfig,
     WordLSTMConfig,
 )
 from rhythmgan.training.config import (
@@ -28,6 +31,8 @@ from rhythmgan.training.config import (
     PhraseConvGANTrainingConfig,
     PhraseGANTrainingConfig,
     PriorTrainingConfig,
+    PublishedTextTrainingConfig,
+    TextLSTMTrainingConfig,
 )
 
 if TYPE_CHECKING:
@@ -145,6 +150,48 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_field(rythmgan, PhraseGANTrainingConfig, "seed", "seed of weights, batches and noise")
     add_field(rythmgan, PhraseGANConfig, "width", "units of the generator's state")
     _add_run(rythmgan, kit=PhraseGANConfig.kit)
+    text = models.add_parser(
+        "text-lstm",
+        help="TrapGenerator's LSTM over the text of bars",
+        description="Train an LSTM over the text of bars, or resume the run in --out.",
+    )
+    text.set_defaults(run=_train_text_lstm, resumes=True)
+    _add_data(text)
+    text.add_argument(
+        "--doubled", action="store_true", help="learn from bars of half as many steps, too, with each step doubled"
+    )
+    text.add_argument("--characters", action="store_true", help="read the text by characters, not by words")
+    text.add_argument(
+        "--as-published",
+        action="store_true",
+        help="predict the token behind each window of the text, and see no more than the token before",
+    )
+    both = f"{TextLSTMTrainingConfig.train_steps}; {PublishedTextTrainingConfig.train_steps} as published"
+    text.add_argument(
+        "--train-steps", type=int, metavar="N", help=f"batches at most; a resumed run may raise it ({both})"
+    )
+    both = f"passages, or windows, in a batch ({TextLSTMTrainingConfig.batch_size}; "
+    text.add_argument(
+        "--batch-size", type=int, metavar="N", help=f"{both}{PublishedTextTrainingConfig.batch_size} as published)"
+    )
+    add_field(text, TextLSTMTrainingConfig, "bars", "bars of a passage")
+    add_field(text, PublishedTextTrainingConfig, "maxlen", "tokens of a window, as published")
+    add_field(text, PublishedTextTrainingConfig, "window_step", "tokens from one window to the next, as published")
+    add_field(text, TextLSTMTrainingConfig, "seed", "seed of weights, batches and dropout")
+    for name, what in (
+        ("width", "units of each layer"),
+        ("layers", "LSTMs on top of each other"),
+        ("dropout", "share of units that are left out in training"),
+    ):
+        default, published = getattr(TextLSTMConfig, name), PUBLISHED_TEXT_LSTM[name]
+        kind = type(default)
+        text.add_argument(
+            f"--{name}",
+            type=kind,
+            metavar="N" if kind is int else "X",
+            help=f"{what} ({default}; {published} as published)",
+        )
+    _add_run(text, kit=TextLSTMConfig.kit)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -374,6 +421,48 @@ def _train_rythmgan(options: argparse.Namespace) -> None:
     if talks:
         print(f"weights: {weights}\npicture of seeds 0-31: {weights.parent / PICTURE}")
         print(f"next: rhythmgan sample --weights {weights} --bars {n_bars}")
+def _train_text_lstm(options: argparse.Namespace) -> None:
+    training: TextLSTMTrainingConfig | PublishedTextTrainingConfig
+    shared = ("train_steps", "batch_size", "seed")
+    if options.as_published:
+        if options.bars is not None:
+            raise ValueError("--bars is of passages; as published the text is cut into windows: --maxlen")
+        training = PublishedTextTrainingConfig(**given(options, *shared, "maxlen", "window_step"))
+    else:
+        if options.maxlen is not None or options.window_step is not None:
+            raise ValueError("--maxlen and --window-step are of windows --as-published; passages have --bars")
+        training = TextLSTMTrainingConfig(**given(options, *shared, "bars"))
+    corpus = _corpus(options, TextLSTMConfig.kit)
+    if options.doubled:
+        from rhythmgan.corpus_file import load_corpus
+        from rhythmgan.doubled import with_doubled
+
+        if corpus.steps % 2:
+            raise ValueError(f"no grid has half of {corpus.steps} steps")
+        corpus = with_doubled(corpus, load_corpus(options.data, corpus.steps // 2, corpus.kit))
+    train, validation = _songs(options, corpus)
+    talks = _is_first()
+
+    machine = _machine(options)
+
+    from rhythmgan.models.weights import read_metadata
+    from rhythmgan.training.text_lstm import train_text_lstm
+
+    shape = dict(PUBLISHED_TEXT_LSTM) if options.as_published else {}
+    shape |= given(options, "width", "layers", "dropout")
+    network = TextLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, characters=options.characters, **shape)
+    with progress_bar("step", options.quiet or not talks) as progress:
+        weights = train_text_lstm(
+            train, validation, options.out, training, network=network, progress=progress, **machine
+        )
+    if not talks:
+        return
+    facts = json.loads(read_metadata(weights)["provenance"])
+    unit = "token" if options.as_published else "step"
+    print(f"validation songs: {facts[f'validation_nll_per_{unit}']} nats a {unit}")
+    print(
+        f"{facts['trained_steps']} steps; the best weights are those of step {facts['best_step']}\nweights: {weights}"
+    )
 
 
 def _is_first() -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, phrase_conv_gan, phrase_gan, word_lstm
+from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, text_lstm, word_lstm
 from rhythmgan.models.interfaces import (
     BarModel,
     LatentCritic,
@@ -27,6 +28,7 @@ _LOADERS: dict[WeightsFormat, Callable[[str | os.PathLike[str]], BarModel]] = {
     answer_net.FORMAT: answer_net.load_answer_net,
     phrase_gan.FORMAT: phrase_gan.load_phrase_gan,
     phrase_conv_gan.FORMAT: phrase_conv_gan.load_phrase_conv_gan,
+    text_lstm.FORMAT: text_lstm.load_text_lstm,
 }
 """What reads a weights file, by its format. A new model adds a line here."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rhythmgan.conditions import ANY
 
@@ -235,6 +236,41 @@ class AnswerConfig:
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
         _check_dropout(self.dropout)
+
+
+@dataclass(frozen=True)
+class TextLSTMConfig:
+    """The shape of a network of texts of bars: all that is needed, with its weights, to build it again.
+
+    Attributes:
+        kit: name of the kit of its bars.
+        steps: grid of its bars.
+        characters: whether a token is a character of the text, or a word of it.
+        sees_bars: whether it is shown words by their parts, the place in the bar, and the tokens a beat, half a bar, a
+            bar and two bars before. TrapGenerator's sees the token before, one of a list, and no more.
+        width: units of each layer.
+        layers: LSTMs on top of each other.
+        dropout: share of units that are left out in training.
+    """
+
+    kit: str = "gm9"
+    steps: int = 16
+    characters: bool = False
+    sees_bars: bool = True
+    width: int = 256
+    layers: int = 1
+    dropout: float = 0.4
+
+    def __post_init__(self) -> None:
+        _n_parts(self.kit)
+        _check_grid(self.steps)
+        if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
+            raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
+        _check_dropout(self.dropout)
+
+
+PUBLISHED_TEXT_LSTM: Mapping[str, Any] = {"sees_bars": False, "width": 512, "layers": 3, "dropout": 0.2}
+"""What TrapGenerator's network has, as fields of ``TextLSTMConfig``."""
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

@@ -256,7 +256,86 @@ class AnswerTrainingConfig:
         _check(self, shares=("song_exponent", "turned_share", "ema_decay"))
 
 
-LikelihoodTrainingConfig = PriorTrainingConfig | BarLSTMTrainingConfig | NoteCNNTrainingConfig | AnswerTrainingConfig
+@dataclass(frozen=True)
+class TextLSTMTrainingConfig:
+    """How a network of texts of bars is trained.
+
+    Attributes:
+        train_steps: batches at most, over which the learning rate decays; the only number that a resumed run may
+            change.
+        batch_size: passages of songs in a batch, of each process.
+        bars: bars of a passage.
+        seed: of the weights, the batches and the dropout.
+        learning_rate: peak learning rate (AdamW, β = .9, .98); it decays to a fiftieth along a cosine.
+        weight_decay: AdamW's.
+        song_exponent: a song with n bars is drawn from n to this power times as often as one with a single bar: 0 draws
+            all songs alike.
+        ema_decay: share of the averaged weights that a step keeps (exponential moving average).
+        patience: validations, one every 50 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 1500
+    batch_size: int = 64
+    bars: int = 8
+    seed: int = 0
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    song_exponent: float = 0.5
+    ema_decay: float = 0.99
+    patience: int = 8
+
+    def __post_init__(self) -> None:
+        _check_stop(self)
+        if not 1 <= self.bars <= 64:
+            raise ValueError(f"a passage has 1 to 64 bars, not {self.bars}")
+        _check(self, shares=("song_exponent", "ema_decay"))
+
+
+@dataclass(frozen=True)
+class PublishedTextTrainingConfig:
+    """How a network of texts of bars is trained as TrapGenerator (2020) is: on windows of the text, by Adam.
+
+    Of a window only the token after it is predicted. The next window begins ``window_step`` tokens later.
+
+    Attributes:
+        train_steps: batches at most; the only number that a resumed run may change.
+        batch_size: windows in a batch, of each process.
+        maxlen: tokens of a window.
+        window_step: tokens from one window to the next.
+        shared_windows: windows in a row that are read at once, from the beginning of the first: they overlap in all but
+            ``window_step`` tokens. Read one by one they cost as many times as much.
+        seed: of the weights, the batches and the dropout.
+        learning_rate: Adam's.
+        patience: validations, one every 50 steps, without a better one before the run ends.
+    """
+
+    train_steps: int = 1000
+    batch_size: int = 128
+    maxlen: int = 256
+    window_step: int = 8
+    shared_windows: int = 32
+    seed: int = 0
+    learning_rate: float = 1e-3
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        _check_stop(self)
+        _check(self, shares=())
+        if min(self.maxlen, self.window_step, self.shared_windows) < 1 or self.batch_size % self.shared_windows:
+            raise ValueError(
+                "maxlen, window_step and shared_windows are whole numbers from 1 on, and a batch has whole groups of "
+                "shared_windows"
+            )
+
+
+LikelihoodTrainingConfig = (
+    PriorTrainingConfig
+    | BarLSTMTrainingConfig
+    | NoteCNNTrainingConfig
+    | AnswerTrainingConfig
+    | TextLSTMTrainingConfig
+    | PublishedTextTrainingConfig
+)
 """How a model is trained by likelihood, until the validation songs do not become likelier any more."""
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.training.batches import step_seed
-from rhythmgan.training.config import LikelihoodTrainingConfig, NoteCNNTrainingConfig
+from rhythmgan.training.config import LikelihoodTrainingConfig, NoteCNNTrainingConfig, PublishedTextTrainingConfig
 from rhythmgan.training.run import STEPS_PER_EPOCH
 from rhythmgan.training.schedule import cosine_decay, set_learning_rate, update_ema
 
@@ -118,7 +118,7 @@ class LikelihoodTraining(pl.LightningModule, ABC, Generic[Model]):
         nn.utils.clip_grad_norm_(self.trained.parameters(), self.max_gradient_norm)
         optimizer.step()
         if self.ema is not None:
-            assert not isinstance(self.config, NoteCNNTrainingConfig)
+            assert not isinstance(self.config, NoteCNNTrainingConfig | PublishedTextTrainingConfig)
             update_ema(self.ema, self.trained, min(self.config.ema_decay, 1 - 1 / (1 + done / 5)))
         self.log("nll", nll)
         self.steps_done += 1
