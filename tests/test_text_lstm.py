@@ -18,6 +18,7 @@ from rhythmgan.data import Corpus
 from rhythmgan.kit import GM9, JAKI5
 from rhythmgan.models.catalogue import load_likelihood, load_model
 from rhythmgan.models.config import PUBLISHED_TEXT_LSTM, TextLSTMConfig
+from rhythmgan.models.interfaces import PhraseSampler
 from rhythmgan.models.text_lstm import TextLSTM, load_text_lstm, save_text_lstm
 from rhythmgan.models.tokens import Tokens, text_of
 from rhythmgan.models.weights import read_metadata
@@ -180,6 +181,24 @@ def test_a_phrase_is_a_function_of_its_own_seed(characters, sees_bars):
     assert (phrases[0] != phrases[1]).any()
     assert model.phrases(np.zeros(0, np.int64), 2).shape == (0, 2, 16, 5)
     assert model.max_bars is None
+    assert isinstance(model, PhraseSampler)
+
+
+@pytest.mark.parametrize(("characters", "sees_bars"), KINDS)
+def test_a_phrase_goes_on_from_bars_that_are_given(characters, sees_bars):
+    """Of any network each step is drawn by the chances that it has behind what is given."""
+    model, given = small(characters, sees_bars), phrases_of(1, 2)[0]
+    phrases = model.phrases(np.array([5, 3]), 4, given=given)
+    assert phrases.shape == (2, 4, 16, 5)
+    assert (phrases[:, :2] == given).all()
+    assert (phrases[0, 2:] != phrases[1, 2:]).any()
+    np.testing.assert_array_equal(model.phrases(np.array([3]), 3, given=given)[0], phrases[1, :3])
+    likeliest = model.phrases(np.array([7]), 3, temperature=1e-5, given=given)
+    other = np.repeat(likeliest, 32, 0)
+    other[:, 2, 0] = words_to_bars(np.arange(32, dtype=np.uint16), 5)
+    if not characters:
+        best = model.phrase_log_prob(other)[:, 2, 0].argmax()
+        assert best.item() == bars_to_words(likeliest[0, 2, 0])
 
 
 @pytest.mark.parametrize("characters", [False, True])
@@ -231,6 +250,8 @@ def test_a_text_is_continued_from_what_is_given():
         (lambda model: model.phrases(np.arange(2), 0), "at least one bar"),
         (lambda model: model.phrases(np.arange(2), 1, temperature=0), "temperature is a number over 0"),
         (lambda model: model.phrases(np.array([-1]), 1), "seeds are whole numbers"),
+        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 2)[0]), r"are \(k, 16, 5\) with k below 2"),
+        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 1)), r"are \(k, 16, 5\) with k below 2"),
         (lambda model: model.step_log_prob(phrases_of(1, 1)[0, :, :12]), r"expected bars \(n, 16, 5\)"),
         (lambda model: model.phrase_log_prob(phrases_of(1, 1)[0]), r"expected phrases \(n, bars, 16, 5\)"),
         (lambda model: model.continue_text(np.array([[33]]), 1, np.arange(1)), "tokens lie in 0 … 32"),

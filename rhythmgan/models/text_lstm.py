@@ -182,7 +182,9 @@ class TextLSTM(nn.Module):
         """Log-probability of whole bars: (n,) nats, the sum of ``step_log_prob``."""
         return self.step_log_prob(bars, previous).sum(1)
 
-    def phrases(self, seeds: np.ndarray, n_bars: int, temperature: float = 1.0) -> np.ndarray:
+    def phrases(
+        self, seeds: np.ndarray, n_bars: int, temperature: float = 1.0, given: np.ndarray | None = None
+    ) -> np.ndarray:
         """A phrase for each seed (n,): (n, n_bars, steps, parts) bool, each a function of its own seed.
 
         Fewer bars are the first ones of more. Every token is drawn among those that its place allows.
@@ -191,16 +193,23 @@ class TextLSTM(nn.Module):
             seeds: (n,) ints.
             n_bars: bars of a phrase, from 1 on.
             temperature: over 0; below 1 likely tokens become likelier.
+            given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``.
 
         Raises:
-            ValueError: an option out of range.
+            ValueError: an option out of range, or bars of another shape.
         """
         if n_bars < 1:
             raise ValueError(f"a phrase has at least one bar, not {n_bars}")
-        nothing = np.zeros((len(seeds), 0), np.int64)
-        drawn = self._draw(nothing, n_bars * self.tokens.period, seeds, temperature, is_masked=True)
-        words = self.tokens.to_words(drawn.reshape(len(seeds), n_bars, self.tokens.period))
-        return words_to_bars(words, self.kit.n_parts)
+        shape = (self.steps, self.kit.n_parts)
+        first = np.zeros((0, *shape), bool) if given is None else np.asarray(given) != 0
+        if first.ndim != 3 or first.shape[1:] != shape or len(first) >= n_bars:
+            raise ValueError(
+                f"bars that are given are (k, {shape[0]}, {shape[1]}) with k below {n_bars}; got {first.shape}"
+            )
+        begun = np.tile(self.tokens.of_words(bars_to_words(first)).reshape(1, -1), (len(seeds), 1))
+        drawn = self._draw(begun, (n_bars - len(first)) * self.tokens.period, seeds, temperature, is_masked=True)
+        tokens = np.concatenate([begun, drawn], 1).reshape(len(seeds), n_bars, self.tokens.period)
+        return words_to_bars(self.tokens.to_words(tokens), self.kit.n_parts)
 
     def continue_text(self, given: np.ndarray, length: int, seeds: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """What follows texts as published, without a mask: (n, length) ints. It need not be bars.

@@ -15,6 +15,9 @@ from rhythmgan.bars import text_to_words, words_to_text
 
 BAR = "BAR"
 
+_END = f"{BAR} "
+"""Of a bar, as characters."""
+
 _CHARACTERS = "01b BAR"
 
 
@@ -37,7 +40,7 @@ class Tokens:
         if characters:
             self.symbols: tuple[str, ...] = tuple(_CHARACTERS)
             self.per_step = n_parts + 3
-            self.period = steps * self.per_step + len(BAR) + 1
+            self.period = steps * self.per_step + len(_END)
         else:
             self.symbols = (*(f"0b{word:0{n_parts}b}" for word in range(1 << n_parts)), BAR)
             self.per_step = 1
@@ -61,7 +64,7 @@ class Tokens:
             return allowed
         number = {symbol: index for index, symbol in enumerate(self.symbols)}
         of_word = ["0", "b", *["01"] * self.n_parts, " "]
-        for place, choices in enumerate([*of_word * self.steps, *BAR, " "]):
+        for place, choices in enumerate([*of_word * self.steps, *_END]):
             allowed[place, [number[choice] for choice in choices]] = True
         return allowed
 
@@ -71,13 +74,13 @@ class Tokens:
         if not self.characters:
             return np.concatenate([words, np.full((*words.shape[:-1], 1), len(self) - 1)], -1)
         number = {symbol: index for index, symbol in enumerate(self.symbols)}
-        tokens = np.empty((*words.shape[:-1], self.period), np.int64)
-        of_steps = tokens[..., : self.steps * self.per_step].reshape(*words.shape, self.per_step)
+        of_steps = np.empty((*words.shape, self.per_step), np.int64)
         of_steps[..., 0], of_steps[..., 1], of_steps[..., -1] = number["0"], number["b"], number[" "]
         # the numbers of "0" and "1" are 0 and 1
         of_steps[..., 2:-1] = words[..., None] >> np.arange(self.n_parts - 1, -1, -1) & 1
-        tokens[..., : self.steps * self.per_step] = of_steps.reshape(*words.shape[:-1], -1)
-        tokens[..., self.steps * self.per_step :] = [number[symbol] for symbol in BAR + " "]
+        tokens = np.empty((*words.shape[:-1], self.period), np.int64)
+        tokens[..., : -len(_END)] = of_steps.reshape(*words.shape[:-1], self.steps * self.per_step)
+        tokens[..., -len(_END) :] = [number[symbol] for symbol in _END]
         return tokens
 
     def to_words(self, tokens: np.ndarray) -> np.ndarray:
