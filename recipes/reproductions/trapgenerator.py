@@ -563,7 +563,7 @@ def lengths_table(found: Mapping[str, Mapping[str, Any]]) -> str:
                 sum(count for length, count in lengths.items() if low <= length <= high) / max(n, 1)
                 for low, high in ((0, 6), (7, 8), (9, 15), (16, 16), (17, 1 << 30))
             ]
-            cells = " | ".join(f"{share:.2f}" for share in shares) if n else " |" * 4
+            cells = " | ".join(f"{share:.2f}" if n else "" for share in shares)
             lines.append(f"| {name} | {temperature} | {n} | {cells} | {drawn['broken']} |")
     return "\n".join(lines) + "\n"
 
@@ -636,7 +636,7 @@ def published_bars(text: str, n: int = 32) -> np.ndarray:
     """The first bars of a text as published, each on sixteen steps: what a short one lacks is silent."""
     words = re.compile(r"0b[01]{9}")
     bars = np.zeros((n, 16, GM9.n_parts), bool)
-    for row, part in enumerate(text.split(BAR)[1 : n + 1]):
+    for row, part in enumerate(text.split(BAR)[1:-1][:n]):
         found = np.array([int(word, 2) for word in words.findall(part)][:16], np.uint16)
         bars[row, : len(found)] = words_to_bars(found, GM9.n_parts)
     return bars
