@@ -163,6 +163,17 @@ def test_bars_that_sixteenths_cannot_express(recipe):
     assert recipe.is_finer(corpus_of(words, [0, 0, 1])).tolist() == [False, True, False]
 
 
+def test_signs_of_trap(recipe):
+    """A clap on 3 with a roll; the same with one on 4; three hats that are no roll; on sixteenths there are none."""
+    bars = np.zeros((4, 32, 9), bool)
+    bars[:2, 16, 1] = bars[1, 24, 1] = True
+    bars[0, 13:16, 2] = True
+    bars[2, [3, 4, 6], 2] = True
+    bars[3, [8, 24], 1] = True
+    assert recipe.trap_signs(bars) == {"half time": 0.25, "rolls": 0.25}
+    assert recipe.trap_signs(bars[:2, ::2]) == {"half time": 0.5}
+
+
 def test_eight_bars_in_a_row_of_each_song(recipe):
     """Song 0 has nine in a row, song 1 seven and then one, song 2 eight."""
     song = [0] * 9 + [1] * 8 + [2] * 8

@@ -29,8 +29,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from jobs import Job, Run, Setting, add_options, run_and_report, table
-from rhythmgan.bars import bars_to_words, fold_bars, words_to_bars
-from rhythmgan.candidates import bars_of
+from rhythmgan.bars import bars_to_words, words_to_bars
+from rhythmgan.candidates import Asked, bars_of, from_model
 from rhythmgan.conditions import ANY
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.data import Corpus, Split
@@ -66,7 +66,7 @@ FINE_TUNING = TextLSTMTrainingConfig(train_steps=400, bars=4, learning_rate=1e-3
 FINER_SHARE = 0.3
 """Share of passages on thirty-seconds that begin where a song has bars of them: two in a hundred do by themselves."""
 
-SHARES = {"textbook": 0.6, "styles": 0.25, "songs": 0.15}
+SHARES = {"textbook": 0.8, "styles": 0.15, "songs": 0.05}
 """What passages are of when what ships is fine-tuned."""
 
 SMALL = {"width": 64}
@@ -141,7 +141,7 @@ def songs(setting: Setting, split: Split, steps: int) -> Corpus:
     if steps == 32:
         corpus = with_doubled(load_corpus(setting.data, 32, GM9), corpus)
     corpus = corpus.split(split)
-    return corpus.only(np.arange(min(len(corpus), 3000))) if setting.quick else corpus
+    return corpus.share(0.25) if setting.quick else corpus
 
 
 def is_finer(corpus: Corpus) -> np.ndarray:
@@ -399,13 +399,14 @@ def run_others(setting: Setting, job: Job) -> dict[str, Any]:
         train = songs(setting, "train", steps)
         rows = as_played(train, steps, judge.n, 1)
         found["rows"][f"training songs, {steps}"] = judge.row(bars_of(rows), rows.song_id)
-    gan = load_generator()
-    drawn = gan.with_condition("groove", ANY) if "groove" in gan.roles else gan
-    judge = Judge(setting, 16)
-    bars = [fold_bars(drawn.sample(judge.n), gan.kit, GM9)]
-    found["rows"]["bundled GAN, grooves, 16"] = judge.row(bars[0])
-    any_role = fold_bars(gan.with_condition(ANY, ANY).sample(judge.n), gan.kit, GM9)
-    found["rows"]["bundled GAN, any role, 16"] = judge.row(any_role)
+    judge, shares = Judge(setting, 16), songs(setting, "train", 16).role_shares()
+    gan = from_model("GAN", load_generator(), GM9).asked(Asked(shares=shares))
+    assert gan.draw_as_played is not None
+    found["rows"]["bundled GAN, 16"] = judge.row(gan.draw_as_played(judge.n, 0)[0])
+    found["signs"] = {
+        "textbook bars": trap_signs(bars_of(textbook("all"))),
+        "songs on thirty-seconds": trap_signs(bars_of(songs(setting, "test", 32).as_played(judge.n, 0))),
+    }
     found["prior"] = prior_nats(setting)
     return found
 
@@ -451,6 +452,22 @@ class Judge:
         }
 
 
+def trap_signs(bars: np.ndarray) -> dict[str, float]:
+    """What makes a bar trap, of bars (n, steps, parts) bool: shares of them.
+
+    Returns:
+        ``half time``: the snare on the third beat, and on no other; ``rolls``, on 32 steps: closed hats on three
+        steps in a row.
+    """
+    beat = bars.shape[1] // 4
+    snare = bars[:, ::beat, GM9.names.index("snare")]
+    found = {"half time": float((snare == [False, False, True, False]).all(1).mean())}
+    if bars.shape[1] == 32:
+        hats = bars[..., GM9.names.index("closed hat")]
+        found["rolls"] = float((hats[:, :-2] & hats[:, 1:-1] & hats[:, 2:]).any(1).mean())
+    return found
+
+
 def measured(setting: Setting, model: TextLSTM) -> dict[str, Any]:
     """What a network of today draws and what it costs, on test songs and on held-out textbook bars."""
     judge = Judge(setting, model.steps)
@@ -459,6 +476,7 @@ def measured(setting: Setting, model: TextLSTM) -> dict[str, Any]:
     first = phrases[:, 0]
     return {
         "row": judge.row(first) | {"same bar": float((phrases[:, 0] == phrases[:, 1]).all((1, 2)).mean())},
+        "signs": trap_signs(first) | {"textbook": novelty(first, bars_of(textbook("train", model.steps)))["copies"]},
         "nats": nats_of(setting, model),
     }
 
@@ -494,9 +512,10 @@ def prior_nats(setting: Setting) -> dict[str, float]:
     """Nats a step of the same bars by the bundled prior, of what its words become in the smaller kit."""
     prior: Any = load_likelihood().with_condition(ANY, ANY)
     whole = load_corpus(setting.data, 16).split("test")
+    whole = whole.share(0.25) if setting.quick else whole
     whole = replace(whole, rows=np.arange(len(whole)), playing=None)
     folded = whole.folded(GM9)
-    rows = follower_rows(setting, folded.only(np.arange(3000)) if setting.quick else folded)
+    rows = follower_rows(setting, folded)
     bars, before = (bars_of(whole.only(np.asarray(folded.rows)[each])) for each in (rows, rows - 1))
     return {
         "alone": -prior.step_log_prob(bars, kit=GM9).mean().item(),
@@ -526,6 +545,12 @@ NATS = {
     "behind seven": ("behind seven", "{:.3f}"),
     "alone, thirty-seconds": ("with thirty-seconds, alone", "{:.3f}"),
     "textbook": ("textbook bars", "{:.3f}"),
+}
+
+SIGNS = {
+    "half time": ("snare on 3 alone", "{:.2f}"),
+    "rolls": ("hat rolls", "{:.2f}"),
+    "textbook": ("copies of the textbook", "{:.3f}"),
 }
 
 LOSSES = {name: (name, "{:.3f}") for name in ("training", "validation", "new patterns", "songs")}
@@ -603,6 +628,8 @@ def report(setting: Setting, seeds: int) -> str:
     rows |= {name: [each["row"] for each in several if "row" in each] for name, several in ours.items()}
     nats = {"bundled prior": [found["others"].get("prior", {})]}
     nats |= {name: [each["nats"] for each in several if "nats" in each] for name, several in ours.items()}
+    signs = {name: [each] for name, each in found["others"].get("signs", {}).items()}
+    signs |= {name: [each["signs"] for each in several if "signs" in each] for name, several in ours.items()}
     texts = {job.name: found[job.name] for job in jobs if job.kind == "text" and "nats" in found[job.name]}
     losses = {name: [each["nats"]] for name, each in texts.items()}
     draw_pictures(setting)
@@ -614,6 +641,7 @@ def report(setting: Setting, seeds: int) -> str:
         "As published: lengths of bars": lengths_table(texts),
         "Nats a step of test songs": table(nats, NATS),
         "Beside bars of test songs": table(rows, COLUMNS),
+        "Signs of trap": table(signs, SIGNS),
     }
     return "".join(f"## {title}\n\n{text}\n" for title, text in parts.items())
 
