@@ -184,6 +184,29 @@ def test_a_phrase_is_a_function_of_its_own_seed(characters, sees_bars):
     assert isinstance(model, PhraseSampler)
 
 
+def test_phrases_are_the_same_whatever_the_caller_has_set(tmp_path):
+    """Two threads, double precision by default, autocast around it."""
+    path = tmp_path / "text.safetensors"
+    save_text_lstm(path, small(), {})
+
+    def made():
+        model = load_text_lstm(path)
+        phrases = model.phrases(np.arange(40), 2)
+        return phrases, model.phrase_log_prob(phrases).float().numpy()
+
+    before, nats = made()
+    torch.set_num_threads(2)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            after, others = made()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(1)
+    np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(nats, others, atol=1e-5)
+
+
 @pytest.mark.parametrize(("characters", "sees_bars"), KINDS)
 def test_a_phrase_goes_on_from_bars_that_are_given(characters, sees_bars):
     """Of any network each step is drawn by the chances that it has behind what is given."""
