@@ -47,6 +47,8 @@ def test_every_run_has_a_name_of_its_own_and_its_options(recipe):
     assert by_name["characters-1024-0"].network.characters
     assert by_name["characters-1024-0"].window_step == 34
     assert by_name["words-512-0"].window_step == 8
+    odd = by_name["odd-characters-512-1"]
+    assert (odd.characters, odd.window_step, odd.train_steps) == (True, 33, by_name["characters-512-1"].train_steps)
     assert {recipe.steps_of(by_name[name]) for name in ("ours-16-0", "trap-16-1")} == {16}
 
 

@@ -69,18 +69,18 @@ FINER_SHARE = 0.3
 SHARES = {"textbook": 0.8, "styles": 0.15, "songs": 0.05}
 """What passages are of when what ships is fine-tuned."""
 
-SMALL = {"width": 64}
-"""The size at which all lengths of windows are tried as published; 3 × 512 is run once."""
-
 TEMPERATURES = (0.5, 1.0, 1.2)
 
-MAXLENS = (256, 512, 1024)
+MAXLENS = {256: 2000, 512: 1300, 1024: 1000}
+"""Tokens of a window as published → batches of the small network over words, each some two minutes of a core."""
 
 CHARACTER_STEP = 34
 """Characters from one window to the next, as published."""
 
 ODD_STEP = 33
 """The same, so that every character of a bar comes to be predicted."""
+
+ODD_MAXLEN = 512
 
 N_PATTERNS = 40
 """Patterns of kick, of snare and of hats that loops are combined of; how many theirs were is not said."""
@@ -107,8 +107,8 @@ class TextJob(Job):
     characters: bool = False
     maxlen: int = 256
     window_step: int = 8
-    width: int = 64
-    train_steps: int = 600
+    width: int = 128
+    train_steps: int = 1000
 
     @property
     def network(self) -> TextLSTMConfig:
@@ -121,14 +121,15 @@ def all_jobs(seeds: int) -> list[Job]:
     for seed in range(seeds):
         jobs += [Job(f"ours-16-{seed}", "ours", seed), Job(f"ours-32-{seed}", "ours", seed)]
         jobs += [Job(f"trap-32-{seed}", "trap", seed), Job(f"trap-16-{seed}", "trap", seed)]
-        jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=350))
-        jobs += [TextJob(f"words-{maxlen}-{seed}", "text", seed, maxlen=maxlen) for maxlen in MAXLENS]
-        for step, name in ((CHARACTER_STEP, "characters"), (ODD_STEP, "odd-characters")):
-            jobs += [
-                TextJob(f"{name}-{maxlen}-{seed}", "text", seed, True, maxlen, step)
-                for maxlen in MAXLENS
-                if step == CHARACTER_STEP or maxlen == MAXLENS[-1]
-            ]
+        jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=700))
+        for maxlen, train_steps in MAXLENS.items():
+            jobs.append(TextJob(f"words-{maxlen}-{seed}", "text", seed, maxlen=maxlen, train_steps=train_steps))
+            by_characters = TextJob(
+                f"characters-{maxlen}-{seed}", "text", seed, True, maxlen, CHARACTER_STEP, train_steps=train_steps // 2
+            )
+            jobs.append(by_characters)
+            if maxlen == ODD_MAXLEN:
+                jobs.append(replace(by_characters, name=f"odd-characters-{maxlen}-{seed}", window_step=ODD_STEP))
     return [*jobs, Job("others", "others")]
 
 
@@ -164,21 +165,30 @@ def textbook(split: Split, steps: int = 32) -> Corpus:
 def textbook_loops(bars: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Loops (n, 4, steps, parts) bool of textbook bars (m, steps, parts), as one programs them.
 
-    A kick line, and hats of bars with the very same snare line; the hats change in the second and fourth bar or not.
+    A kick line stays, with hats of bars that have the very same snare line: in the first and third bar those of one
+    bar, in the second and fourth now and then others, which may come from another bar on every beat.
     """
-    high, kick = GM9.parts_of("high"), GM9.parts_of("low")
     random = np.random.default_rng(seed)
-    mid = [part for part in range(GM9.n_parts) if part not in (*high, *kick)]
-    line = np.unique(bars[:, :, mid].reshape(len(bars), -1), axis=0, return_inverse=True)[1].ravel()
+    n_steps = bars.shape[1]
+    high, low = GM9.parts_of("high"), GM9.parts_of("low")
+    snares = bars[:, :, GM9.parts_of("mid")].reshape(len(bars), -1)
+    line = np.unique(snares, axis=0, return_inverse=True)[1].ravel()
     loops = np.empty((n, 4, *bars.shape[1:]), bool)
     for row, first in enumerate(random.integers(len(bars), size=n)):
         alike = np.flatnonzero(line == line[first])
-        second, fourth, low = random.choice(alike, 3)
-        hats = [first, second if random.random() < 0.6 else first, first, fourth if random.random() < 0.8 else first]
         loops[row] = bars[first]
-        loops[row][..., high] = bars[hats][..., high]
         if random.random() < 0.5:
-            loops[row][..., kick] = bars[low][..., kick]
+            loops[row][..., low] = bars[random.choice(alike)][..., low]
+        of_beats = np.full((4, 4), first)
+        if random.random() < 0.3:
+            of_beats[:] = random.choice(alike, 4)
+        for place, share in ((1, 0.5), (3, 0.8)):
+            if random.random() < share:
+                # of one bar, or a new one on every beat
+                of_beats[place] = random.choice(alike, 4) if random.random() < 0.5 else random.choice(alike)
+        of_steps = of_beats.repeat(n_steps // 4, 1)
+        hats = bars[of_steps, np.arange(n_steps)]
+        loops[row][..., high] = hats[..., high]
     return loops
 
 
