@@ -133,6 +133,22 @@ def test_textbook_loops_keep_the_snare_line_and_change_the_hats(recipe):
     kicks = {kick.tobytes() for kick in bars[..., 0]}
     assert all(kick.tobytes() in kicks for kick in loops[:, 0, :, 0])
     assert len(np.unique(loops.reshape(-1, 32 * 9), axis=0)) > 2 * len(bars)
+    coarse = words_to_bars(recipe.textbook("all", 16).words, 9)
+    assert recipe.textbook_loops(coarse, 5, 0).shape == (5, 4, 16, 9)
+
+
+def test_hats_of_another_bar_are_taken_beat_by_beat(recipe):
+    """Two bars with one snare line, one with hats on every step: a beat has all of them or none."""
+    bars = np.zeros((2, 32, 9), bool)
+    bars[:, 16, 1] = True
+    bars[1, :, 2] = True
+    loops = recipe.textbook_loops(bars, 400, 0)
+    of_beats = loops[..., 2].reshape(400, 4, 4, 8)
+    assert (of_beats.all(3) | ~of_beats.any(3)).all()
+    mixed = of_beats.any((2, 3)) & ~of_beats.all((2, 3))
+    assert mixed[:, 1].any()
+    assert mixed[:, 0].mean() < 0.4
+    assert recipe.has_roll(loops[:, 3]).mean() > recipe.has_roll(loops[:, 0]).mean() > 0.4
 
 
 def test_loops_become_songs(recipe):

@@ -66,8 +66,11 @@ FINE_TUNING = TextLSTMTrainingConfig(train_steps=400, bars=4, learning_rate=1e-3
 FINER_SHARE = 0.3
 """Share of passages on thirty-seconds that begin where a song has bars of them: two in a hundred do by themselves."""
 
-SHARES = {"textbook": 0.8, "styles": 0.15, "songs": 0.05}
-"""What passages are of when what ships is fine-tuned."""
+TEXTBOOK_SHARE = 0.9
+"""Share of passages of textbook loops when what ships is fine-tuned; the others are of songs of ``STYLES``."""
+
+ROLL_WEIGHT = 3.0
+"""How often hats that roll are taken for a textbook loop, beside those that do not."""
 
 TEMPERATURES = (0.5, 1.0, 1.2)
 
@@ -166,26 +169,30 @@ def textbook_loops(bars: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Loops (n, 4, steps, parts) bool of textbook bars (m, steps, parts), as one programs them.
 
     A kick line stays, with hats of bars that have the very same snare line: in the first and third bar those of one
-    bar, in the second and fourth now and then others, which may come from another bar on every beat.
+    bar, in the second and fourth now and then others, which may come from another bar on every beat. Of these others
+    bars that roll are taken more often.
     """
     random = np.random.default_rng(seed)
     n_steps = bars.shape[1]
     high, low = GM9.parts_of("high"), GM9.parts_of("low")
     snares = bars[:, :, GM9.parts_of("mid")].reshape(len(bars), -1)
     line = np.unique(snares, axis=0, return_inverse=True)[1].ravel()
+    weight = np.where(has_roll(bars), ROLL_WEIGHT, 1.0)
     loops = np.empty((n, 4, *bars.shape[1:]), bool)
     for row, first in enumerate(random.integers(len(bars), size=n)):
         alike = np.flatnonzero(line == line[first])
+        chance = weight[alike] / weight[alike].sum()
         loops[row] = bars[first]
         if random.random() < 0.5:
             loops[row][..., low] = bars[random.choice(alike)][..., low]
         of_beats = np.full((4, 4), first)
         if random.random() < 0.3:
-            of_beats[:] = random.choice(alike, 4)
+            of_beats[:] = random.choice(alike, 4, p=chance)
         for place, share in ((1, 0.5), (3, 0.8)):
             if random.random() < share:
                 # of one bar, or a new one on every beat
-                of_beats[place] = random.choice(alike, 4) if random.random() < 0.5 else random.choice(alike)
+                n_bars = 4 if random.random() < 0.5 else 1
+                of_beats[place] = random.choice(alike, n_bars, p=chance)
         of_steps = of_beats.repeat(n_steps // 4, 1)
         hats = bars[of_steps, np.arange(n_steps)]
         loops[row][..., high] = hats[..., high]
@@ -321,7 +328,7 @@ def trap_songs(setting: Setting, steps: int) -> tuple[Corpus, Corpus, np.ndarray
     known = [train.styles.index(style) for style in STYLES if style in train.styles]
     of_styles = of_songs * np.concatenate([np.isin(train.style_id, known), nothing])
     begins = np.concatenate([np.zeros(len(train)), loops.bar_index == 0])
-    weight = shared((begins, SHARES["textbook"]), (of_styles, SHARES["styles"]), (of_songs, SHARES["songs"]))
+    weight = shared((begins, TEXTBOOK_SHARE), (of_styles, 1 - TEXTBOOK_SHARE))
     return train, loops, weight
 
 
@@ -459,6 +466,13 @@ class Judge:
         }
 
 
+def has_roll(bars: np.ndarray) -> np.ndarray:
+    """(n,) bool: the bars (n, 32, parts) whose closed hats play three thirty-seconds in a row, none on 16 steps."""
+    hats = bars[..., GM9.names.index("closed hat")]
+    in_row = hats[:, :-2] & hats[:, 1:-1] & hats[:, 2:]
+    return np.asarray(in_row.any(1) & (bars.shape[1] == 32))
+
+
 def trap_signs(bars: np.ndarray) -> dict[str, float]:
     """What makes a bar trap, of bars (n, steps, parts) bool: shares of them.
 
@@ -470,8 +484,7 @@ def trap_signs(bars: np.ndarray) -> dict[str, float]:
     snare = bars[:, ::beat, GM9.names.index("snare")]
     found = {"half time": float((snare == [False, False, True, False]).all(1).mean())}
     if bars.shape[1] == 32:
-        hats = bars[..., GM9.names.index("closed hat")]
-        found["rolls"] = float((hats[:, :-2] & hats[:, 1:-1] & hats[:, 2:]).any(1).mean())
+        found["rolls"] = float(has_roll(bars).mean())
     return found
 
 
