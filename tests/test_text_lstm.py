@@ -111,6 +111,7 @@ def test_the_published_sizes():
     assert shapes["lstm.weight_ih_l0"] == (4 * 512, 513)
     assert shapes["lstm.weight_ih_l1"] == shapes["lstm.weight_hh_l2"] == (4 * 512, 512)
     assert shapes["to_traits.weight"] == (513, 512)
+    assert shapes.pop("known") == (513,)
     assert len(shapes) == 3 * 4 + 2
     by_characters = TextLSTM(TextLSTMConfig(**PUBLISHED_TEXT_LSTM, characters=True)).state_dict()
     assert by_characters["lstm.weight_ih_l0"].shape == (4 * 512, 7)
@@ -437,6 +438,21 @@ def test_as_published_only_the_token_behind_a_window_is_learned(tmp_path):
     model = load_text_lstm(weights)
     given = model.tokens.of_words(words[:3])
     assert (model.continue_text(given, 20, np.arange(3)) == 7).mean() > 0.9
+
+
+def test_as_published_only_words_of_the_training_text_are_said(tmp_path):
+    """Even behind a text of other words, and with the mask; what others cost is −∞."""
+    corpus = songs_that_alternate(30)
+    network = replace(SMALL, sees_bars=False)
+    weights = train_text_lstm(corpus, corpus, tmp_path, PUBLISHED, network=network, accelerator="cpu")
+    model = load_text_lstm(weights)
+    assert np.flatnonzero(model.known.numpy()).tolist() == [0b01000, 0b10100, 32]
+    text = model.continue_text(np.full((3, 5), 7), 40, np.arange(3))
+    assert np.isin(text, [0b01000, 0b10100, 32]).all()
+    phrases = model.phrases(np.arange(9), 2)
+    assert np.isin(bars_to_words(phrases), [0b01000, 0b10100]).all()
+    assert model.phrase_log_prob(phrases).isfinite().all()
+    assert model.log_prob(phrases_of(1, 1)[0]).item() == -np.inf
 
 
 def test_as_published_with_windows_a_token_apart_bars_are_learned(tmp_path):

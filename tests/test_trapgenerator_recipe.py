@@ -45,19 +45,19 @@ def test_every_run_has_a_name_of_its_own_and_its_options(recipe):
     assert (job.network.width, job.network.layers, job.maxlen, job.seed) == (512, 3, 128, 1)
     assert (job.network.sees_bars, job.network.characters, job.network.dropout) == (False, False, 0.2)
     assert by_name["characters-1024-0"].network.characters
-    assert by_name["characters-1024-0"].window_step == 34
-    assert by_name["words-512-0"].window_step == 8
+    assert by_name["characters-1024-0"].window_step == 2
+    assert by_name["words-512-0"].window_step == 1
     odd = by_name["odd-characters-512-1"]
-    assert (odd.characters, odd.window_step, odd.train_steps) == (True, 33, by_name["characters-512-1"].train_steps)
+    assert (odd.characters, odd.window_step, odd.train_steps) == (True, 1, by_name["characters-512-1"].train_steps)
     assert {recipe.steps_of(by_name[name]) for name in ("ours-16-0", "trap-16-1")} == {16}
 
 
 def test_places_that_are_ever_predicted(recipe):
     """Windows 34 characters apart meet every second character of a bar of 196; 8 words apart every word of 17."""
-    assert recipe.taught_places(17, 8) == 17
+    assert recipe.taught_places(17, 8) == recipe.taught_places(17, recipe.STEP["words"]) == 17
     assert recipe.taught_places(33, 8) == 33
-    assert recipe.taught_places(196, recipe.CHARACTER_STEP) == 98
-    assert recipe.taught_places(196, recipe.ODD_STEP) == 196
+    assert recipe.taught_places(196, 34) == recipe.taught_places(196, recipe.STEP["characters"]) == 98
+    assert recipe.taught_places(196, recipe.STEP["odd-characters"]) == 196
     met = {(1024 + 34 * window) % 196 for window in range(1000)}
     assert len(met) == 98
     # within a word of 12: never the snare, the open hat, the mid tom or the ride
@@ -98,17 +98,23 @@ def test_loops_are_combined_of_one_pattern_of_each_part(recipe):
     np.testing.assert_array_equal(loops, recipe.combined_loops(patterns, 200, 0))
 
 
-def test_patterns_are_two_bars_of_a_part(recipe):
-    """A song of three bars: kicks in all, a snare in the first two, a crash that is no part of a loop."""
-    bars = np.zeros((3, 16, 9), bool)
-    bars[:, 0, 0] = True
-    bars[:2, 4, 1] = True
-    bars[1:, 2, 3] = True
-    bars[:, 0, 8] = True
-    kicks, snares, hats = recipe.patterns_of(corpus_of(bars_to_words(bars), [0, 0, 0]), 5, 0)
-    assert (len(kicks), len(snares), len(hats)) == (1, 1, 1)  # both pairs of bars have the same kicks
+def test_patterns_are_two_bars_that_most_songs_play(recipe):
+    """Kick on 1 in all songs, on 1 and 3 in song 0; a snare in two bars of song 1; a crash, which is no pattern."""
+    bars = np.zeros((8, 16, 9), bool)
+    bars[:, 0, 0] = bars[:, 0, 8] = True
+    bars[:2, 8, 0] = True
+    bars[4:6, 4, 1] = True
+    bars[6:, 2, 3] = bars[6:, 6, 2] = True
+    songs = corpus_of(bars_to_words(bars), [0, 0, 1, 1, 1, 1, 2, 2], [0, 1, 0, 1, 2, 3, 0, 1])
+    kicks, snares, hats = recipe.patterns_of(songs, 5)
+    assert (len(kicks), len(snares), len(hats)) == (2, 1, 1)
+    assert np.argwhere(kicks[0]).tolist() == [[0, 0, 0], [1, 0, 0]]
+    assert np.argwhere(kicks[1]).tolist() == [[0, 0, 0], [0, 8, 0], [1, 0, 0], [1, 8, 0]]
     assert np.argwhere(snares[0]).tolist() == [[0, 4, 1], [1, 4, 1]]
-    assert np.argwhere(hats[0]).tolist() == [[0, 2, 3], [1, 2, 3]]
+    assert np.argwhere(hats[0]).tolist() == [[0, 2, 3], [0, 6, 2], [1, 2, 3], [1, 6, 2]]
+    (other,) = recipe.patterns_of(songs, 5, [kicks[:1], snares, hats])[0]
+    np.testing.assert_array_equal(other, kicks[1])
+    assert len(recipe.patterns_of(songs, 1)[0]) == 1
 
 
 def test_textbook_bars_are_split_by_name(recipe):

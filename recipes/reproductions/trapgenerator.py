@@ -74,14 +74,12 @@ ROLL_WEIGHT = 3.0
 
 TEMPERATURES = (0.5, 1.0, 1.2)
 
-MAXLENS = {256: 2000, 512: 1300, 1024: 1000}
-"""Tokens of a window as published → batches of the small network over words, each some two minutes of a core."""
+MAXLENS = {256: 1200, 512: 800, 1024: 500}
+"""Tokens of a window as published → batches of the small network, each some two minutes of a core."""
 
-CHARACTER_STEP = 34
-"""Characters from one window to the next, as published."""
-
-ODD_STEP = 33
-"""The same, so that every character of a bar comes to be predicted."""
+STEP = {"words": 1, "characters": 2, "odd-characters": 1}
+"""Tokens from one window to the next. As published they are 8 words or 34 characters, which come to the same places of
+a bar as 1 and 2 do; with an odd number all characters are predicted."""
 
 ODD_MAXLEN = 512
 
@@ -105,13 +103,15 @@ class TextJob(Job):
         window_step: tokens from one window to the next.
         width: units of each of its three layers.
         train_steps: batches.
+        batch_size: windows in a batch.
     """
 
     characters: bool = False
     maxlen: int = 256
-    window_step: int = 8
+    window_step: int = 1
     width: int = 128
     train_steps: int = 1000
+    batch_size: int = 1024
 
     @property
     def network(self) -> TextLSTMConfig:
@@ -124,15 +124,13 @@ def all_jobs(seeds: int) -> list[Job]:
     for seed in range(seeds):
         jobs += [Job(f"ours-16-{seed}", "ours", seed), Job(f"ours-32-{seed}", "ours", seed)]
         jobs += [Job(f"trap-32-{seed}", "trap", seed), Job(f"trap-16-{seed}", "trap", seed)]
-        jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=700))
-        for maxlen, train_steps in MAXLENS.items():
-            jobs.append(TextJob(f"words-{maxlen}-{seed}", "text", seed, maxlen=maxlen, train_steps=train_steps))
-            by_characters = TextJob(
-                f"characters-{maxlen}-{seed}", "text", seed, True, maxlen, CHARACTER_STEP, train_steps=train_steps // 2
-            )
-            jobs.append(by_characters)
-            if maxlen == ODD_MAXLEN:
-                jobs.append(replace(by_characters, name=f"odd-characters-{maxlen}-{seed}", window_step=ODD_STEP))
+        for kind, step in STEP.items():
+            jobs += [
+                TextJob(f"{kind}-{maxlen}-{seed}", "text", seed, kind != "words", maxlen, step, train_steps=train_steps)
+                for maxlen, train_steps in MAXLENS.items()
+                if kind != "odd-characters" or maxlen == ODD_MAXLEN
+            ]
+        jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=300, batch_size=512))
     return [*jobs, Job("others", "others")]
 
 
@@ -231,19 +229,32 @@ def shared(*parts: tuple[np.ndarray, float]) -> np.ndarray:
 # --- Combined loops, as published --------------------------------------------------------------------
 
 
-def patterns_of(corpus: Corpus, n: int, seed: int) -> list[np.ndarray]:
-    """Patterns of two bars that songs play of kick, snare, and hats: three of (n, 2, steps, parts) bool, distinct."""
+def patterns_of(corpus: Corpus, n: int, without: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """Patterns of two bars of kick, snare, and hats that most songs play: three of (n, 2, steps, parts) bool.
+
+    Args:
+        corpus: the songs.
+        n: how many of each part.
+        without: patterns that are left out, as of other songs.
+    """
     later = corpus.followers()
-    both = np.stack([corpus.words[later - 1], corpus.words[later]], 1)
-    bars = words_to_bars(both, GM9.n_parts)
-    random = np.random.default_rng(seed)
+    bars = words_to_bars(np.stack([corpus.words[later - 1], corpus.words[later]], 1), GM9.n_parts)
+    song = corpus.song_id[later]
     found = []
-    for names in (["kick"], ["snare"], ["closed hat", "open hat"]):
-        kept = np.isin(GM9.names, names)
-        lines = bars & kept
-        lines = lines[np.asarray(lines.any((2, 3))).all(1)]
-        lines = np.unique(lines.reshape(len(lines), -1), axis=0).reshape(-1, *bars.shape[1:])
-        found.append(lines[random.permutation(len(lines))[:n]])
+    for place, names in enumerate((["kick"], ["snare"], ["closed hat", "open hat"])):
+        lines = bars[..., np.isin(GM9.names, names)]
+        sounding = np.asarray(lines.any((2, 3))).all(1)
+        packed = np.packbits(lines[sounding].reshape(sounding.sum(), -1), axis=1)
+        of_songs = np.unique(np.concatenate([packed, song[sounding, None].view(np.uint8).reshape(-1, 4)], 1), axis=0)
+        distinct, count = np.unique(of_songs[:, :-4], axis=0, return_counts=True)
+        shape = (-1, *lines.shape[1:])
+        most = np.unpackbits(distinct[np.argsort(-count, kind="stable")], axis=1).astype(bool).reshape(shape)
+        whole = np.zeros((*most.shape[:-1], GM9.n_parts), bool)
+        whole[..., np.isin(GM9.names, names)] = most
+        if without is not None:
+            known = {pattern.tobytes() for pattern in without[place]}
+            whole = whole[[pattern.tobytes() not in known for pattern in whole]]
+        found.append(whole[:n])
     return found
 
 
@@ -334,12 +345,17 @@ def trap_songs(setting: Setting, steps: int) -> tuple[Corpus, Corpus, np.ndarray
 
 def run_text(setting: Setting, job: TextJob) -> dict[str, Any]:
     """A network as published on combined loops: what it costs on which text, and how long its bars are."""
-    patterns = patterns_of(songs(setting, "train", 16), N_PATTERNS, 0)
+    patterns = patterns_of(songs(setting, "train", 16), N_PATTERNS)
     loops = combined_loops(patterns, N_LOOPS, 0)
     known, validation = loops[: N_LOOPS * 9 // 10], loops[N_LOOPS * 9 // 10 :]
     test = songs(setting, "test", 16)
     training = PublishedTextTrainingConfig(
-        train_steps=job.train_steps, maxlen=job.maxlen, window_step=job.window_step, seed=job.seed
+        train_steps=job.train_steps,
+        batch_size=job.batch_size,
+        maxlen=job.maxlen,
+        window_step=job.window_step,
+        shared_windows=128,
+        seed=job.seed,
     )
     training = replace(training, train_steps=2) if setting.quick else training
     train_text_lstm(
@@ -354,11 +370,11 @@ def run_text(setting: Setting, job: TextJob) -> dict[str, Any]:
     texts = {
         "training": bars_to_words(known),
         "validation": bars_to_words(validation),
-        "new patterns": bars_to_words(combined_loops(patterns_of(test, N_PATTERNS, 1), N_LOOPS // 10, 1)),
+        "new patterns": bars_to_words(combined_loops(patterns_of(test, N_PATTERNS, patterns), N_LOOPS // 10, 1)),
         "songs": np.concatenate([test.words[row : row + _LOOP_BARS] for row in first_bars(test, 120)]),
     }
     module = PublishedTextTraining(job.network, training, *[tokens.of_words(texts["training"]).reshape(-1)] * 2)
-    nats = {
+    nats: dict[str, float] = {
         name: module.text_nll(model, torch.from_numpy(tokens.of_words(words).reshape(-1)))
         for name, words in texts.items()
     }
@@ -367,6 +383,7 @@ def run_text(setting: Setting, job: TextJob) -> dict[str, Any]:
     masked = model.phrases(np.arange(100 if setting.quick else 1000), 1)[:, 0]
     return {
         "nats": nats,
+        "known": float(model.known[torch.from_numpy(tokens.of_words(texts["songs"]).reshape(-1))].float().mean()),
         "lengths": lengths,
         "taught": [taught_places(tokens.period, job.window_step), tokens.period],
         "text": pictures,

@@ -47,8 +47,10 @@ class TextLSTM(nn.Module):
         traits: (tokens, traits), of which a token's logit is a weighted sum: of a word its parts, its pairs of parts
             and its two halves, so that what is learned of a common word serves a rare one.
         allowed: (period, tokens) bool, see ``Tokens``.
+        known: (tokens,) bool, those that it may say: all, or as published those of the training text.
     """
 
+    known: Tensor
     shown: Tensor
     back: Tensor
     traits: Tensor
@@ -65,6 +67,7 @@ class TextLSTM(nn.Module):
         self.register_buffer("traits", _traits_of(self.tokens) if by_parts else torch.eye(n_tokens), persistent=False)
         self.register_buffer("back", _lags(self.tokens, config.sees_bars), persistent=False)
         self.register_buffer("allowed", torch.from_numpy(self.tokens.allowed), persistent=False)
+        self.register_buffer("known", torch.ones(n_tokens, dtype=torch.bool), persistent=not config.sees_bars)
         n_inputs = self.back.shape[1] * self.shown.shape[1]
         if config.sees_bars:
             self.places = nn.Parameter(torch.randn(self.tokens.period, _PLACE_WIDTH) * 0.1)
@@ -76,6 +79,8 @@ class TextLSTM(nn.Module):
         # what is seen counts beside what the LSTM makes of it: a figure is repeated by copying
         n_known = config.width + n_inputs if config.sees_bars else config.width
         self.to_traits = nn.Linear(n_known, self.traits.shape[1])
+        if not config.sees_bars:
+            _begin_as_keras(self.lstm, self.to_traits)
         self.float()  # whatever torch's default is
 
     @property
@@ -132,8 +137,9 @@ class TextLSTM(nn.Module):
         """What layers and inputs (n, t, …) say of each token: (n, t, tokens)."""
         known = self.drop_out(out)
         if self.config.sees_bars:
-            known = torch.cat([known, inputs], 2)
-        return F.linear(self.to_traits(known), self.traits)
+            return F.linear(self.to_traits(torch.cat([known, inputs], 2)), self.traits)
+        logits: Tensor = self.to_traits(known)
+        return logits.masked_fill(~self.known, float("-inf"))
 
     @torch.no_grad()
     @without_autocast
@@ -301,6 +307,26 @@ def _lags(tokens: Tokens, sees_bars: bool) -> Tensor:
     within = [lag + end * (places < lag) for lag in (beat, 2 * beat)]
     before = [tokens.period + shift for shift in (tokens.per_step, 0, -tokens.per_step, tokens.period)]
     return torch.stack([torch.ones_like(places), *within, *(torch.full_like(places, lag) for lag in before)], 1)
+
+
+@torch.no_grad()
+def _begin_as_keras(lstm: nn.LSTM, linear: nn.Linear) -> None:
+    """Weights to begin with as Keras draws them, which the published networks were made with.
+
+    An LSTM of many layers that begins by forgetting, as torch's do, comes to know more than how often each token is
+    only after some hundred batches.
+    """
+    for from_inputs, from_state, for_inputs, for_state in lstm.all_weights:
+        for gate in from_inputs.chunk(4):
+            # Glorot's range is that of the four gates as one matrix
+            bound = (6 / (from_inputs.shape[1] + 4 * gate.shape[0])) ** 0.5
+            gate.uniform_(-bound, bound)
+        nn.init.orthogonal_(from_state.T)
+        nn.init.zeros_(for_inputs)
+        nn.init.zeros_(for_state)
+        for_inputs.chunk(4)[1].fill_(1)  # the forget gate
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
 
 
 def rounded(model: TextLSTM) -> TextLSTM:

@@ -31,7 +31,10 @@ from rhythmgan.training.run import Progress, train
 WEIGHTS = "text-lstm.safetensors"
 
 _VALIDATED = 512
-"""Passages, or windows, of the validation songs that are looked at."""
+"""Passages of the validation songs that are looked at."""
+
+_VALIDATED_WINDOWS = 4096
+"""Windows of a text that are."""
 
 
 class _TextTraining(LikelihoodTraining[TextLSTM]):
@@ -186,6 +189,7 @@ class TextLSTMTraining(_TextTraining):
 class PublishedTextTraining(_TextTraining):
     """The training of a network on windows of a text as published: Adam, no mask, one token predicted a window.
 
+    The softmax is over the tokens of the training text. Of other texts those that it does not know are left out.
     No weights are averaged, and the learning rate stays. See ``PublishedTextTrainingConfig``.
     """
 
@@ -211,6 +215,10 @@ class PublishedTextTraining(_TextTraining):
         super().__init__(training)
         self.ema = None
         self._build(network, training.seed, None)
+        known = torch.zeros_like(self.model.known)
+        known[torch.from_numpy(np.unique(text))] = True
+        self.model.known.copy_(known)
+        self.best.known.copy_(known)
         for name, tokens in (("text", text), ("validation_text", validation)):
             self.register_buffer(name, torch.from_numpy(tokens.astype(np.int64)), persistent=False)
         places = training.maxlen + training.window_step * torch.arange(training.shared_windows)
@@ -242,7 +250,8 @@ class PublishedTextTraining(_TextTraining):
     def _nll(self, model: TextLSTM, text: Tensor, starts: Tensor) -> Tensor:
         read = text[starts[:, None] + torch.arange(self._reach, device=starts.device)]
         logits = model(read, self.places)
-        return F.cross_entropy(logits.flatten(0, 1), read[:, self.places].flatten())
+        targets = read[:, self.places].flatten()
+        return F.cross_entropy(logits.flatten(0, 1)[model.known[targets]], targets[model.known[targets]])
 
     @torch.no_grad()
     def validation_nll(self, model: TextLSTM) -> float:
@@ -254,7 +263,7 @@ class PublishedTextTraining(_TextTraining):
         """Nats a token behind windows of a text, of as many as are looked at, evenly over it."""
         config = self.config
         n_starts = (len(text) - self._reach) // config.window_step + 1
-        n_groups = max(1, _VALIDATED // config.shared_windows)
+        n_groups = max(1, _VALIDATED_WINDOWS // config.shared_windows)
         starts = torch.linspace(0, n_starts - 1, n_groups, device=text.device).long() * config.window_step
         return float(self._nll(model, text, starts))
 
