@@ -39,7 +39,7 @@ def corpus_of(words, song, index=None):
 def test_every_run_has_a_name_of_its_own_and_its_options(recipe):
     jobs = recipe.all_jobs(2)
     names = [job.name for job in jobs]
-    assert len(set(names)) == len(names) == 2 * (4 + 1 + 3 + 3 + 1) + 1
+    assert len(set(names)) == len(names) == 2 * (4 + 1 + 3 + 3 + 1 + 3) + 1
     by_name = {job.name: job for job in jobs}
     job = by_name["combined-1"]
     assert (job.network.width, job.network.layers, job.maxlen, job.seed) == (512, 3, 128, 1)
@@ -47,6 +47,9 @@ def test_every_run_has_a_name_of_its_own_and_its_options(recipe):
     assert by_name["characters-1024-0"].network.characters
     assert by_name["characters-1024-0"].window_step == 2
     assert by_name["words-512-0"].window_step == 1
+    stopped, whole = by_name["stopped-500-1"], by_name["words-256-1"]
+    assert stopped.train_steps == 500 < whole.train_steps
+    assert (stopped.network, stopped.maxlen, stopped.window_step) == (whole.network, whole.maxlen, whole.window_step)
     odd = by_name["odd-characters-512-1"]
     assert (odd.characters, odd.window_step, odd.train_steps) == (True, 1, by_name["characters-512-1"].train_steps)
     assert {recipe.steps_of(by_name[name]) for name in ("ours-16-0", "trap-16-1")} == {16}

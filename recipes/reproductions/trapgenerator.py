@@ -83,6 +83,9 @@ a bar as 1 and 2 do; with an odd number all characters are predicted."""
 
 ODD_MAXLEN = 512
 
+STOPPED = (350, 500, 600)
+"""Batches after which the small network over words is stopped early, with windows of 256."""
+
 N_PATTERNS = 40
 """Patterns of kick, of snare and of hats that loops are combined of; how many theirs were is not said."""
 
@@ -130,6 +133,9 @@ def all_jobs(seeds: int) -> list[Job]:
                 for maxlen, train_steps in MAXLENS.items()
                 if kind != "odd-characters" or maxlen == ODD_MAXLEN
             ]
+        jobs += [
+            TextJob(f"stopped-{train_steps}-{seed}", "text", seed, train_steps=train_steps) for train_steps in STOPPED
+        ]
         jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=300, batch_size=512))
     return [*jobs, Job("others", "others")]
 
