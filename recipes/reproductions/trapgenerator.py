@@ -126,7 +126,7 @@ def all_jobs(seeds: int) -> list[Job]:
     jobs: list[Job] = []
     for seed in range(seeds):
         jobs += [Job(f"ours-16-{seed}", "ours", seed), Job(f"ours-32-{seed}", "ours", seed)]
-        jobs += [Job(f"trap-32-{seed}", "trap", seed), Job(f"trap-16-{seed}", "trap", seed)]
+        jobs.append(Job(f"trap-32-{seed}", "trap", seed))
         for kind, step in STEP.items():
             jobs += [
                 TextJob(f"{kind}-{maxlen}-{seed}", "text", seed, kind != "words", maxlen, step, train_steps=train_steps)
@@ -317,7 +317,7 @@ def run_ours(setting: Setting, job: Job) -> dict[str, Any]:
 
 
 def run_trap(setting: Setting, job: Job) -> dict[str, Any]:
-    """What ships: the network of today gone on with on trap and hip-hop."""
+    """What ships on thirty-seconds: the network of today gone on with on trap and hip-hop."""
     steps = steps_of(job)
     first = Job(f"ours-{steps}-{job.seed}", "ours", job.seed)
     train, loops, weight = trap_songs(setting, steps)
@@ -407,7 +407,7 @@ def first_bars(corpus: Corpus, n: int) -> list[int]:
 
 def lengths_drawn(
     setting: Setting, model: TextLSTM, text: np.ndarray, job: TextJob
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Texts that begin with a random stretch of the training text, as published: lengths of bars by temperature."""
     n = 4 if setting.quick else 16
     n_bars = 3 if setting.quick else 12
@@ -424,7 +424,7 @@ def lengths_drawn(
             lengths += counted
             broken += wrong
         found[f"{temperature:g}"] = {"lengths": dict(sorted(lengths.items())), "broken": broken}
-        pictures[f"{temperature:g}"] = texts[0][:4000]
+        pictures[f"{temperature:g}"] = texts[:6]
     return found, pictures
 
 
@@ -663,10 +663,7 @@ def report(setting: Setting, seeds: int) -> str:
     """All tables as Markdown; draws the pictures and gathers the weights."""
     jobs = all_jobs(seeds)
     found = {job.name: setting.found(job) for job in jobs}
-    ours = {
-        kind: [found[f"{kind}-{seed}"] for seed in range(seeds)]
-        for kind in ("ours-16", "trap-16", "ours-32", "trap-32")
-    }
+    ours = {kind: [found[f"{kind}-{seed}"] for seed in range(seeds)] for kind in ("ours-16", "ours-32", "trap-32")}
     rows = {name: [row] for name, row in found["others"].get("rows", {}).items()}
     rows |= {name: [each["row"] for each in several if "row" in each] for name, several in ours.items()}
     combined = [found[f"combined-{seed}"] for seed in range(seeds)]
@@ -691,37 +688,45 @@ def report(setting: Setting, seeds: int) -> str:
     return "".join(f"## {title}\n\n{text}\n" for title, text in parts.items())
 
 
+def shipped(setting: Setting) -> dict[str, Path]:
+    """The weights that ship by name, as far as they are there: of trap, and of songs on sixteenths."""
+    found = {
+        "trap": weights_of(setting, Job("trap-32-0", "trap")),
+        "trap16": weights_of(setting, Job("ours-16-0", "ours")),
+    }
+    return {name: path for name, path in found.items() if path.exists()}
+
+
 def draw_pictures(setting: Setting) -> None:
-    """32 bars, of the seeds from 0 on, of what ships and as published with the mask and without."""
-    for steps in (16, 32):
-        path = weights_of(setting, Job(f"trap-{steps}-0", "trap"))
-        if path.exists():
-            bars = load_text_lstm(path).phrases(np.arange(32), 1)[:, 0]
-            write_png(setting.out / f"trapgenerator-{steps}.png", bars_to_image(bars, GM9))
-    combined = setting.found(Job("combined-0", "text"))
-    if "text" in combined:
-        write_png(
-            setting.out / "trapgenerator-published.png", bars_to_image(published_bars(combined["text"]["1"]), GM9)
-        )
+    """32 bars of what ships, of the seeds from 0 on, and the first 32 of networks as published."""
+    for name, path in shipped(setting).items():
+        bars = load_text_lstm(path).phrases(np.arange(32), 1)[:, 0]
+        write_png(setting.out / f"trapgenerator-{name}.png", bars_to_image(bars, GM9))
+    for name in ("stopped-500-0", "words-256-0"):
+        if text := setting.found(Job(name, "text")).get("text"):
+            bars = published_bars(text["1"])
+            write_png(setting.out / f"trapgenerator-{name[:-2]}.png", bars_to_image(bars, GM9))
 
 
-def published_bars(text: str, n: int = 32) -> np.ndarray:
-    """The first bars of a text as published, each on sixteen steps: what a short one lacks is silent."""
-    words = re.compile(r"0b[01]{9}")
-    bars = np.zeros((n, 16, GM9.n_parts), bool)
-    for row, part in enumerate(text.split(BAR)[1:-1][:n]):
-        found = np.array([int(word, 2) for word in words.findall(part)][:16], np.uint16)
+def published_bars(texts: Sequence[str], n: int = 32) -> np.ndarray:
+    """The first bars of texts as published, each on sixteen steps: what a short one lacks is silent.
+
+    What a text has before its first BAR and behind its last is no bar.
+    """
+    word = re.compile(rf"0b[01]{{{GM9.n_parts}}}")
+    parts = [part for text in texts for part in text.split(BAR)[1:-1]][:n]
+    bars = np.zeros((len(parts), 16, GM9.n_parts), bool)
+    for row, part in enumerate(parts):
+        found = np.array([int(each, 2) for each in word.findall(part)][:16], np.uint16)
         bars[row, : len(found)] = words_to_bars(found, GM9.n_parts)
     return bars
 
 
 def gather_weights(setting: Setting) -> None:
     """The weights that ship, under their names."""
-    for steps, name in ((32, "trap"), (16, "trap16")):
-        path = weights_of(setting, Job(f"trap-{steps}-0", "trap"))
-        if path.exists():
-            (setting.out / "weights").mkdir(exist_ok=True)
-            write_whole(setting.out / "weights" / f"{name}.safetensors", path.read_bytes())
+    (setting.out / "weights").mkdir(exist_ok=True)
+    for name, path in shipped(setting).items():
+        write_whole(setting.out / "weights" / f"{name}.safetensors", path.read_bytes())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
