@@ -42,8 +42,7 @@ LAYERS = (
     {"rhythmgan.songs.parquet"},
     {"rhythmgan.songs.archives"},
     {"rhythmgan.songs.manifests", "rhythmgan.data"},
-    {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops", "rhythmgan.song_phrases"},
-    {"rhythmgan.forms", "rhythmgan.loop_packs", "rhythmgan.loops", "rhythmgan.doubled"},
+    {f"rhythmgan.{room}" for room in ("forms", "loop_packs", "loops", "song_phrases", "doubled")},
     {"rhythmgan.songs.contents"},
     {"rhythmgan.songs.listing"},
     {f"rhythmgan.{room}" for room in ("patterns", "songs.sources", "baselines", "reference", "line_pairs")},
@@ -65,10 +64,9 @@ LAYERS = (
     {"rhythmgan.models.denoiser"},
     {
         f"rhythmgan.models.{model}"
-        for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "phrase_conv_gan")
+        for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "phrase_conv_gan", "text_lstm")
     },
     {"rhythmgan.models.phrase_gan"},
-    {f"rhythmgan.models.{model}" for model in ("gan", "word_lstm", "bar_lstm", "note_cnn", "answer_net", "text_lstm")},
     {"rhythmgan.models.catalogue"},
     {"rhythmgan.generate.config"},
     {"rhythmgan.generate", "rhythmgan.generate.naturalness"},
@@ -82,12 +80,7 @@ LAYERS = (
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
     {"rhythmgan.training.likelihood", "rhythmgan.training.adversarial"},
     {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net")},
-    {f"rhythmgan.training.{model}" for model in ("phrase_gan", "phrase_conv_gan")},
-    {"rhythmgan.training.likelihood"},
-    {
-        f"rhythmgan.training.{model}"
-        for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net", "text_lstm")
-    },
+    {f"rhythmgan.training.{model}" for model in ("phrase_gan", "phrase_conv_gan", "text_lstm")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},
     {"rhythmgan.commands.vary"},
     {

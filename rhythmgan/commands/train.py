@@ -1,5 +1,4 @@
-"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn``, ``answer`` and ``rythmgan``: a corpus to weights."""
-"""``rhythmgan train gan``, ``prior``, ``bar-lstm``, ``note-cnn``, ``answer`` and ``text-lstm``: a corpus to weights."""
+"""``rhythmgan train MODEL``: a corpus to the weights of the GAN, the prior or a model of a reproduced system."""
 
 from __future__ import annotations
 
@@ -421,6 +420,8 @@ def _train_rythmgan(options: argparse.Namespace) -> None:
     if talks:
         print(f"weights: {weights}\npicture of seeds 0-31: {weights.parent / PICTURE}")
         print(f"next: rhythmgan sample --weights {weights} --bars {n_bars}")
+
+
 def _train_text_lstm(options: argparse.Namespace) -> None:
     training: TextLSTMTrainingConfig | PublishedTextTrainingConfig
     shared = ("train_steps", "batch_size", "seed")

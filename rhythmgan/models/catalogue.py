@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, phrase_conv_gan, phrase_gan, word_lstm
-from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, text_lstm, word_lstm
+from rhythmgan.models import answer_net, bar_lstm, gan, note_cnn, phrase_conv_gan, phrase_gan, text_lstm, word_lstm
 from rhythmgan.models.interfaces import (
     BarModel,
     LatentCritic,
