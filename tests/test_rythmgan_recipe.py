@@ -179,7 +179,7 @@ def test_the_report_has_a_table_of_each_grid_in_order(recipe, setting):
     write("published-1", rows={"as published": {"c2st": 0.8}})
     counts = {"phrases": 1234, "songs": 56, "on_time": 300}
     write("ours-16", rows={"ours, pretrained only": {"c2st": 0.6}, "ours": {"c2st": 0.5}}, **counts)
-    write("ours-12", rows={"ours": {"c2st": 0.4}}, **counts)
+    write("ours-12", rows={"ours": {"c2st": 0.4}}, is_whole=False)
     write("rivals-16", rows={"songs of training": {"c2st": 0.51}, "GAN": {"c2st": 0.7}})
     write("mixed", mixed={"bars": 1000, "mixed": 7})
     write("given", completions={"1 given, ours": {"c2st": 0.55, "again": 0.25}})

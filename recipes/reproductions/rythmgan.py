@@ -436,7 +436,7 @@ def report(setting: PhraseSetting, jobs: Sequence[PhraseJob]) -> str:
             continue
         ordered = {name: rows[name] for name in (*ORDER, *rows) if name in rows}
         ours = setting.found(PhraseJob(f"ours-{grid}", "ours"))
-        if ours:
+        if "phrases" in ours:  # its job is whole
             lines.append(
                 f"Grid {grid}: {ours['phrases']:,} distinct phrases of {ours['songs']} training songs, of which "
                 f"{ours['on_time']:,} begin on time\n"
