@@ -703,8 +703,8 @@ def draw_pictures(setting: Setting) -> None:
         bars = load_text_lstm(path).phrases(np.arange(32), 1)[:, 0]
         write_png(setting.out / f"trapgenerator-{name}.png", bars_to_image(bars, GM9))
     for name in ("stopped-500-0", "words-256-0"):
-        if text := setting.found(Job(name, "text")).get("text"):
-            bars = published_bars(text["1"])
+        text = setting.found(Job(name, "text")).get("text", {"1": []})
+        if len(bars := published_bars(text["1"])):
             write_png(setting.out / f"trapgenerator-{name[:-2]}.png", bars_to_image(bars, GM9))
 
 
