@@ -39,7 +39,7 @@ def corpus_of(words, song, index=None):
 def test_every_run_has_a_name_of_its_own_and_its_options(recipe):
     jobs = recipe.all_jobs(2)
     names = [job.name for job in jobs]
-    assert len(set(names)) == len(names) == 2 * (3 + 1 + 3 + 3 + 1 + 3) + 1
+    assert len(set(names)) == len(names) == 2 * (3 + 1 + 3 + 3 + 1 + 3 + 3) + 1
     by_name = {job.name: job for job in jobs}
     job = by_name["combined-1"]
     assert (job.network.width, job.network.layers, job.maxlen, job.seed) == (512, 3, 128, 1)
@@ -118,6 +118,9 @@ def test_patterns_are_two_bars_that_most_songs_play(recipe):
     (other,) = recipe.patterns_of(songs, 5, [kicks[:1], snares, hats])[0]
     np.testing.assert_array_equal(other, kicks[1])
     assert len(recipe.patterns_of(songs, 1)[0]) == 1
+    alike, *none = recipe.patterns_of(songs, 5, halves=True)
+    np.testing.assert_array_equal(alike, kicks[1:])
+    assert [len(each) for each in none] == [0, 0]
 
 
 def test_textbook_bars_are_split_by_name(recipe):

@@ -107,6 +107,7 @@ class TextJob(Job):
         width: units of each of its three layers.
         train_steps: batches.
         batch_size: windows in a batch.
+        halves: whether only patterns are combined whose bars have two halves alike.
     """
 
     characters: bool = False
@@ -115,6 +116,7 @@ class TextJob(Job):
     width: int = 128
     train_steps: int = 1000
     batch_size: int = 1024
+    halves: bool = False
 
     @property
     def network(self) -> TextLSTMConfig:
@@ -135,6 +137,10 @@ def all_jobs(seeds: int) -> list[Job]:
             ]
         jobs += [
             TextJob(f"stopped-{train_steps}-{seed}", "text", seed, train_steps=train_steps) for train_steps in STOPPED
+        ]
+        jobs += [
+            TextJob(f"halves-{train_steps}-{seed}", "text", seed, train_steps=train_steps, halves=True)
+            for train_steps in STOPPED
         ]
         jobs.append(TextJob(f"combined-{seed}", "text", seed, maxlen=128, width=512, train_steps=300, batch_size=512))
     return [*jobs, Job("others", "others")]
@@ -235,13 +241,16 @@ def shared(*parts: tuple[np.ndarray, float]) -> np.ndarray:
 # --- Combined loops, as published --------------------------------------------------------------------
 
 
-def patterns_of(corpus: Corpus, n: int, without: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+def patterns_of(
+    corpus: Corpus, n: int, without: Sequence[np.ndarray] | None = None, halves: bool = False
+) -> list[np.ndarray]:
     """Patterns of two bars of kick, snare, and hats that most songs play: three of (n, 2, steps, parts) bool.
 
     Args:
         corpus: the songs.
         n: how many of each part.
         without: patterns that are left out, as of other songs.
+        halves: whether only those are taken whose bars have two halves alike.
     """
     later = corpus.followers()
     bars = words_to_bars(np.stack([corpus.words[later - 1], corpus.words[later]], 1), GM9.n_parts)
@@ -260,6 +269,9 @@ def patterns_of(corpus: Corpus, n: int, without: Sequence[np.ndarray] | None = N
         if without is not None:
             known = {pattern.tobytes() for pattern in without[place]}
             whole = whole[[pattern.tobytes() not in known for pattern in whole]]
+        if halves:
+            half = whole.shape[2] // 2
+            whole = whole[(whole[:, :, :half] == whole[:, :, half:]).all((1, 2, 3))]
         found.append(whole[:n])
     return found
 
@@ -351,7 +363,7 @@ def trap_songs(setting: Setting, steps: int) -> tuple[Corpus, Corpus, np.ndarray
 
 def run_text(setting: Setting, job: TextJob) -> dict[str, Any]:
     """A network as published on combined loops: what it costs on which text, and how long its bars are."""
-    patterns = patterns_of(songs(setting, "train", 16), N_PATTERNS)
+    patterns = patterns_of(songs(setting, "train", 16), N_PATTERNS, halves=job.halves)
     loops = combined_loops(patterns, N_LOOPS, 0)
     known, validation = loops[: N_LOOPS * 9 // 10], loops[N_LOOPS * 9 // 10 :]
     test = songs(setting, "test", 16)
@@ -376,7 +388,9 @@ def run_text(setting: Setting, job: TextJob) -> dict[str, Any]:
     texts = {
         "training": bars_to_words(known),
         "validation": bars_to_words(validation),
-        "new patterns": bars_to_words(combined_loops(patterns_of(test, N_PATTERNS, patterns), N_LOOPS // 10, 1)),
+        "new patterns": bars_to_words(
+            combined_loops(patterns_of(test, N_PATTERNS, patterns, job.halves), N_LOOPS // 10, 1)
+        ),
         "songs": np.concatenate([test.words[row : row + _LOOP_BARS] for row in first_bars(test, 120)]),
     }
     module = PublishedTextTraining(job.network, training, *[tokens.of_words(texts["training"]).reshape(-1)] * 2)
