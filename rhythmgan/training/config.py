@@ -117,7 +117,7 @@ class PhraseConvGANTrainingConfig:
         penalty_coef: coefficient of the gradient penalty.
     """
 
-    train_steps: int = 1500
+    train_steps: int = 4000
     batch_size: int = 64
     seed: int = 0
     learning_rate: float = 2e-4
