@@ -153,7 +153,7 @@ def test_a_pianoroll_has_the_tempo_that_it_holds(save_lpd, said):
 
 def test_bars_that_have_no_song(tmp_path, said):
     document, every = said(patterns_path())
-    assert every[1:] == (90, {"12": 11, "16": 72, "24": 4, "32": 3}, None, 0, None)
+    assert every[1:] == (153, {"12": 11, "16": 72, "24": 14, "32": 56}, None, 0, None)
     loops = np.zeros((2, 3, 16, 9), bool)
     loops[1, 2, [0, 5], 0] = True
     np.savez(tmp_path / "loops.npz", bars=loops, seed=np.arange(2))
