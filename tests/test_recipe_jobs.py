@@ -68,6 +68,45 @@ def test_a_report_runs_nothing(setting):
     assert (setting.out / "tables.md").read_text() == "table\n\n"
 
 
+def test_without_a_report_the_jobs_run_alone(tmp_path, capsys):
+    """In a folder that is not there yet."""
+    setting = jobs.Setting(tmp_path / "corpus.npz", tmp_path / "new" / "out", False)
+    asked, runs = [jobs.Job("one", "kind"), jobs.Job("two", "kind")], {"kind": lambda setting, job: {"seed": job.seed}}
+    jobs.run_and_report(options_of(setting, "--no-report"), runs, setting, asked, lambda _: "table\n")
+    assert sorted(path.name for path in (setting.out / "jobs").iterdir()) == ["one.json", "two.json"]
+    assert not (setting.out / "tables.md").exists()
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert [line.split(":")[0] for line in error.splitlines()] == ["one", "two"]
+
+
+def test_a_recipe_has_its_own_number_of_seeds(setting):
+    options = options_of(setting)
+    assert (options.seeds, options.jobs, options.only, options.quick) == (3, 1, [""], False)
+
+
+def test_the_minutes_of_each_machine_are_added(setting):
+    for name, machine, minutes in (("a", "two cores", 60.0), ("b", "old one", 7.6), ("c", "two cores", 31.5)):
+        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps({"machine": machine, "minutes": minutes}))
+    said = jobs.how_long(setting, [jobs.Job(name, "kind") for name in "abcd"])  # of d nothing is there
+    assert said == "2 runs on two cores: 92 core-minutes\n1 runs on old one: 8 core-minutes\n"
+
+
+def test_what_one_seed_alone_has_measured_has_no_deviation():
+    rows = {"two": [{"run": 1.0}, {"run": 3.0, "nats": 0.5}]}
+    table = jobs.table(rows, {"run": ("run", "{:.1f}"), "nats": ("nats", "{:.1f}")})
+    assert table.splitlines()[-1] == "| two | 2 | 2.0 ± 1.0 | 0.5 |"
+
+
+def test_a_figure_says_nothing_of_the_program_that_drew_it(tmp_path):
+    from matplotlib.figure import Figure
+
+    jobs.save_figure(Figure((1, 1)), tmp_path / "figure.png")
+    data = (tmp_path / "figure.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert b"Software" not in data
+
+
 def test_a_table_has_means_with_deviations_over_seeds():
     columns = {"run": ("longest run", "{:.2f}"), "c2st": ("C2ST", "{:.3f}")}
     rows = {"one": [{"run": 3.0}], "two": [{"run": 1, "c2st": 0.5}, {"run": 2, "c2st": 0.7}]}
