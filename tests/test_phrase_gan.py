@@ -150,6 +150,14 @@ def test_the_first_bars_of_a_seeds_own_phrase_bring_it_back(small):
         assert np.array_equal(small.complete(own[:, :k], SEEDS), own)
 
 
+def test_what_follows_given_bars_is_of_the_temperature_that_is_asked_for(small):
+    own = small.phrases(SEEDS, 3, 0.5)
+    assert np.array_equal(small.complete(own[:, :1], SEEDS, temperature=0.5), own)
+    assert not np.array_equal(small.complete(own[:, :1], SEEDS), own)
+    for row in (3, 17):
+        assert np.array_equal(small.phrases(SEEDS[[row]], 3, 0.5, own[row, :1]), own[[row]])
+
+
 def test_what_follows_is_distributed_as_behind_the_same_bars_of_own_phrases(small):
     """The cells of the next step behind a bar are as the chances say, given the bar: no other distribution."""
     given = np.random.default_rng(1).random((1, 12, 5)) < 0.3
