@@ -192,14 +192,14 @@ def test_rolls_of_all_files_are_added(recipe, setting, save_lpd, monkeypatch):
 
 
 def test_points_of_all_bars_of_a_source_are_counted(recipe, setting):
-    """Bars that come again count again, those of another source do not: 3 + 3 + 1 points of Lakh."""
+    """Bars that come again count again, those of another source do not: 3 · 3 + 1 points of Lakh."""
     three, one = np.zeros((2, 16), np.uint16)
     three[0], three[5] = 0b101 << 9, 1 << 10  # kick and hat, and a snare
     one[3] = 1 << 11
-    words, index, two = np.stack([three, three, one, three]), np.array([0, 1, 2, 0]), ("lakh/a.mid", "groove/b.mid")
-    of = np.array([0, 0, 0, 1])
-    save_corpus(setting.data, Corpus.of(words, of, of, index, ("a", "b"), two, GM12))
-    assert recipe._onsets(setting, 16) == 7
+    words, of = np.stack([three, three, three, one, three]), np.array([0, 0, 0, 0, 1])
+    names = ("lakh/a.mid", "groove/b.mid")
+    save_corpus(setting.data, Corpus.of(words, of, of, np.array([0, 1, 2, 3, 0]), ("a", "b"), names, GM12))
+    assert recipe._onsets(setting, 16) == 10
 
 
 def test_the_reduction_of_a_bar_is_the_one_that_was_published(recipe, setting, monkeypatch):
