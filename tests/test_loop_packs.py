@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM12
-from rhythmgan.loop_packs import REPORT, find_pack, read_patterns, standard_midi, standardise
+from rhythmgan.loop_packs import REPORT, PackFile, find_pack, read_patterns, standard_midi, standardise
 from rhythmgan.midi_events import midi_events
 from rhythmgan.midi_reader import parse_midi, read_midi
 
@@ -46,6 +46,7 @@ def one_part(save_midi):
         ("Snares/07.mid", "snare", 38),
         ("Snares/Kick_03.mid", "kick", 36),  # its own name goes before the folder's
         ("Open Hats/loops/140 bpm/9.MID", "open hat", 46),
+        ("Snares/Kicks/9.mid", "kick", 36),  # the nearest folder goes before those above it
         ("MyPack_Clap.mid", "snare", 38),
         ("cowbell phonk.kar", "bell", 56),
         ("FloorTom 3.midi", "low tom", 43),
@@ -62,12 +63,15 @@ def test_times_and_velocities_stay_to_the_tick(one_part):
     data = standard_midi(one_part(), "Kick_01.mid").data
     song = mido.MidiFile(file=io.BytesIO(data))
     assert (song.type, song.ticks_per_beat, len(song.tracks)) == (0, 96, 1)
-    now, heard = 0, []
+    now, heard, ended = 0, [], []
     for message in song.tracks[0]:
         now += message.time
         if message.type == "note_on":
             heard.append((now, message.channel, message.note, message.velocity))
+        if message.type == "note_off":
+            ended.append(now)
     assert heard == [(0, 9, 36, 100), (53, 9, 36, 7), (400, 9, 36, 127)]
+    assert ended == [12, 65, 412]  # an eighth of a beat later
     onsets = parse_midi(data, "loop.mid")
     np.testing.assert_allclose(onsets.beat, np.array([0, 53, 400]) / 96)
     assert onsets.velocity.tolist() == [100, 7, 127]
@@ -182,6 +186,31 @@ def test_what_is_no_midi_file_is_refused(data, says):
         standard_midi(data, "Kick.mid")
 
 
+def test_several_songs_in_one_file_are_refused(one_part):
+    data = one_part()
+    with pytest.raises(NoBars, match="several songs: a MIDI file of format 2"):
+        standard_midi(data[:8] + b"\0\2" + data[10:], "Kick.mid")
+
+
+def test_silence_that_a_file_cannot_say_is_refused(save_midi):
+    """Another event stands between the notes, as a delta time has 28 bits; it is left out, and one would need 29."""
+    long = 1 << 28
+    text = (long - 1, mido.MetaMessage("text", text="here"))
+    data = save_midi("a.mid", [*_notes((0, 60, 90), (long + 500, 60, 90)), text]).read_bytes()
+    with pytest.raises(NoBars, match="too long: 268,435,896 ticks of silence"):  # a note lasts 60 ticks
+        standard_midi(data, "Kick.mid")
+    near = save_midi("b.mid", [*_notes((0, 60, 90), (long + 59, 60, 90)), text]).read_bytes()
+    assert midi_events(standard_midi(near, "Kick.mid").data).notes[:, 1].tolist() == [0, long + 59]
+
+
+def test_a_tempo_that_is_cut_short_is_left_out():
+    track = b"\0\xff\x51\x02\x07\xa1" + b"\0\x90\x3c\x5a" + b"\x30\x80\x3c\0" + b"\0\xff\x2f\0"
+    data = b"MThd\0\0\0\6\0\0\0\1\0\x60" + b"MTrk" + len(track).to_bytes(4, "big") + track
+    found = standard_midi(data, "Kick.mid").data
+    assert midi_events(found).notes[:, 1:].tolist() == [[0, 9, 36, 90]]
+    assert b"\xff\x51" not in found
+
+
 @pytest.fixture
 def pack(one_part, save_midi, tmp_path):
     """A pack with two files to rewrite, one that is standard, one without a part, and one that is empty."""
@@ -194,7 +223,9 @@ def pack(one_part, save_midi, tmp_path):
 
 
 def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
-    done = standardise(pack, tmp_path / "out")
+    told = []
+    done = standardise(pack, tmp_path / "out", lambda *each: told.append(each))
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     rows = {each.name: (each.part, each.result) for each in done}
     assert rows == {
         "Kick_01.mid": ("kick", "written"),
@@ -207,6 +238,7 @@ def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
     assert files == ["Beat.mid", "Hats/Closed/A.mid", "Kick_01.mid", REPORT]
     assert read_midi(tmp_path / "out" / "Hats" / "Closed" / "A.mid").pitch.tolist() == [42] * 3
     report = json.loads((tmp_path / "out" / REPORT).read_text())["files"]
+    assert next(row["why"] for row in report if row["file"] == "empty_kick.mid") == "empty: no bytes"
     assert {row["file"]: (row["part"], row["result"]) for row in report} == rows
     again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
     standardise(pack, tmp_path / "out")
@@ -258,7 +290,7 @@ def test_links_pipes_and_names_of_any_bytes_are_met(one_part, tmp_path):
     done = {each.name: each for each in standardise(pack, tmp_path / "out")}
     assert len(done) == 5
     assert {name for name, each in done.items() if each.result == "left out"} == {"gone_kick.mid", "pipe_kick.mid"}
-    assert "\n" not in done["gone_kick.mid"].line
+    assert PackFile("new\nline \x1b[31m.mid", "", "left out", "why").line.isprintable()
     assert (tmp_path / "out" / "new\nline kick.mid").exists()
     assert (tmp_path / "out" / os.fsdecode(b"kick \xff.mid")).exists()
 
@@ -307,6 +339,7 @@ def test_patterns_that_are_too_long_are_left_out(save_midi, tmp_path):
     patterns, left_out = read_patterns(tmp_path / "pack", GM12, 16, max_bars=3)
     assert not patterns
     assert left_out[0].why == "too long: 4 bars, 3 at most"
+    assert len(read_patterns(tmp_path / "pack", GM12, 16, max_bars=4)[0]) == 1
 
 
 def test_a_folder_that_may_not_be_read_is_said_and_the_rest_goes_on(one_part, tmp_path, monkeypatch):

@@ -21,9 +21,9 @@ from rhythmgan.models.interfaces import LatentModel, PhraseSampler, Sampler
 from rhythmgan.models.phrase_gan import PhraseGAN, load_phrase_gan, save_phrase_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.song_phrases import SongPhrases
-from rhythmgan.training import calibration
+from rhythmgan.training import calibration, phrase_batches
 from rhythmgan.training.config import PhraseGANTrainingConfig
-from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases
+from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases, phrase_facts, phrases_digest
 from rhythmgan.training.phrase_gan import WEIGHTS, PhraseGANTraining, phrase_nll, train_phrase_gan
 
 SMALL = PhraseGANConfig("jaki5", 12, width=10, discriminator_width=8, dropout=0.1, bars=3)
@@ -255,6 +255,25 @@ def test_rates_are_those_of_what_is_drawn():
     batch = batches.draw(20_000, torch.Generator().manual_seed(1))
     assert batches.rates.shape == (1, 36, 5)
     np.testing.assert_allclose(batch.bars.float().mean(0), batches.rates[0], atol=0.015)
+
+
+def test_rates_do_not_depend_on_what_is_in_memory(monkeypatch):
+    whole = PhraseBatches(toy_phrases(), 0.6, 0.25).rates
+    monkeypatch.setattr(phrase_batches, "_RATED", 5)
+    torch.testing.assert_close(PhraseBatches(toy_phrases(), 0.6, 0.25).rates, whole)
+
+
+def test_other_phrases_are_another_run():
+    """Also where only the place differs at which they begin, or how often their song plays them."""
+    phrases = toy_phrases()
+    others = (
+        replace(phrases, words=phrases.words[::-1]),
+        replace(phrases, song=phrases.song[::-1]),
+        replace(phrases, plays=phrases.plays + np.arange(12)),
+        replace(phrases, off=2 * phrases.off),
+    )
+    assert len({phrases_digest(each) for each in (phrases, *others)}) == 5
+    assert phrase_facts(phrases, 23) == {"trained_phrases": "12", "trained_songs": "6", "trained_seed": "23"}
 
 
 def test_phrases_that_are_not_there_are_asked_for_in_vain():

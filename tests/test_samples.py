@@ -1,5 +1,6 @@
 """Folders of samples: whole files, named by seed, resumed where a call stopped, all bars or those that fit."""
 
+import argparse
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from PIL import Image
 
 from rhythmgan import samples
 from rhythmgan.bars import fold_bars, text_to_words, words_to_bars
+from rhythmgan.commands.models import sampler_given
 from rhythmgan.conditions import Condition
 from rhythmgan.forms import KINDS, LENGTH, Forms
 from rhythmgan.generate.config import SampleConfig
@@ -613,10 +615,11 @@ def test_what_is_given_begins_every_phrase_and_is_noted(tmp_path):
         bars = saved["bars"].reshape(2, 3, 16, 9)
     assert (bars[:, 0] == given[0]).all()
     assert bars[:, 1:, :, 0].argmax(2).tolist() == [[4, 5], [5, 6]]
-    other = given.copy()
-    other[0, 0, 0] = True
-    with pytest.raises(ValueError, match="holds samples with given"):
-        _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=other)
+    with_a_kick, a_step_later = given.copy(), np.roll(given, 1, 1)
+    with_a_kick[0, 0, 0] = True
+    for other in (with_a_kick, a_step_later):
+        with pytest.raises(ValueError, match="holds samples with given"):
+            _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=other)
     with pytest.raises(ValueError, match="holds samples with given"):
         _sample(_Counting(), 2, tmp_path, ("npz",), bars=3)
 
@@ -632,3 +635,32 @@ def test_phrases_that_no_model_makes_are_refused(gan, tmp_path):
     with pytest.raises(ValueError, match="where fills are"):
         export_samples(_Counting(), SampleConfig(2, 0, 3, fill="last"), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_model_of_a_command_is_named_or_in_a_file(gan, monkeypatch):
+    """A model of whole phrases takes none of the options of others, one of single bars is asked for what they say."""
+    asked, options = [], {"model": None, "weights": None, "grid": 12, "role": None, "style": None, "prior": None}
+    found = {"rythmgan": _Counting(), "phrases.safetensors": _Counting(), "bars.safetensors": gan}
+
+    def load(kind):
+        return lambda name, grid: asked.append((kind, name, grid)) or found[name]
+
+    monkeypatch.setattr("rhythmgan.models.catalogue.load_phrase_sampler", load("bundled"))
+    monkeypatch.setattr("rhythmgan.models.catalogue.load_sampled", load("file"))
+
+    def given(**changes):
+        return sampler_given(argparse.Namespace(**(options | changes)))
+
+    assert given(model="rythmgan") is found["rythmgan"]
+    assert given(weights="phrases.safetensors") is found["phrases.safetensors"]
+    assert asked == [("bundled", "rythmgan", 12), ("file", "phrases.safetensors", 12)]
+    with pytest.raises(ValueError, match="--model names a bundled model and --weights a file: give one of them"):
+        given(model="rythmgan", weights="phrases.safetensors")
+    for name in ("role", "style", "prior"):
+        for model in ({"model": "rythmgan"}, {"weights": "phrases.safetensors"}):
+            with pytest.raises(ValueError, match=f"--{name} is none of the options of this model"):
+                given(**model, **{name: "any"})
+    conditions = []
+    monkeypatch.setattr(type(gan), "with_condition", lambda gan, *each: conditions.append(each) or "with it")
+    assert given(weights="bars.safetensors", role="fill", style="funk") == "with it"
+    assert conditions == [("fill", "funk")]

@@ -337,6 +337,9 @@ def test_discriminator_sees_hard_cells_and_is_trained_first():
     assert len(seen) == 4
     assert all(set(bars.unique().tolist()) <= {0.0, 1.0} for bars in seen)
     assert not torch.equal(_row(steps.module.gan.discriminator), before)
+    assert terms["onsets_fake"] == pytest.approx(seen[1].sum((1, 2)).mean().item())
+    assert terms["onsets_fake"] != pytest.approx(terms["onsets_real"])
+    assert all(parameter.requires_grad for parameter in steps.module.gan.discriminator.parameters())
     # at the start neither is ahead: both losses are near log 2
     assert abs(terms["loss_d"] - 0.693) < 0.1
     assert terms["onsets_real"] == pytest.approx(words_to_bars(_toy().words, 5).sum((1, 2)).mean(), abs=3)
@@ -474,6 +477,22 @@ def test_learning_rates_by_hand():
     for at, expected in ((0, 1), (30, 1), (65, 0.525), (99, 0.05)):
         steps.step(400 + at)
         assert steps.learning_rates[1:] == pytest.approx([2 * expected, 3 * expected], abs=2e-3)
+
+
+def test_a_run_without_pretraining_begins_with_its_own_generator():
+    """The average, which is another one here, is not what it goes on with."""
+    steps = _Steps(0, 5, 8, discriminator_warmup=5)
+    before = steps.generator
+    steps.module.ema_generator.to_parts.bias.data.fill_(7.0)
+    steps.step()
+    assert torch.equal(steps.generator, before)
+
+
+def test_the_optimizers_are_those_of_the_options():
+    likelihood, generator, discriminator = _Steps(1, 5, 8, weight_decay=0.25).optimizers
+    assert (likelihood.defaults["betas"], likelihood.defaults["weight_decay"]) == ((0.9, 0.99), 0.25)
+    for optimizer in (generator, discriminator):
+        assert (optimizer.defaults["betas"], optimizer.defaults["weight_decay"]) == ((0.0, 0.99), 0)
 
 
 def test_ema_by_hand():
