@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import rhythmgan.cli
-from rhythmgan.folders import COMBINED
+from rhythmgan.folders import COMBINED, _played_together
 from rhythmgan.generate.combine import POOL, _dealt, _scores, _swapped, combine, on_coarser_grid, score_of, together
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, GM12
 from rhythmgan.load import load_bars
 from rhythmgan.midi_reader import read_midi
+from rhythmgan.performance import Performance
 from rhythmgan.seeds import RANDOM_STREAMS
 
 
@@ -59,7 +60,7 @@ def test_every_line_is_dealt_as_often_as_any_other_and_stays_so():
     groups = [_lines(*range(7), part=0), _lines(*range(10), part=1), _lines(*range(16), part=2)]
     dealt, _ = _dealt([7, 10, 16], 300, 5, 0)
     swapped = _swapped_loops(groups, 300, 5, _behind)
-    assert (dealt != swapped).any()
+    assert (dealt != swapped).any(0).all()  # lines of every group are swapped
     for loops in (dealt, swapped):
         for lines, count in zip(loops.T, (7, 10, 16), strict=True):
             assert set(np.bincount(lines).tolist()) <= {300 // count, 300 // count + 1}
@@ -103,7 +104,7 @@ def test_more_loops_than_go_together_are_refused(monkeypatch):
     assert len(rounds) == 1 + len(RANDOM_STREAMS["combination"])
 
 
-def test_a_loop_is_scored_by_its_different_bars():
+def test_a_loop_is_scored_by_its_different_bars(monkeypatch):
     """Two bars that are equal count once, two that differ both."""
     kicks = _lines(0, 0, part=0, n_bars=2)
     kicks[1, 1, 4, 0] = True  # its second bar has one onset more
@@ -119,6 +120,8 @@ def test_a_loop_is_scored_by_its_different_bars():
     assert sorted(found) == [2, 2, 3, 3]  # of eight bars in all four are different
     assert _scores([kicks, hats], loops[::-1], score, known).tolist() == [20, 20, 10, 10]
     assert len(found) == 4  # nothing is scored twice
+    monkeypatch.setattr("rhythmgan.generate.combine._AT_ONCE", 2)  # a loop at a time
+    assert _scores([kicks, hats], loops, score, {}).tolist() == [10, 10, 20, 20]
 
 
 def test_lines_together_by_hand():
@@ -171,6 +174,10 @@ def test_the_score_is_the_prior_and_the_discriminator():
     other = _Critic()
     other.kit = GM9
     with pytest.raises(ValueError, match="the discriminator makes bars of kit gm9"):
+        score_of(_Prior(), other)
+    other = _Critic()
+    other.steps = 12
+    with pytest.raises(ValueError, match="the discriminator makes bars of"):
         score_of(_Prior(), other)
 
 
@@ -316,17 +323,50 @@ def test_two_files_that_play_the_same_are_one_pattern(pack, tmp_path, capsys):
     (pack / "Kick_04.mid").write_bytes((pack / "Kick_01.mid").read_bytes())
     said, _ = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
     assert said["patterns"]["kick"] == 3
+    _write(pack / "Kick_05.mid", [(0, 100), (8, 91)])  # as Kick_01, but a little louder
+    _write(pack / "Kick_06.mid", [(0, 100), (8.25, 90)])  # or later
+    said, _ = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert said["patterns"]["kick"] == 5
+
+
+def test_the_tempo_is_that_of_most_patterns_that_are_asked_for(pack, tmp_path, capsys):
+    """One snare of eight patterns is slower, and so are nine crashes, which no loop has."""
+    _write(pack / "Snares" / "b.mid", [(8, 99)], bpm=100)
+    for number in range(9):
+        _write(pack / f"Crash_{number}.mid", [(number, 90)], bpm=90)
+    _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert read_midi(tmp_path / "out" / "combined-001.mid").bpm == pytest.approx(140, abs=0.001)
+
+
+def test_of_two_onsets_of_one_cell_the_louder_is_heard():
+    velocities, offsets = np.zeros((2, 1, 16, 12), np.uint8), np.zeros((2, 1, 16, 12), np.float32)
+    velocities[:, 0, 3, 0], offsets[:, 0, 3, 0] = (50, 70), (0.125, -0.25)
+    velocities[:, 0, 5, 0], offsets[:, 0, 5, 0] = (90, 20), (0.25, 0.375)
+    velocities[1, 0, 8, 2], offsets[1, 0, 8, 2] = 33, 0.5
+    first, second = (Performance(level > 0, level, late, GM12) for level, late in zip(velocities, offsets, strict=True))
+    loop = _played_together([first, second])
+    cells = [tuple(cell) for cell in np.argwhere(loop.bars).tolist()]
+    assert cells == [(0, 3, 0), (0, 5, 0), (0, 8, 2)]
+    assert [int(loop.velocities[cell]) for cell in cells] == [70, 90, 33]
+    assert [float(loop.offsets[cell]) for cell in cells] == [-0.25, 0.25, 0.5]
+    assert first.velocities[0, 3, 0] == 50  # lines stay as they were
 
 
 def test_a_bad_file_is_one_line_and_the_rest_goes_on(pack, tmp_path, capsys):
     (pack / "bro\nken_kick.mid").write_bytes(b"MThd")
     (pack / "empty_snare.mid").write_bytes(b"")
-    _, error = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    said, error = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert said["left_out"] == 2
     assert error.splitlines() == ["bro ken_kick.mid: unreadable: not a MIDI file", "empty_snare.mid: empty: no bytes"]
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
+    from rhythmgan.models.config import GANConfig
+    from rhythmgan.models.gan import GAN, save_gan
+
+    weights = tmp_path / "gan.safetensors"
+    save_gan(weights, GAN(GANConfig("gm12", width=4, discriminator_width=4)), {})
     (tmp_path / "empty").mkdir()
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "combined-001.mid").write_text("mine")
@@ -340,6 +380,8 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--parts", "hat,open hat"), "'open hat' is asked for twice"),
         ((pack, "--parts", "kick"), "two groups of lines or more"),
         ((pack, "--any", "--style", "funk"), "--style says which patterns go together; with --any all do"),
+        ((pack, "--any", "--prior", "x"), "--prior says which patterns go together; with --any all do"),
+        ((pack, "--weights", weights, "--grid", 24), "its bars have 16 steps, which do not divide 24"),
         ((pack, "--grid", 17), "a bar may have 12, 16, 24, 32, 48 steps, not 17"),
         ((pack, "--any", "--grid", 17), "not 17"),
         ((pack, "--out", pack), "lies in the folder that is read"),
