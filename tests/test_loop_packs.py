@@ -302,6 +302,10 @@ def test_what_was_wrapped_in_riff_gets_another_ending_where_it_is_written_anew(o
             b"RIFF" + (len(data) + 12).to_bytes(4, "little") + b"RMIDdata" + len(data).to_bytes(4, "little") + data
         )
         (tmp_path / "pack" / name).write_bytes(wrapped)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "Kick.rmi.mid").write_text("my own")
+    with pytest.raises(ValueError, match=r"holds Kick.rmi.mid, but no standardise.json"):
+        standardise(tmp_path / "pack", tmp_path / "theirs")
     standardise(tmp_path / "pack", tmp_path / "out")
     assert (tmp_path / "out" / "Kick.rmi.mid").read_bytes()[:4] == b"MThd"
     assert (tmp_path / "out" / "Snare.rmi").read_bytes() == wrapped
@@ -332,6 +336,15 @@ def test_onsets_that_share_a_cell_are_counted(save_midi, tmp_path):
     for steps, lost in ((16, 1), (32, 1), (48, 0)):
         ((pattern,), _) = read_patterns(tmp_path / "pack", GM12, steps)
         assert pattern.n_lost == lost, steps
+
+
+def test_layers_of_one_hit_lose_nothing_and_the_tempo_is_that_of_the_file(save_midi, tmp_path):
+    """General MIDI's two kicks at once are one onset; such a file is standard, whatever its name's case is."""
+    tempo = (0, mido.MetaMessage("set_tempo", tempo=400_000))
+    save_midi("pack/KICK.MID", [*_notes((0, 35, 90), (0, 36, 80), (96, 36, 70), channel=9), tempo], ticks_per_beat=96)
+    ((pattern,), _) = read_patterns(tmp_path / "pack", GM12, 16)
+    assert (pattern.name, pattern.n_lost, pattern.bpm) == ("KICK.MID", 0, 150)
+    assert np.argwhere(pattern.performance.bars).tolist() == [[0, 0, 0], [0, 4, 0]]
 
 
 def test_patterns_that_are_too_long_are_left_out(save_midi, tmp_path):
