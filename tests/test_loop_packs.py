@@ -312,6 +312,17 @@ def test_what_was_wrapped_in_riff_gets_another_ending_where_it_is_written_anew(o
     assert not (tmp_path / "out" / "Kick.rmi").exists()
 
 
+def test_endings_of_midi_files_stay(one_part, tmp_path):
+    for name in ("a kick.mid", "b kick.midi", "c kick.KAR"):
+        one_part(name=f"pack/{name}")
+    standardise(tmp_path / "pack", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").glob("* kick*")) == [
+        "a kick.mid",
+        "b kick.midi",
+        "c kick.KAR",
+    ]
+
+
 def test_patterns_are_read_as_long_as_their_files(save_midi, tmp_path):
     """A hit in bar 2 of four: the silent bars around it are there, and what is off the grid stays so."""
     end = (4 * 384, mido.MetaMessage("end_of_track"))
@@ -369,3 +380,4 @@ def test_a_folder_that_may_not_be_read_is_said_and_the_rest_goes_on(one_part, tm
     names, closed = find_pack(tmp_path / "pack")
     assert names == ["Kick.mid"]
     assert [each.line for each in closed] == ["closed: Permission denied"]
+    assert closed[0].result == "left out"
