@@ -95,6 +95,7 @@ def test_every_bad_file_is_one_line_and_the_good_ones_are_written(pack, one_hit,
     done = _run("standardise", pack, "--out", tmp_path / "out", "--quiet")
     assert done.returncode == 0, done.stderr
     assert "5 files made standard, 0 were, 9 left out" in done.stdout
+    assert "beats" not in done.stdout  # what is left out is none of them
     lines = done.stderr.splitlines()
     assert len(lines) == 9
     assert "\x1b" not in done.stderr

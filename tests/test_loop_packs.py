@@ -381,3 +381,4 @@ def test_a_folder_that_may_not_be_read_is_said_and_the_rest_goes_on(one_part, tm
     assert names == ["Kick.mid"]
     assert [each.line for each in closed] == ["closed: Permission denied"]
     assert closed[0].result == "left out"
+    assert {each.name for each in standardise(tmp_path / "pack", tmp_path / "out")} == {"Kick.mid", "closed"}
