@@ -156,7 +156,8 @@ def test_a_prior_says_nothing_of_single_bars(gan, prior, tmp_path):
     (arrays,) = _sample(gan, 4, tmp_path / "with", ("npz",), prior=prior)
     (plain,) = _sample(gan, 4, tmp_path / "without", ("npz",))
     assert arrays.read_bytes() == plain.read_bytes()
-    assert json.loads((tmp_path / "without" / SAMPLE_OPTIONS).read_text())["prior"] is None
+    for folder in ("with", "without"):
+        assert json.loads((tmp_path / folder / SAMPLE_OPTIONS).read_text())["prior"] is None
 
 
 def test_goes_on_without_rewriting_or_losing_a_file(gan, tmp_path, monkeypatch):
