@@ -292,7 +292,7 @@ def warn_of_what_is_lost(path: str, loop: Performance, model: BarModel) -> None:
     log, onsets = logging.getLogger(__name__), read_midi(path)
     by_grid = quantise_by_grid(onsets, model.kit).by_grid
     own = max(by_grid, key=lambda steps: len(by_grid[steps].bars), default=model.steps)
-    if own != model.steps:
+    if model.steps % own:  # on a grid twice as fine nothing is lost
         log.warning(
             "%s: most of its bars are on %d steps, but are read on the %d of the model",
             *(path, own, model.steps),

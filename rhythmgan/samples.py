@@ -102,7 +102,7 @@ def export_samples(
     playback: Playback = PLAIN,
     kits: Sequence[Kit] = (),
     prior: PhrasePrior | None = None,
-    given: np.ndarray | None = None,
+    given: Performance | None = None,
     n_first: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportedSamples:
@@ -110,8 +110,8 @@ def export_samples(
 
     Every bar is drawn once, for all formats and kits. A file for each seed is called ``seed-000003.mid``, one for all
     as ``stem_of_all`` says. The .npz file has ``bars`` (rows, steps, parts) bool, ``seed`` (rows,) and, but of models
-    of whole phrases, ``z`` (rows, latent_dim), the bars of a phrase in rows one after the other. Each of several kits
-    has a folder of its name in the folder.
+    of whole phrases, ``z`` (rows, latent_dim), the bars of a phrase in rows one after the other; behind a loop that is
+    given also ``velocities`` and ``offsets``. Each of several kits has a folder of its name in the folder.
 
     Where the config selects, seeds are tried one after the other from ``config.seed`` on, and the first n are taken
     that ``Selection`` takes: of the bars as they are written, in every kit. A larger n takes these and more. They are
@@ -124,7 +124,7 @@ def export_samples(
         playback: tempo and swing of MIDI and WAV files.
         kits: what the bars are folded into; that of the model by default.
         prior: picks the bars of a phrase; needed for phrases of a model of single bars.
-        given: (k, steps, parts) bool, bars that every phrase begins with, of a model that makes whole phrases.
+        given: a loop that every phrase begins with, as it is played, of a model that makes whole phrases.
         n_first: of how many seeds the bars are wanted back, from the first on.
         progress: called with (bars or phrases done, in all) after every chunk.
 
@@ -146,6 +146,8 @@ def export_samples(
     notes = [_note(each.path, _options(draw, playback, kits, kit)) for each, kit in zip(folders, kits, strict=True)]
     search = Search(config.seed, config.n, config.tries)
     if config.selects:
+        if given is not None:
+            _check_given(given, criteria, kits)
         chunks = _selected(draw, kits, Selection(criteria, config.unique), search)
     else:
         chunks = _unfinished(draw, folders, n_first)
@@ -193,6 +195,18 @@ def criteria_of(config: SampleConfig, model: LatentModel | PhraseSampler) -> tup
     return criteria
 
 
+def _check_given(given: Performance, criteria: Sequence[Criterion], kits: Sequence[Kit]) -> None:
+    """Raise a ValueError where the loop that every phrase begins with does not meet the criteria: none would."""
+    for kit in kits:
+        bars = given.bars if kit == given.kit else given.folded(kit).bars
+        meets = Selection(criteria, unique=False).take([View(bars[:, None], kit)])
+        if not meets.all():
+            raise ValueError(
+                f"bar {int(np.argmin(meets)) + 1} of the loop that is given does not meet "
+                f"{' and '.join(map(str, criteria))}, so no phrase would"
+            )
+
+
 def _too_few(search: Search, config: SampleConfig, criteria: Sequence[Criterion]) -> str:
     """What is said where fewer bars were found than were asked for."""
     kind = "bar" if config.bars == 1 else "phrase"
@@ -225,7 +239,7 @@ class _Draw(Protocol):
 
 
 def _draw(
-    model: LatentModel | PhraseSampler, config: SampleConfig, prior: PhrasePrior | None, given: np.ndarray | None
+    model: LatentModel | PhraseSampler, config: SampleConfig, prior: PhrasePrior | None, given: Performance | None
 ) -> _Draw:
     """How a model's bars or phrases are drawn.
 
@@ -248,33 +262,42 @@ class _DrawPhrases:
     Attributes:
         model: makes the phrases.
         config: says how.
-        given: (k, steps, parts) bool, bars that they begin with.
+        given: a loop that they begin with, as it is played.
 
     Raises:
-        ValueError: phrases that the model does not make.
+        ValueError: phrases that the model does not make, or a loop of which no phrase can be taken.
     """
 
     model: PhraseSampler
     config: SampleConfig
-    given: np.ndarray | None
+    given: Performance | None
 
     def __post_init__(self) -> None:
         most, n_bars = self.model.max_bars, self.config.bars
         if most is not None and n_bars > most:
             raise ValueError(f"this model makes phrases of up to {most} bars, not of {n_bars}")
-        if self.given is not None and len(self.given) >= n_bars:
+        if self.given is not None and len(self.given.bars) >= n_bars:
             raise ValueError(
-                f"{len(self.given)} bars are given, and the phrases have {n_bars}: ask for more bars than are given"
+                f"the loop that is given is as long as the phrases or longer ({len(self.given.bars)} and {n_bars} "
+                "bars): ask for more bars"
             )
         if self.config.fill != SampleConfig.fill:
             raise ValueError("this model cannot be told where fills are")
 
     def of(self, seeds: Sequence[int]) -> _Drawn:
         drawn = np.array(seeds, np.int64)
-        return _Drawn(drawn, self.model.phrases(drawn, self.config.bars, self.config.temperature, self.given))
+        given = None if self.given is None else self.given.bars
+        return _Drawn(
+            drawn,
+            self.model.phrases(drawn, self.config.bars, self.config.temperature, given),
+            given=self.given,
+        )
 
     def options(self) -> dict[str, object]:
-        return {"given": None if self.given is None else digest(bars_to_words(self.given))[:16]}
+        if self.given is None:
+            return {"given": None}
+        played = self.given.velocities, np.rint(self.given.offsets * 256).astype(np.int16)
+        return {"given": digest(bars_to_words(self.given.bars), *played)[:16]}
 
 
 @dataclass(frozen=True)
@@ -318,30 +341,48 @@ class _Drawn:
         seeds: (n,) int64.
         bars: (n, bars, steps, parts) bool, in the model's kit.
         z: (n, bars, latent_dim) float32, a point of each bar; None of a model that makes whole phrases.
+        given: a loop that all begin with, as it is played.
     """
 
     seeds: np.ndarray
     bars: np.ndarray
     z: np.ndarray | None = None
+    given: Performance | None = None
 
     def only(self, places: np.ndarray) -> _Drawn:
         """Those at these places."""
-        return _Drawn(self.seeds[places], self.bars[places], None if self.z is None else self.z[places])
+        z = None if self.z is None else self.z[places]
+        return _Drawn(self.seeds[places], self.bars[places], z, self.given)
 
     def loops(self, own: Kit, kit: Kit) -> Loops:
         """What is exported of them, folded from their own kit into this one."""
         bars = fold_bars(self.bars, own, kit)
         seeds, n_bars = self.seeds.tolist(), bars.shape[1]
+        performances = self._performances(bars, own, kit)
+        arrays = {"bars": bars, "seed": np.repeat(self.seeds[:, None], n_bars, 1)}
+        if self.z is not None:
+            arrays["z"] = self.z
+        if self.given is not None:
+            arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
         return Loops(
             names=[seed_name(seed) for seed in seeds],
-            performances=Performance.of(bars, kit),
+            performances=performances,
             key="seed",
             labels=seeds,
             titles=[f"seed {seed}" for seed in seeds],
-            arrays={"bars": bars.reshape(-1, *bars.shape[2:]), "seed": np.repeat(self.seeds, n_bars)}
-            | ({} if self.z is None else {"z": self.z.reshape(-1, self.z.shape[-1])}),
+            arrays={name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()},
             columns=n_bars if 1 < n_bars <= 8 else None,  # a row is a phrase, where it is not too long
         )
+
+    def _performances(self, bars: np.ndarray, own: Kit, kit: Kit) -> Performance:
+        """The bars (n, bars, steps, parts) with accents; those of the loop that is given as it is played."""
+        performances = Performance.of(bars, kit)
+        if self.given is None:
+            return performances
+        given = self.given if kit == own else self.given.folded(kit)
+        velocities, offsets = performances.velocities.copy(), performances.offsets.copy()
+        velocities[:, : len(given.bars)], offsets[:, : len(given.bars)] = given.velocities, given.offsets
+        return Performance(bars, velocities, offsets, kit)
 
 
 def _unfinished(draw: _Draw, folders: Sequence[_Folder], n_first: int) -> Iterator[tuple[np.ndarray, _Drawn | None]]:

@@ -27,7 +27,7 @@ from rhythmgan.load import SAMPLE_OPTIONS, load_bars
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
-from rhythmgan.performance import Playback
+from rhythmgan.performance import Performance, Playback
 from rhythmgan.samples import export_samples, seed_name
 
 
@@ -608,28 +608,49 @@ def test_models_of_whole_phrases_are_sampled_without_a_prior(tmp_path):
     assert note["given"] is None
 
 
-def test_what_is_given_begins_every_phrase_and_is_noted(tmp_path):
-    given = np.zeros((1, 16, 9), bool)
-    given[0, 9, 2] = True
+def test_what_is_given_begins_every_phrase_as_it_is_played_and_is_noted(tmp_path):
+    bars = np.zeros((1, 16, 9), bool)
+    bars[0, 9, 2] = True
+    given = Performance.of(bars, GM9, np.uint8(33), 0.25)
     (npz,) = _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=given)
     with np.load(npz, allow_pickle=False) as saved:
         bars = saved["bars"].reshape(2, 3, 16, 9)
-    assert (bars[:, 0] == given[0]).all()
+        velocities, offsets = (saved[name].reshape(bars.shape) for name in ("velocities", "offsets"))
+    assert (bars[:, 0] == given.bars[0]).all()
     assert bars[:, 1:, :, 0].argmax(2).tolist() == [[4, 5], [5, 6]]
-    with_a_kick, a_step_later = given.copy(), np.roll(given, 1, 1)
+    assert (velocities[1, 0, 9, 2], offsets[1, 0, 9, 2]) == (33, 0.25)
+    assert velocities[:, 1:].max() == 100  # what follows has accents: a kick on 2
+    assert not offsets[:, 1:].any()
+    with_a_kick = given.bars.copy()
     with_a_kick[0, 0, 0] = True
-    for other in (with_a_kick, a_step_later):
+    for other in (
+        Performance.of(with_a_kick, GM9, np.uint8(33), 0.25),
+        Performance.of(np.roll(given.bars, 1, 1), GM9, np.uint8(33), 0.25),
+        Performance.of(given.bars, GM9, np.uint8(34), 0.25),
+        Performance.of(given.bars, GM9, np.uint8(33), -0.25),
+        None,
+    ):
         with pytest.raises(ValueError, match="holds samples with given"):
             _sample(_Counting(), 2, tmp_path, ("npz",), bars=3, given=other)
-    with pytest.raises(ValueError, match="holds samples with given"):
-        _sample(_Counting(), 2, tmp_path, ("npz",), bars=3)
+
+
+def test_a_given_bar_that_meets_no_condition_is_refused_at_once(tmp_path):
+    bars = np.zeros((2, 16, 9), bool)
+    bars[0, :5, 0] = bars[1, :4, 0] = True
+    given = Performance.of(bars, GM9)
+    with pytest.raises(
+        ValueError, match="bar 2 of the loop that is given does not meet density > 4, so no phrase would"
+    ):
+        export_samples(_Counting(), SampleConfig(1, 0, 3, where=("density>4",), tries=2), tmp_path, given=given)
+    with pytest.raises(ValueError, match="none of the 2 seeds"):  # the bar that follows has one onset
+        export_samples(_Counting(), SampleConfig(1, 0, 3, where=("density>3",), tries=2), tmp_path, given=given)
 
 
 def test_phrases_that_no_model_makes_are_refused(gan, tmp_path):
-    given = np.ones((2, 16, 9), bool)
+    given = Performance.of(np.ones((2, 16, 9), bool), GM9)
     with pytest.raises(ValueError, match="up to 3 bars, not of 4"):
         _sample(_Counting(), 2, tmp_path, bars=4)
-    with pytest.raises(ValueError, match="2 bars are given, and the phrases have 2"):
+    with pytest.raises(ValueError, match=r"as long as the phrases or longer \(2 and 2 bars\)"):
         _sample(_Counting(), 2, tmp_path, bars=2, given=given)
     with pytest.raises(ValueError, match="single bars does not go on"):
         _sample(gan, 2, tmp_path, given=given)

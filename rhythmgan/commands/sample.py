@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from rhythmgan.playback import Playback
 _SHOWN = 4
 """Bars that are drawn in the terminal."""
 
+_BARS = 4
+"""Bars of a phrase, or behind a loop that is given, of a model that makes any number by itself."""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser's."""
@@ -37,7 +41,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=_run, resumes=True)
     add_field(parser, SampleConfig, "n", "bars, or phrases with --bars")
     add_field(parser, SampleConfig, "seed", "seed of the first bar; the next has the next seed")
-    add_field(parser, SampleConfig, "bars", "bars in a phrase: the seed's, and what may follow it")
+    add_field(
+        parser,
+        SampleConfig,
+        "bars",
+        f"bars in a phrase: the seed's, and what may follow it; {_BARS} of models that make whole phrases",
+    )
     parser.add_argument(
         "--fill",
         metavar="WHERE",
@@ -55,13 +64,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "of `rhythmgan features`; may be given several times (anything)",
     )
     add_field(parser, SampleConfig, "tries", "seeds in a row to try without finding a bar that fits")
-    add_condition_options(parser)
-    add_output_options(
-        parser,
-        "samples",
-        SampleConfig.formats,
-        kit="that of the weights; of several, with commas between, each gets a folder in DIR",
-    )
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -69,7 +71,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "bars, grids 16, 12 and 24), rythmgan-published (the same as in 2018), trap (grids 32 and 16)",
     )
     parser.add_argument(
-        "--given", metavar="FILE", help="MIDI whose bars every phrase begins with, of such a model; it makes the others"
+        "--given",
+        metavar="FILE",
+        help="a loop that every phrase begins with, of such a model, which makes the other bars; its tempo is kept (none)",
+    )
+    add_condition_options(parser)
+    add_output_options(
+        parser,
+        "samples",
+        SampleConfig.formats,
+        kit="that of the weights; of several, with commas between, each gets a folder in DIR",
     )
     add_model_options(parser, prior="picks the bars of phrases")
     add_report_options(parser, json=True)
@@ -78,25 +89,30 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.bars import bar_to_lines
     from rhythmgan.commands.models import sampler_given
+    from rhythmgan.folders import read_loop
     from rhythmgan.kit import kit_named
-    from rhythmgan.load import SAMPLE_OPTIONS, load_loop
+    from rhythmgan.load import SAMPLE_OPTIONS
     from rhythmgan.models.catalogue import load_phrase_prior
     from rhythmgan.models.interfaces import PhraseSampler
     from rhythmgan.samples import export_samples
 
     names = ("n", "seed", "bars", "fill", "temperature", "unique", "min_onsets", "tries")
     config = SampleConfig(**given(options, *names), where=tuple(options.where or ()), **formats_given(options))
-    if options.prior and config.bars == 1:
-        raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
-    playback = Playback(**given(options, "bpm", "swing"))
     kits = [kit_named(name.strip()) for name in options.kit.split(",")] if options.kit else []
     model = sampler_given(options)
-    is_whole = isinstance(model, PhraseSampler)
-    if options.given is not None and not is_whole:
+    loop, playback, prior = None, Playback(), None
+    if isinstance(model, PhraseSampler):
+        if options.given is not None:
+            loop, playback = read_loop(options.given, model, options.out)
+        if options.bars is None:
+            config = replace(config, bars=model.max_bars or _BARS + (0 if loop is None else len(loop.bars)))
+    elif options.given is not None:
         raise ValueError("--given is for models that make whole phrases: name one with --model")
-    given_bars = None if options.given is None else load_loop(options.given, model.kit, model.steps)[0].bars
-    grid = None if options.prior else model.steps
-    prior = load_phrase_prior(options.prior, grid) if config.bars > 1 and not is_whole else None
+    elif config.bars > 1:
+        prior = load_phrase_prior(options.prior, None if options.prior else model.steps)
+    elif options.prior:
+        raise ValueError("--prior picks the bars of phrases; ask for some with --bars 2 or more")
+    playback = replace(playback, **given(options, "bpm", "swing"))
     shown = 0 if options.quiet or options.json else min(config.n, _SHOWN)
     with progress_bar("bar", options.quiet) as progress:
         done = export_samples(
@@ -106,7 +122,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
             playback=playback,
             kits=kits,
             prior=prior,
-            given=given_bars,
+            given=loop,
             n_first=shown,
             progress=progress,
         )
