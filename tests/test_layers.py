@@ -56,6 +56,7 @@ LAYERS = (
         "rhythmgan.models.config",
         "rhythmgan.models.weights",
         "rhythmgan.models.interfaces",
+        "rhythmgan.models.phrase_checks",
         "rhythmgan.models.precision",
         "rhythmgan.models.word_tables",
         "rhythmgan.models.tokens",

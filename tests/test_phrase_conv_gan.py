@@ -122,7 +122,7 @@ def test_it_goes_on_from_no_bars_and_refuses_what_it_cannot_make(small):
     with pytest.raises(ValueError, match="cannot go on from bars that are given"):
         small.phrases(SEEDS, 2, given=np.zeros((1, 12, 5), bool))
     for n_bars in (0, 3):
-        with pytest.raises(ValueError, match=f"1 to 2 bars, not {n_bars}"):
+        with pytest.raises(ValueError, match=f"1 to 2 bars, a whole number, not {n_bars}"):
             small.phrases(SEEDS, n_bars)
     for temperature in (-1.0, 0.0, 1001.0):
         with pytest.raises(ValueError, match=f"the temperature is over 0, up to 1000, not {temperature}"):

@@ -126,7 +126,7 @@ def test_phrases_of_seeds_come_as_often_as_their_chances_say(small):
 
 def test_what_is_no_phrase_of_the_model_is_refused(small):
     for n_bars in (0, 4):
-        with pytest.raises(ValueError, match=f"1 to 3 bars, not {n_bars}"):
+        with pytest.raises(ValueError, match=f"1 to 3 bars, a whole number, not {n_bars}"):
             small.phrases(SEEDS, n_bars)
     with pytest.raises(ValueError, match="temperature"):
         small.phrases(SEEDS, 3, 0.0)
@@ -171,15 +171,20 @@ def test_what_follows_is_distributed_as_behind_the_same_bars_of_own_phrases(smal
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (np.zeros((1, 16, 5), bool), r"\(40, bars, 12, 5\) bool; got bool \(1, 1, 16, 5\)"),
+        (np.zeros((1, 16, 5), bool), r"\(k, 12, 5\) bool with k below 2; got bool \(1, 16, 5\)"),
         (np.zeros((1, 12, 7), bool), "got bool"),
         (np.zeros((1, 12, 5), np.uint8), "got uint8"),
-        (np.zeros((3, 12, 5), bool), "3 bars are given, more than the 2"),
+        (np.zeros((2, 12, 5), bool), "k below 2; got bool"),
     ],
 )
 def test_given_bars_that_do_not_fit_are_refused(small, given, said):
     with pytest.raises(ValueError, match=said):
         small.phrases(SEEDS, 2, given=given)
+
+
+def test_phrases_are_not_completed_from_more_bars_than_they_have(small):
+    with pytest.raises(ValueError, match="3 bars are given, more than the 2 of the phrase"):
+        small.complete(np.zeros((1, 3, 12, 5), bool), SEEDS, 2)
 
 
 def test_as_many_rows_of_given_bars_as_seeds_are_needed(small):

@@ -272,14 +272,20 @@ def test_a_text_is_continued_from_what_is_given():
     ("call", "said"),
     [
         (lambda model: model.phrases(np.arange(2), 0), "at least one bar"),
-        (lambda model: model.phrases(np.arange(2), 1, temperature=0), "temperature is a number over 0"),
+        (lambda model: model.phrases(np.arange(2), 1, temperature=0), "temperature is over 0, up to 1000, not 0"),
         (lambda model: model.phrases(np.array([-1]), 1), "seeds are whole numbers"),
-        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 2)[0]), r"are \(k, 16, 5\) with k below 2"),
-        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 1)), r"are \(k, 16, 5\) with k below 2"),
+        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 2)[0]), r"16, 5\) bool with k below 2"),
+        (lambda model: model.phrases(np.arange(1), 2, given=phrases_of(1, 1)), r"16, 5\) bool with k below 2"),
         (lambda model: model.step_log_prob(phrases_of(1, 1)[0, :, :12]), r"expected bars \(n, 16, 5\)"),
         (lambda model: model.phrase_log_prob(phrases_of(1, 1)[0]), r"expected phrases \(n, bars, 16, 5\)"),
         (lambda model: model.continue_text(np.array([[33]]), 1, np.arange(1)), "tokens lie in 0 … 32"),
         (lambda model: model.continue_text(np.array([[3]]), 1, np.arange(2)), "a text is given for each seed"),
+        (
+            lambda model: model.continue_text(np.array([[3.5]]), 1, np.arange(1)),
+            "whole numbers, not float64",
+        ),
+        (lambda model: model.continue_text(np.array([[True]]), 1, np.arange(1)), "tokens are whole numbers, not bool"),
+        (lambda model: model.continue_text(np.array([[3]]), 1, np.arange(1), 1001), "up to 1000, not 1001"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, said):

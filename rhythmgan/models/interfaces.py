@@ -251,14 +251,18 @@ class PhraseSampler(BarModel, Protocol):
         """Bars that a phrase of it may have; None where there is no limit."""
 
     def phrases(
-        self, seeds: np.ndarray, n_bars: int, temperature: float = 1.0, given: np.ndarray | None = None
+        self,
+        seeds: Sequence[int] | np.ndarray,
+        n_bars: int,
+        temperature: float = 1.0,
+        given: np.ndarray | None = None,
     ) -> np.ndarray:
         """The phrases of seeds (n,): (n, n_bars, steps, parts) bool. Fewer bars are the first ones of more.
 
         Args:
             seeds: ints.
             n_bars: bars of each.
-            temperature: over 0; less is more ordinary.
+            temperature: over 0, up to 1000; less is more ordinary.
             given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``.
 
         Raises:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from rhythmgan.bars import BEATS
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import PhraseConvGANConfig
+from rhythmgan.models.phrase_checks import check_phrases, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
@@ -118,7 +119,7 @@ class PhraseConvGAN(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of each, 1 to ``max_bars``: the first ones of all that the generator makes.
-            temperature: standard deviation of z, over 0.
+            temperature: standard deviation of z, over 0, up to 1000.
             given: must be None.
 
         Returns:
@@ -129,10 +130,8 @@ class PhraseConvGAN(nn.Module):
         """
         if given is not None:
             raise ValueError("this model makes all bars of a phrase at once, and cannot go on from bars that are given")
-        if not 1 <= n_bars <= self.max_bars:
-            raise ValueError(f"a phrase of this model has 1 to {self.max_bars} bars, not {n_bars}")
-        if not 1e-9 <= temperature <= 1e3:
-            raise ValueError(f"the temperature is over 0, up to 1000, not {temperature}")
+        seeds = whole_seeds(seeds)
+        check_phrases(n_bars, temperature, None, (self.steps, self.kit.n_parts), self.max_bars)
         z = seeds_to_z(seeds, self.config.latent_dim, RANDOM_STREAMS["phrase"][0]).astype(np.float64) * temperature
         double = copy.deepcopy(self.generator).cpu().double().eval()
         bars = np.empty((len(z), self.max_bars, self.steps, self.kit.n_parts), bool)

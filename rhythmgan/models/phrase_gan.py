@@ -16,6 +16,7 @@ from torch import nn
 from rhythmgan.kit import Kit
 from rhythmgan.models.config import PhraseGANConfig
 from rhythmgan.models.gan import LatentGenerator
+from rhythmgan.models.phrase_checks import check_phrases, whole_seeds
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
 
 FORMAT = WeightsFormat("rhythmgan.phrase_gan", 1, "a GAN of phrases")
@@ -64,8 +65,9 @@ class PhraseGAN(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of each, 1 to ``max_bars``.
-            temperature: over 0: 1 as trained; with less the likely phrases become likelier, as dense as before.
-            given: (k, steps, parts) bool, bars that every phrase begins with, see ``complete``.
+            temperature: over 0, up to 1000: 1 as trained; with less the likely phrases become likelier, and a little
+                sparser.
+            given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``; see ``complete``.
 
         Returns:
             (n, n_bars, steps, parts) bool.
@@ -73,9 +75,10 @@ class PhraseGAN(nn.Module):
         Raises:
             ValueError: bars of another kit or grid, or an option out of range.
         """
+        seeds = whole_seeds(seeds)
+        check_phrases(n_bars, temperature, given, (self.steps, self.kit.n_parts), self.max_bars)
         if given is not None:
             return self.complete(given[None], seeds, n_bars, temperature)
-        self._check(n_bars)
         return self._cut(self.generator.draw(seeds, temperature)[1], n_bars)
 
     def complete(
@@ -103,9 +106,10 @@ class PhraseGAN(nn.Module):
             ValueError: bars of another kit or grid or not bool, or an option out of range.
         """
         n_bars = self.max_bars if n_bars is None else n_bars
-        self._check(n_bars)
-        given = np.ascontiguousarray(given)
+        seeds = whole_seeds(seeds)
         shape = (self.steps, self.kit.n_parts)
+        check_phrases(n_bars, temperature, None, shape, self.max_bars)
+        given = np.ascontiguousarray(given)
         if given.dtype != bool or given.ndim != 4 or given.shape[2:] != shape or len(given) not in (1, len(seeds)):
             raise ValueError(
                 f"expected bars ({len(seeds)}, bars, {shape[0]}, {shape[1]}) bool; got {given.dtype} {given.shape}"
@@ -120,13 +124,9 @@ class PhraseGAN(nn.Module):
         whole[:, :n_given] = given.reshape(len(given), n_given, self.kit.n_parts)
         return self._cut(self.generator.decode(self.generator.lock(z, whole, locked)), n_bars)
 
-    def _check(self, n_bars: int) -> None:
-        if not 1 <= n_bars <= self.max_bars:
-            raise ValueError(f"a phrase of this model has 1 to {self.max_bars} bars, not {n_bars}")
-
     def _cut(self, rows: np.ndarray, n_bars: int) -> np.ndarray:
         """(n, bars · steps, parts) → (n, n_bars, steps, parts)."""
-        return rows.reshape(len(rows), self.max_bars, self.steps, -1)[:, :n_bars]
+        return rows.reshape(len(rows), self.max_bars, self.steps, self.kit.n_parts)[:, :n_bars]
 
 
 def save_phrase_gan(path: str | os.PathLike[str], gan: PhraseGAN, provenance: dict[str, str]) -> None:

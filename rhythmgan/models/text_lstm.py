@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from rhythmgan.bars import BEATS, bars_to_words, words_to_bars
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import TextLSTMConfig
+from rhythmgan.models.phrase_checks import check_phrases, check_temperature, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.tokens import Tokens
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
@@ -189,7 +190,11 @@ class TextLSTM(nn.Module):
         return self.step_log_prob(bars, previous).sum(1)
 
     def phrases(
-        self, seeds: np.ndarray, n_bars: int, temperature: float = 1.0, given: np.ndarray | None = None
+        self,
+        seeds: Sequence[int] | np.ndarray,
+        n_bars: int,
+        temperature: float = 1.0,
+        given: np.ndarray | None = None,
     ) -> np.ndarray:
         """A phrase for each seed (n,): (n, n_bars, steps, parts) bool, each a function of its own seed.
 
@@ -198,26 +203,24 @@ class TextLSTM(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of a phrase, from 1 on.
-            temperature: over 0; below 1 likely tokens become likelier.
+            temperature: over 0, up to 1000; below 1 likely tokens become likelier, and bars sparser.
             given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``.
 
         Raises:
             ValueError: an option out of range, or bars of another shape.
         """
-        if n_bars < 1:
-            raise ValueError(f"a phrase has at least one bar, not {n_bars}")
+        seeds = whole_seeds(seeds)
         shape = (self.steps, self.kit.n_parts)
-        first = np.zeros((0, *shape), bool) if given is None else np.asarray(given) != 0
-        if first.ndim != 3 or first.shape[1:] != shape or len(first) >= n_bars:
-            raise ValueError(
-                f"bars that are given are (k, {shape[0]}, {shape[1]}) with k below {n_bars}; got {first.shape}"
-            )
+        check_phrases(n_bars, temperature, given, shape, self.max_bars)
+        first = np.zeros((0, *shape), bool) if given is None else given
         begun = np.tile(self.tokens.of_words(bars_to_words(first)).reshape(1, -1), (len(seeds), 1))
         drawn = self._draw(begun, (n_bars - len(first)) * self.tokens.period, seeds, temperature, is_masked=True)
         tokens = np.concatenate([begun, drawn], 1).reshape(len(seeds), n_bars, self.tokens.period)
         return words_to_bars(self.tokens.to_words(tokens), self.kit.n_parts)
 
-    def continue_text(self, given: np.ndarray, length: int, seeds: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    def continue_text(
+        self, given: np.ndarray, length: int, seeds: Sequence[int] | np.ndarray, temperature: float = 1.0
+    ) -> np.ndarray:
         """What follows texts as published, without a mask: (n, length) ints. It need not be bars.
 
         Args:
@@ -227,14 +230,18 @@ class TextLSTM(nn.Module):
             temperature: as ``phrases``.
 
         Raises:
-            ValueError: an option out of range, or tokens that there are not.
+            ValueError: an option out of range, or tokens that there are not or that are not whole numbers.
         """
-        given = np.asarray(given, np.int64)
+        seeds = whole_seeds(seeds)
+        check_temperature(temperature)
+        given = np.asarray(given)
         if given.ndim != 2 or len(given) != len(seeds) or length < 0:
             raise ValueError(f"a text is given for each seed, and its length is 0 or more; got {given.shape}, {length}")
+        if given.size and given.dtype.kind not in "iu":
+            raise ValueError(f"tokens are whole numbers, not {given.dtype}")
         if given.size and not 0 <= given.min() <= given.max() < len(self.tokens):
             raise ValueError(f"tokens lie in 0 … {len(self.tokens) - 1}")
-        return self._draw(given, length, seeds, temperature, is_masked=False)
+        return self._draw(given.astype(np.int64), length, seeds, temperature, is_masked=False)
 
     @torch.no_grad()
     @without_autocast
@@ -242,8 +249,6 @@ class TextLSTM(nn.Module):
         self, given: np.ndarray, length: int, seeds: np.ndarray, temperature: float, is_masked: bool
     ) -> np.ndarray:
         """The tokens (n, length) that follow those given: one uniform number draws each, in double precision."""
-        if not 0 < temperature < float("inf"):
-            raise ValueError(f"the temperature is a number over 0, not {temperature}")
         twin = self.in_double()
         begun = given.shape[1]
         drawn = np.zeros((len(seeds), length), np.int64)
