@@ -383,3 +383,21 @@ def test_the_command_trains_both_kinds_and_their_phrases_are_sampled(tmp_path, c
     assert load_model(published / "rythmgan-published.safetensors").max_bars == 2
     assert main(["train", "rythmgan", *options, "--as-published", "--pretrain-steps", "2", "--out", str(out)]) == 2
     assert "--as-published has no pretraining" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--bars", "0"], "a phrase has 2 to 16 bars, not 0"),
+        (["--bars", "1"], "a phrase has 2 to 16 bars, not 1"),
+        (["--bars", "0", "--as-published"], "a phrase has 1 to 16 bars, not 0"),
+        (["--width", "0"], "the widths lie in 1 … 4096"),
+        (["--width", "12", "--as-published"], "width is a multiple of 8"),
+        (["--batch-size", "1"], "a batch has 2 to 65536 bars, not 1"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_the_corpus_is_read(tmp_path, capsys, options, said):
+    nowhere = str(tmp_path / "nowhere.npz")
+    assert main(["train", "rythmgan", "--data", nowhere, *options, "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -505,7 +505,14 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         (corpus, corpus, TOY, {"network": replace(SMALL, steps=32)}, "the bars are of kit jaki5 and 16 steps"),
         (corpus, corpus.only([]), TOY, {}, "nothing to stop by"),
         (corpus.only([]), corpus, TOY, {}, "nothing to train on"),
-        (corpus, corpus, replace(PUBLISHED, maxlen=400), {}, "a text of 408 tokens has no windows of 400"),
+        (
+            corpus,
+            corpus,
+            replace(PUBLISHED, maxlen=400),
+            {},
+            "408 tokens; 4 windows of 400, each 17 .* need 452",
+        ),
+        (corpus, corpus.only(np.arange(2)), PUBLISHED, {}, "validation songs have a text of 34 tokens"),
         (corpus, corpus, PUBLISHED, {"network": SMALL}, "as published a network sees no bars"),
         (corpus, corpus, PUBLISHED, {"weight": np.ones(24)}, "as published a network sees no bars"),
         (corpus, corpus, TOY, {"weight": np.ones(23)}, "a weight from 0 on for each of 24 bars"),
@@ -516,12 +523,30 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"maxlen": 0}, {"window_step": 0}, {"shared_windows": 0}, {"shared_windows": 5}, {"patience": 0}]
-)
-def test_a_published_training_out_of_range_is_refused(wrong):
-    with pytest.raises(ValueError, match="whole number"):
-        replace(PUBLISHED, **wrong)
+def test_windows_may_end_with_the_text_and_no_later(tmp_path):
+    """Three windows of 2, each 5 behind the last, and the token behind them: 2 + 2 · 5 + 1 = 13 of 17 tokens."""
+    options = replace(PUBLISHED, train_steps=1, batch_size=3, maxlen=2, window_step=5, shared_windows=3)
+    assert options.reach == 13
+    bar = songs_that_alternate(4).only(np.arange(1))
+    network = replace(SMALL, sees_bars=False)
+    for maxlen in (6, 7):
+        longer = replace(options, maxlen=maxlen)
+        if maxlen == 6:
+            train_text_lstm(bar, bar, tmp_path, longer, network=network, accelerator="cpu")
+        else:
+            with pytest.raises(ValueError, match=r"17 tokens; 3 windows of 7, each 5 behind the last, .* need 18"):
+                train_text_lstm(bar, bar, tmp_path, longer, network=network, accelerator="cpu")
+
+
+@pytest.mark.parametrize("name", ["maxlen", "window_step", "shared_windows", "patience"])
+def test_a_published_training_out_of_range_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"^{name} is a whole number from 1 on, not 0$"):
+        replace(PUBLISHED, **{name: 0})
+
+
+def test_a_batch_has_whole_groups_of_the_windows_that_are_read_at_once():
+    with pytest.raises(ValueError, match="is a multiple of 5, the windows that are read at once, not 16"):
+        replace(PUBLISHED, shared_windows=5)
 
 
 def test_a_passage_out_of_range_is_refused():
@@ -545,6 +570,7 @@ def test_the_command_trains_both_ways(tmp_path):
     )
     assert ours.returncode == 0, ours.stderr
     assert "nats a step\n2 steps; the best weights are those of step 2\n" in ours.stdout
+    assert ours.stdout.endswith(f"\nnext: rhythmgan sample --weights {tmp_path / 'ours' / WEIGHTS} --bars 4\n")
     model = load_text_lstm(tmp_path / "ours" / WEIGHTS)
     assert (model.config.characters, model.config.sees_bars, model.kit) == (True, True, GM9)
     options = ("--train-steps", 1, "--width", 4, "--maxlen", 4, "--window-step", 1, "--batch-size", 32, "--quiet")
@@ -561,6 +587,13 @@ def test_the_command_trains_both_ways(tmp_path):
         (["--maxlen", 5], "of windows --as-published"),
         (["--as-published", "--bars", 4], "--bars is of passages"),
         (["--kit", "gm8"], "no kit is named 'gm8'"),
+        (["--as-published", "--batch-size", 4], "--batch-size) is a multiple of 32"),
+        (["--as-published", "--maxlen", 0], "maxlen is a whole number from 1 on, not 0"),
+        (["--as-published", "--window-step", 0], "window_step is a whole number from 1 on, not 0"),
+        (["--grid", 16, "--doubled"], "bars of 16 steps cannot be doubled from 8, which is no grid"),
+        (["--data", "nowhere.npz", "--layers", 9], "layers in 1 … 8"),
+        (["--data", "nowhere.npz", "--width", 0], "width lies in 1 … 4096"),
+        (["--data", "nowhere.npz", "--dropout", 1], "dropout lies from 0 to below 1"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, options, said):

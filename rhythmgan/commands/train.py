@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -388,14 +390,24 @@ def _train_answer(options: argparse.Namespace) -> None:
 def _train_rythmgan(options: argparse.Namespace) -> None:
     if options.as_published and options.pretrain_steps is not None:
         raise ValueError("--as-published has no pretraining: leave out --pretrain-steps")
+    # options first: what is out of range is said before the corpus is read
+    shape: dict[str, Any] = {"kit": options.kit or PhraseGANConfig.kit} | given(options, "bars", "width")
+    names = given(options, "train_steps", "batch_size", "seed")
+    network: PhraseGANConfig | PhraseConvGANConfig
+    training: PhraseGANTrainingConfig | PhraseConvGANTrainingConfig
+    train: Callable[..., Path]
+    if options.as_published:
+        network, training = PhraseConvGANConfig(**shape), PhraseConvGANTrainingConfig(**names)
+    else:
+        network = PhraseGANConfig(**shape)
+        training = PhraseGANTrainingConfig(**names, **given(options, "pretrain_steps"))
     corpus = _corpus(options, PhraseGANConfig.kit)
     if options.source is not None:
         corpus = corpus.from_files(options.source)
 
     from rhythmgan.song_phrases import song_phrases
 
-    n_bars = PhraseGANConfig.bars if options.bars is None else options.bars
-    phrases = song_phrases(corpus.split("train").share(_share(options)), n_bars)
+    phrases = song_phrases(corpus.split("train").share(_share(options)), network.bars)
     talks = _is_first()
     if talks and not options.quiet:
         print(f"training on {len(phrases):,} phrases of {phrases.n_songs:,} songs", file=sys.stderr)
@@ -406,20 +418,13 @@ def _train_rythmgan(options: argparse.Namespace) -> None:
     from rhythmgan.training.phrase_gan import train_phrase_gan
     from rhythmgan.training.phrase_picture import PICTURE
 
-    shape: dict[str, Any] = {"kit": corpus.kit.name, "steps": corpus.steps, "bars": n_bars} | given(options, "width")
-    names = given(options, "train_steps", "batch_size", "seed")
+    network = replace(network, steps=corpus.steps)
     with progress_bar("step", options.quiet or not talks) as progress:
-        if options.as_published:
-            published = PhraseConvGANTrainingConfig(**names), PhraseConvGANConfig(**shape)
-            weights = train_phrase_conv_gan(
-                phrases, options.out, published[0], network=published[1], progress=progress, **machine
-            )
-        else:
-            ours = PhraseGANTrainingConfig(**names, **given(options, "pretrain_steps")), PhraseGANConfig(**shape)
-            weights = train_phrase_gan(phrases, options.out, ours[0], network=ours[1], progress=progress, **machine)
+        train = train_phrase_conv_gan if options.as_published else train_phrase_gan
+        weights = train(phrases, options.out, training, network=network, progress=progress, **machine)
     if talks:
         print(f"weights: {weights}\npicture of seeds 0-31: {weights.parent / PICTURE}")
-        print(f"next: rhythmgan sample --weights {weights} --bars {n_bars}")
+        print(f"next: rhythmgan sample --weights {weights} --bars {network.bars}")
 
 
 def _train_text_lstm(options: argparse.Namespace) -> None:
@@ -433,14 +438,13 @@ def _train_text_lstm(options: argparse.Namespace) -> None:
         if options.maxlen is not None or options.window_step is not None:
             raise ValueError("--maxlen and --window-step are of windows --as-published; passages have --bars")
         training = TextLSTMTrainingConfig(**given(options, *shared, "bars"))
+    shape: dict[str, Any] = dict(PUBLISHED_TEXT_LSTM) if options.as_published else {}
+    shape |= {"kit": options.kit or TextLSTMConfig.kit, "characters": options.characters}
+    # options first: what is out of range is said before the corpus is read
+    network = TextLSTMConfig(**shape | given(options, "width", "layers", "dropout"))
     corpus = _corpus(options, TextLSTMConfig.kit)
     if options.doubled:
-        from rhythmgan.corpus_file import load_corpus
-        from rhythmgan.doubled import with_doubled
-
-        if corpus.steps % 2:
-            raise ValueError(f"no grid has half of {corpus.steps} steps")
-        corpus = with_doubled(corpus, load_corpus(options.data, corpus.steps // 2, corpus.kit))
+        corpus = _with_doubled(options, corpus)
     train, validation = _songs(options, corpus)
     talks = _is_first()
 
@@ -449,9 +453,7 @@ def _train_text_lstm(options: argparse.Namespace) -> None:
     from rhythmgan.models.weights import read_metadata
     from rhythmgan.training.text_lstm import train_text_lstm
 
-    shape = dict(PUBLISHED_TEXT_LSTM) if options.as_published else {}
-    shape |= given(options, "width", "layers", "dropout")
-    network = TextLSTMConfig(kit=corpus.kit.name, steps=corpus.steps, characters=options.characters, **shape)
+    network = replace(network, steps=corpus.steps)
     with progress_bar("step", options.quiet or not talks) as progress:
         weights = train_text_lstm(
             train, validation, options.out, training, network=network, progress=progress, **machine
@@ -464,6 +466,27 @@ def _train_text_lstm(options: argparse.Namespace) -> None:
     print(
         f"{facts['trained_steps']} steps; the best weights are those of step {facts['best_step']}\nweights: {weights}"
     )
+    print(f"next: rhythmgan sample --weights {weights} --bars 4")
+
+
+def _with_doubled(options: argparse.Namespace, corpus: Corpus) -> Corpus:
+    """The bars to learn from with those of half as many steps, doubled.
+
+    Raises:
+        ValueError: no grid has half as many steps.
+    """
+    from rhythmgan.bars import GRIDS
+    from rhythmgan.corpus_file import load_corpus
+    from rhythmgan.doubled import with_doubled
+    from rhythmgan.patterns import patterns_path
+
+    if corpus.steps % 2 or corpus.steps // 2 not in GRIDS:
+        finer = " or ".join(str(steps) for steps in GRIDS if steps // 2 in GRIDS)
+        raise ValueError(
+            f"--doubled: bars of {corpus.steps} steps cannot be doubled from {corpus.steps // 2}, which is no grid; "
+            f"ask for --grid {finer}"
+        )
+    return with_doubled(corpus, load_corpus(options.data or patterns_path(), corpus.steps // 2, corpus.kit))
 
 
 def _is_first() -> bool:

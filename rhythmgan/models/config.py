@@ -104,8 +104,10 @@ class PhraseConvGANConfig:
     def __post_init__(self) -> None:
         _n_parts(self.kit)
         _check_grid(self.steps)
-        if not 1 <= self.bars <= 16 or not 1 <= self.latent_dim <= 4096:
-            raise ValueError("bars lies in 1 … 16, latent_dim in 1 … 4096")
+        if not 1 <= self.bars <= 16:
+            raise ValueError(f"a phrase has 1 to 16 bars, not {self.bars}")
+        if not 1 <= self.latent_dim <= 4096:
+            raise ValueError(f"latent_dim lies in 1 … 4096, not {self.latent_dim}")
         if not 8 <= self.width <= 4096 or self.width % 8:
             raise ValueError(f"width is a multiple of 8 in 8 … 4096, not {self.width}")
 

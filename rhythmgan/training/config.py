@@ -321,11 +321,19 @@ class PublishedTextTrainingConfig:
     def __post_init__(self) -> None:
         _check_stop(self)
         _check(self, shares=())
-        if min(self.maxlen, self.window_step, self.shared_windows) < 1 or self.batch_size % self.shared_windows:
+        for name in ("maxlen", "window_step", "shared_windows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a whole number from 1 on, not {getattr(self, name)}")
+        if self.batch_size % self.shared_windows:
             raise ValueError(
-                "maxlen, window_step and shared_windows are whole numbers from 1 on, and a batch has whole groups of "
-                "shared_windows"
+                f"batch_size (--batch-size) is a multiple of {self.shared_windows}, the windows that are read at "
+                f"once, not {self.batch_size}"
             )
+
+    @property
+    def reach(self) -> int:
+        """Tokens from the beginning of the first of the windows that are read at once to the last one predicted."""
+        return self.maxlen + self.window_step * (self.shared_windows - 1) + 1
 
 
 LikelihoodTrainingConfig = (

@@ -237,18 +237,12 @@ class PublishedTextTraining(_TextTraining):
         """Cross-entropy of the tokens behind a batch of windows, nats a token."""
         config = self.config
         n_groups = config.batch_size // config.shared_windows
-        n_starts = (len(self.text) - self._reach) // config.window_step + 1
+        n_starts = (len(self.text) - config.reach) // config.window_step + 1
         starts = torch.randint(n_starts, (n_groups,), generator=random, device=self.device) * config.window_step
         return self._nll(self.model, self.text, starts)
 
-    @property
-    def _reach(self) -> int:
-        """Tokens from the beginning of the first of the windows that are read at once to the last one predicted."""
-        config = self.config
-        return config.maxlen + config.window_step * (config.shared_windows - 1) + 1
-
     def _nll(self, model: TextLSTM, text: Tensor, starts: Tensor) -> Tensor:
-        read = text[starts[:, None] + torch.arange(self._reach, device=starts.device)]
+        read = text[starts[:, None] + torch.arange(self.config.reach, device=starts.device)]
         logits = model(read, self.places)
         targets = read[:, self.places].flatten()
         return F.cross_entropy(logits.flatten(0, 1)[model.known[targets]], targets[model.known[targets]])
@@ -262,7 +256,7 @@ class PublishedTextTraining(_TextTraining):
     def text_nll(self, model: TextLSTM, text: Tensor) -> float:
         """Nats a token behind windows of a text, of as many as are looked at, evenly over it."""
         config = self.config
-        n_starts = (len(text) - self._reach) // config.window_step + 1
+        n_starts = (len(text) - config.reach) // config.window_step + 1
         n_groups = max(1, _VALIDATED_WINDOWS // config.shared_windows)
         starts = torch.linspace(0, n_starts - 1, n_groups, device=text.device).long() * config.window_step
         return float(self._nll(model, text, starts))
@@ -322,9 +316,13 @@ def train_text_lstm(
         if network.sees_bars or weight is not None or first is not None:
             raise ValueError("as published a network sees no bars, every window counts alike, and training begins anew")
         texts = [_text_of(songs, network) for songs in (corpus, validation)]
-        reach = training.maxlen + training.window_step * (training.shared_windows - 1) + 1
-        if min(map(len, texts)) < reach:
-            raise ValueError(f"a text of {min(map(len, texts)):,} tokens has no windows of {training.maxlen}")
+        for name, text in zip(("training", "validation"), texts, strict=True):
+            if len(text) < training.reach:
+                raise ValueError(
+                    f"the {name} songs have a text of {len(text):,} tokens; {training.shared_windows} windows of "
+                    f"{training.maxlen}, each {training.window_step} behind the last, and what follows them need "
+                    f"{training.reach:,}: take more songs, or a smaller maxlen or window_step"
+                )
         module = PublishedTextTraining(network, training, *texts)
     else:
         if weight is None:
