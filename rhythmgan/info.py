@@ -112,7 +112,8 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
         facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: its config cannot be read: {error}") from None
-    return size | facts
+    # "bars" is how many bars a file holds, and weights hold none
+    return size | {"bars of a phrase" if name == "bars" else name: value for name, value in facts.items()}
 
 
 def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rhythmgan.cli import main
 from rhythmgan.info import describe
 from rhythmgan.load import load_bars
 from rhythmgan.midi import write_midi
+from rhythmgan.models.weights import bundled
 from rhythmgan.patterns import patterns_path
 from rhythmgan.songs.preparation import prepare
 
@@ -197,3 +198,10 @@ def test_a_corpus_says_roles_styles_and_bars_on_no_grid(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "role: groove 5\n" in printed
     assert "style: funk 5\n" in printed
+
+
+@pytest.mark.parametrize("name", ["rythmgan", "rythmgan-published"])
+def test_weights_of_phrases_hold_no_bars_and_say_how_many_a_phrase_has(name):
+    facts = describe(bundled(f"{name}.safetensors"))
+    assert (facts["bars"], facts["grid"], facts["why"]) == (0, {}, "weights, not bars")
+    assert facts["bars of a phrase"] == 4

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -395,7 +394,6 @@ def _train_rythmgan(options: argparse.Namespace) -> None:
     names = given(options, "train_steps", "batch_size", "seed")
     network: PhraseGANConfig | PhraseConvGANConfig
     training: PhraseGANTrainingConfig | PhraseConvGANTrainingConfig
-    train: Callable[..., Path]
     if options.as_published:
         network, training = PhraseConvGANConfig(**shape), PhraseConvGANTrainingConfig(**names)
     else:
@@ -420,8 +418,11 @@ def _train_rythmgan(options: argparse.Namespace) -> None:
 
     network = replace(network, steps=corpus.steps)
     with progress_bar("step", options.quiet or not talks) as progress:
-        train = train_phrase_conv_gan if options.as_published else train_phrase_gan
-        weights = train(phrases, options.out, training, network=network, progress=progress, **machine)
+        how: dict[str, Any] = {"training": training, "network": network, "progress": progress} | machine
+        if options.as_published:
+            weights = train_phrase_conv_gan(phrases, options.out, **how)
+        else:
+            weights = train_phrase_gan(phrases, options.out, **how)
     if talks:
         print(f"weights: {weights}\npicture of seeds 0-31: {weights.parent / PICTURE}")
         print(f"next: rhythmgan sample --weights {weights} --bars {network.bars}")
