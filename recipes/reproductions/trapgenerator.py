@@ -605,7 +605,7 @@ NATS = {
 }
 
 SIGNS = {
-    "half time": ("snare on 3 alone", "{:.2f}"),
+    "half time": ("snare on 3 and on no other beat", "{:.2f}"),
     "rolls": ("hat rolls", "{:.2f}"),
     "textbook": ("copies of the textbook", "{:.3f}"),
 }
