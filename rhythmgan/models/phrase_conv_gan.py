@@ -119,7 +119,7 @@ class PhraseConvGAN(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of each, 1 to ``max_bars``: the first ones of all that the generator makes.
-            temperature: standard deviation of z, over 0, up to 1000.
+            temperature: standard deviation of z, over 0, up to 1000; phrases become sparser below 1, denser above.
             given: must be None.
 
         Returns:

@@ -65,8 +65,8 @@ class PhraseGAN(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of each, 1 to ``max_bars``.
-            temperature: over 0, up to 1000: 1 as trained; with less the likely phrases become likelier, and a little
-                sparser.
+            temperature: over 0, up to 1000: 1 as trained; with less the likely phrases become likelier, hardly
+                sparser; with more they become denser.
             given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``; see ``complete``.
 
         Returns:

@@ -203,7 +203,8 @@ class TextLSTM(nn.Module):
         Args:
             seeds: (n,) ints.
             n_bars: bars of a phrase, from 1 on.
-            temperature: over 0, up to 1000; below 1 likely tokens become likelier, and bars sparser.
+            temperature: over 0, up to 1000; below 1 likely tokens become likelier, and bars sparser;
+                above 1 bars become denser.
             given: (k, steps, parts) bool, bars that every phrase begins with, fewer than ``n_bars``.
 
         Raises:
