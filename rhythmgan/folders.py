@@ -307,7 +307,7 @@ def warn_of_what_is_lost(path: str, loop: Performance, model: BarModel) -> None:
 
 # --- Combined lines ----------------------------------------------------------------------------------
 
-COMBINED = "combined.json"
+COMBINED = "patterns.json"
 """In every folder of combined loops: the patterns that each is of."""
 
 
@@ -352,7 +352,7 @@ def export_combined(
     """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
 
     See ``combine.combine``. All loops are as long as the longest pattern; shorter ones come again. Velocities and
-    offsets are those of the patterns. ``combined.json`` names the patterns of each loop.
+    offsets are those of the patterns. ``patterns.json`` names the patterns of each loop.
 
     Args:
         groups: the patterns of each part, as ``group_patterns`` gives them.

@@ -270,6 +270,15 @@ def test_loops_have_the_patterns_that_the_report_names(pack, tmp_path, capsys):
     assert (read.shape, kit) == ((12, 16, 12), GM12)
 
 
+def test_the_loops_in_json_and_the_report_are_two_files(pack, tmp_path, capsys):
+    said, _ = _run(capsys, pack, "--any", "--n", 2, "--format", "json,midi", "--out", tmp_path / "out")
+    assert said["files"]["json"] == ["combined.json"]
+    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    assert list(named) == ["combined-001", "combined-002"]
+    loops = json.loads((tmp_path / "out" / "combined.json").read_text())["loops"]
+    assert [loop["name"] for loop in loops] == list(named)
+
+
 @pytest.mark.usefixtures("one_thread")
 def test_the_same_seed_makes_the_same_files_and_another_call_replaces_them(pack, tmp_path, capsys):
     _run(capsys, pack, "--n", 4, "--out", tmp_path / "a")
@@ -387,7 +396,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--out", pack), "lies in the folder that is read"),
         ((pack, "--format", "mp3"), "unknown format"),
         ((pack, "--bpm", 1), "tempo"),
-        ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no combined.json of an earlier call"),
+        ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no patterns.json of an earlier call"),
     ):
         given = [*map(str, arguments)]
         status = rhythmgan.cli.main(["combine", "--out", str(tmp_path / "out"), *given, "--quiet"])
