@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from rhythmgan.files import make_folder, write_whole
-from rhythmgan.grid import NoBars
+from rhythmgan.grid import NoBars, Onsets, quantise_by_grid
+from rhythmgan.grid_choice import TOLERANCE
 from rhythmgan.kit import GM12, Kit
 from rhythmgan.midi_drums import DRUM_CHANNEL, pitches_named_by
 from rhythmgan.midi_events import TEMPO, TIME_SIGNATURE, MidiEvents, midi_events
@@ -32,6 +33,9 @@ MAX_LAYERS = 12
 
 PERCUSSION = frozenset((*range(27, 88), *np.flatnonzero(GM12.part_of_pitch >= 0).tolist()))
 """Pitches of General MIDI 2's percussion, and those of Roland's pads that kits know: 22 and 26, edges of the hats."""
+
+_FAR_OFF = 0.25
+"""How far from its step, in steps, an onset lies that a bar on no grid is told of for: less is a laid-back snare."""
 
 _KEPT_SUFFIXES = (".mid", ".midi", ".kar")
 """Endings that fit a plain MIDI file; what was wrapped in RIFF gets one more."""
@@ -83,12 +87,33 @@ class Pattern:
         performance: its bars (n, steps, parts), the silent ones before and after what sounds included. One part plays.
         bpm: its tempo.
         n_lost: onsets that have no cell: they share one with a louder onset, or lie in another time signature.
+        own_grid: the steps that most of its bars are on; 0 where these are on no grid. All onsets on the beats are on
+            16 and 12 at once: that is 16.
+        is_on_beats: whether no onset is off the quarter notes, so that it fits any grid.
     """
 
     name: str
     performance: Performance
     bpm: float
     n_lost: int
+    own_grid: int = 16
+    is_on_beats: bool = False
+
+    @property
+    def misfit(self) -> str:
+        """What the grid that it is read on does to it, in a few words; empty where its onsets fit."""
+        steps = self.performance.bars.shape[1]
+        found = []
+        if self.own_grid and steps % self.own_grid and not self.is_on_beats:
+            found.append(f"most of its bars are on {self.own_grid} steps, but are read on the {steps} of the loops")
+        elif not self.own_grid and np.abs(self.performance.offsets).max() > _FAR_OFF:
+            found.append(f"most of its bars are on no grid, but are read on the {steps} steps of the loops")
+        if self.n_lost:
+            found.append(
+                f"it loses {self.n_lost} of its onsets to louder ones of the same cell of {steps} steps, or because "
+                "they lie in another time signature"
+            )
+        return "; ".join(found)
 
 
 # --- One file ----------------------------------------------------------------------------------------
@@ -336,5 +361,23 @@ def read_patterns(
             left_out.append(PackFile(name, "", "left out", _reason(error)))
         else:
             n_lost = len(np.unique(onsets.beat)) - int(performance.bars.sum())
-            patterns.append(Pattern(name, performance, playback.bpm, n_lost))
+            patterns.append(Pattern(name, performance, playback.bpm, n_lost, *_own_grid(onsets, kit)))
     return patterns, left_out
+
+
+def _own_grid(onsets: Onsets, kit: Kit) -> tuple[int, bool]:
+    """The grid that most bars are on, 0 for none, and whether all onsets are on quarter notes."""
+    found = quantise_by_grid(onsets, kit)
+    by_grid = {steps: len(of.bars) for steps, of in found.by_grid.items()} | {0: found.n_off_grid}
+    own = max(by_grid, key=lambda steps: by_grid[steps])
+    return own, bool(np.all(np.abs(onsets.beat - np.round(onsets.beat)) <= TOLERANCE))
+
+
+def grid_of_most(patterns: Sequence[Pattern]) -> int:
+    """12 where more patterns are on triplets (12 or 24 steps) than on 16 or 32, otherwise 16.
+
+    Patterns on beats alone, and those on no grid, fit one as well as the other: they are not counted.
+    """
+    own = [pattern.own_grid for pattern in patterns if pattern.own_grid and not pattern.is_on_beats]
+    n_triple = sum(steps % 3 == 0 for steps in own)
+    return 12 if 2 * n_triple > len(own) else 16

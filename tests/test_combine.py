@@ -318,6 +318,73 @@ def test_rolls_are_read_on_thirty_seconds_unasked(pack, tmp_path, capsys):
         np.testing.assert_allclose(time, np.arange(12) / 3, atol=0.01)
 
 
+@pytest.fixture
+def triplets(tmp_path):
+    """Two hats and a kick on eighth triplets, a kick and a snare on beats, and a snare on sixteenths."""
+    pack = tmp_path / "triplets"
+    third = 4 / 3
+    _write(pack / "Hat_01.mid", [(i * third, 60 + i) for i in range(12)])
+    _write(pack / "Hat_02.mid", [(i * third, 60) for i in range(12) if i % 3 != 1])
+    _write(pack / "Kick_01.mid", [(0, 90), (2 * third, 80), (8, 90)])
+    _write(pack / "Kick_02.mid", [(0, 90), (8, 90)])
+    _write(pack / "Snare_01.mid", [(4, 90), (12, 90)])
+    _write(pack / "Snare_02.mid", [(4, 90), (7, 40), (12, 90)])
+    return pack
+
+
+_ON_16 = "Snare_02.mid: most of its bars are on 16 steps, but are read on the 12 of the loops"
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("how", [(), ("--any",)])
+def test_patterns_on_triplets_are_read_on_twelve_steps_unasked(triplets, tmp_path, capsys, how):
+    _, error = _run(capsys, triplets, "--n", 8, *how, "--out", tmp_path / "out")
+    assert error.splitlines() == [_ON_16]
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        bars, velocities = saved["bars"], saved["velocities"]
+    assert bars.shape == (8, 1, 12, 12)
+    hats = [names[2] for names in json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].values()]
+    assert velocities[hats.index("Hat_01.mid"), 0, :, 2].tolist() == list(range(60, 72))
+
+
+def test_each_pattern_that_does_not_fit_the_grid_is_one_line(triplets, tmp_path, capsys):
+    _write(triplets / "Crash.mid", [(0, 90), (4 / 3, 90)])  # of no part that is asked for
+    _write(triplets / "Snare_03.mid", [(0.5, 90), (4.5, 40), (12, 90)])  # laid-back, or on no grid
+    _, error = _run(capsys, triplets, "--any", "--grid", 16, "--n", 2, "--out", tmp_path / "out")
+    says = "most of its bars are on 12 steps, but are read on the 16 of the loops"
+    assert error.splitlines() == [
+        f"Kick_01.mid: {says}",
+        "Snare_03.mid: most of its bars are on no grid, but are read on the 16 steps of the loops",
+        f"Hat_01.mid: {says}",
+        f"Hat_02.mid: {says}",
+    ]
+    _write(triplets / "Hat_03.mid", [(0, 40), (0.4, 30), *((i, 40) for i in range(1, 16))])
+    _, error = _run(capsys, triplets, "--any", "--grid", 16, "--n", 2, "--out", tmp_path / "out")
+    assert error.splitlines()[-1] == (
+        "Hat_03.mid: it loses 1 of its onsets to louder ones of the same cell of 16 steps, or because they lie in "
+        "another time signature"
+    )
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_patterns_choose_the_grid_and_not_the_weights(pack, triplets, tmp_path, capsys):
+    from rhythmgan.models.config import GANConfig
+    from rhythmgan.models.gan import GAN, save_gan
+
+    weights = tmp_path / "gan12.safetensors"
+    save_gan(weights, GAN(GANConfig("gm12", steps=12, width=4, discriminator_width=4)), {})
+    _run(capsys, triplets, "--weights", weights, "--n", 2, "--out", tmp_path / "out")
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        assert saved["bars"].shape == (2, 1, 12, 12)
+    given = [str(pack), "--weights", str(weights), "--n", "2", "--out", str(tmp_path / "no")]
+    assert rhythmgan.cli.main(["combine", *given]) == 2
+    assert capsys.readouterr().err == (
+        f"rhythmgan: {weights}: its bars have 12 steps, which do not divide 16 of the patterns: "
+        "name one with --grid, such as 12\n"
+    )
+    assert not (tmp_path / "no").exists()
+
+
 def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):
     wanted = ("--parts", "kick,closed hat,open-hat", "--any", "--n", 5, "--kit", "gm9")
     said, _ = _run(capsys, pack, *wanted, "--out", tmp_path / "out")

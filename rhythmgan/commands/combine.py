@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,9 @@ from rhythmgan.generate.config import CombineConfig
 
 if TYPE_CHECKING:
     from rhythmgan.generate.combine import Score
+    from rhythmgan.kit import Kit
+    from rhythmgan.loop_packs import PackFile, Pattern
+    from rhythmgan.models.interfaces import LatentCritic
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
 
@@ -55,8 +60,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     how.add_argument("--any", action="store_true", help="any patterns, at random, whatever they play")
     add_condition_options(
         parser,
-        grid="steps of a bar: 12, 16, 24, 32 or 48 (16, or 32 if a pattern has onsets for it); what goes together is "
-        "judged on 16 or 12 steps",
+        grid="steps of a bar: 12, 16, 24, 32 or 48 (16, or 12 if most patterns are on triplets; twice as many if a "
+        "pattern has onsets for them); what goes together is judged on 16 or 12 steps",
     )
     add_output_options(parser, "combined", CombineConfig.formats, bpm="that of most patterns")
     add_model_options(parser, prior="says which patterns go together")
@@ -82,28 +87,25 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     """Read the pack, write the loops, and say what they are of."""
     from rhythmgan.bars import bar_to_lines, check_steps
     from rhythmgan.folders import COMBINED, export_combined, group_patterns
-    from rhythmgan.generate.combine import on_coarser_grid
     from rhythmgan.kit import GM12
-    from rhythmgan.loop_packs import read_patterns
+    from rhythmgan.models.catalogue import load_generator
     from rhythmgan.playback import Playback
+    from rhythmgan.songs.members import without_controls
 
     if options.grid is not None:
         check_steps(options.grid)
-    score, kit, steps = (None, GM12, 16) if options.any else _score_given(options)
-    grid = options.grid or steps
-    patterns, left_out = read_patterns(options.folder, kit, grid)
-    if options.grid is None and any(pattern.n_lost for pattern in patterns):
-        # rolls of thirty-seconds, or triplets: a finer grid has a cell for each of their onsets
-        finer, _ = read_patterns(options.folder, kit, 2 * steps)
-        if sum(pattern.n_lost for pattern in finer) < sum(pattern.n_lost for pattern in patterns):
-            patterns, grid = finer, 2 * steps
-    if score is not None and grid != steps:
-        score = on_coarser_grid(score, grid // steps)
+    critic = None if options.any else load_generator(options.weights)
+    kit = critic.kit if critic is not None else GM12
+    patterns, left_out = _read_on_grid(options.folder, kit, options.grid, config.parts)
     for each in left_out:
         print(each.line, file=sys.stderr)
     if not patterns:
         raise ValueError(f"{options.folder}: no file of it plays one part")
+    score = None if critic is None else _score_given(options, critic, patterns[0].performance.bars.shape[1])
     groups = group_patterns(patterns, config.parts)
+    for pattern in itertools.chain(*groups):
+        if misfit := pattern.misfit:
+            print(without_controls(f"{pattern.name}: {misfit}"), file=sys.stderr)
     tempo = Counter(pattern.bpm for group in groups for pattern in group).most_common(1)[0][0]
     output = loop_output_given(options, kit, Playback(bpm=tempo))
     with progress_bar("sweep", options.quiet) as progress:
@@ -123,21 +125,52 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     return None
 
 
-def _score_given(options: argparse.Namespace) -> tuple[Score, Any, int]:
-    """What the models of the options say of bars, and their kit and grid, which may be coarser than the one asked for.
+def _read_on_grid(
+    folder: str, kit: Kit, grid: int | None, parts: Sequence[str]
+) -> tuple[list[Pattern], list[PackFile]]:
+    """What ``read_patterns`` reads on this grid, or else on the one that most patterns of these parts are on.
+
+    Rolls of thirty-seconds, or of sixteenth triplets, are read on one of twice as many steps, as it has a cell for each
+    of their onsets.
+    """
+    from rhythmgan.folders import group_patterns
+    from rhythmgan.loop_packs import grid_of_most, read_patterns
+
+    patterns, left_out = read_patterns(folder, kit, grid or 16)
+    if grid is not None or not patterns:
+        return patterns, left_out
+    steps = grid_of_most(list(itertools.chain(*group_patterns(patterns, parts))))
+    if steps != 16:
+        patterns, left_out = read_patterns(folder, kit, steps)
+    if any(pattern.n_lost for pattern in patterns):
+        finer, _ = read_patterns(folder, kit, 2 * steps)
+        if sum(pattern.n_lost for pattern in finer) < sum(pattern.n_lost for pattern in patterns):
+            patterns = finer
+    return patterns, left_out
+
+
+def _score_given(options: argparse.Namespace, critic: LatentCritic, grid: int) -> Score:
+    """What the models of the options say of bars on this grid; theirs may be coarser.
+
+    Args:
+        options: of the command.
+        critic: that of the options, or the bundled one of 16 steps.
+        grid: the steps of the patterns.
 
     Raises:
         ValueError: a grid that is no multiple of that of the weights, or of bundled ones.
     """
-    from rhythmgan.generate.combine import score_of
+    from rhythmgan.generate.combine import on_coarser_grid, score_of
     from rhythmgan.models.catalogue import load_generator, load_likelihood
     from rhythmgan.models.weights import BUNDLED_GRIDS
 
-    grid = options.grid or BUNDLED_GRIDS[0]
-    coarser = next((steps for steps in sorted(BUNDLED_GRIDS, reverse=True) if grid % steps == 0), grid)
-    critic = load_generator(options.weights, None if options.weights else coarser)
-    if grid % critic.steps and options.grid:
-        raise ValueError(f"{options.weights}: its bars have {critic.steps} steps, which do not divide {grid}")
+    if not options.weights:
+        coarser = next((steps for steps in sorted(BUNDLED_GRIDS, reverse=True) if grid % steps == 0), grid)
+        critic = critic if critic.steps == coarser else load_generator(None, coarser)
+    elif grid % critic.steps:
+        of = "" if options.grid else f" of the patterns: name one with --grid, such as {critic.steps}"
+        raise ValueError(f"{options.weights}: its bars have {critic.steps} steps, which do not divide {grid}{of}")
     critic = critic.with_condition(options.role, options.style)
     prior = load_likelihood(options.prior, None if options.prior else critic.steps)
-    return score_of(prior.with_condition(options.role, options.style), critic), critic.kit, critic.steps
+    score = score_of(prior.with_condition(options.role, options.style), critic)
+    return score if grid == critic.steps else on_coarser_grid(score, grid // critic.steps)
