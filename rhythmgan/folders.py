@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -339,6 +340,20 @@ def group_patterns(patterns: Sequence[Pattern], parts: Sequence[str]) -> list[li
     return groups
 
 
+MAX_COMMON_BARS = 8
+"""Bars of a combined loop, at most, that all its patterns come again whole in; only a longer pattern makes it longer."""
+
+
+def bars_of_loops(lengths: Collection[int]) -> int:
+    """How many bars loops have, all of them as many, that are combined of patterns of these lengths.
+
+    As many as all lengths divide, if that are ``MAX_COMMON_BARS`` at most or the longest pattern's; otherwise as many
+    as the longest pattern has, and others end in the middle.
+    """
+    longest, common = max(lengths), math.lcm(*lengths)
+    return common if common <= MAX_COMMON_BARS else longest
+
+
 def export_combined(
     groups: Sequence[Sequence[Pattern]],
     out: str | os.PathLike[str],
@@ -351,8 +366,8 @@ def export_combined(
 ) -> Exported:
     """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
 
-    See ``combine.combine``. All loops are as long as the longest pattern; shorter ones come again. Velocities and
-    offsets are those of the patterns. ``patterns.json`` names the patterns of each loop.
+    See ``combine.combine``. All loops are as long as ``bars_of_loops`` says, and shorter patterns come again. Velocities
+    and offsets are those of the patterns. ``patterns.json`` names the patterns of each loop.
 
     Args:
         groups: the patterns of each part, as ``group_patterns`` gives them.
@@ -374,7 +389,7 @@ def export_combined(
     config = config or CombineConfig()
     formats = formats_named(config.formats)
     check_replaceable(out, ["combined"], COMBINED)
-    n_bars = max(len(pattern.performance) for group in groups for pattern in group)
+    n_bars = bars_of_loops({len(pattern.performance) for group in groups for pattern in group})
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
     bars = [np.stack([line.bars for line in group]) for group in lines]
     places = combine(bars, config.n, config.seed, score, progress)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rhythmgan.cli
-from rhythmgan.folders import COMBINED, _played_together
+from rhythmgan.folders import COMBINED, _played_together, bars_of_loops
 from rhythmgan.generate.combine import POOL, _dealt, _scores, _swapped, combine, on_coarser_grid, score_of, together
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, GM12
@@ -383,6 +383,33 @@ def test_the_patterns_choose_the_grid_and_not_the_weights(pack, triplets, tmp_pa
         "name one with --grid, such as 12\n"
     )
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n_bars"),
+    [({1}, 1), ({1, 2}, 2), ({1, 2, 3}, 6), ({4, 6}, 6), ({3, 4}, 4), ({2, 16}, 16), ({3, 16}, 16)],
+)
+def test_loops_are_as_long_as_all_patterns_need_within_reason(lengths, n_bars):
+    assert bars_of_loops(lengths) == n_bars
+
+
+def test_no_pattern_is_cut_where_one_has_three_bars(pack, tmp_path, capsys):
+    """The hats of two bars come three times, beside a kick of three bars and those of one."""
+    _write(pack / "Kick_04.mid", [(0, 90), (16, 91), (32, 92)], n_beats=12)
+    _, error = _run(capsys, pack, "--any", "--n", 24, "--out", tmp_path / "out")
+    assert error == "patterns of 1, 2 and 3 bars: loops have 6, in which all come again whole\n"
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        velocities = saved["velocities"]
+    assert velocities.shape == (24, 6, 16, 12)
+    named = list(json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].values())
+    for loop, (kick, _, hat) in zip(velocities, named, strict=True):
+        if kick == "Kick_04.mid":
+            assert loop[:, 0, 0].tolist() == [90, 91, 92] * 2
+        if hat == "Hi_Hat_02.mid":
+            assert loop[:, 0, 2].tolist() == [60, 33] * 3
+    _write(pack / "Kick_05.mid", [(0, 90), (64, 91)], n_beats=20)
+    _, error = _run(capsys, pack, "--any", "--n", 2, "--out", tmp_path / "out")
+    assert error == "patterns of 1, 2, 3 and 5 bars: loops have 5, so those of 2 and 3 bars end in the middle\n"
 
 
 def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):

@@ -43,7 +43,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="combine the kick, snare and hat patterns of a loop pack to loops",
         description="Combine patterns that play one part each, of MIDI files named by it (Kick_01, Hi_Hat_01, or a "
         "folder Snares), to loops: patterns that go together, as prior and discriminator say, and each about as often "
-        "as the others of its part. Shorter patterns come again until the longest ends.",
+        "as the others of its part. All loops have as many bars as the longest pattern, or up to 8 such that all "
+        "patterns come again whole.",
     )
     parser.set_defaults(run=_run)
     parser.add_argument("folder", help="a loop pack: a folder of MIDI files, and folders in it")
@@ -106,6 +107,8 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     for pattern in itertools.chain(*groups):
         if misfit := pattern.misfit:
             print(without_controls(f"{pattern.name}: {misfit}"), file=sys.stderr)
+    if said := _length_said({len(pattern.performance) for group in groups for pattern in group}):
+        print(said, file=sys.stderr)
     tempo = Counter(pattern.bpm for group in groups for pattern in group).most_common(1)[0][0]
     output = loop_output_given(options, kit, Playback(bpm=tempo))
     with progress_bar("sweep", options.quiet) as progress:
@@ -123,6 +126,19 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     print(f"{config.n} loops of {length} in {folder}: {file_names(done.files)}; {COMBINED}")
     print(f"combined of {of} patterns")
     return None
+
+
+def _length_said(lengths: set[int]) -> str:
+    """Why loops of patterns of these lengths are longer than all of them, or end within some; empty if neither."""
+    from rhythmgan.folders import bars_of_loops
+
+    n_bars = bars_of_loops(lengths)
+    cut = [length for length in sorted(lengths) if n_bars % length]
+    *others, longest = map(str, sorted(lengths))
+    of = f"patterns of {', '.join(others)} and {longest} bars: loops have {n_bars}"
+    if cut:
+        return f"{of}, so those of {' and '.join(map(str, cut))} bars end in the middle"
+    return f"{of}, in which all come again whole" if n_bars > max(lengths) else ""
 
 
 def _read_on_grid(
