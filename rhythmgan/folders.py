@@ -341,7 +341,7 @@ def group_patterns(patterns: Sequence[Pattern], parts: Sequence[str]) -> list[li
 
 
 MAX_COMMON_BARS = 8
-"""Bars of a combined loop, at most, that all its patterns come again whole in; only a longer pattern makes it longer."""
+"""Bars of a loop, at most, that all patterns come again whole in; only a pattern of more bars makes it longer."""
 
 
 def bars_of_loops(lengths: Collection[int]) -> int:
@@ -366,8 +366,8 @@ def export_combined(
 ) -> Exported:
     """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
 
-    See ``combine.combine``. All loops are as long as ``bars_of_loops`` says, and shorter patterns come again. Velocities
-    and offsets are those of the patterns. ``patterns.json`` names the patterns of each loop.
+    See ``combine.combine``. All loops are as long as ``bars_of_loops`` says, and shorter patterns come again.
+    Velocities and offsets are those of the patterns. ``patterns.json`` names the patterns of each loop.
 
     Args:
         groups: the patterns of each part, as ``group_patterns`` gives them.
