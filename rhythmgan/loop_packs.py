@@ -126,8 +126,9 @@ def standard_midi(data: bytes, name: str) -> Standard:
     of a beat, or until the next one begins. Of several notes of one tick the loudest is kept. Whatever else the file
     says (controllers, texts, lengths of notes) is left out.
 
-    A file is standard that plays on channel 10 only, and nothing there but ``PERCUSSION``; its own part is among it
-    where its name says one.
+    A file is standard that plays on channel 10 only, and nothing there but ``PERCUSSION``; of the kit's parts no other
+    than its own where its name says one. Nothing of it may be missing: what breaks off is written anew as far as it
+    can be read.
 
     Args:
         data: the whole file.
@@ -135,8 +136,8 @@ def standard_midi(data: bytes, name: str) -> Standard:
             nearest folder that has one.
 
     Raises:
-        NoBars: it is no MIDI file, plays nothing, is not standard and named by no part or by two, or plays more than
-            one part may.
+        NoBars: it is no MIDI file, plays nothing, is not standard and named by no part or by two, plays more than
+            one part may, or is damaged and named by no part.
     """
     if not data:
         raise NoBars("empty", "no bytes")
@@ -146,20 +147,40 @@ def standard_midi(data: bytes, name: str) -> Standard:
     named = _pitches_of_path(name)
     channels, pitches = np.unique(events.notes[:, 2]).tolist(), np.unique(events.notes[:, 3]).tolist()
     is_percussion = channels == [DRUM_CHANNEL] and PERCUSSION.issuperset(pitches)
+    is_whole = not events.broken and _has_all_tracks(data)
     if len(named) != 1:
+        if is_percussion and not is_whole:
+            raise NoBars("damaged", "it breaks off, or holds bytes that mean nothing")
         if is_percussion:
             return Standard(data, "", False)
         if not named:
             raise NoBars("no part", "neither its name nor a folder's says which part it is")
         raise NoBars("several parts", f"its name says {' and '.join(sorted(map(_part_name, named)))}")
     pitch = named.pop()
-    if is_percussion and GM12.part_of_pitch[pitch] in GM12.part_of_pitch[pitches]:
+    playing = [part for part in np.unique(GM12.part_of_pitch[pitches]).tolist() if part >= 0]
+    if is_percussion and len(playing) > 1:
+        raise NoBars("several parts", f"it plays {' and '.join(GM12.names[part] for part in playing)}")
+    if is_percussion and is_whole and GM12.part_of_pitch[pitch] in playing:
         return Standard(data, _part_name(pitch), False)
     if len(channels) > 1 or len(pitches) > MAX_LAYERS:
         raise NoBars("not one part", f"it plays {len(pitches)} pitches on {len(channels)} channels")
     if events.format == 2:
         raise NoBars("several songs", "a MIDI file of format 2")
     return Standard(_as_drums(events, pitch), _part_name(pitch), True)
+
+
+def _has_all_tracks(data: bytes) -> bool:
+    """Whether a MIDI file, maybe in a RIFF wrapper, has all bytes and all tracks that its headers count."""
+    start = data.find(b"MThd") if data[:4] == b"RIFF" else 0
+    if data[start : start + 4] != b"MThd" or len(data) < start + 14:
+        return False
+    length, _, n_tracks = struct.unpack_from(">IHH", data, start + 4)
+    place, n_found = start + 8 + length, 0
+    while n_found < n_tracks and place + 8 <= len(data):
+        kind, length = struct.unpack_from(">4sI", data, place)
+        place += 8 + length
+        n_found += kind == b"MTrk"
+    return bool(n_found == n_tracks and place <= len(data))
 
 
 def _pitches_of_path(name: str) -> set[int]:

@@ -146,11 +146,12 @@ def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
     for name, part in (
         ("Loop_01.mid", ""),
         ("Kick and Snare.mid", ""),
-        ("Kick it.mid", "kick"),
-        ("Hats/1.mid", "closed hat"),
     ):
         found = standard_midi(beat, name)
         assert (found.data, found.part, found.is_new) == (beat, part, False)
+    layers = save_midi("l.mid", _notes((0, 35, 90), (0, 36, 90), (24, 27, 60), channel=9)).read_bytes()
+    found = standard_midi(layers, "Kick it.mid")  # 27 is of no part
+    assert (found.data, found.part, found.is_new) == (layers, "kick", False)
     outside = save_midi("w.mid", _notes((0, 27, 90), (24, 87, 60), (48, 22, 60), channel=9)).read_bytes()
     assert standard_midi(outside, "Loop.mid").data == outside
     melody = save_midi("m.mid", _notes((0, 36, 90), (24, 88, 60), channel=9)).read_bytes()
@@ -162,6 +163,32 @@ def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
     assert parse_midi(standard_midi(conga, "Kick_01.mid").data, "a.mid").pitch.tolist() == [36] * 3
     again = standard_midi(one_part(), "Kick_01.mid").data
     assert standard_midi(again, "Kick_01.mid").data == again
+
+
+@pytest.mark.parametrize("name", ["Hat_01.mid", "Kick it.mid", "Snares/01.mid", "Shaker.mid"])
+def test_a_standard_file_that_plays_other_parts_than_its_name_says_is_left_out(save_midi, name):
+    beat = save_midi("b.mid", _notes((0, 36, 90), (24, 42, 60), (48, 38, 99), channel=9)).read_bytes()
+    with pytest.raises(NoBars, match="several parts: it plays kick and snare and closed hat"):
+        standard_midi(beat, name)
+
+
+def _cuts(save_midi):
+    """Every beginning of a standard file of two tracks that is shorter, with at least a note."""
+    whole = save_midi("w.mid", _notes((0, 36, 90), (24, 36, 60), channel=9), _notes((7, 36, 99), channel=9))
+    data = whole.read_bytes()
+    return [data[:length] for length in range(data.index(b"MTrk") + 12, len(data))]
+
+
+def test_a_file_that_breaks_off_is_never_kept(save_midi):
+    """Wherever it ends, also between two tracks: what is left of it becomes a whole file, or it is left out."""
+    cuts = _cuts(save_midi)
+    for data in cuts:
+        found = standard_midi(data, "Kick.mid")
+        assert found.is_new
+        assert len(mido.MidiFile(file=io.BytesIO(found.data)).tracks) == 1
+        with pytest.raises(NoBars, match="damaged: it breaks off, or holds bytes that mean nothing"):
+            standard_midi(data, "Loop.mid")
+    assert max(len(midi_events(data).notes) for data in cuts) == 3
 
 
 @pytest.mark.parametrize(
