@@ -363,6 +363,7 @@ def export_combined(
     playback: Playback = PLAIN,
     kit: Kit | None = None,
     progress: Callable[[int, int], None] | None = None,
+    or_fewer: bool = False,
 ) -> Exported:
     """Write loops that are combined of one pattern of each group: ``combined-001.mid`` …, ``combined.npz`` ….
 
@@ -376,7 +377,7 @@ def export_combined(
         score: how well lines go together, see ``combine.score_of``; by default they are put together at random.
         playback: tempo and swing of MIDI and WAV files.
         kit: what the bars are folded into; that of the patterns by default.
-        progress: as ``combine.combine``.
+        progress, or_fewer: as ``combine.combine``.
 
     Returns:
         The loops (n, bars, steps, parts) bool, and all files. The .npz file has them as ``bars``, and ``velocities``
@@ -392,11 +393,11 @@ def export_combined(
     n_bars = bars_of_loops({len(pattern.performance) for group in groups for pattern in group})
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
     bars = [np.stack([line.bars for line in group]) for group in lines]
-    places = combine(bars, config.n, config.seed, score, progress)
+    places = combine(bars, config.n, config.seed, score, progress, or_fewer=or_fewer)
     played = [_played_together([group[i] for group, i in zip(lines, row, strict=True)]) for row in places]
     performances = Performance.joined([loop.as_several() for loop in played])
     performances = performances.folded(kit) if kit is not None else performances
-    names = [f"combined-{i:03d}" for i in range(1, config.n + 1)]
+    names = [f"combined-{i:03d}" for i in range(1, len(places) + 1)]
     of_loop = [[group[i].name for group, i in zip(groups, row, strict=True)] for row in places]
     arrays = {
         "bars": performances.bars,

@@ -99,9 +99,10 @@ def test_more_loops_than_go_together_are_refused(monkeypatch):
     monkeypatch.setattr("rhythmgan.generate.combine._swapped", swapped)
     assert len(combine(groups, 4, 0, _behind)) == 4
     assert rounds == [POOL]
-    with pytest.raises(ValueError, match="only 4 loops of these lines go together, 5 are asked for"):
+    with pytest.raises(ValueError, match="only 4 loops of these lines go together, not 5: choose at most --n 4"):
         combine(groups, 5, 0, _behind)
     assert len(rounds) == 1 + len(RANDOM_STREAMS["combination"])
+    assert len(combine(groups, 5, 0, _behind, or_fewer=True)) == 4
 
 
 def test_a_loop_is_scored_by_its_different_bars(monkeypatch):
@@ -137,7 +138,8 @@ def test_lines_together_by_hand():
     [
         ([_lines(0)], 1, "two groups of lines or more"),
         ([_lines(0), _lines()], 1, r"none of them empty; not of \[1, 0\]"),
-        ([_lines(0, 1), _lines(2, 3)], 5, "1 to 4 loops can be combined, not 5"),
+        ([_lines(0, 1), _lines(2, 3)], 5, "of these lines 4 loops can be combined, not 5: choose at most --n 4"),
+        ([_lines(0), _lines(2)], 4, "of these lines 1 loop can be combined, not 4: choose at most --n 1"),
         ([_lines(0, 1), _lines(2, 3)], 0, "not 0"),
     ],
 )
@@ -412,6 +414,30 @@ def test_no_pattern_is_cut_where_one_has_three_bars(pack, tmp_path, capsys):
     assert error == "patterns of 1, 2, 3 and 5 bars: loops have 5, so those of 2 and 3 bars end in the middle\n"
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("kicks", "hats"), [(2, 2), (2, 1), (1, 1)])
+def test_a_small_pack_makes_what_it_can_unless_more_are_asked_for(tmp_path, capsys, kicks, hats):
+    for name, n in (("Kick", kicks), ("Snare", 1), ("Hat", hats)):
+        for number in range(n):
+            _write(tmp_path / "pack" / f"{name}_{number}.mid", [(number, 90), (8, 80)])
+    n = kicks * hats
+    loops = "1 loop" if n == 1 else f"{n} loops"
+    command = ["combine", str(tmp_path / "pack"), "--out", str(tmp_path / "out"), "--quiet"]
+    for how in ([], ["--any"]):
+        assert rhythmgan.cli.main([*command, *how]) == 0
+        out, error = capsys.readouterr()
+        assert error == f"only {loops} can be combined of these patterns, not 16\n"
+        assert out.startswith(f"{loops} of one bar in ")
+        assert len(list((tmp_path / "out").glob("*.mid"))) == n
+        assert json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].keys() == {
+            f"combined-{i:03d}" for i in range(1, n + 1)
+        }
+    assert rhythmgan.cli.main([*command, "--any", "--n", "16"]) == 2
+    assert f"of these lines {loops} can be combined, not 16: choose at most --n {n}\n" in capsys.readouterr().err
+    said, error = _run(capsys, tmp_path / "pack", "--any", "--n", n, "--out", tmp_path / "out")
+    assert (said["n"], error) == (n, "")
+
+
 def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):
     wanted = ("--parts", "kick,closed hat,open-hat", "--any", "--n", 5, "--kit", "gm9")
     said, _ = _run(capsys, pack, *wanted, "--out", tmp_path / "out")
@@ -476,12 +502,12 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
     for arguments, says in (
         ((tmp_path / "empty",), "holds no MIDI file"),
         ((tmp_path / "missing",), "No such file"),
-        ((pack, "--n", 19), "1 to 18 loops can be combined, not 19"),
+        ((pack, "--n", 19), "of these lines 18 loops can be combined, not 19: choose at most --n 18"),
         ((pack, "--n", 0), "1 to 4096 loops are made, not 0"),
         ((pack, "--parts", "kick,snare,gong"), "no part of kit gm12 is called 'gong'"),
         ((pack, "--parts", "kick,snare,crash"), "no file plays crash: name other parts with --parts"),
         ((pack, "--parts", "hat,open hat"), "'open hat' is asked for twice"),
-        ((pack, "--parts", "kick"), "two groups of lines or more"),
+        ((pack, "--parts", "kick"), "name two parts or more, with commas between; not only 'kick'"),
         ((pack, "--any", "--style", "funk"), "--style says which patterns go together; with --any all do"),
         ((pack, "--any", "--prior", "x"), "--prior says which patterns go together; with --any all do"),
         ((pack, "--weights", weights, "--grid", 24), "its bars have 16 steps, which do not divide 24"),

@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.set_defaults(run=_run)
     parser.add_argument("folder", help="a loop pack: a folder of MIDI files, and folders in it")
-    add_field(parser, CombineConfig, "n", "loops")
+    add_field(parser, CombineConfig, "n", "loops; by default fewer if the patterns make no more")
     add_field(parser, CombineConfig, "seed", "seed of the draw; more loops of one seed are these and more")
     parser.add_argument(
         "--parts",
@@ -112,18 +112,23 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     tempo = Counter(pattern.bpm for group in groups for pattern in group).most_common(1)[0][0]
     output = loop_output_given(options, kit, Playback(bpm=tempo))
     with progress_bar("sweep", options.quiet) as progress:
-        done = export_combined(groups, options.out, config, score=score, progress=progress, **output)
+        done = export_combined(
+            groups, options.out, config, score=score, progress=progress, or_fewer=options.n is None, **output
+        )
+    n, n_bars = done.bars.shape[:2]
+    loops = "1 loop" if n == 1 else f"{n} loops"
+    if n < config.n:
+        print(f"only {loops} can be combined of these patterns, not {config.n}", file=sys.stderr)
     folder = Path(options.out).resolve()
     counts = dict(zip(config.parts, map(len, groups), strict=True))
     if options.json:
-        return {"out": str(folder), "n": config.n, "patterns": counts, "left_out": len(left_out), "files": done.files}
+        return {"out": str(folder), "n": n, "patterns": counts, "left_out": len(left_out), "files": done.files}
     if not options.quiet:
         for number, loop in enumerate(done.bars[:_SHOWN], 1):
             print(f"combined-{number:03d}\n{bar_to_lines(loop[0], output['kit'])}\n")
     of = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-    n_bars = done.bars.shape[1]
     length = "one bar" if n_bars == 1 else f"{n_bars} bars"
-    print(f"{config.n} loops of {length} in {folder}: {file_names(done.files)}; {COMBINED}")
+    print(f"{loops} of {length} in {folder}: {file_names(done.files)}; {COMBINED}")
     print(f"combined of {of} patterns")
     return None
 

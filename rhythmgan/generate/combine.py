@@ -69,6 +69,8 @@ def combine(
     seed: int = 0,
     score: Score | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    or_fewer: bool = False,
 ) -> np.ndarray:
     """Combine loops of one line from each group, none twice.
 
@@ -84,6 +86,7 @@ def combine(
         seed: of the draw.
         score: how well the lines of a bar go together; by default they stay as they are dealt.
         progress: called with (sweeps done, in all).
+        or_fewer: take as many as these lines make, or make well, if that are fewer than n.
 
     Returns:
         (n, groups) ints: the place of each line in its group.
@@ -96,8 +99,12 @@ def combine(
     if len(counts) < 2 or not all(counts):
         raise ValueError(f"loops are combined of two groups of lines or more, none of them empty; not of {counts}")
     most = math.prod(counts)
-    if not 1 <= n <= most:
-        raise ValueError(f"of these lines 1 to {most:,} loops can be combined, not {n}")
+    n = min(n, most) if or_fewer else n
+    if n < 1:
+        raise ValueError(f"one loop or more are combined, not {n}")
+    if n > most:
+        loops = "1 loop" if most == 1 else f"{most:,} loops"
+        raise ValueError(f"of these lines {loops} can be combined, not {n:,}: choose at most --n {most}")
     found = np.zeros((0, len(counts)), np.int64)
     for stream in RANDOM_STREAMS["combination"]:
         loops, numbers = _dealt(counts, max(n, POOL), seed, stream)
@@ -107,7 +114,10 @@ def combine(
         found = found[np.sort(np.unique(found, axis=0, return_index=True)[1])]
         if len(found) >= n:
             return found[:n]
-    raise ValueError(f"only {len(found)} loops of these lines go together, {n} are asked for")
+    if or_fewer:
+        return found
+    loops = "1 loop of these lines goes" if len(found) == 1 else f"{len(found):,} loops of these lines go"
+    raise ValueError(f"only {loops} together, not {n:,}: choose at most --n {len(found)}")
 
 
 def _dealt(counts: Sequence[int], n: int, seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:

@@ -186,6 +186,8 @@ class CombineConfig:
 
     def __post_init__(self) -> None:
         _check_loops(self.seed, self.n, "loops")
+        if len(self.parts) < 2:
+            raise ValueError(f"name two parts or more, with commas between; not only {', '.join(self.parts)!r}")
 
 
 def _check_loops(first: int, n: int, what: str) -> None:
