@@ -84,11 +84,11 @@ class Kit:
         return matches[0] if len(matches) == 1 else None
 
 
-_CLOSED_HAT_NAMES = r"(?<!open )(?<!open hi )(?:hi ?hats?|hh|hats?|closed ?hats?|ch)(?! open)"
-_OPEN_HAT_NAMES = r"open (?:hi )?hats?|(?:hi )?hats? open|oh"
+_CLOSED_HAT_NAMES = r"(?<!open )(?<!open hi )(?:hi ?hats?|hh|hats?|closed ?hats?|ch|chh|hhc)(?! open)"
+_OPEN_HAT_NAMES = r"open (?:hi )?hats?|(?:hi )?hats? open|oh|ohh|hho"
 
-_KICK = Part("kick", 36, (35, 36), r"kicks?|bass ?drums?|bd", "low")
-_SNARE = Part("snare", 38, (37, 38, 39, 40), r"snares?|sd|claps?|rim ?shots?|rims?", "mid")
+_KICK = Part("kick", 36, (35, 36), r"kicks?|kiks?|bass ?drums?|bd", "low")
+_SNARE = Part("snare", 38, (37, 38, 39, 40), r"snares?|snrs?|sd|claps?|rim ?shots?|rims?", "mid")
 _CLOSED_HAT = Part("closed hat", 42, (22, 42, 44), _CLOSED_HAT_NAMES, "high")
 _OPEN_HAT = Part("open hat", 46, (26, 46), _OPEN_HAT_NAMES, "high")
 _TOM_NAMES = r"toms?"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ MAX_LAYERS = 12
 
 PERCUSSION = frozenset((*range(27, 88), *np.flatnonzero(GM12.part_of_pitch >= 0).tolist()))
 """Pitches of General MIDI 2's percussion, and those of Roland's pads that kits know: 22 and 26, edges of the hats."""
+
+_KICK = 36
+"""General MIDI's pitch for the part that packs call an 808."""
+
+_KICK_808 = re.compile(r"(?<!\d)808s?(?![^\W_])", re.IGNORECASE)
+_WHOLE_808 = re.compile(r"loop|beat|kit|drum|pack|bass|sub|machine|tr[\W_]?808", re.IGNORECASE)
+"""Names of all that the drum machine plays, or of what is a bass line."""
 
 _FAR_OFF = 0.25
 """How far from its step, in steps, an onset lies that a bar on no grid is told of for: less is a laid-back snare."""
@@ -184,10 +192,17 @@ def _has_all_tracks(data: bytes) -> bool:
 
 
 def _pitches_of_path(name: str) -> set[int]:
-    """The pitches of the parts that a file is named by: of its own name, or of the nearest folder that says one."""
+    """The pitches of the parts that a file is named by: of its own name, or of the nearest folder that says one.
+
+    Where none does, an 808 is its kick.
+    """
     path = PurePath(name)
-    said = (pitches_named_by(each) for each in (path.stem, *reversed(path.parent.parts)))
-    return next((pitches for pitches in said if pitches), set())
+    names = (path.stem, *reversed(path.parent.parts))
+    said = (pitches_named_by(each) for each in names)
+    named = next((pitches for pitches in said if pitches), set())
+    if not named and any(_KICK_808.search(each) and not _WHOLE_808.search(each) for each in names):
+        return {_KICK}
+    return named
 
 
 def _part_name(pitch: int) -> str:

@@ -249,6 +249,13 @@ def test_part_of_gm12_named_by(file_name, part):
         ("hi_hat_open", "open hat"),
         ("HiHatOpen", "open hat"),
         ("OH", "open hat"),
+        ("OHH_02", "open hat"),
+        ("Trap HHO 1", "open hat"),
+        ("CHH", "closed hat"),
+        ("hhc-03", "closed hat"),
+        ("Kik 4", "kick"),
+        ("Snr_01", "snare"),
+        ("808", None),  # a machine, or its kick: a loop pack knows which
         ("Floor Tom 2", "low tom"),
         ("TomLow", "low tom"),
         ("Tom3", "mid tom"),

@@ -50,6 +50,18 @@ def one_part(save_midi):
         ("MyPack_Clap.mid", "snare", 38),
         ("cowbell phonk.kar", "bell", 56),
         ("FloorTom 3.midi", "low tom", 43),
+        ("HHO_01.mid", "open hat", 46),
+        ("OHH 1.mid", "open hat", 46),
+        ("HHC.mid", "closed hat", 42),
+        ("CHH/1.mid", "closed hat", 42),
+        ("Kik_2.mid", "kick", 36),
+        ("Snr_2.mid", "snare", 38),
+        ("808_01.mid", "kick", 36),
+        ("Trap 808 03.mid", "kick", 36),
+        ("808s/C.mid", "kick", 36),
+        ("808 Clap.mid", "snare", 38),
+        ("Snares/808_01.mid", "snare", 38),
+        ("808 Kit/Hat_01.mid", "closed hat", 42),
     ],
 )
 def test_a_file_becomes_the_part_that_it_is_named_by(one_part, name, part, pitch):
@@ -145,6 +157,7 @@ def test_what_is_standard_stays_byte_for_byte(save_midi, one_part):
     beat = save_midi("b.mid", _notes((0, 36, 90), (24, 42, 60), (48, 38, 99), channel=9)).read_bytes()
     for name, part in (
         ("Loop_01.mid", ""),
+        ("808 drum loop.mid", ""),
         ("Kick and Snare.mid", ""),
     ):
         found = standard_midi(beat, name)
@@ -195,6 +208,10 @@ def test_a_file_that_breaks_off_is_never_kept(save_midi):
     ("name", "says"),
     [
         ("Loop_01.mid", "no part: neither its name nor a folder's says which part it is"),
+        ("808 Kit/Loop_01.mid", "no part"),
+        ("TR-808/01.mid", "no part"),
+        ("808 Bass.mid", "no part"),
+        ("1808.mid", "no part"),
         ("Kick and Snare.mid", "several parts: its name says kick and snare"),
         ("Kicks + Snares/01.mid", "several parts: its name says kick and snare"),
     ],

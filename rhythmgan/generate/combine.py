@@ -103,8 +103,8 @@ def combine(
     if n < 1:
         raise ValueError(f"one loop or more are combined, not {n}")
     if n > most:
-        loops = "1 loop" if most == 1 else f"{most:,} loops"
-        raise ValueError(f"of these lines {loops} can be combined, not {n:,}: choose at most --n {most}")
+        all_loops = "1 loop" if most == 1 else f"{most:,} loops"
+        raise ValueError(f"of these lines {all_loops} can be combined, not {n:,}: choose at most --n {most}")
     found = np.zeros((0, len(counts)), np.int64)
     for stream in RANDOM_STREAMS["combination"]:
         loops, numbers = _dealt(counts, max(n, POOL), seed, stream)
@@ -116,8 +116,8 @@ def combine(
             return found[:n]
     if or_fewer:
         return found
-    loops = "1 loop of these lines goes" if len(found) == 1 else f"{len(found):,} loops of these lines go"
-    raise ValueError(f"only {loops} together, not {n:,}: choose at most --n {len(found)}")
+    good = "1 loop of these lines goes" if len(found) == 1 else f"{len(found):,} loops of these lines go"
+    raise ValueError(f"only {good} together, not {n:,}: choose at most --n {len(found)}")
 
 
 def _dealt(counts: Sequence[int], n: int, seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
