@@ -426,7 +426,7 @@ def test_a_small_pack_makes_what_it_can_unless_more_are_asked_for(tmp_path, caps
     for how in ([], ["--any"]):
         assert rhythmgan.cli.main([*command, *how]) == 0
         out, error = capsys.readouterr()
-        assert error == f"only {loops} can be combined of these patterns, not 16\n"
+        assert error == f"only {loops} of these patterns can be combined, not 16\n"
         assert out.startswith(f"{loops} of one bar in ")
         assert len(list((tmp_path / "out").glob("*.mid"))) == n
         assert json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].keys() == {
@@ -436,6 +436,17 @@ def test_a_small_pack_makes_what_it_can_unless_more_are_asked_for(tmp_path, caps
     assert f"of these lines {loops} can be combined, not 16: choose at most --n {n}\n" in capsys.readouterr().err
     said, error = _run(capsys, tmp_path / "pack", "--any", "--n", n, "--out", tmp_path / "out")
     assert (said["n"], error) == (n, "")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_fewer_loops_that_go_together_than_can_be_combined_are_said_so(pack, tmp_path, capsys, monkeypatch):
+    """Whatever is dealt, loops swap until there are three different ones of the 18."""
+    monkeypatch.setattr("rhythmgan.generate.combine._swapped", lambda groups, loops, *others: loops[:3])
+    monkeypatch.setitem(RANDOM_STREAMS, "combination", RANDOM_STREAMS["combination"][:1])
+    said, error = _run(capsys, pack, "--out", tmp_path / "out")
+    assert (said["n"], error) == (3, "only 3 loops of these patterns were found to go together, not 16\n")
+    assert rhythmgan.cli.main(["combine", str(pack), "--n", "4", "--out", str(tmp_path / "out")]) == 2
+    assert "only 3 loops of these lines go together, not 4: choose at most --n 3" in capsys.readouterr().err
 
 
 def test_parts_of_a_loop_are_named(pack, tmp_path, capsys):

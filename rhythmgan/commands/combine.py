@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -118,7 +119,8 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
     n, n_bars = done.bars.shape[:2]
     loops = "1 loop" if n == 1 else f"{n} loops"
     if n < config.n:
-        print(f"only {loops} can be combined of these patterns, not {config.n}", file=sys.stderr)
+        go = "can be combined" if n == math.prod(map(len, groups)) else "were found to go together"
+        print(f"only {loops} of these patterns {go}, not {config.n}", file=sys.stderr)
     folder = Path(options.out).resolve()
     counts = dict(zip(config.parts, map(len, groups), strict=True))
     if options.json:
