@@ -73,7 +73,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--given",
         metavar="FILE",
-        help="a loop that every phrase begins with, of such a model, which makes the other bars; its tempo is kept (none)",
+        help="a loop that every phrase begins with, of such a model, which makes the others; its tempo is kept (none)",
     )
     add_condition_options(parser)
     add_output_options(
