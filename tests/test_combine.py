@@ -207,12 +207,13 @@ def test_bundled_models_tell_a_beat_from_its_shifted_snare(one_thread):
 # -- the command ---------------------------------------------------------------------------------
 
 
-def _write(path, hits, bpm=140, n_beats=4):
+def _write(path, hits, bpm=140, n_beats=4, metre=(4, 4)):
     """A MIDI file of one pitch that is no drum: hits are (sixteenth, velocity), 96 ticks a beat."""
     path.parent.mkdir(parents=True, exist_ok=True)
     song, track = mido.MidiFile(ticks_per_beat=96), mido.MidiTrack()
     song.tracks.append(track)
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm)))
+    track.append(mido.MetaMessage("time_signature", numerator=metre[0], denominator=metre[1]))
     now = 0
     for place, velocity in hits:
         tick = round(place * 24)
@@ -347,6 +348,27 @@ def test_patterns_on_triplets_are_read_on_twelve_steps_unasked(triplets, tmp_pat
     assert bars.shape == (8, 1, 12, 12)
     hats = [names[2] for names in json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].values()]
     assert velocities[hats.index("Hat_01.mid"), 0, :, 2].tolist() == list(range(60, 72))
+
+
+def test_patterns_in_twelve_eight_are_read_on_twelve_steps_unasked(tmp_path, capsys):
+    """Dotted quarters are beats: their thirds are eighths."""
+    for name, eighths in (("Kick", [0, 6]), ("Snare", [3, 8, 9]), ("Hat", range(12))):
+        _write(tmp_path / "pack" / f"{name}.mid", [(2 * eighth, 90) for eighth in eighths], n_beats=6, metre=(12, 8))
+    said, error = _run(capsys, tmp_path / "pack", "--any", "--n", 1, "--out", tmp_path / "out")
+    assert (said["left_out"], error) == (0, "")
+    with np.load(tmp_path / "out" / "combined.npz") as saved:
+        bars = saved["bars"]
+    assert bars.shape == (1, 1, 12, 12)
+    assert np.flatnonzero(bars[0, 0, :, 1]).tolist() == [3, 8, 9]
+
+
+def test_what_is_left_out_is_said_also_where_a_part_is_missing(pack, tmp_path, capsys):
+    (pack / "Crash.mid").write_bytes(b"")
+    given = [str(pack), "--any", "--parts", "kick,crash", "--out", str(tmp_path / "out")]
+    assert rhythmgan.cli.main(["combine", *given]) == 2
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "Crash.mid: empty: no bytes"
+    assert "no file plays crash" in last
 
 
 def test_each_pattern_that_does_not_fit_the_grid_is_one_line(triplets, tmp_path, capsys):

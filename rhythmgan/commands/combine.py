@@ -7,7 +7,6 @@ import itertools
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def _combined(options: argparse.Namespace, config: CombineConfig) -> dict[str, A
         check_steps(options.grid)
     critic = None if options.any else load_generator(options.weights)
     kit = critic.kit if critic is not None else GM12
-    patterns, left_out = _read_on_grid(options.folder, kit, options.grid, config.parts)
+    patterns, left_out = _read_on_grid(options.folder, kit, options.grid)
     for each in left_out:
         print(each.line, file=sys.stderr)
     if not patterns:
@@ -148,21 +147,19 @@ def _length_said(lengths: set[int]) -> str:
     return f"{of}, in which all come again whole" if n_bars > max(lengths) else ""
 
 
-def _read_on_grid(
-    folder: str, kit: Kit, grid: int | None, parts: Sequence[str]
-) -> tuple[list[Pattern], list[PackFile]]:
-    """What ``read_patterns`` reads on this grid, or else on the one that most patterns of these parts are on.
+def _read_on_grid(folder: str, kit: Kit, grid: int | None) -> tuple[list[Pattern], list[PackFile]]:
+    """What ``read_patterns`` reads on this grid, or else on the one that most patterns are on.
 
     Rolls of thirty-seconds, or of sixteenth triplets, are read on one of twice as many steps, as it has a cell for each
     of their onsets.
     """
-    from rhythmgan.folders import group_patterns
     from rhythmgan.loop_packs import grid_of_most, read_patterns
 
     patterns, left_out = read_patterns(folder, kit, grid or 16)
-    if grid is not None or not patterns:
+    if grid is not None:
         return patterns, left_out
-    steps = grid_of_most(list(itertools.chain(*group_patterns(patterns, parts))))
+    # bars of 12/8 are read on triplets only
+    steps = grid_of_most(read_patterns(folder, kit, 12)[0] if left_out else patterns)
     if steps != 16:
         patterns, left_out = read_patterns(folder, kit, steps)
     if any(pattern.n_lost for pattern in patterns):
