@@ -408,7 +408,7 @@ def test_info_of_every_kind(songs, tmp_path):
     _refused("info", tmp_path, says="not a file")
     os.mkfifo(tmp_path / "pipe.mid")
     _refused("info", tmp_path / "pipe.mid", says="not a file")
-    assert "bars of 32 steps: 3" in _run("info", patterns_path()).stdout
+    assert "bars of 32 steps: 56" in _run("info", patterns_path()).stdout
     _run("sample", "--n", 2, "--kit", "jaki5", "--format", "npz,text", "--out", tmp_path / "s")
     assert "seed: int64 (2,)" in _run("info", tmp_path / "s" / "seeds-000000-000001.npz").stdout
     assert "kit: jaki5" in _run("info", tmp_path / "s" / "seeds-000000-000001.txt").stdout
