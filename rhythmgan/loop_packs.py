@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -362,51 +363,95 @@ def _reason(error: NoBars | OSError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-def read_patterns(
-    folder: str | os.PathLike[str], kit: Kit = GM12, steps: int = 16, max_bars: int = 256
-) -> tuple[list[Pattern], list[PackFile]]:
-    """What the files of a loop pack play, each file one part; standardised or not, see ``standard_midi``.
+@dataclass(frozen=True)
+class Heard:
+    """What a file of a pack says, on no grid yet.
+
+    Attributes:
+        name: its path below the folder of the pack.
+        onsets: of its part.
+        kit: what the parts are.
+    """
+
+    name: str
+    onsets: Onsets
+    kit: Kit
+
+    @cached_property
+    def own_grid(self) -> int:
+        """The grid that most of its bars are on, 0 for none."""
+        found = quantise_by_grid(self.onsets, self.kit)
+        by_grid = {steps: len(of.bars) for steps, of in found.by_grid.items()} | {0: found.n_off_grid}
+        return max(by_grid, key=lambda steps: by_grid[steps])
+
+    @property
+    def is_on_beats(self) -> bool:
+        """Whether all onsets are on quarter notes."""
+        beat = self.onsets.beat
+        return bool(np.all(np.abs(beat - np.round(beat)) <= TOLERANCE))
+
+    def on_grid(self, steps: int, max_bars: int) -> Pattern:
+        """The pattern that it plays on a grid.
+
+        Raises:
+            NoBars: it plays several parts, or nothing on this grid, or has more bars.
+        """
+        performance, playback = onsets_to_performance(self.onsets, self.kit, steps, whole=True)
+        playing = np.flatnonzero(performance.bars.any((0, 1)))
+        if len(playing) > 1:
+            raise NoBars("several parts", f"it plays {' and '.join(self.kit.names[part] for part in playing)}")
+        if len(performance) > max_bars:
+            raise NoBars("too long", f"{len(performance):,} bars, {max_bars} at most")
+        n_lost = len(np.unique(self.onsets.beat)) - int(performance.bars.sum())
+        return Pattern(self.name, performance, playback.bpm, n_lost, self.own_grid, self.is_on_beats)
+
+
+def read_pack(folder: str | os.PathLike[str], kit: Kit = GM12) -> list[Heard | PackFile]:
+    """What the files of a loop pack say, each file one part, standardised or not; and those that cannot be read.
 
     Args:
         folder: the pack.
         kit: what the parts are.
-        steps: the grid. What is played beside it keeps its offset.
-        max_bars: of a pattern.
-
-    Returns:
-        The patterns, and the files that are none: with several parts, on no grid, or that cannot be read.
 
     Raises:
         ValueError: no MIDI file in it.
         OSError: it cannot be read.
     """
-    names, left_out = find_pack(folder)
-    patterns = []
+    names, closed = find_pack(folder)
+    found: list[Heard | PackFile] = [*closed]
     for name in names:
         try:
             data = standard_midi(read_midi_bytes(os.path.join(folder, name)), name).data
-            onsets = parse_midi(data, os.path.basename(name))
-            performance, playback = onsets_to_performance(onsets, kit, steps, whole=True)
-            playing = np.flatnonzero(performance.bars.any((0, 1)))
-            if len(playing) > 1:
-                parts = " and ".join(kit.names[part] for part in playing)
-                raise NoBars("several parts", f"it plays {parts}")
-            if len(performance) > max_bars:
-                raise NoBars("too long", f"{len(performance):,} bars, {max_bars} at most")
+            found.append(Heard(name, parse_midi(data, os.path.basename(name)), kit))
         except (NoBars, OSError) as error:
-            left_out.append(PackFile(name, "", "left out", _reason(error)))
-        else:
-            n_lost = len(np.unique(onsets.beat)) - int(performance.bars.sum())
-            patterns.append(Pattern(name, performance, playback.bpm, n_lost, *_own_grid(onsets, kit)))
+            found.append(PackFile(name, "", "left out", _reason(error)))
+    return found
+
+
+def patterns_on_grid(
+    pack: Sequence[Heard | PackFile], steps: int, max_bars: int = 256
+) -> tuple[list[Pattern], list[PackFile]]:
+    """What the files of a loop pack play on a grid.
+
+    Args:
+        pack: as ``read_pack`` gives it.
+        steps: the grid. What is played beside it keeps its offset.
+        max_bars: of a pattern.
+
+    Returns:
+        The patterns, and the files that are none: with several parts, on no grid, or that cannot be read.
+    """
+    patterns: list[Pattern] = []
+    left_out: list[PackFile] = []
+    for each in pack:
+        if isinstance(each, PackFile):
+            left_out.append(each)
+            continue
+        try:
+            patterns.append(each.on_grid(steps, max_bars))
+        except NoBars as error:
+            left_out.append(PackFile(each.name, "", "left out", _reason(error)))
     return patterns, left_out
-
-
-def _own_grid(onsets: Onsets, kit: Kit) -> tuple[int, bool]:
-    """The grid that most bars are on, 0 for none, and whether all onsets are on quarter notes."""
-    found = quantise_by_grid(onsets, kit)
-    by_grid = {steps: len(of.bars) for steps, of in found.by_grid.items()} | {0: found.n_off_grid}
-    own = max(by_grid, key=lambda steps: by_grid[steps])
-    return own, bool(np.all(np.abs(onsets.beat - np.round(onsets.beat)) <= TOLERANCE))
 
 
 def grid_of_most(patterns: Sequence[Pattern]) -> int:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM12
-from rhythmgan.loop_packs import REPORT, PackFile, find_pack, read_patterns, standard_midi, standardise
+from rhythmgan.loop_packs import (
+    REPORT,
+    PackFile,
+    find_pack,
+    patterns_on_grid,
+    read_pack,
+    standard_midi,
+    standardise,
+)
 from rhythmgan.midi_events import midi_events
 from rhythmgan.midi_reader import parse_midi, read_midi
 
@@ -373,7 +381,7 @@ def test_patterns_are_read_as_long_as_their_files(save_midi, tmp_path):
     save_midi("pack/Kick_01.mid", [*_notes((384 + 27, 60, 33)), end], ticks_per_beat=96)
     save_midi("pack/Snare.mid", _notes((96, 60, 90), length=30), ticks_per_beat=96)
     save_midi("pack/Beat.mid", _notes((0, 36, 90), (24, 42, 60), channel=9), ticks_per_beat=96)
-    patterns, left_out = read_patterns(tmp_path / "pack", GM12, 16)
+    patterns, left_out = patterns_on_grid(read_pack(tmp_path / "pack", GM12), 16)
     kick, snare = patterns
     assert (kick.name, kick.performance.bars.shape) == ("Kick_01.mid", (4, 16, 12))
     assert np.argwhere(kick.performance.bars).tolist() == [[1, 1, 0]]
@@ -389,7 +397,7 @@ def test_onsets_that_share_a_cell_are_counted(save_midi, tmp_path):
     """Hits on the ticks 0, 8 and 17 of 96 a beat: sixteenths have 24 ticks, thirty-seconds 12, steps of 48 have 8."""
     save_midi("pack/Hat.mid", _notes((0, 60, 20), (8, 60, 90), (17, 60, 30), length=2), ticks_per_beat=96)
     for steps, lost in ((16, 1), (32, 1), (48, 0)):
-        ((pattern,), _) = read_patterns(tmp_path / "pack", GM12, steps)
+        ((pattern,), _) = patterns_on_grid(read_pack(tmp_path / "pack", GM12), steps)
         assert pattern.n_lost == lost, steps
 
 
@@ -397,17 +405,17 @@ def test_layers_of_one_hit_lose_nothing_and_the_tempo_is_that_of_the_file(save_m
     """General MIDI's two kicks at once are one onset; such a file is standard, whatever its name's case is."""
     tempo = (0, mido.MetaMessage("set_tempo", tempo=400_000))
     save_midi("pack/KICK.MID", [*_notes((0, 35, 90), (0, 36, 80), (96, 36, 70), channel=9), tempo], ticks_per_beat=96)
-    ((pattern,), _) = read_patterns(tmp_path / "pack", GM12, 16)
+    ((pattern,), _) = patterns_on_grid(read_pack(tmp_path / "pack", GM12), 16)
     assert (pattern.name, pattern.n_lost, pattern.bpm) == ("KICK.MID", 0, 150)
     assert np.argwhere(pattern.performance.bars).tolist() == [[0, 0, 0], [0, 4, 0]]
 
 
 def test_patterns_that_are_too_long_are_left_out(save_midi, tmp_path):
     save_midi("pack/Kick.mid", _notes((0, 60, 90), (3 * 384, 60, 90)), ticks_per_beat=96)
-    patterns, left_out = read_patterns(tmp_path / "pack", GM12, 16, max_bars=3)
+    patterns, left_out = patterns_on_grid(read_pack(tmp_path / "pack", GM12), 16, max_bars=3)
     assert not patterns
     assert left_out[0].why == "too long: 4 bars, 3 at most"
-    assert len(read_patterns(tmp_path / "pack", GM12, 16, max_bars=4)[0]) == 1
+    assert len(patterns_on_grid(read_pack(tmp_path / "pack", GM12), 16, max_bars=4)[0]) == 1
 
 
 def test_a_folder_that_may_not_be_read_is_said_and_the_rest_goes_on(one_part, tmp_path, monkeypatch):

@@ -148,22 +148,23 @@ def _length_said(lengths: set[int]) -> str:
 
 
 def _read_on_grid(folder: str, kit: Kit, grid: int | None) -> tuple[list[Pattern], list[PackFile]]:
-    """What ``read_patterns`` reads on this grid, or else on the one that most patterns are on.
+    """The patterns of a pack on this grid, or else on the one that most of them are on, and the files that are none.
 
     Rolls of thirty-seconds, or of sixteenth triplets, are read on one of twice as many steps, as it has a cell for each
     of their onsets.
     """
-    from rhythmgan.loop_packs import grid_of_most, read_patterns
+    from rhythmgan.loop_packs import grid_of_most, patterns_on_grid, read_pack
 
-    patterns, left_out = read_patterns(folder, kit, grid or 16)
+    pack = read_pack(folder, kit)
+    patterns, left_out = patterns_on_grid(pack, grid or 16)
     if grid is not None:
         return patterns, left_out
     # bars of 12/8 are read on triplets only
-    steps = grid_of_most(read_patterns(folder, kit, 12)[0] if left_out else patterns)
+    steps = grid_of_most(patterns_on_grid(pack, 12)[0] if left_out else patterns)
     if steps != 16:
-        patterns, left_out = read_patterns(folder, kit, steps)
+        patterns, left_out = patterns_on_grid(pack, steps)
     if any(pattern.n_lost for pattern in patterns):
-        finer, _ = read_patterns(folder, kit, 2 * steps)
+        finer, _ = patterns_on_grid(pack, 2 * steps)
         if sum(pattern.n_lost for pattern in finer) < sum(pattern.n_lost for pattern in patterns):
             patterns = finer
     return patterns, left_out
