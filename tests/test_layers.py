@@ -79,7 +79,7 @@ LAYERS = (
     {f"rhythmgan.training.{room}" for room in ("config", "schedule", "folder", "batches", "gan_loss")},
     {"rhythmgan.training.phrase_batches", "rhythmgan.training.phrase_picture"},
     {"rhythmgan.training.run", "rhythmgan.training.calibration", "rhythmgan.training.denoiser"},
-    {"rhythmgan.training.likelihood", "rhythmgan.training.adversarial"},
+    {f"rhythmgan.training.{room}" for room in ("likelihood", "adversarial", "phrase_run")},
     {f"rhythmgan.training.{model}" for model in ("gan", "prior", "critic", "bar_lstm", "note_cnn", "answer_net")},
     {f"rhythmgan.training.{model}" for model in ("phrase_gan", "phrase_conv_gan", "text_lstm")},
     {"rhythmgan.commands", "rhythmgan.commands.models"},

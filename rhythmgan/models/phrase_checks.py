@@ -39,7 +39,7 @@ def whole_seeds(seeds: Sequence[int] | np.ndarray) -> np.ndarray:
     return found.astype(np.int64)
 
 
-def check_phrases(
+def check_asked_for(
     n_bars: int, temperature: float, given: np.ndarray | None, shape: tuple[int, int], max_bars: int | None
 ) -> None:
     """Check what phrases are asked to be.

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rhythmgan.bars import BEATS
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import PhraseConvGANConfig
-from rhythmgan.models.phrase_checks import check_phrases, whole_seeds
+from rhythmgan.models.phrase_checks import check_asked_for, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
@@ -131,7 +131,7 @@ class PhraseConvGAN(nn.Module):
         if given is not None:
             raise ValueError("this model makes all bars of a phrase at once, and cannot go on from bars that are given")
         seeds = whole_seeds(seeds)
-        check_phrases(n_bars, temperature, None, (self.steps, self.kit.n_parts), self.max_bars)
+        check_asked_for(n_bars, temperature, None, (self.steps, self.kit.n_parts), self.max_bars)
         z = seeds_to_z(seeds, self.config.latent_dim, RANDOM_STREAMS["phrase"][0]).astype(np.float64) * temperature
         double = copy.deepcopy(self.generator).cpu().double().eval()
         bars = np.empty((len(z), self.max_bars, self.steps, self.kit.n_parts), bool)

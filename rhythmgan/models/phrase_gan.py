@@ -16,7 +16,7 @@ from torch import nn
 from rhythmgan.kit import Kit
 from rhythmgan.models.config import PhraseGANConfig
 from rhythmgan.models.gan import LatentGenerator
-from rhythmgan.models.phrase_checks import check_phrases, whole_seeds
+from rhythmgan.models.phrase_checks import check_asked_for, whole_seeds
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
 
 FORMAT = WeightsFormat("rhythmgan.phrase_gan", 1, "a GAN of phrases")
@@ -76,7 +76,7 @@ class PhraseGAN(nn.Module):
             ValueError: bars of another kit or grid, or an option out of range.
         """
         seeds = whole_seeds(seeds)
-        check_phrases(n_bars, temperature, given, (self.steps, self.kit.n_parts), self.max_bars)
+        check_asked_for(n_bars, temperature, given, (self.steps, self.kit.n_parts), self.max_bars)
         if given is not None:
             return self.complete(given[None], seeds, n_bars, temperature)
         return self._cut(self.generator.draw(seeds, temperature)[1], n_bars)
@@ -108,7 +108,7 @@ class PhraseGAN(nn.Module):
         n_bars = self.max_bars if n_bars is None else n_bars
         seeds = whole_seeds(seeds)
         shape = (self.steps, self.kit.n_parts)
-        check_phrases(n_bars, temperature, None, shape, self.max_bars)
+        check_asked_for(n_bars, temperature, None, shape, self.max_bars)
         given = np.ascontiguousarray(given)
         if given.dtype != bool or given.ndim != 4 or given.shape[2:] != shape or len(given) not in (1, len(seeds)):
             raise ValueError(

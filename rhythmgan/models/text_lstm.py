@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from rhythmgan.bars import BEATS, bars_to_words, words_to_bars
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.models.config import TextLSTMConfig
-from rhythmgan.models.phrase_checks import check_phrases, check_temperature, whole_seeds
+from rhythmgan.models.phrase_checks import check_asked_for, check_temperature, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.tokens import Tokens
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
@@ -212,7 +212,7 @@ class TextLSTM(nn.Module):
         """
         seeds = whole_seeds(seeds)
         shape = (self.steps, self.kit.n_parts)
-        check_phrases(n_bars, temperature, given, shape, self.max_bars)
+        check_asked_for(n_bars, temperature, given, shape, self.max_bars)
         first = np.zeros((0, *shape), bool) if given is None else given
         begun = np.tile(self.tokens.of_words(bars_to_words(first)).reshape(1, -1), (len(seeds), 1))
         drawn = self._draw(begun, (n_bars - len(first)) * self.tokens.period, seeds, temperature, is_masked=True)

@@ -6,7 +6,6 @@ import copy
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from rhythmgan.files import make_folder
 from rhythmgan.models.config import PhraseConvGANConfig
 from rhythmgan.models.phrase_conv_gan import ConvCritic, PhraseConvGAN, save_phrase_conv_gan
 from rhythmgan.song_phrases import SongPhrases
 from rhythmgan.training.batches import step_seed
 from rhythmgan.training.config import PhraseConvGANTrainingConfig
-from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases, phrase_facts, phrases_digest
+from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases
 from rhythmgan.training.phrase_picture import PICTURE, write_picture
-from rhythmgan.training.run import Progress, train
+from rhythmgan.training.phrase_run import train_on_phrases
+from rhythmgan.training.run import Progress
 
 WEIGHTS = "rythmgan-published.safetensors"
 
@@ -168,20 +167,16 @@ def train_phrase_conv_gan(
     network = network or PhraseConvGANConfig(kit=phrases.kit.name, steps=steps, bars=bars)
     check_phrases(phrases, network.kit, network.steps, network.bars)
     module = PhraseConvGANTraining(network, training, phrases)
-    out = make_folder(out)
-    train(
+    train_on_phrases(
         module,
+        "rythmgan-published",
+        phrases,
         out,
-        {
-            "model": "rythmgan-published",
-            "data": phrases_digest(phrases),
-            "network": asdict(network),
-            "training": asdict(training),
-        },
-        phrase_facts(phrases, training.seed),
+        network,
+        training,
         devices=devices,
         accelerator=accelerator,
         precision=precision,
         progress=progress,
     )
-    return out / WEIGHTS
+    return Path(out) / WEIGHTS

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rhythmgan.files import make_folder
 from rhythmgan.models.config import PhraseGANConfig
 from rhythmgan.models.gan import AdversarialPair
 from rhythmgan.models.phrase_gan import PhraseGAN, save_phrase_gan
@@ -20,9 +18,10 @@ from rhythmgan.song_phrases import SongPhrases
 from rhythmgan.training.adversarial import AdversarialTraining
 from rhythmgan.training.calibration import calibrate_temperatures
 from rhythmgan.training.config import PhraseGANTrainingConfig
-from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases, phrase_facts, phrases_digest
+from rhythmgan.training.phrase_batches import PhraseBatches, check_phrases
 from rhythmgan.training.phrase_picture import PICTURE, write_picture
-from rhythmgan.training.run import Progress, train
+from rhythmgan.training.phrase_run import train_on_phrases
+from rhythmgan.training.run import Progress
 
 WEIGHTS = "rythmgan.safetensors"
 
@@ -89,23 +88,19 @@ def train_phrase_gan(
     network = network or PhraseGANConfig(kit=phrases.kit.name, steps=steps, bars=bars)
     check_phrases(phrases, network.kit, network.steps, network.bars)
     module = PhraseGANTraining(network, training, phrases)
-    out = make_folder(out)
-    train(
+    train_on_phrases(
         module,
+        "rythmgan",
+        phrases,
         out,
-        {
-            "model": "rythmgan",
-            "data": phrases_digest(phrases),
-            "network": asdict(network),
-            "training": asdict(training),
-        },
-        phrase_facts(phrases, training.seed),
+        network,
+        training,
         devices=devices,
         accelerator=accelerator,
         precision=precision,
         progress=progress,
     )
-    return out / WEIGHTS
+    return Path(out) / WEIGHTS
 
 
 @torch.no_grad()
