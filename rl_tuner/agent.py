@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -147,6 +148,28 @@ class Agent(nn.Module):
             ValueError: another generator than the one that it learnt to steer.
         """
         return asked_as_learnt(generator, self.config)
+
+    def asked(self, generator: LatentModel, role: str | None = None, style: str | None = None) -> Agent:
+        """The same agent for bars of another role or style, which it was not taught: its generator plays them.
+
+        Its scale, its read-out and its Q stay those of what it learnt.
+
+        Args:
+            generator: the one that it learnt to steer.
+            role, style: what that one is asked for; None keeps what the agent learnt.
+
+        Raises:
+            ValueError: another generator, or one that knows no such role or style.
+        """
+        asked = self.steered(generator).with_condition(role, style)
+        agent = copy.copy(self)
+        agent.config = replace(
+            self.config,
+            generator=asked.fingerprint,
+            role=asked.condition.role,
+            style=asked.condition.style,
+        )
+        return agent
 
     def dynamics(self, generator: LatentModel, critic: Critic, prior: Likelihood) -> StepwiseDynamics:
         """What decides its bars: generator and prior are asked for what it learnt to steer.

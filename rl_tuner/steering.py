@@ -52,6 +52,8 @@ def steer(
     locked: np.ndarray | None = None,
     importance: Mapping[str, float] | None = None,
     realism: float = REALISM,
+    role: str | None = None,
+    style: str | None = None,
     agent: Agent | None = None,
     generator: LatentModel | None = None,
     critic: Critic | None = None,
@@ -78,6 +80,8 @@ def steer(
         importance: feature → how much it counts beside the others, over 0; 1 by default.
         realism: 0 … 1, how much it counts that bars stay real, beside reaching the targets: the weight of the
             discriminator among bars that have them, and how little the agent's Q is trusted beyond its read-out.
+        role, style: what the bars are to be: a role or a style that generator and prior know, or "any"; what the agent
+            learnt by default.
         agent, generator, prior: the bundled ones by default.
         critic: the judge of realism; the generator's own by default.
 
@@ -88,6 +92,8 @@ def steer(
     if generator is None:
         generator = load_generator()
     agent = agent or load_agent(steps=generator.steps)
+    if role is not None or style is not None:
+        agent = agent.asked(generator, role, style)
     generator, prior = agent.steered(generator), prior or load_likelihood(grid=generator.steps)
     loop, locks = _checked_loop(generator, given, locked, played)
     m = 1 if loop is None else len(loop)

@@ -250,6 +250,31 @@ def test_of_two_candidates_the_nearer_one_is_the_likelier(gan):
     assert abs((changed == 2).mean() - share) < 4 * (share * (1 - share) / n) ** 0.5
 
 
+def test_near_is_near_to_the_last_bars_on_average(gan):
+    """Of the third bar: one candidate differs in 3 cells from the second, the other in 5 from the first.
+
+    The first two differ in 2 or 7 cells, so the candidates differ from both in 3 + 1 or 3 + 3.5, and 5 + 1 or 5 + 3.5
+    on average: the odds are exp(.3 · 2). From the second bar alone they would differ in 3, and 7 or 12.
+    """
+    flipped = np.zeros((2, 2, 16, 9), bool)
+    flipped[0, 0, 3, :2] = flipped[0, 1, 5:12, 4] = True
+    flipped[1, 0, 0:3, 7] = flipped[1, 1, 0:5, 8] = True
+
+    class Flipping(_Toy):
+        def of_stream(self, seeds, stream, previous):
+            return previous ^ flipped[(stream - 12) // 12, stream % 2]
+
+        def with_condition(self, role=None, style=None):
+            return self
+
+    n = 1000
+    bars, _ = phrases(gan, Flipping("A.B.C."), range(n), 3)
+    changed = _cells(bars[:, 1], bars[:, 2])
+    assert set(changed.tolist()) == {3, 7, 12}
+    share = np.exp(0.6) / (1 + np.exp(0.6))
+    assert abs((changed == 3).mean() - share) < 4 * (share * (1 - share) / n) ** 0.5
+
+
 def test_fills_are_not_chosen_by_nearness(gan):
     toy = _Toy("A.B!C!")
     phrases(gan, toy, range(3), 3)
@@ -317,6 +342,27 @@ def test_fills_are_where_they_are_asked_for_and_nowhere_else(gan):
             assert len(seeds) == 60 or fill == "songs"
 
 
+@pytest.mark.parametrize("form", ["AV", "AAAF", "AVAF", "AAAVAAAF"])
+def test_a_form_that_is_asked_for_says_which_bars_are_the_same(gan, prior, form):
+    bars, z = phrases(gan, prior, range(30), len(form), form=form)
+    first = [form.index(letter) for letter in form]
+    np.testing.assert_array_equal(bars, bars[:, first])
+    np.testing.assert_array_equal(z, z[:, first])
+    np.testing.assert_array_equal(bars[:, 0], gan.draw(np.arange(30))[1])
+    for one in set(first):
+        for other in set(first) - {one}:
+            assert (bars[:, one] != bars[:, other]).any((1, 2)).all()
+
+
+def test_letters_of_a_form_are_roles(gan):
+    """A fill of AAF is what the prior draws as a fill, a variation of AAV as a variation, of the same seeds."""
+    prior = _prior("A.A.A.", seed=9)
+    (fill, _), (variation, _) = (phrases(gan, prior, range(30), 3, form=form) for form in ("AAF", "AAV"))
+    assert (fill[:, 2] != variation[:, 2]).any((1, 2)).sum() > 20
+    asked, _ = phrases(gan, prior, range(30), 3, fill="last")
+    np.testing.assert_array_equal(fill, asked)
+
+
 def test_a_phrase_returns_to_its_form_behind_a_fill(gan):
     """A A B B A: with a fill in bar 3 it is A A F B A, and B is drawn after the fill."""
     toy = _Toy("A.A.B'B'A.")
@@ -366,6 +412,9 @@ def test_a_prior_that_knows_no_roles_draws_all_bars_alike(gan):
     assert set(_letters(phrases(gan, plain, range(5), 4)[0])) == {"ABAC"}
     with pytest.raises(ValueError, match="knows no role 'fill'; it knows any"):
         phrases(gan, plain, range(5), 4, fill="last")
+    with pytest.raises(ValueError, match="knows no role 'fill'; it knows any"):
+        phrases(gan, plain, range(5), 3, form="AVF")
+    assert len(phrases(gan, plain, range(5), 3, form="AVV")[0]) == 5
 
 
 # --- The rest ----------------------------------------------------------------------------------------
@@ -398,6 +447,9 @@ def test_the_prior_stays_as_it_is_and_does_not_guess(gan):
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
         ({"fill": "first"}, "from 2 to 2"),
+        ({"form": "AAF"}, "a form of 2 bars has as many letters"),
+        ({"form": "VA"}, "A first, then A, V or F; got 'VA'"),
+        ({"form": "AB"}, "A, V or F; got 'AB'"),
         ({"prior": {"kit": "jaki5"}}, "jaki5 and 16 steps, the bars of gm9 and 16"),
         ({"prior": {"steps": 12}}, "gm9 and 12 steps, the bars of gm9 and 16"),
         ({"prior": {}}, "no forms of phrases; `rhythmgan train prior`"),

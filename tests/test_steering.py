@@ -151,6 +151,13 @@ def test_realism_makes_bars_more_real(models):
     assert logits[1] > logits[0]
 
 
+def test_the_more_realism_the_less_is_q_trusted(models, monkeypatch):
+    trusts, nats = [], Agent.nats
+    monkeypatch.setattr(Agent, "nats", lambda agent, seen, trust: trusts.append(trust) or nats(agent, seen, trust))
+    steer(USUAL, calls=2, realism=0.2, **models)
+    assert set(trusts) == {0.8}
+
+
 def test_without_realism_the_networks_are_not_asked(models, monkeypatch):
     def asked(*arguments):
         raise AssertionError("a network that has no coefficient was asked")
@@ -208,6 +215,41 @@ def test_models_asked_for_a_role_are_steered_as_the_agent_learnt(models, found, 
     again = steer(USUAL, 9, calls=6, seed=3, realism=0, **models | {"generator": gan, "prior": prior})
     np.testing.assert_array_equal(again.after, found.after)
     assert gan.condition == prior.condition == asked
+
+
+def _chance_of_fill(models, bars):
+    """Of the prior asked for each role, the mean share of the one that was asked for a fill."""
+    roles = ("groove", "variation", "fill")
+    each = torch.stack([models["prior"].with_condition(role).log_prob(bars) for role in roles], 1)
+    return float(each.softmax(1)[:, 2].mean())
+
+
+def test_bars_of_a_role_are_asked_for(models, found, loop):
+    fills = steer(USUAL, 40, calls=8, seed=3, role="fill", **models)
+    grooves = steer(USUAL, 40, calls=8, seed=3, role="groove", **models)
+    assert _chance_of_fill(models, fills.after) > 0.5 > 0.25 > _chance_of_fill(models, grooves.after)
+    assert fills.success.mean() > 0.95
+    again = steer(USUAL, 9, calls=6, seed=3, realism=0, role="any", style="any", **models)
+    np.testing.assert_array_equal(again.after, found.after)
+    more = steer(_changed(loop, density=4), 1, calls=8, given=loop, role="fill", **models)
+    less = steer(_changed(loop, density=4), 1, calls=8, given=loop, role="groove", **models)
+    assert _chance_of_fill(models, more.after) > _chance_of_fill(models, less.after)
+    assert models["agent"].config.role == "any"
+
+
+def test_a_style_is_asked_for_alone_or_with_a_role(models):
+    plain, funk, both = (
+        steer(USUAL, 9, calls=6, seed=3, **models, **asked).after
+        for asked in ({}, {"style": "funk"}, {"style": "funk", "role": "fill"})
+    )
+    assert (plain != funk).any()
+    assert (funk != both).any()
+
+
+def test_a_role_or_style_that_nobody_knows_is_refused(models):
+    for asked, says in (({"role": "solo"}, "no role 'solo'"), ({"style": "polka"}, "no style 'polka'")):
+        with pytest.raises(ValueError, match=says):
+            steer(USUAL, 1, calls=2, **models, **asked)
 
 
 def test_bundled_models_are_asked_for_bars_of_any_role(found):

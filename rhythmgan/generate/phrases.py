@@ -9,7 +9,7 @@ import numpy as np
 from rhythmgan.conditions import ANY
 from rhythmgan.generate.config import fill_places
 from rhythmgan.models.interfaces import LatentModel, PhrasePrior
-from rhythmgan.roles import FILL, GROOVE, ROLES
+from rhythmgan.roles import FILL, GROOVE, ROLES, VARIATION
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_uniform
 
 _TRIES = 12
@@ -19,6 +19,8 @@ _LAST = 4
 _NEARNESS = 0.3
 """By how much the log odds of two candidates differ for each cell by which one is nearer. Chosen on songs of the valid
 split by the distances between the bars and by the C2ST."""
+_FORM = "AVF"
+"""Letters of a form that is asked for: the first bar, a variation and a fill of it."""
 _MAX_BARS = 1 + len(RANDOM_STREAMS["phrase bars"]) // _TRIES
 
 
@@ -29,6 +31,7 @@ def phrases(
     n_bars: int,
     temperature: float = 1.0,
     fill: str | int = "songs",
+    form: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The phrases of seeds: each begins with the seed's own bar, of the model's role and style.
 
@@ -48,6 +51,8 @@ def phrases(
         temperature: of the first bar, over 0, see ``model.latents``; the others follow it.
         fill: where fills are behind the first bar: "songs", as often as in songs; "last", in the last bar; "none"; or
             the numbers of their bars, as 4 or "4,8".
+        form: which bars are the same, instead of a form as in songs: a letter for each bar, of which A is the seed's
+            own bar, V a variation and F a fill, as AAAF or AAAVAAAF. It says where fills are, ``fill`` does not.
 
     Returns:
         Bars (n, n_bars, steps, parts) bool, and a latent point of each, (n, n_bars, latent_dim) float32. A bar that
@@ -66,7 +71,7 @@ def phrases(
             f"the prior is of kit {prior.kit.name} and {prior.steps} steps, "
             f"the bars of {model.kit.name} and {model.steps}; `rhythmgan train prior` makes one for them"
         )
-    places = fill_places(fill, n_bars)
+    places = fill_places(fill, n_bars) if form is None else _checked_form(form, n_bars)
     follow = _ByRole(prior, model.condition.style)
     if places:
         prior.with_condition(role=ROLES[FILL])  # which it may not know
@@ -74,7 +79,11 @@ def phrases(
     z = np.zeros((len(seeds), n_bars, model.latent_dim), np.float32)
     bars = np.zeros((len(seeds), n_bars, model.steps, model.kit.n_parts), bool)
     z[:, 0], bars[:, 0] = model.draw(seeds, temperature)
-    letters, roles = _forms(model, prior, seeds, bars[:, 0], n_bars, places)
+    if form is None:
+        letters, roles = _forms(model, prior, seeds, bars[:, 0], n_bars, places)
+    else:
+        letters = np.tile([_FORM.index(letter) for letter in form], (len(seeds), 1))
+        roles = np.array([GROOVE, VARIATION, FILL])[letters]
     first = np.argmax(letters[:, :, None] == letters[:, None], 2)  # where each bar comes first
     for bar in range(1, n_bars):
         again = np.flatnonzero(first[:, bar] < bar)
@@ -87,6 +96,17 @@ def phrases(
     is_new[:, 0] = False
     z[is_new] = model.encode(bars[is_new], np.repeat(seeds, is_new.sum(1)))
     return bars, np.take_along_axis(z, first[:, :, None], 1)
+
+
+def _checked_form(form: str, n_bars: int) -> list[int]:
+    """The places of the fills of a form.
+
+    Raises:
+        ValueError: no form of so many bars.
+    """
+    if len(form) != n_bars or form[:1] != "A" or set(form) - set(_FORM):
+        raise ValueError(f"a form of {n_bars} bars has as many letters, A first, then A, V or F; got {form!r}")
+    return [place for place, letter in enumerate(form) if letter == "F"]
 
 
 def _forms(
