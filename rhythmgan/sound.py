@@ -1,4 +1,4 @@
-"""Performances to stereo audio, as the kit of ``synth`` plays them, and WAV files of it."""
+"""Performances to stereo audio, as a kit of ``synth`` plays them: what sounds when, the mix, stems, and WAV files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import os
 import wave
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,12 @@ KNEE = 0.85
 CHOKE = 256
 """Samples in which a closed hat silences the open one: 6 ms."""
 
+NEVER = 1 << 62
+"""What comes after any sample."""
+
+MAX_LEVEL = 1.5
+"""Of a part in a mix: 3.5 dB more than it has of its own."""
+
 _CLOSED_HAT, _OPEN_HAT = 42, 46  # pitches
 
 
@@ -29,8 +36,82 @@ def velocity_to_gain(velocity: np.ndarray) -> np.ndarray:
     return (np.asarray(velocity, np.float32) / 127) ** np.float32(1.5)
 
 
-def render(performance: Performance, playback: Playback = PLAIN, loop: bool = True) -> np.ndarray:
-    """A loop as the kit plays it.
+class Sounding(NamedTuple):
+    """What sounds when: the one table that the files and the page's player go by. (onsets,) each, by ``start``.
+
+    Times are whole samples of ``RATE`` from the start of the loop. Bar lines and what is within a bar are rounded
+    apart, so that a bar is the same wherever it stands.
+
+    Attributes:
+        bar, step, part: the cell of each onset.
+        velocity: uint8, 1-127.
+        start: int64, when it begins.
+        until: int64, when a closed hat silences it; ``NEVER`` where none does, as of all but open hats.
+    """
+
+    bar: np.ndarray
+    step: np.ndarray
+    part: np.ndarray
+    velocity: np.ndarray
+    start: np.ndarray
+    until: np.ndarray
+
+
+def sounding(performance: Performance, playback: Playback = PLAIN, loop: bool = True) -> Sounding:
+    """When each onset of a loop sounds, and until when.
+
+    An open hat sounds until the next closed hat that begins later. In a loop the closed hats of the next time round
+    count too: ``until`` may lie past the end.
+
+    Args:
+        performance: of one loop.
+        playback: tempo and swing.
+        loop: whether it is repeated.
+
+    Raises:
+        ValueError: several loops, or a swing on a grid of triplets.
+    """
+    heard = events(one_loop(performance), playback)
+    within = np.rint(heard.beat * 60 / playback.bpm * RATE).astype(np.int64)
+    start = np.rint(heard.bar * _samples_per_bar(playback)).astype(np.int64) + within
+    order = np.argsort(start, kind="stable")
+    bar, step, part, velocity, start = (
+        column[order] for column in (heard.bar, heard.step, heard.part, heard.velocity, start)
+    )
+    n_loop = _n_samples(performance, playback) if loop else None
+    return Sounding(bar, step, part, velocity, start, _silenced(start, performance.kit.pitches[part], n_loop))
+
+
+def _samples_per_bar(playback: Playback) -> float:
+    return BEATS * 60 / playback.bpm * RATE
+
+
+def _n_samples(performance: Performance, playback: Playback) -> int:
+    return round(len(performance) * _samples_per_bar(playback))
+
+
+def _silenced(start: np.ndarray, pitch: np.ndarray, n_loop: int | None) -> np.ndarray:
+    """(onsets,) when the closed hat begins that silences each onset, ``NEVER`` where none does; see ``sounding``."""
+    until = np.full(len(start), NEVER)
+    closed = np.sort(start[pitch == _CLOSED_HAT])
+    if n_loop is not None:
+        closed = np.append(closed, closed[:1] + n_loop)
+    is_open = np.flatnonzero(pitch == _OPEN_HAT)
+    following = np.searchsorted(closed, start[is_open], side="right")  # one on the same step is not later
+    heard = following < len(closed)
+    until[is_open[heard]] = closed[following[heard]]
+    return until
+
+
+def render(
+    performance: Performance,
+    playback: Playback = PLAIN,
+    loop: bool = True,
+    *,
+    sounds: str = "acoustic",
+    levels: np.ndarray | None = None,
+) -> np.ndarray:
+    """A loop as a kit plays it.
 
     An open hat sounds until a later closed one. Soft bars stay soft, as nothing is scaled by what else is in the bar;
     where many loud onsets meet, the wave is bent smoothly to stay within full scale.
@@ -40,54 +121,91 @@ def render(performance: Performance, playback: Playback = PLAIN, loop: bool = Tr
         playback: tempo and swing.
         loop: what sounds past the end goes on at the start, so that repeating the sound leaves no seam. Otherwise it
             follows the end, and the sound is longer by that.
+        sounds: one of ``synth.SOUNDS``.
+        levels: (parts,) 0 … ``MAX_LEVEL``, what each part is multiplied by; 1 by default. A closed hat at 0 still
+            silences the open one.
 
     Returns:
         (n_samples, 2) float32 in -1 … 1, left and right; of a loop n · 4 · 60 / bpm · ``RATE``, rounded.
 
     Raises:
-        ValueError: several loops, a swing on a grid of triplets, or a part that has no sound.
+        ValueError: several loops, a swing on a grid of triplets, no such sounds, a part that has no sound, or levels of
+            another shape or range.
     """
-    heard = events(one_loop(performance), playback)
-    kit, part = performance.kit, heard.part
-    samples_per_bar = BEATS * 60 / playback.bpm * RATE
-    n_samples = round(len(performance) * samples_per_bar)
-    # bar lines and what is within a bar are rounded apart, so that a bar is the same wherever it stands
-    within = np.rint(heard.beat * 60 / playback.bpm * RATE).astype(np.int64)
-    start = np.rint(heard.bar * samples_per_bar).astype(np.int64) + within
-    shots = one_shots(kit)
-    length = np.array([len(shot) for shot in shots])[part]
-    choked = _choked(start, kit.pitches[part], n_samples if loop else None)
-    end = start + np.minimum(length, choked + CHOKE)
-    sound = np.zeros((max(n_samples, end.max(initial=0)), 2), np.float32)
-    gain = velocity_to_gain(heard.velocity)
-    order = np.lexsort((gain, part))  # so that a one-shot is scaled once for all onsets of one velocity
-    last = None
-    for index, level, begin, stop, until in zip(
-        *(column[order].tolist() for column in (part, gain, start, end, choked)), strict=True
-    ):
-        if (index, level) != last:
-            last, scaled = (index, level), shots[index] * np.float32(level)
-        sound[begin:stop] += scaled if stop - begin == len(scaled) else _faded(scaled[: stop - begin], until)
-    if loop:
-        sound = _wrapped(sound, n_samples)
+    rows = sounding(performance, playback, loop)
+    sound = _added_up(rows, performance, playback, loop, sounds, _checked(levels, performance))
     _limit(sound)
     return sound
 
 
-def _choked(start: np.ndarray, pitch: np.ndarray, n_loop: int | None) -> np.ndarray:
-    """(onsets,) samples from each onset to the closed hat that silences it; more than any sound has where none does.
+def stems(
+    performance: Performance,
+    playback: Playback = PLAIN,
+    loop: bool = True,
+    *,
+    sounds: str = "acoustic",
+    levels: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """The parts of a loop apart, as they sound in the mix: an open hat is silenced by the closed one of another stem.
 
-    In a loop of ``n_loop`` samples the closed hats of the next time round count too.
+    Nothing is bent: together the stems are the mix of ``render`` before its limiter, and the mix itself where that
+    stays below ``KNEE``. A stem alone may pass full scale where many loud onsets of its part overlap.
+
+    Args:
+        performance, playback, loop, sounds, levels: see ``render``.
+
+    Returns:
+        Name of each part that has onsets and a level over 0 → (n_samples, 2) float32, all of one length.
+
+    Raises:
+        ValueError: see ``render``.
     """
-    choked = np.full(len(start), np.iinfo(np.int64).max // 2)
-    closed = np.sort(start[pitch == _CLOSED_HAT])
-    if n_loop is not None:
-        closed = np.append(closed, closed[:1] + n_loop)
-    is_open = np.flatnonzero(pitch == _OPEN_HAT)
-    following = np.searchsorted(closed, start[is_open], side="right")  # one on the same step is not later
-    heard = following < len(closed)
-    choked[is_open[heard]] = closed[following[heard]] - start[is_open[heard]]
-    return choked
+    rows = sounding(performance, playback, loop)
+    gains = _checked(levels, performance)
+    apart = {
+        name: _added_up(rows, performance, playback, loop, sounds, np.where(np.arange(len(gains)) == part, gains, 0))
+        for part, name in enumerate(performance.kit.names)
+        if gains[part] and (rows.part == part).any()
+    }
+    n_samples = max(map(len, apart.values()), default=0)
+    return {name: np.pad(sound, ((0, n_samples - len(sound)), (0, 0))) for name, sound in apart.items()}
+
+
+def _checked(levels: np.ndarray | None, performance: Performance) -> np.ndarray:
+    """(parts,) float32 levels.
+
+    Raises:
+        ValueError: another shape or range.
+    """
+    n_parts = performance.kit.n_parts
+    if levels is None:
+        return np.ones(n_parts, np.float32)
+    levels = np.asarray(levels, np.float32)
+    if levels.shape != (n_parts,) or not ((levels >= 0) & (levels <= MAX_LEVEL)).all():
+        raise ValueError(f"expected levels ({n_parts},) of 0 … {MAX_LEVEL}, one for each part; got {levels}")
+    return levels
+
+
+def _added_up(
+    rows: Sounding, performance: Performance, playback: Playback, loop: bool, sounds: str, levels: np.ndarray
+) -> np.ndarray:
+    """The sum (n_samples, 2) of all onsets at ``levels`` (parts,), before the limiter."""
+    shots = one_shots(performance.kit, sounds)
+    n_samples = _n_samples(performance, playback)
+    gains = velocity_to_gain(rows.velocity) * levels[rows.part]
+    heard = np.flatnonzero(levels[rows.part] > 0)
+    end = rows.start + np.minimum(np.array([len(shot) for shot in shots])[rows.part], rows.until - rows.start + CHOKE)
+    sound = np.zeros((max(n_samples, end[heard].max(initial=0)), 2), np.float32)
+    order = heard[np.lexsort((gains[heard], rows.part[heard]))]  # so that a one-shot is scaled once for one velocity
+    last = None
+    for part, gain, begin, stop, until in zip(
+        *(column[order].tolist() for column in (rows.part, gains, rows.start, end, rows.until)), strict=True
+    ):
+        if (part, gain) != last:
+            last, scaled = (part, gain), shots[part] * np.float32(gain)
+        whole = stop - begin == len(scaled)
+        sound[begin:stop] += scaled if whole else _faded(scaled[: stop - begin], until - begin)
+    return _wrapped(sound, n_samples) if loop else sound
 
 
 def _faded(shot: np.ndarray, place: int) -> np.ndarray:

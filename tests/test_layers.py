@@ -25,7 +25,10 @@ LAYERS = (
         for room in ("complexity", "counts", "note_rest", "shape", "syncopation_measures", "timing")
     },
     {"rhythmgan.features.table", "rhythmgan.features.grooves"},
-    {"rhythmgan.features", "rhythmgan.augment", "rhythmgan.synth"},
+    {"rhythmgan.features", "rhythmgan.augment", "rhythmgan.synth.waves"},
+    {"rhythmgan.synth.acoustic", "rhythmgan.synth.tr808"},
+    {"rhythmgan.synth.lo_fi"},
+    {"rhythmgan.synth"},
     {"rhythmgan.midi", "rhythmgan.midi_events"},
     {"rhythmgan.midi_drums"},
     {"rhythmgan.midi_reader", "rhythmgan.lpd"},

@@ -1,8 +1,6 @@
-"""The drum kit and what it plays: places counted by hand, a mix added up apart, and WAV files as others read them."""
+"""What sounds when, and the mix: places counted by hand, sums made apart, and WAV files as others read them."""
 
-import hashlib
 import io
-import itertools
 import json
 import os
 import subprocess
@@ -19,13 +17,13 @@ import rhythmgan
 from rhythmgan import sound
 from rhythmgan.bars import GRIDS, words_to_bars
 from rhythmgan.grid import quantise
-from rhythmgan.kit import GM9, GM12, JAKI5, KITS, RYTHMGAN7, Kit, Part
+from rhythmgan.kit import GM9, GM12, JAKI5, KITS, RYTHMGAN7
 from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance, Playback
-from rhythmgan.sound import render, velocity_to_gain, wav_bytes, write_wav, write_wav_files
-from rhythmgan.synth import RATE, one_shots
+from rhythmgan.sound import NEVER, render, sounding, stems, velocity_to_gain, wav_bytes, write_wav, write_wav_files
+from rhythmgan.synth import RATE, SOUNDS, one_shots
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_grid = pytest.mark.parametrize("steps", GRIDS)
@@ -48,209 +46,6 @@ def _render(bars, kit=None, *, velocities=None, offsets=None, loop=True, **playb
 def _shot(kit, part):
     """A part's one-shot, as doubles."""
     return one_shots(kit)[kit.names.index(part) if isinstance(part, str) else part].astype(float)
-
-
-def _spectrum(mono):
-    """Frequencies in Hz, and the power of each."""
-    return np.fft.rfftfreq(len(mono), 1 / RATE), np.abs(np.fft.rfft(mono)) ** 2
-
-
-def _centroid(shot):
-    hz, power = _spectrum(shot.mean(1))
-    return (hz * power).sum() / power.sum()
-
-
-def _t60(shot):
-    """Seconds to lose 60 dB, from where 5 and 25 dB of the energy that is left are lost (ISO 3382)."""
-    left = np.cumsum((shot**2).sum(1)[::-1])[::-1]
-    left = left / left[0]
-    return 3 * (np.argmax(left < 10**-2.5) - np.argmax(left < 10**-0.5)) / RATE
-
-
-def _loudness(shot, seconds=0.05):
-    """The loudest 50 ms in dB, weighted as the ear does (curve A of IEC 61672, +2 dB at 1 kHz included)."""
-    hz = np.fft.rfftfreq(len(shot), 1 / RATE)[:, None]
-    f2 = hz**2
-    gain = 12194**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194**2))
-    heard = np.fft.irfft(np.fft.rfft(shot, axis=0) * gain * 10**0.1, len(shot), axis=0)
-    n = round(seconds * RATE)
-    return 10 * np.log10(max((heard[i : i + n] ** 2).mean() for i in range(0, len(heard) - n, n // 4)))
-
-
-# -- the kit -------------------------------------------------------------------------------------
-
-
-@every_kit
-def test_a_sound_for_every_part(kit):
-    shots = one_shots(kit)
-    assert len(shots) == kit.n_parts
-    assert one_shots(kit) is shots
-    for shot in shots:
-        assert shot.dtype == np.float32
-        assert shot.ndim == 2
-        assert shot.shape[1] == 2
-        assert np.isfinite(shot).all()
-        assert not shot.flags.writeable
-        assert 0.15 < np.abs(shot).max() < 0.7
-        assert abs(shot.mean()) < 2e-3
-    assert sum(map(len, one_shots(GM9))) <= 6 * RATE
-    assert sum(map(len, one_shots(GM12))) <= 7 * RATE
-
-
-@every_part
-def test_every_sound_begins_at_once_and_ends_on_zero(kit, part):
-    shot = _shot(kit, part)
-    peak = np.abs(shot).max()
-    assert np.abs(shot[: RATE // 500]).max() > 0.3 * peak  # within 2 ms
-    assert np.abs(shot[0]).max() < 0.05 * peak
-    assert (shot[-1] == 0).all()
-    assert np.abs(shot[-10:]).max() < 1e-4 * peak
-    # no click on the way out: the last tenth is quieter than what is before it, sample for sample
-    tail = np.abs(np.diff(shot[-len(shot) // 10 :], axis=0)).max()
-    assert tail < 0.02 * np.abs(np.diff(shot, axis=0)).max()
-
-
-@pytest.mark.parametrize(
-    ("part", "hz", "t60"),
-    [
-        ("kick", (48, 62), (0.3, 0.6)),
-        ("snare", (170, 230), (0.15, 0.4)),
-        ("low tom", (75, 105), (0.4, 0.9)),
-        ("mid tom", (100, 135), (0.4, 0.9)),
-        ("high tom", (140, 185), (0.4, 0.9)),
-        ("conga", (215, 245), (0.3, 0.7)),
-    ],
-)
-def test_drums_are_tuned(part, hz, t60):
-    shot = _shot(GM12, part)
-    found, power = _spectrum(shot.mean(1))
-    assert hz[0] < found[power.argmax()] < hz[1]
-    assert t60[0] < _t60(shot) < t60[1]
-
-
-@pytest.mark.parametrize(
-    ("kit", "part", "centroid", "t60"),
-    [
-        (GM9, "closed hat", (7000, 11500), (0.06, 0.2)),
-        (GM9, "open hat", (7000, 11500), (0.5, 1.0)),
-        (GM9, "ride", (3000, 8000), (1.0, 3.0)),
-        (GM9, "crash", (4000, 9000), (1.2, 3.0)),
-        (RYTHMGAN7, "percussion", (6000, 11000), (0.1, 0.4)),
-        (GM12, "shaker", (5000, 9000), (0.05, 0.2)),
-        (GM12, "bell", (900, 2500), (0.3, 0.8)),
-    ],
-)
-def test_cymbals_are_bright_and_ring(kit, part, centroid, t60):
-    shot = _shot(kit, part)
-    assert centroid[0] < _centroid(shot) < centroid[1]
-    assert t60[0] < _t60(shot) < t60[1]
-    hz, power = _spectrum(shot.mean(1))
-    assert power[hz < 200].sum() < 1e-3 * power.sum()
-
-
-def test_the_snare_is_a_drum_and_noise():
-    hz, power = _spectrum(_shot(GM9, "snare").mean(1))
-    shares = [power[(hz >= low) & (hz < high)].sum() / power.sum() for low, high in ((150, 400), (1500, 9000))]
-    assert min(shares) > 0.15
-
-
-def test_the_kicks_pitch_falls():
-    kick = _shot(GM9, "kick").mean(1)
-    up = np.flatnonzero((kick[:-1] < 0) & (kick[1:] >= 0))
-    periods = np.diff(up[up < 0.2 * RATE]) / RATE
-    assert periods[0] < 0.6 * periods[-1]
-    assert 45 < 1 / periods[-1] < 60
-
-
-def test_the_shaker_swells():
-    """Its beads arrive together a little after they set off; everything else is loudest when it is struck."""
-    heard = (_shot(GM12, "shaker") ** 2).sum(1)
-    slices = [heard[i : i + RATE // 200].sum() for i in range(0, RATE // 20, RATE // 200)]  # of 5 ms
-    assert 2 <= int(np.argmax(slices)) <= 5
-    assert slices[0] < 0.5 * max(slices)
-
-
-def test_the_conga_has_a_second_mode_that_dies_sooner():
-    conga = _shot(GM12, "conga").mean(1)
-
-    def share(part):
-        """Of the power between 300 and 450 Hz in that of both modes."""
-        hz, power = _spectrum(part * np.hanning(len(part)))
-        return power[(hz > 300) & (hz < 450)].sum() / power[(hz > 150) & (hz < 450)].sum()
-
-    n = round(0.1 * RATE)
-    assert share(conga[:n]) > 0.02
-    assert share(conga[n : 2 * n]) < share(conga[:n]) / 4
-
-
-def test_the_bell_is_two_squares_that_do_not_agree():
-    """The odd harmonics of 540 and of 800 Hz hold what there is of it below the noise of the stick."""
-    hz, power = _spectrum(_shot(GM12, "bell").mean(1))
-    near = np.zeros(len(hz), bool)
-    for tone in (540, 800):
-        for harmonic in (1, 3, 5):
-            near |= np.abs(hz - harmonic * tone) < 45
-    below = (hz > 300) & (hz < 4500)
-    assert power[below & near].sum() > 0.9 * power[below].sum()
-    peaks = [power[np.abs(hz - tone) < 25].max() for tone in (540, 800)]
-    assert 0.1 < peaks[0] / peaks[1] < 10
-
-
-def test_kick_and_snare_stand_in_front():
-    level = {name: _loudness(_shot(GM12, name)) for name in GM12.names}
-    assert max(level, key=level.get) == "snare"
-    assert level["kick"] > level["closed hat"] + 4  # though the ear hardly hears 50 Hz
-    for name in ("closed hat", "open hat", "ride", "shaker", "bell"):
-        assert level["snare"] - 15 < level[name] < level["snare"] - 5
-    assert level["snare"] - 6 < level["crash"] < level["snare"]
-    toms = [level[name] for name in GM12.names if "tom" in name or name == "conga"]
-    assert max(toms) - min(toms) < 8
-
-
-@every_kit
-def test_every_part_sounds_different(kit):
-    """By the power in thirds of an octave: the nearest two parts still differ by some dB in the median band."""
-    edges = 40 * 2 ** (np.arange(28) / 3)
-    profiles = []
-    for shot in one_shots(kit):
-        hz, power = _spectrum(shot.mean(1, dtype=float))
-        bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in itertools.pairwise(edges)])
-        profiles.append(np.append(10 * np.log10(bands / bands.sum() + 1e-9), 40 * np.log10(_t60(shot) + 1e-3)))
-    for a, b in itertools.combinations(profiles, 2):
-        assert np.sqrt(((a - b) ** 2).mean()) > 3
-
-
-def test_the_kit_stands_in_the_room():
-    side = {}
-    for name in GM12.names:
-        left, right = (_shot(GM12, name) ** 2).sum(0)
-        side[name] = 10 * np.log10(right / left)
-        assert not np.array_equal(*_shot(GM12, name).T)  # stereo, even in the middle
-    assert abs(side["kick"]) < 1
-    assert abs(side["snare"]) < 2
-    assert min(side["closed hat"], side["open hat"], side["crash"], side["high tom"]) > 2
-    assert max(side["ride"], side["low tom"], side["shaker"]) < -2  # the shaker opposite the hats
-    assert side["conga"] > 2
-    assert side["low tom"] < side["mid tom"] < side["high tom"]
-    assert side["closed hat"] == pytest.approx(side["open hat"], abs=0.5)  # one pair of cymbals
-
-
-def test_the_same_in_every_process():
-    code = (
-        "import hashlib; from rhythmgan.kit import KITS; from rhythmgan.synth import one_shots\n"
-        "print(*(hashlib.sha256(s.tobytes()).hexdigest() for kit in KITS.values() for s in one_shots(kit)))"
-    )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    here = [hashlib.sha256(shot.tobytes()).hexdigest() for kit in KITS.values() for shot in one_shots(kit)]
-    assert done.stdout.split() == here
-
-
-def test_a_pitch_that_has_no_sound_is_named():
-    kit = Kit("bells", (GM9.parts[0], Part("bell tree", 84, (84,), "bell ?tree", "high")))
-    with pytest.raises(ValueError, match="no sound for bell tree of kit bells"):
-        one_shots(kit)
-    with pytest.raises(ValueError, match="bell tree"):
-        _render(np.ones((16, 2), bool), kit)
 
 
 # -- where onsets fall -----------------------------------------------------------------------------
@@ -460,6 +255,132 @@ def test_the_shortest_loop_chokes_its_own_open_hat():
     np.testing.assert_allclose(looped, played[3 * 10584 : 4 * 10584], atol=1e-6)
 
 
+# -- the table, stems, levels and other sounds ----------------------------------------------------
+
+
+def _played(*cells, steps=16, n_bars=1):
+    """A performance of (bar, step, part, velocity, offset)."""
+    bars, velocities, offsets = (np.zeros((n_bars, steps, 12), kind) for kind in (bool, int, float))
+    for bar, step, part, velocity, offset in cells:
+        bars[bar, step, part], velocities[bar, step, part], offsets[bar, step, part] = True, velocity, offset
+    return Performance.of(bars, GM12, velocities, offsets)
+
+
+def test_the_table_by_hand():
+    """At 100 a minute, swing .6: a beat of 26,460 samples, of an eighth's 13,230 the second sixteenth at 7,938."""
+    played = _played(
+        (0, 0, OPEN, 90, -0.4),  # would begin before the loop: begins with it; the hat of step 3 silences it
+        (0, 0, CLOSED, 70, 0.0),  # begins together with it: is not later
+        (0, 3, CLOSED, 80, 0.25),  # 13,230 + 7,938 + a quarter of 5,292
+        (1, 0, KICK, 127, -0.5),  # half of 5,292 before the bar line at 105,840
+        (1, 15, OPEN, 33, 0.5),  # rings over the end, until the hat on the one
+        n_bars=2,
+    )
+    rows = sounding(played, Playback(100, 0.6))
+    assert [list(map(int, row)) for row in zip(*rows, strict=True)] == [
+        [0, 0, CLOSED, 70, 0, NEVER],
+        [0, 0, OPEN, 90, 0, 22_491],
+        [0, 3, CLOSED, 80, 22_491, NEVER],
+        [1, 0, KICK, 127, 103_194, NEVER],
+        [1, 15, OPEN, 33, 105_840 + 79_380 + 13_230 + 7_938 + 2_646, 211_680],
+    ]
+    once = sounding(played, Playback(100, 0.6), loop=False)
+    assert once.until.tolist() == [NEVER, 22_491, NEVER, NEVER, NEVER]
+
+
+@given(st.integers(0, 2**32), st.sampled_from(GRIDS), st.floats(50, 300))
+def test_the_table_says_until_when_by_looking_at_every_hat(seed, steps, bpm):
+    random = np.random.default_rng(seed)
+    bars = random.random((random.integers(1, 4), steps, 12)) < 0.2
+    played = Performance.of(bars, GM12, np.array(90), random.uniform(-0.5, 0.5, bars.shape))
+    rows = sounding(played, Playback(bpm))
+    n_samples = round(len(bars) * 240 / bpm * RATE)
+    assert (np.diff(rows.start) >= 0).all()
+    assert ((rows.start >= 0) & (rows.start < n_samples)).all()
+    hats = [start + again * n_samples for again in (0, 1) for start in rows.start[rows.part == CLOSED].tolist()]
+    for part, start, until in zip(rows.part, rows.start.tolist(), rows.until.tolist(), strict=True):
+        later = [hat for hat in hats if hat > start] if part == OPEN else []
+        assert until == min(later, default=NEVER)
+
+
+@pytest.mark.parametrize("sounds", SOUNDS)
+@pytest.mark.parametrize("loop", [True, False])
+def test_stems_add_up_to_the_mix(sounds, loop):
+    """Of soft bars, which are not bent: and of loud ones to what is bent."""
+    random = np.random.default_rng(8)
+    bars = random.random((2, 16, 12)) < 0.2
+    bars[..., [MID_TOM, 10]] = False
+    played, playback = Performance.of(bars, GM12, random.integers(1, 50, bars.shape)), Playback(130, 0.62)
+    levels = np.linspace(0.3, 1.5, 12)
+    apart = stems(played, playback, loop, sounds=sounds, levels=levels)
+    assert list(apart) == [name for part, name in enumerate(GM12.names) if bars[..., part].any()]
+    mix = render(played, playback, loop, sounds=sounds, levels=levels)
+    assert np.abs(mix).max() < 0.85
+    np.testing.assert_allclose(sum(each.astype(float) for each in apart.values()), mix, atol=1e-6)
+    loud = Performance.of(bars, GM12, np.array(127))
+    together = sum(stems(loud, playback, loop, sounds=sounds).values())
+    assert np.abs(together).max() > 0.85
+    bent = together.copy()
+    sound._limit(bent)
+    np.testing.assert_allclose(render(loud, playback, loop, sounds=sounds), bent, atol=1e-5)
+
+
+def test_a_stem_is_silenced_by_the_closed_hat_of_another():
+    played = _played((0, 0, OPEN, 100, 0), (0, 2, CLOSED, 100, 0), (0, 8, CRASH, 90, 0))
+    apart = stems(played, loop=False)
+    assert [len(each) for each in apart.values()] == [len(render(played, loop=False))] * 3
+    assert apart["open hat"][11_025 - 100].any()  # an eighth of 88,200 samples
+    assert not apart["open hat"][11_025 + 256 :].any()
+
+
+def test_stems_of_silence_and_of_muted_parts():
+    assert stems(_played()) == {}
+    played = _played((0, 0, KICK, 100, 0), (0, 2, SNARE, 100, 0))
+    levels = np.ones(12)
+    levels[KICK] = 0
+    assert list(stems(played, levels=levels)) == ["snare"]
+
+
+def test_levels_scale_their_part_alone():
+    played = _played((0, 0, KICK, 60, 0), (0, 4, SNARE, 50, 0), (0, 6, OPEN, 40, 0))
+    levels = np.ones(12)
+    levels[[KICK, SNARE]] = 0.5, 0
+    apart = stems(played)
+    expected = 0.5 * apart["kick"] + apart["open hat"]
+    np.testing.assert_allclose(render(played, levels=levels), expected, atol=1e-6)
+    np.testing.assert_array_equal(render(played, levels=np.ones(12)), render(played))
+    assert not render(played, levels=np.zeros(12)).any()
+
+
+def test_a_muted_hat_still_silences():
+    played = _played((0, 0, OPEN, 100, 0), (0, 2, CLOSED, 100, 0))
+    levels = np.ones(12)
+    levels[CLOSED] = 0
+    heard = render(played, loop=False, levels=levels)
+    np.testing.assert_array_equal(heard, stems(played, loop=False)["open hat"][: len(heard)])
+
+
+@pytest.mark.parametrize(
+    "levels", [np.ones(11), np.ones((1, 12)), np.full(12, -0.1), np.full(12, 1.6), np.full(12, np.nan)]
+)
+def test_levels_that_are_none(levels):
+    for work in (render, stems):
+        with pytest.raises(ValueError, match=r"expected levels \(12,\) of 0 … 1.5"):
+            work(_played((0, 0, KICK, 60, 0)), levels=levels)
+
+
+@pytest.mark.parametrize("sounds", SOUNDS)
+def test_other_sounds_are_heard_in_the_same_places(sounds):
+    played = _played((0, 0, KICK, 60, 0), (0, 5, SNARE, 30, 0.2))
+    expected = np.zeros((88_200, 2))
+    for part, start, velocity in ((KICK, 0, 60), (SNARE, 28_665, 30)):  # 5.2 sixteenths of 5,512.5
+        shot = one_shots(GM12, sounds)[part]
+        expected[start : start + len(shot)] += shot * (velocity / 127) ** 1.5
+    np.testing.assert_allclose(render(played, sounds=sounds), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="the sounds are"):
+        render(played, sounds="909")
+
+
 # -- loudness ------------------------------------------------------------------------------------
 
 
@@ -495,13 +416,15 @@ def test_nothing_clips(kit, steps, bpm):
     assert np.abs(audio).max() > 0.9
 
 
-def test_the_textbook_bars_are_hardly_bent():
+@pytest.mark.parametrize(("sounds", "most"), [("acoustic", 2e-3), ("808", 3e-3), ("lo-fi", 2e-3)])
+def test_the_textbook_bars_are_hardly_bent(sounds, most):
     """Their samples stay below the knee, but for a few in ten thousand."""
     bars = words_to_bars(load_patterns().words, 9)
-    bent = [(np.abs(_render(bar)) > 0.85).mean() for bar in bars]
+    heard = [render(Performance.of(bar, GM9), sounds=sounds) for bar in bars]
+    bent = [(np.abs(sound) > 0.85).mean() for sound in heard]
     assert np.mean(bent) < 2e-4
-    assert max(bent) < 2e-3
-    loudest = [np.sqrt((_render(bar) ** 2).mean()) for bar in bars]
+    assert max(bent) < most
+    loudest = [np.sqrt((sound**2).mean()) for sound in heard]
     assert -30 < 20 * np.log10(np.median(loudest)) < -14
 
 
@@ -515,6 +438,12 @@ def test_the_bend_is_smooth():
     assert (np.diff(bent[:, 0]) >= 0).all()
     assert np.diff(bent[:, 0]).max() < 1.5e-4  # the ramp rises by 1e-4 a sample
     np.testing.assert_allclose(bent, -bent[::-1], atol=1e-6)
+
+
+def test_what_is_loud_on_one_side_only_is_bent_there():
+    below = np.array([[0.2, -0.4], [-1.6, -0.85]], np.float32)
+    sound._limit(below)
+    np.testing.assert_allclose(below, [[0.2, -0.4], [-0.85 - 0.15 * np.tanh(5), -0.85]], rtol=1e-6)
 
 
 def test_a_soft_bar_stays_soft():
@@ -573,6 +502,14 @@ def test_written_sound_is_read_back(tmp_path):
     write_wav(tmp_path / "once.wav", soft, bpm=97, swing=0.6, loop=False)
     expected = _render(bars, bpm=97, swing=0.6, loop=False, velocities=np.array(90))
     assert (tmp_path / "once.wav").read_bytes() == wav_bytes(expected)
+
+
+def test_a_file_of_a_loop_ends_with_it_and_one_of_an_ending_rings_out(tmp_path):
+    """At 120 a bar lasts 88,200 samples; a crash on its last step, 82,687.5 samples in, rings for over a second."""
+    bar = _bar((15, CRASH))
+    for loop, most in ((True, 88_200), (False, 82_688 + len(_shot(GM9, CRASH)))):
+        write_wav(tmp_path / "x.wav", bar, loop=loop)
+        assert len(wavfile.read(tmp_path / "x.wav")[1]) == most
 
 
 def test_another_rate_and_one_channel_are_written():
