@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from rhythmgan.kit import STREAMS, Kit
 
 _CHUNK = 8192
 """Bars at a time: about what a core's cache holds."""
+
+_MOST_LOOKED_UP = 16
+"""Steps of the longest grid whose lines are all worked out beforehand."""
 
 
 def syncopation(bars: Tensor | np.ndarray, kit: Kit | None = None, stream: str | None = None) -> Tensor:
@@ -63,6 +67,24 @@ def note_rest_lhl(line: Tensor | np.ndarray) -> Tensor:
 
 
 def _note_rest(line: Tensor) -> Tensor:
+    """(steps, n) bool → (n,) int8; on short grids looked up, as there are no more than 65,536 lines of 16 steps."""
+    steps = line.shape[0]
+    if steps > _MOST_LOOKED_UP:
+        return _walked(line)
+    words = (line.to(torch.int32) << torch.arange(steps, dtype=torch.int32, device=line.device)[:, None]).sum(
+        0, dtype=torch.int32
+    )
+    return _of_every_line(steps, line.device)[words]
+
+
+@lru_cache(maxsize=8)
+def _of_every_line(steps: int, device: torch.device) -> Tensor:
+    """(2 ** steps,) int8, by the word of a line: its lowest bit is the first step."""
+    words = torch.arange(1 << steps, dtype=torch.int32, device=device)
+    return _walked((words >> torch.arange(steps, dtype=torch.int32, device=device)[:, None]) & 1 > 0)
+
+
+def _walked(line: Tensor) -> Tensor:
     """(steps, n) bool → (n,) int8, walking backwards with the strongest rest before the next onset in hand.
 
     An int8 is enough: no two onsets have the same rest, and all weights between the bar lines are 55 together at most.
