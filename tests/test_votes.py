@@ -1,6 +1,7 @@
-"""Choices of the blind test: none is lost, whoever makes them at once, and what they come to is counted by hand."""
+"""Votes of the blind test: none is lost, whoever makes them at once, and what they come to is counted by hand."""
 
 import math
+import os
 import random
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.votes import Verdict, Vote, results, store, verdict
+from page.votes import Choice, Verdict, Vote, results, store, verdict
 
 # who beat whom how often, of 10 a pair: 47, 42, 30, 19, 7 and 5 wins of 50 (Ravula & Cao 2019)
 PUBLISHED = {
@@ -48,14 +49,18 @@ def _rows(path):
 
 
 def _choices(table):
-    """{"AB": (wins of A, wins of B)} → (won, lost), …"""
-    return [pair for (a, b), (one, other) in table.items() for pair in [(a, b)] * one + [(b, a)] * other]
+    """{"AB": (wins of A, wins of B)} → choices; a third number is that of ties."""
+    return [
+        choice
+        for (a, b), (one, other, *ties) in table.items()
+        for choice in [Choice(a, b)] * one + [Choice(b, a)] * other + [Choice(a, b, tie=True)] * sum(ties)
+    ]
 
 
 def _against(found, first, second):
     """(wins of the first, of how many, p), whichever of the two a pair has in front."""
     (pair,) = (pair for pair in found.pairs if {pair.first, pair.second} == {first, second})
-    return (pair.wins if pair.first == first else pair.n - pair.wins), pair.n, pair.p
+    return (pair.wins if pair.first == first else pair.losses), pair.wins + pair.losses, pair.p
 
 
 # -- the file ------------------------------------------------------------------------------------
@@ -67,7 +72,13 @@ def test_choices_come_back_as_who_won_and_who_lost_in_their_order(tmp_path):
     store(path, _vote("GAN", "steered", first_won=False))
     store(path, _vote("prior", "GAN", first_won=False))
     store(path, _vote("GAN", "real", first_won=True))
-    assert results(path) == [("GAN", "real"), ("steered", "GAN"), ("GAN", "prior"), ("GAN", "real")]
+    assert [choice[:2] for choice in results(path)] == [
+        ("GAN", "real"),
+        ("steered", "GAN"),
+        ("GAN", "prior"),
+        ("GAN", "real"),
+    ]
+    assert not any(choice.tie for choice in results(path))
 
 
 def test_a_row_holds_all_that_was_heard(tmp_path):
@@ -82,7 +93,7 @@ def test_a_row_holds_all_that_was_heard(tmp_path):
 def test_the_file_and_its_folders_are_made_where_they_are_missing(tmp_path):
     path = tmp_path / "a folder" / "of mine" / "votes.db"
     store(path, _vote())
-    assert results(path) == [("GAN", "prior")]
+    assert results(path) == [Choice("GAN", "prior")]
 
 
 def test_before_the_first_choice_there_is_none(tmp_path):
@@ -113,21 +124,26 @@ def test_a_name_is_only_a_name(tmp_path, name):
     store(path, _vote("GAN", "real"))
     store(path, _vote(name, "real", first_won=False, listener=name, first_bar=name))
     store(path, _vote("real", name, first_won=False, second_bar=name))
-    assert results(path) == [("GAN", "real"), ("real", name), (name, "real")]
+    assert results(path) == [Choice("GAN", "real"), Choice("real", name), Choice(name, "real")]
     rows = _rows(path)
     assert (rows[1][1], rows[1][2], rows[1][4], rows[2][5]) == (name,) * 4
 
 
 @given(
     votes=st.lists(
-        st.tuples(st.text(st.characters(codec="utf-8"), max_size=9), st.sampled_from("GPRS"), st.booleans()), max_size=5
+        st.tuples(
+            st.text(st.characters(codec="utf-8"), max_size=9), st.sampled_from("GPRS"), st.none() | st.booleans()
+        ),
+        max_size=5,
     )
 )
 def test_any_choices_come_back(tmp_path_factory, votes):
     path = tmp_path_factory.mktemp("votes") / "votes.sqlite"
     for first, second, first_won in votes:
         store(path, _vote(first, second, first_won))
-    assert results(path) == [(a, b) if won else (b, a) for a, b, won in votes]
+    assert results(path) == [
+        Choice(a, b, tie=True) if won is None else Choice(a, b) if won else Choice(b, a) for a, b, won in votes
+    ]
 
 
 def test_no_choice_is_lost_among_threads(tmp_path):
@@ -135,7 +151,7 @@ def test_no_choice_is_lost_among_threads(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: store(path, _vote(f"kind {i % 8}", "real", i % 3 > 0)), range(96)))
     found = results(path)
-    expected = [(f"kind {i % 8}", "real") if i % 3 else ("real", f"kind {i % 8}") for i in range(96)]
+    expected = [Choice(f"kind {i % 8}", "real") if i % 3 else Choice("real", f"kind {i % 8}") for i in range(96)]
     assert sorted(found) == sorted(expected)
 
 
@@ -158,7 +174,7 @@ def test_no_choice_is_lost_among_processes(tmp_path):
     assert len(found) == 45
     for name in "xyz":
         own = [pair for pair in found if name in pair]
-        assert own == [(name, str(i)) if i % 3 else (str(i), name) for i in range(15)]
+        assert own == [Choice(name, str(i)) if i % 3 else Choice(str(i), name) for i in range(15)]
 
 
 NO_CHOICES = {
@@ -217,9 +233,132 @@ def test_a_refused_choice_costs_none_of_those_before(tmp_path):
     store(path, _vote())
     with pytest.raises(OSError, match=r"votes\.sqlite"):
         store(path, _vote(first_won=2))  # the table takes 0 and 1
-    assert results(path) == [("GAN", "prior")]
+    assert results(path) == [Choice("GAN", "prior")]
     store(path, _vote())
     assert len(results(path)) == 2
+
+
+# -- ties, and files of before there were any ------------------------------------------------------
+
+_OLD = """
+CREATE TABLE IF NOT EXISTS votes (
+    time TEXT NOT NULL,
+    listener TEXT NOT NULL,
+    first TEXT NOT NULL,
+    second TEXT NOT NULL,
+    first_bar TEXT NOT NULL,
+    second_bar TEXT NOT NULL,
+    bpm REAL NOT NULL,
+    swing REAL NOT NULL,
+    first_won INTEGER NOT NULL CHECK (first_won IN (0, 1))
+)
+"""
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A file of before there were ties, of two votes; a row between them was taken out."""
+    base = sqlite3.connect(tmp_path / "old.sqlite")
+    base.execute(_OLD)
+    for number, won in enumerate((1, 1, 0)):
+        values = (f"2025-0{number + 1}-02T03:04:05+00:00", "aa", "GAN", "real", "AAAA", "BBBB CCCC", 97, 0.5, won)
+        base.execute("INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    base.execute("DELETE FROM votes WHERE rowid = 2")
+    base.commit()
+    base.close()
+    return tmp_path / "old.sqlite"
+
+
+def test_a_tie_comes_back_as_one(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    store(path, _vote("GAN", "real", first_won=None), _vote("real", "GAN", first_won=False))
+    assert results(path) == [Choice("GAN", "real", tie=True), Choice("GAN", "real")]
+    assert [row[-1] for row in _rows(path)] == [None, 0]
+
+
+def test_an_old_file_is_read_and_left_as_it_is(old):
+    before = old.read_bytes()
+    assert results(old) == [Choice("GAN", "real"), Choice("real", "GAN")]
+    assert old.read_bytes() == before
+
+
+def test_an_old_file_learns_to_hold_ties_and_loses_nothing(old):
+    before = _rows(old)
+    store(old, _vote("prior", "GAN", first_won=None))
+    assert _rows(old)[:2] == before
+    assert results(old) == [Choice("GAN", "real"), Choice("real", "GAN"), Choice("prior", "GAN", tie=True)]
+    store(old, _vote("prior", "GAN"))
+    assert len(results(old)) == 4
+
+
+def test_many_at_once_lose_nothing_of_an_old_file(old):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: store(old, _vote(f"kind {i}", "real", None)), range(24)))
+    found = results(old)
+    assert found[:2] == [Choice("GAN", "real"), Choice("real", "GAN")]
+    assert {choice.winner for choice in found[2:]} == {f"kind {i}" for i in range(24)}
+
+
+def test_several_votes_are_stored_all_or_none(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    with pytest.raises(OSError, match=r"votes\.sqlite"):
+        store(path, _vote(), _vote(first_won=2))
+    store(path, _vote("a", "b"), _vote("c", "d"))
+    assert results(path) == [Choice("a", "b"), Choice("c", "d")]
+
+
+def test_rows_by_other_hands_are_no_exception(tmp_path):
+    """No names, numbers, blobs, text that is no UTF-8: whoever counts sees kinds that he does not know."""
+    base = sqlite3.connect(tmp_path / "strange.sqlite")
+    base.execute("CREATE TABLE votes (first, second, first_won)")
+    base.executemany(
+        "INSERT INTO votes VALUES (?, ?, ?)",
+        [("GAN", "real", 1), (None, 7, 1), (b"\xff", 2.5, 0), ("GAN", "real", "yes"), ("GAN", "real", 3)],
+    )
+    base.execute("INSERT INTO votes VALUES (CAST(x'63616fe9' AS TEXT), 'real', 1)")
+    base.commit()
+    base.close()
+    assert results(tmp_path / "strange.sqlite") == [
+        Choice("GAN", "real"),
+        Choice(None, 7),
+        Choice(2.5, b"\xff"),
+        Choice("cao\ufffd", "real"),
+    ]
+
+
+def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    store(path, *[_vote(first_bar="A" * 300)] * 60)
+    data = bytearray(path.read_bytes())
+    data[4096:8192] = random.Random(1).randbytes(4096)
+    path.write_bytes(data)
+    with pytest.raises(OSError, match=r"votes\.sqlite") as refused:
+        results(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="whoever may do everything is refused nothing")
+def test_a_file_or_folder_without_permission_is_named(tmp_path):
+    path = tmp_path / "mine" / "votes.sqlite"
+    store(path, _vote())
+    for locked in (path, path.parent):
+        locked.chmod(0)
+        try:
+            for use in (lambda: store(path, _vote()), lambda: results(path)):
+                with pytest.raises(OSError, match=r"votes\.sqlite") as refused:
+                    use()
+                assert "\n" not in str(refused.value)
+        finally:
+            locked.chmod(0o700)
+    assert results(path) == [Choice("GAN", "prior")]
+
+
+def test_a_name_that_is_too_long_or_no_text_is_named(tmp_path):
+    for name in ("x" * 300, "caf\udce9/" + "x" * 300):
+        for use in (lambda path: store(path, _vote()), results):
+            with pytest.raises(OSError, match=r"no (place for a )?file of votes") as refused:
+                use(tmp_path / name)
+            assert "\n" not in str(refused.value)
 
 
 # -- the test ------------------------------------------------------------------------------------
@@ -244,7 +383,7 @@ def test_the_published_wins_give_the_published_statistic():
 
 def test_two_kinds_counted_by_hand():
     """3 and 1 of 4: (1² + 1²) / 2; the tail of χ² with one degree is erfc(√½); 2 · (1 + 4) / 16 of the coins."""
-    found = verdict([("GAN", "prior"), ("prior", "GAN"), ("GAN", "prior"), ("GAN", "prior")])
+    found = verdict(_choices({("GAN", "prior"): (3, 1)}))
     assert found.wins == {"GAN": 3, "prior": 1}
     assert found.compared == {"GAN": 4, "prior": 4}
     assert (found.chi2, found.df) == (pytest.approx(1), 1)
@@ -267,14 +406,14 @@ def test_kinds_that_met_unequally_often_counted_by_hand():
 
 def test_a_kind_that_never_won_counts():
     """0 of 3: (1.5² + 1.5²) / 1.5 = 3."""
-    found = verdict([("real", "prior")] * 3)
+    found = verdict([Choice("real", "prior")] * 3)
     assert found.wins == {"real": 3, "prior": 0}
     assert found.compared == {"real": 3, "prior": 3}
     assert (found.chi2, found.df) == (pytest.approx(3), 1)
 
 
 def test_kinds_that_never_met_are_no_pair():
-    found = verdict([("a", "b"), ("c", "d"), ("d", "c")])
+    found = verdict(_choices({"ab": (1, 0), "cd": (1, 1)}))
     assert sorted(tuple(sorted((pair.first, pair.second))) for pair in found.pairs) == [("a", "b"), ("c", "d")]
     assert found.df == 3
     assert found.chi2 == pytest.approx(1)  # ½² / ½, twice
@@ -285,44 +424,94 @@ def test_kinds_that_never_met_are_no_pair():
     [(1, 3, 0.625), (0, 6, 2 / 64), (1, 7, 18 / 256), (9, 1, 22 / 1024), (5, 5, 1), (2, 3, 1), (1, 0, 1), (0, 1, 1)],
 )
 def test_the_exact_test_of_a_pair_by_hand(won, lost, p):
-    found = verdict([("x", "y")] * won + [("y", "x")] * lost)
+    found = verdict(_choices({"xy": (won, lost)}))
     assert _against(found, "x", "y") == (won, won + lost, pytest.approx(p))
 
 
 def test_without_a_choice_nothing_is_said():
     found = verdict([])
-    assert (found.wins, found.compared, found.pairs) == ({}, {}, [])
+    assert (found.wins, found.ties, found.compared, found.pairs) == ({}, {}, {}, [])
     assert math.isnan(found.chi2)
     assert math.isnan(found.p)
 
 
 def _told(found: Verdict):
     pairs = {(min(p.first, p.second), max(p.first, p.second)) for p in found.pairs}
-    return found.wins, found.compared, {pair: _against(found, *pair) for pair in pairs}, found.df
+    return found.wins, found.ties, found.compared, {pair: _against(found, *pair) for pair in pairs}, found.df
 
 
 @given(
-    choices=st.lists(st.permutations("abcde").map(lambda kinds: (kinds[0], kinds[1])), min_size=1, max_size=40),
+    choices=st.lists(
+        st.tuples(st.permutations("abcde"), st.sampled_from([False, False, True])).map(
+            lambda drawn: Choice(drawn[0][0], drawn[0][1], drawn[1])
+        ),
+        min_size=1,
+        max_size=40,
+    ),
     shuffle=st.randoms(),
 )
 def test_the_verdict_is_that_of_the_choices_in_any_order(choices, shuffle: random.Random):
     found = verdict(choices)
     again = verdict(shuffle.sample(choices, len(choices)))
     assert _told(again) == _told(found)
-    assert again.chi2 == pytest.approx(found.chi2)
-    assert again.p == pytest.approx(found.p)
-    # every choice has one winner and two that were compared; each pair is there once
-    assert sum(found.wins.values()) == len(choices)
+    assert again.chi2 == pytest.approx(found.chi2, nan_ok=True)
+    assert again.p == pytest.approx(found.p, nan_ok=True)
+    # every choice has one winner or is a tie, and has two that were compared; each pair is there once
+    n_ties = sum(choice.tie for choice in choices)
+    assert sum(found.wins.values()) == len(choices) - n_ties
+    assert sum(found.ties.values()) == 2 * n_ties
     assert sum(found.compared.values()) == 2 * len(choices)
-    assert sum(pair.n for pair in found.pairs) == len(choices)
-    assert {frozenset(pair) for pair in choices} == {frozenset((p.first, p.second)) for p in found.pairs}
-    assert len(found.pairs) == len({frozenset(pair) for pair in choices})
+    assert sum(found.share(kind) * found.compared[kind] for kind in found.compared) == pytest.approx(len(choices))
+    assert sum(pair.wins + pair.losses + pair.ties for pair in found.pairs) == len(choices)
+    assert {frozenset(choice[:2]) for choice in choices} == {frozenset((p.first, p.second)) for p in found.pairs}
+    assert len(found.pairs) == len({frozenset(choice[:2]) for choice in choices})
+    # the best share is told first
+    shares = [found.share(kind) for kind in found.wins]
+    assert shares == sorted(shares, reverse=True)
     # names mean nothing
-    renamed = verdict([(f"z{ord('f') - ord(won)}", f"z{ord('f') - ord(lost)}") for won, lost in choices])
-    assert renamed.chi2 == pytest.approx(found.chi2)
+    renamed = verdict([Choice(*(f"z{ord('f') - ord(kind)}" for kind in pair), tie) for *pair, tie in choices])
+    assert renamed.chi2 == pytest.approx(found.chi2, nan_ok=True)
     # whoever is better the other way round is as different
-    assert verdict([(lost, won) for won, lost in choices]).chi2 == pytest.approx(found.chi2)
-    assert 0 < found.p <= 1
+    reversed_ = verdict([Choice(lost, won, tie) for won, lost, tie in choices])
+    assert reversed_.chi2 == pytest.approx(found.chi2, nan_ok=True)
+    # and ties change neither test
+    assert verdict([choice for choice in choices if not choice.tie]).chi2 == pytest.approx(found.chi2, nan_ok=True)
+    assert n_ties == len(choices) or 0 < found.p <= 1
+
+
+def test_a_tie_is_half_a_win_in_shares_and_in_no_test_by_hand():
+    """a has 3 of 5 and 2 ties of the 7 with b: 4 of 7. Without them it is 3 and 2: ½² / 2.5, twice; all coins do so."""
+    found = verdict(_choices({"ab": (3, 2, 2)}))
+    assert found.wins == {"a": 3, "b": 2}
+    assert found.ties == {"a": 2, "b": 2}
+    assert found.compared == {"a": 7, "b": 7}
+    assert found.share("a") == pytest.approx(4 / 7)
+    assert found.share("b") == pytest.approx(3 / 7)
+    assert found.chi2 == pytest.approx(0.2)
+    (pair,) = found.pairs
+    assert (pair.wins, pair.losses, pair.ties, pair.p) == (3, 2, 2, pytest.approx(1))
+
+
+def test_a_kind_that_only_ever_tied_is_in_no_test():
+    """c tied with a twice: a won 4 of 4 against b, and (4 − 2)² / 2, twice, has one degree of freedom."""
+    found = verdict(_choices({"ab": (4, 0), "ac": (0, 0, 2)}))
+    assert found.wins == {"a": 4, "b": 0, "c": 0}
+    assert [found.share(kind) for kind in "abc"] == [pytest.approx(5 / 6), 0, 0.5]
+    assert list(found.wins) == ["a", "c", "b"]
+    assert (found.chi2, found.df) == (pytest.approx(4), 1)
+    assert [(p.first, p.second, p.wins, p.losses, p.ties) for p in found.pairs] == [
+        ("a", "b", 4, 0, 0),
+        ("a", "c", 0, 0, 2),
+    ]
+    assert [p.p for p in found.pairs] == [pytest.approx(2 / 16), 1]
+
+
+def test_of_ties_alone_nothing_is_tested():
+    found = verdict(_choices({"ba": (0, 0, 3)}))
+    assert (found.wins, found.ties) == ({"a": 0, "b": 0}, {"a": 3, "b": 3})
+    assert [(p.first, p.second, p.ties, p.p) for p in found.pairs] == [("a", "b", 3, 1)]
+    assert math.isnan(found.chi2)
+    assert math.isnan(found.p)
 
 
 def test_stored_choices_are_judged_as_they_were_made(tmp_path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import streamlit as st
 
-from page.bar import STEPS, TRIPLETS
+from page.loop import STEPS, TRIPLETS
 from rhythmgan.conditions import ANY, DEFAULT_ROLE, Condition
 from rhythmgan.roles import ROLES
 
@@ -21,7 +22,7 @@ def style_name(style: str) -> str:
     return _STYLES.get(style, style.replace("_", " ").capitalize())
 
 
-def role(key: str) -> str:
+def role(key: str, changed: Callable[[], None] | None = None) -> str:
     """A choice between the roles of bars; returns the role."""
     chosen = st.segmented_control(
         "Role",
@@ -31,19 +32,37 @@ def role(key: str) -> str:
         key=key,
         bind="query-params",
         format_func=str.capitalize,
+        on_change=changed,
         help="A groove is what songs play most of the time, a variation is a groove with changes, a fill leads over to "
         "the next bars. Any: whatever songs play, rare bars as often as common ones.",
     )
     return chosen or DEFAULT_ROLE  # an address may say nothing
 
 
-def style(key: str, known: Sequence[str]) -> str:
+def style(
+    key: str,
+    known: Sequence[str],
+    changed: Callable[[], None] | None = None,
+    label_visibility: Literal["visible", "collapsed"] = "visible",
+) -> str:
     """A choice between the styles that a model knows; returns the style."""
     styles = [ANY, *sorted(known, key=style_name)]
-    return st.selectbox("Style", styles, key=key, bind="query-params", format_func=style_name, width=180) or ANY
+    return (
+        st.selectbox(
+            "Style",
+            styles,
+            key=key,
+            bind="query-params",
+            format_func=style_name,
+            width=160,
+            on_change=changed,
+            label_visibility=label_visibility,
+        )
+        or ANY
+    )
 
 
-def grid(key: str) -> int:
+def grid(key: str, changed: Callable[[], None] | None = None) -> int:
     """A choice between the grids that models play; returns the steps of a bar."""
     chosen = st.segmented_control(
         "Grid",
@@ -53,6 +72,7 @@ def grid(key: str) -> int:
         key=key,
         bind="query-params",
         format_func=_GRIDS.__getitem__,
+        on_change=changed,
         help="Sixteenths are four steps a beat. Triplets are three, as in shuffles and slow blues.",
     )
     return chosen or STEPS

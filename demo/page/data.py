@@ -7,25 +7,28 @@ import contextlib
 import numpy as np
 import streamlit as st
 
-from page import cards, charts, models, session, songs, takeaway
-from page.bar import KIT, STEPS, TRIPLETS, Bar
+from page import cards, charts, models, options, songs, takeaway
+from page.loop import ANYTHING, KIT, LENGTHS, STEPS, TRIPLETS, Loop
+from page.turns import turn
 from rhythmgan.conditions import Condition
+from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, measure
 from rhythmgan.grid_choice import OWN_GRIDS
+from rhythmgan.performance import Performance
 from rhythmgan.reference import ANY_ROLE, KINDS, load_reference, reference_key, saved_references
 from rhythmgan.roles import ROLES
 
-_PAGE = 24
+_PAGE = {1: 24, 2: 12}
+"""Loops on a page by their bars; of longer ones there are 8."""
+
 _GENERATED = 4000
 _KINDS = {"distinct": "distinct", "as_played": "as played"}
 _FIRST = ["density", "syncopation", "off-beat share", "parts used"]
 
 
-@st.fragment
 def show() -> None:
     """Draw the tab."""
-    if songs.warn_if_unreadable():
-        return
+    songs.warn_if_unreadable()
     if songs.are_textbook():
         st.caption(
             "These are the textbook bars that ship with rhythmgan. For songs of your own: "
@@ -34,44 +37,118 @@ def show() -> None:
     way = st.segmented_control(
         "Look at", ["Songs", "Features"], default="Songs", required=True, key="look", label_visibility="collapsed"
     )
-    if way == "Songs":
-        _show_songs()
-    else:
+    if way == "Features":
         _show_features()
-    session.keep()
+    elif songs.are_textbook():
+        _show_textbook()
+    else:
+        _show_songs()
+
+
+def _show_textbook() -> None:
+    corpus = songs.words()
+    chosen = corpus.only(_page(np.arange(len(corpus)), 1))
+    titles = [songs.titles()[song] for song in chosen.song_id]
+    loops = [Loop.of(cells, title) for cells, title in zip(songs.cells(chosen), titles, strict=True)]
+    _show_cards(loops, models.notes(loops), "textbook bars")
 
 
 def _show_songs() -> None:
-    corpus = songs.words()
-    played: list[str] = []
-    if songs.are_textbook():
-        rows = zip(songs.cells(corpus), corpus.song_id, strict=True)
-        bars = [Bar.of(cells, songs.titles()[song]) for cells, song in rows]
-        title = "textbook bars"
-    else:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         song = st.selectbox(
             f"Song, of {len(_by_length()):,} with bars on {STEPS} steps", _by_length(), key="song", format_func=_title
         )
-        assert song is not None  # a corpus has songs
-        chosen = corpus.only(corpus.song_id == song).distinct()
-        title = _title(song)
-        own = songs.performances(chosen)
-        bars = [
-            Bar.of(cells, f"bar {bar + 1}, {title}", Condition(ROLES[role]), None if own is None else own[i : i + 1])
-            for i, (cells, bar, role) in enumerate(zip(songs.cells(chosen), chosen.bar_index, chosen.role, strict=True))
-        ]
-        played = [_played(ROLES[role], plays) for role, plays in zip(chosen.role, chosen.plays, strict=True)]
-        if others := _others(song):
-            st.caption(others)
-    pages = -(-len(bars) // _PAGE)
-    page = st.pagination(pages, key="page") if pages > 1 else 1
-    here = slice((page - 1) * _PAGE, page * _PAGE)
-    shown = bars[here]
-    notes = models.notes(shown)
-    if played:
-        notes = [f"{own} · {note}" for own, note in zip(played[here], notes, strict=True)]
-    cards.show(shown, "songs", columns=4, notes=notes)
-    takeaway.all_of(shown, title, "zip-songs", "These as ZIP")
+        n_bars = st.segmented_control(
+            "Loops of",
+            LENGTHS,
+            default=1,
+            required=True,
+            key="song-bars",
+            format_func=lambda n: "1 bar" if n == 1 else f"{n} bars",
+            help="As the song plays them, one after the other. The first loop is where the song begins; one that comes "
+            "again is shown once.",
+        )
+    assert song is not None  # a corpus has songs
+    rows = _loop_rows(song, n_bars or 1)
+    if not len(rows):
+        st.info(f"This song has no {n_bars} bars on {STEPS} steps that follow one another.")
+        return
+    if others := _others(song):
+        st.caption(others)
+    loops, told = _of_song(_page(rows, rows.shape[1]))
+    notes = [" · ".join(filter(None, each)) for each in zip(told, models.notes(loops), strict=True)]
+    _show_cards(loops, notes, _title(song))
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def _loop_rows(song: int, n_bars: int) -> np.ndarray:
+    return loop_rows(songs.words(), song, n_bars)
+
+
+def loop_rows(corpus: Corpus, song: int, n_bars: int) -> np.ndarray:
+    """The loops of a song, in the order in which they first come: rows of the corpus, (n, bars).
+
+    Of one bar they are the song's distinct bars. Longer ones follow one another from the first bar on, and begin anew
+    behind each gap and in each file; what is left over at the end of such a run is no loop.
+
+    Args:
+        corpus: bars in the order of files and time.
+        song: its number.
+        n_bars: bars of a loop.
+    """
+    rows = np.flatnonzero(corpus.song_id == song)
+    files, index = corpus.file_id[rows], np.asarray(corpus.bar_index)[rows].astype(np.int64)
+    begins = np.append(True, (np.diff(files) != 0) | (np.diff(index) != 1)) if len(rows) else np.zeros(0, bool)
+    run = np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
+    place = np.arange(len(rows)) - run
+    first = np.flatnonzero(place % n_bars == 0)
+    first = first[first + n_bars <= len(rows)]
+    first = first[run[first + n_bars - 1] == run[first]]
+    loops = first[:, None] + np.arange(n_bars)
+    _, distinct = np.unique(corpus.bar_id[rows[loops]], axis=0, return_index=True)
+    return rows[loops[np.sort(distinct)]]
+
+
+def _of_song(rows: np.ndarray) -> tuple[list[Loop], list[str]]:
+    """The loops of one song in these rows (n, bars), as they were played, and a line on each."""
+    chosen = songs.words().only(rows.ravel())
+    title = _title(int(chosen.song_id[0]))
+    try:
+        found = songs.performance(chosen)
+    except ValueError as error:  # a large corpus is checked where it is read
+        trouble = options.shown(f"{options.data_file()}: {error}")
+        st.warning(f"{trouble}. These bars are heard with accents on the grid.", icon=":material/error:")
+        found = Performance.of(songs.cells(chosen), KIT)
+    loops, told = [], []
+    n_bars = rows.shape[1]
+    for at in range(0, len(chosen), n_bars):
+        number, role = int(chosen.bar_index[at]) + 1, ROLES[chosen.role[at]]
+        if n_bars == 1:
+            name, asked = f"bar {number}", Condition(role)
+            told.append(_played(role, int(chosen.plays[at])))
+        else:
+            name, asked = f"bars {number} to {number + n_bars - 1}", ANYTHING
+            told.append("")
+        loops.append(Loop.of(found[at : at + n_bars], f"{name}, {title}", asked))
+    return loops, told
+
+
+def _page(rows: np.ndarray, n_bars: int) -> np.ndarray:
+    """Draw a choice between pages where there are several, and return the rows of the chosen one.
+
+    Args:
+        rows: a row for each loop.
+        n_bars: of each loop.
+    """
+    length = _PAGE.get(n_bars, 8)
+    pages = -(-len(rows) // length)
+    page = min(st.pagination(pages, key="page"), pages) if pages > 1 else 1
+    return rows[(page - 1) * length : page * length]
+
+
+def _show_cards(loops: list[Loop], notes: list[str], title: str) -> None:
+    cards.show(loops, "songs", columns=4 if loops[0].n_bars == 1 else 2, notes=notes)
+    takeaway.many(loops, title, "zip-songs", "These as ZIP")
 
 
 def _played(role: str, plays: int) -> str:
@@ -130,7 +207,8 @@ def _show_features() -> None:
 @st.cache_data(show_spinner=False)
 def _generated(role: str, steps: int) -> dict[str, np.ndarray]:
     """Feature → its values in generated bars of a role, where it has one."""
-    return _values(models.generator(steps, Condition(role)).sample(_GENERATED, seed=1 << 42))
+    with turn:
+        return _values(models.generator(steps, Condition(role)).sample(_GENERATED, seed=1 << 42))
 
 
 @st.cache_data(show_spinner=False)

@@ -10,7 +10,8 @@ import streamlit as st
 import torch
 
 from page import asking
-from page.bar import KIT, STEPS, Bar
+from page.loop import KIT, STEPS, Loop
+from page.turns import remembered
 from page.wish import Together
 from rhythmgan.conditions import ANY, DEFAULT_ROLE, Condition
 from rhythmgan.features import measure
@@ -61,42 +62,36 @@ def reference(role: str = ANY, steps: int = STEPS) -> Reference:
     return load_reference(None, "distinct" if role == ANY else "as_played", role, steps, KIT)
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
+FORMS = {1: "A", 2: "AV", 4: "AAAF", 8: "AAAVAAAF"}
+"""For each number of bars the form of a loop: a groove A, a variation V of it, and a fill F."""
+
+
+@remembered(500)
 def sampled(
-    first: int, n: int, temperature: float = 1.0, condition: Condition = UNASKED, steps: int = STEPS
-) -> list[Bar]:
-    """The bars of n seeds from ``first`` on."""
-    found = generator(steps, condition).sample(n, seed=first, temperature=temperature)
+    seeds: tuple[int, ...],
+    n_bars: int = 4,
+    temperature: float = 1.0,
+    condition: Condition = UNASKED,
+    steps: int = STEPS,
+) -> list[Loop]:
+    """The loops of seeds: each begins with the bar of its seed, and has the form of its number of bars."""
+    model = generator(steps, condition)
+    if n_bars == 1:
+        found = model.draw(seeds, temperature)[1][:, None]
+    else:
+        found, _ = phrases(model, _phrase_prior(steps), seeds, n_bars, temperature, form=FORMS[n_bars])
     told = asking.told(condition, steps)
-    return [Bar.of(cells, f"seed {seed}{told}", condition) for seed, cells in enumerate(found, first)]
-
-
-@st.cache_data(show_spinner=False, max_entries=200)
-def phrase(seed: int, n_bars: int, fill: str, style: str, steps: int) -> list[Bar]:
-    """The phrase that begins with the groove of a seed.
-
-    Args:
-        seed: of its first bar.
-        n_bars: how many there are.
-        fill: where fills are; see ``phrases``.
-        style: a style of the models, or "any".
-        steps: the grid.
-    """
-    asked = Condition(DEFAULT_ROLE, style)
-    follower = _phrase_prior(steps).with_condition(asked.role, asked.style)
-    (found,), _ = phrases(generator(steps, asked), follower, [seed], n_bars, fill=fill)
-    told = asking.told(asked, steps)
-    return [Bar.of(cells, f"bar {i}, seed {seed}{told}", asked) for i, cells in enumerate(found, 1)]
+    return [Loop.of(bars, f"seed {seed}{told}", condition) for seed, bars in zip(seeds, found, strict=True)]
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is measured of a bar: values, and where they stand.
+    """What is measured of a loop: means of its bars, and where they stand.
 
     Attributes:
         density, syncopation: onsets; note-rest LHL over three streams.
-        likelihood: mean log p of a step under the prior, nats.
-        realism: the discriminator's logit.
+        likelihood: mean log p of a step of the bars that sound, under the prior, nats; NaN where none does.
+        realism: the discriminator's logit of these; NaN where none does.
         percentile: name → per cent that lie below: of real bars of its role for the first two, of generated ones of the
             same role and style for the others.
     """
@@ -108,48 +103,66 @@ class Numbers:
     percentile: dict[str, float]
 
 
-def features(bars: Sequence[Bar]) -> list[tuple[float, float]]:
-    """(density, syncopation) of each bar, which may be of several grids."""
-    return [found for bar in bars for found in features_of(bar.cells[None])]
+def features(loop: Loop) -> dict[str, np.ndarray]:
+    """Density and syncopation of each bar of a loop, by name, (m,) each."""
+    return _features(loop.code)
 
 
-def features_of(cells: np.ndarray) -> list[tuple[float, float]]:
-    """(density, syncopation) of bars (n, steps, parts) bool."""
-    found = measure(cells, KIT, list(TARGETS))
-    return list(zip(found["density"].tolist(), found["syncopation"].tolist(), strict=True))
+@remembered(2000)
+def _features(code: str) -> dict[str, np.ndarray]:
+    return features_of(Loop(code, "").cells)
 
 
-def percentiles(bar: Bar) -> dict[str, float]:
-    """The per cent of real bars of the same role that have less: of density and of syncopation."""
-    (values,) = features([bar])
-    among = reference(bar.asked.role, bar.steps)
-    return {name: float(among.percentile(name, value)) for name, value in zip(TARGETS, values, strict=True)}
+def features_of(cells: np.ndarray) -> dict[str, np.ndarray]:
+    """Density and syncopation of bars (n, steps, parts) bool, by name, (n,) each."""
+    return {name: values.numpy() for name, values in measure(cells, KIT, list(TARGETS)).items()}
 
 
-def notes(bars: Sequence[Bar]) -> list[str]:
-    """A line for each bar: the two."""
-    return [f"{density:.0f} onsets · syncopation {syncopation:.0f}" for density, syncopation in features(bars)]
+def percentiles(loop: Loop) -> dict[str, float]:
+    """The per cent of real bars of the same role that have less than the loop's bars on average, by feature."""
+    among = reference(loop.asked.role, loop.steps)
+    return {name: float(among.percentile(name, values.mean())) for name, values in features(loop).items()}
 
 
-@st.cache_resource(show_spinner=False)
+def note(loop: Loop) -> str:
+    """A line on a loop: its density and syncopation, of several bars on average."""
+    density, syncopation = (values.mean() for values in features(loop).values())
+    onsets = f"{density:.0f} {'onset' if round(density) == 1 else 'onsets'}{' a bar' if loop.n_bars > 1 else ''}"
+    return f"{onsets} · syncopation {syncopation:.0f}"
+
+
+def notes(loops: Sequence[Loop]) -> list[str]:
+    """A line for each loop."""
+    return [note(loop) for loop in loops]
+
+
+@remembered(100)
 def together(steps: int, condition: Condition) -> Together:
     """Which densities and syncopations go together in what the generator plays."""
     found = measure(generator(steps, condition).sample(_N_TOGETHER, seed=1 << 43), KIT, list(TARGETS))
     return Together(found["density"].numpy(), found["syncopation"].numpy())
 
 
-@st.cache_data(show_spinner=False, max_entries=2000)
-def numbers(bar: Bar) -> Numbers:
-    """All that is said of one bar."""
-    ((density, syncopation),) = features([bar])
-    said = _said_of(bar.cells[None], bar.asked)
-    standing = _standing(said, bar.steps, bar.asked)
+def numbers(loop: Loop) -> Numbers:
+    """All that is said of a loop: means of its bars."""
+    return _numbers(loop.code, loop.asked)  # loops that were asked for differently are equal
+
+
+@remembered(2000)
+def _numbers(code: str, asked: Condition) -> Numbers:
+    loop = Loop(code, "", asked)
+    density, syncopation = (float(values.mean()) for values in features(loop).values())
+    sounding = loop.cells[loop.cells.any((1, 2))]  # of silence the models know nothing
+    if not len(sounding):
+        return Numbers(density, syncopation, float("nan"), float("nan"), percentiles(loop))
+    said = _said_of(sounding, loop.asked)
+    standing = _standing(said, loop.steps, loop.asked)
     return Numbers(
         density,
         syncopation,
-        float(said["likelihood"][0]),
-        float(said["realism"][0]),
-        {**percentiles(bar), **standing},
+        float(said["likelihood"].mean()),
+        float(said["realism"].mean()),
+        {**percentiles(loop), **standing},
     )
 
 
@@ -171,7 +184,7 @@ def _said_of(cells: np.ndarray, condition: Condition) -> dict[str, np.ndarray]:
     return {"likelihood": nats.numpy(), "realism": logits.numpy()}
 
 
-@st.cache_resource(show_spinner=False)
+@remembered(100)
 def _typical(steps: int, condition: Condition) -> dict[str, np.ndarray]:
     """What they say of generated bars, in order of size; the seeds are far from those that people try."""
     said = _said_of(generator(steps, condition).sample(_N_TYPICAL, seed=1 << 40), condition)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -18,3 +19,8 @@ def votes_file() -> Path:
     """Where choices of the blind test are kept: RHYTHMGAN_VOTES, or a file among the user's data."""
     path = os.environ.get("RHYTHMGAN_VOTES")
     return Path(path) if path else user_data_path("rhythmgan") / "votes.sqlite"
+
+
+def shown(text: str) -> str:
+    """A text with the name of a file in it, as browsers can be sent it: one line; what is no UTF-8 is marked."""
+    return " ".join(re.sub(r"[\ud800-\udfff]", "\ufffd", text).split())

@@ -1,4 +1,4 @@
-"""What one visitor holds: the bar in hand, what was in hand before, favourites. Nobody else sees it."""
+"""What one visitor holds: the loop in hand, what was in hand before and after, favourites. Nobody else sees it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from page.bar import TRIPLETS, Bar
 from page.component import component
+from page.loop import KIT, TRIPLETS, Loop
+from rhythmgan.performance import Performance
 from rhythmgan.playback import MIN_SWING, Playback
+from rhythmgan.synth import SOUNDS
 
 _MAX = 60
-"""Bars that are remembered, of the session and of favourites."""
+"""Loops that are remembered: of the session, of favourites, and to undo."""
 
 _MAX_NAME = 60
 
+OWN, ACCENTS = "own", "accents"
+"""Feels: a loop's own velocities and timing, or accents on the grid."""
+
+SLOWEST, FASTEST = 30, 300
+"""Tempi of the page, in beats a minute."""
+
+_FIRST_BPM, _FIRST_SWING = 96.0, 0.56
+"""Four fifths of what the drummers of Groove play swing less, see ``rhythmgan.groove``."""
+
 _keeper = component("keeper", ["keeper"])
+
+
+@dataclass
+class Mix:
+    """The mixer: for each part whether it is muted or solo, and its level, 0 … ``sound.MAX_LEVEL``."""
+
+    mute: list[bool] = field(default_factory=lambda: [False] * KIT.n_parts)
+    solo: list[bool] = field(default_factory=lambda: [False] * KIT.n_parts)
+    level: list[float] = field(default_factory=lambda: [1.0] * KIT.n_parts)
+
+    def levels(self) -> np.ndarray:
+        """What each part is multiplied by: (parts,) float32. Where any part is solo, the others are silent."""
+        solo = np.array(self.solo)
+        heard = ~np.array(self.mute) & (solo if solo.any() else True)
+        return np.array(self.level, np.float32) * heard
 
 
 @dataclass
@@ -25,80 +52,134 @@ class Visitor:
     """One visitor's things.
 
     Attributes:
-        hand: the bar in hand: what the other tabs begin from.
+        hand: the loop in hand: what is seen, played, changed and taken away.
+        before: what ``hand`` came of, of as many bars on the same grid, so that what changed is drawn; or None.
+        tag: what put it in hand, as "steer"; several of one tag are one step to undo. "" where each is its own.
+        past, future: what was in hand before, the latest last; and what was undone, the latest last.
         history: what was in hand in this session, the latest first.
         kept: favourites, the latest first; None until the browser has told them, or one is added.
-        untouched: whether nothing was taken in hand yet.
-        bpm, swing: of all that plays, as the sliders show them; downloads read them at the moment they are asked for.
-        own_bpm: the tempo of the loop that was uploaded last.
-        tempo_from: which upload that was.
-        sets_tempo: whether the slider is to be set to it yet.
-        path: places that were passed on the pad of the bars ``path_of``.
-        offered: what was offered for the corners of the pad, by name; a name stays what it was.
+        untouched: whether the page was not drawn yet, with what was found in hand.
+        locks: which parts stay as they are, (parts,).
+        bpm, swing, feel, sounds, mix: of all that plays; downloads read them at the moment they are asked for.
     """
 
-    hand: Bar
-    history: list[Bar]
-    kept: list[Bar] | None = None
+    hand: Loop
+    before: Loop | None = None
+    tag: str = ""
+    past: list[Loop] = field(default_factory=list)
+    future: list[Loop] = field(default_factory=list)
+    history: list[Loop] = field(default_factory=list)
+    kept: list[Loop] | None = None
     untouched: bool = True
-    bpm: int = 120
-    swing: float = 0.5
-    own_bpm: float | None = None
-    tempo_from: str = ""
-    sets_tempo: bool = False
-    path: list[list[int]] = field(default_factory=list)
-    path_of: tuple[str, ...] = ()
-    offered: dict[str, Bar] = field(default_factory=dict)
+    locks: list[bool] = field(default_factory=lambda: [False] * KIT.n_parts)
+    bpm: float = Playback.bpm
+    swing: float = Playback.swing
+    feel: str = OWN
+    sounds: str = SOUNDS[0]
+    mix: Mix = field(default_factory=Mix)
 
     @property
-    def favourites(self) -> list[Bar]:
+    def favourites(self) -> list[Loop]:
         return self.kept or []
 
-    @property
-    def exact_bpm(self) -> float:
-        """The tempo that the slider shows; where it shows that of an upload, the upload's very own."""
-        return self.own_bpm if self.own_bpm is not None and round(self.own_bpm) == self.bpm else self.bpm
-
     def playback(self, steps: int) -> Playback:
-        """How bars of a grid are played: those of triplets straight, as they have no sixteenths to swing."""
-        return Playback(self.exact_bpm, MIN_SWING if steps == TRIPLETS else self.swing)
+        """How loops of a grid are played: those of triplets straight, as they have no sixteenths to swing."""
+        return Playback(self.bpm, MIN_SWING if steps == TRIPLETS else self.swing)
 
-    def take_tempo(self, bpm: float, upload: str) -> bool:
-        """Take the tempo of an upload, unless it was taken before; returns whether the slider is to follow."""
-        if upload == self.tempo_from:
-            return False
-        self.own_bpm, self.tempo_from, self.sets_tempo = bpm, upload, True
-        return True
+    def played(self, loop: Loop) -> Performance:
+        """How a loop is played with the visitor's feel."""
+        return loop.performance if self.feel == OWN else Performance.of(loop.cells, KIT)
 
-    def take(self, bar: Bar, instead_of: Bar | None = None) -> None:
-        """Take a bar in hand, maybe instead of one that was not worth remembering; the address leads to it."""
-        self.hand, self.untouched = bar, False
-        gone = {bar.code, instead_of.code} if instead_of else {bar.code}
-        self.history = [bar, *(other for other in self.history if other.code not in gone)][:_MAX]
-        st.query_params["bar"] = bar.code
+    def take(self, loop: Loop, before: Loop | None = None, tag: str = "") -> None:
+        """Take a loop in hand; the address leads to it.
 
-    def keep(self, wanted: Any, bars: Mapping[str, Bar]) -> None:
-        """Keep bars, or no longer, as a browser says: pairs of a code and whether it is wanted, of ``bars`` by code."""
+        Args:
+            loop: what is in hand from now on.
+            before: what it came of, so that what changed is drawn: of as many bars on the same grid.
+            tag: several loops of one tag in a row, as those of a slider that moves, are one step to undo. Those whose
+                tags begin with the same word are one entry of the session.
+        """
+        follows = bool(tag) and tag == self.tag
+        goes_on = bool(tag) and tag.split()[0] == self.tag.partition(" ")[0]
+        self.before, self.tag = before, tag
+        if loop.code == self.hand.code:
+            self.hand = loop
+        else:
+            if not follows:
+                self.past = [*self.past, self.hand][-_MAX:]
+            self.future = []
+            self._hold(loop, self.hand.code if goes_on else "")
+
+    def undo(self) -> None:
+        """Take back what was in hand before."""
+        if self.past:
+            *self.past, loop = self.past
+            self.future = [*self.future, self.hand][-_MAX:]
+            self._back(loop)
+
+    def redo(self) -> None:
+        """Take in hand again what was undone last."""
+        if self.future:
+            *self.future, loop = self.future
+            self.past = [*self.past, self.hand][-_MAX:]
+            self._back(loop)
+
+    def _back(self, loop: Loop) -> None:
+        self.before, self.tag = None, ""
+        self._hold(loop)
+
+    def _hold(self, loop: Loop, instead_of: str = "") -> None:
+        if _has_timing(loop) and not _has_timing(self.hand):
+            self.swing = MIN_SWING  # it swings by itself, or not at all
+        self.hand = loop
+        others = (other for other in self.history if other.code not in (loop.code, instead_of))
+        self.history = [loop, *others][:_MAX]
+        st.query_params["loop"] = loop.code
+        if "bar" in st.query_params:  # of an old link
+            del st.query_params["bar"]
+
+    def keep(self, wanted: Any, loops: Mapping[str, Loop]) -> None:
+        """Keep loops, or no longer, as a browser says: pairs of a code of ``loops`` and whether it is wanted."""
         for entry in wanted if isinstance(wanted, list) else []:
-            if isinstance(entry, list) and len(entry) == 2 and (bar := bars.get(str(entry[0]))):
-                others = [other for other in self.favourites if other.code != bar.code]
+            if isinstance(entry, list) and len(entry) == 2 and (loop := loops.get(str(entry[0]))):
+                others = [other for other in self.favourites if other.code != loop.code]
                 was_there = len(others) < len(self.favourites)
                 if was_there != bool(entry[1]):
-                    self.kept = [bar, *others][:_MAX] if entry[1] else others
+                    self.kept = [loop, *others][:_MAX] if entry[1] else others
 
 
-def begin(first: Bar) -> None:
-    """Set a new visitor up: the bar of the address in hand, or ``first``."""
+def _has_timing(loop: Loop) -> bool:
+    """Whether a loop is played off the grid."""
+    return bool(loop.performance.offsets.any())
+
+
+def begin(first: Loop) -> None:
+    """Set a new visitor up: the loop of the address in hand, or ``first``."""
     if "visitor" in st.session_state:
         return
     hand = first
-    code = st.query_params.get("bar")
+    code = st.query_params.get("loop") or st.query_params.get("bar")
     if code:
         try:
-            hand = Bar.read(code, "a shared bar")
+            hand = Loop.read(code, "a shared loop")
         except ValueError as error:
             st.toast(f"{error}: here is another one", icon=":material/link_off:")
-    st.session_state.visitor = Visitor(hand, [hand], untouched=hand is first)
+            for name in {"loop", "bar"} & set(st.query_params):
+                del st.query_params[name]
+    mine = st.session_state.visitor = Visitor(hand, history=[hand], untouched=hand is first)
+    if not st.query_params:  # whoever comes without a link hears the first loop as it swings
+        mine.bpm, mine.swing = _FIRST_BPM, _FIRST_SWING
+
+
+def follow_address() -> None:
+    """Take the loop of the address in hand, where a visitor went back to it, or forward."""
+    mine, code = visitor(), st.query_params.get("loop", "")
+    if code and code != mine.hand.code:
+        known = {loop.code: loop for loop in (*mine.past, *mine.future, *mine.history)}
+        try:
+            mine.take(known.get(code) or Loop.read(code, "a shared loop"))
+        except ValueError:
+            st.query_params["loop"] = mine.hand.code
 
 
 def visitor() -> Visitor:
@@ -109,7 +190,7 @@ def visitor() -> Visitor:
 def keep() -> None:
     """Exchange favourites with the visitor's browser; drawn once on every run, at its end."""
     kept = visitor().kept
-    known = None if kept is None else [[bar.code, bar.name] for bar in kept]
+    known = None if kept is None else [[loop.code, loop.name] for loop in kept]
     with st.container(key="unseen-keeper"):
         _keeper(key="keeper", data={"favourites": known}, on_found_change=_found, on_changed_change=_changed)
 
@@ -123,21 +204,21 @@ def _changed() -> None:
     visitor().kept = _readable(st.session_state.keeper.changed)
 
 
-def _readable(found: Any) -> list[Bar]:
+def _readable(found: Any) -> list[Loop]:
     """The favourites in what a browser sent, which may be anything."""
-    bars: list[Bar] = []
+    loops: list[Loop] = []
     for entry in found if isinstance(found, Sequence) and not isinstance(found, str) else []:
         try:
             code, name = entry
-            bars.append(Bar.read(str(code), str(name)[:_MAX_NAME]))
+            loops.append(Loop.read(str(code), str(name)[:_MAX_NAME]))
         except (ValueError, TypeError):  # what another version, or somebody else, left there
             continue
-    return _distinct(bars)
+    return _distinct(loops)
 
 
-def _distinct(bars: list[Bar]) -> list[Bar]:
+def _distinct(loops: list[Loop]) -> list[Loop]:
     """The first of each, and no more than are remembered."""
-    first: dict[str, Bar] = {}
-    for bar in bars:
-        first.setdefault(bar.code, bar)
+    first: dict[str, Loop] = {}
+    for loop in loops:
+        first.setdefault(loop.code, loop)
     return list(first.values())[:_MAX]

@@ -1,38 +1,163 @@
-"""Tempo and swing of everything that plays on the page, and the kit that it plays with."""
+"""Play, tempo, swing, feel, sounds, undo and redo at the foot of the page, and the kits that the player plays."""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from page import session
-from page.bar import KIT, STEPS, TRIPLETS
 from page.component import component
-from rhythmgan.performance import accents
-from rhythmgan.playback import MAX_SWING
-from rhythmgan.sound import CHOKE, KNEE, velocity_to_gain
-from rhythmgan.synth import RATE, one_shots
+from page.loop import KIT
+from page.session import ACCENTS, FASTEST, OWN, SLOWEST
+from rhythmgan.playback import MAX_SWING, MIN_SWING, Playback
+from rhythmgan.sound import CHOKE, KNEE
+from rhythmgan.synth import RATE, SOUNDS, one_shots
 
-SLOWEST, FASTEST = 50, 200
+_LABELS = {"acoustic": "Acoustic", "808": "808", "lo-fi": "Lo-fi"}
 
-_kit = component("kit", ["player", "kit"])
-_tempo = component("tempo", ["player", "drawing", "tempo"], ["cards"])
+_MAX_MOVES = 100
+
+_kit = component("kit", ["played", "kit"])
+_transport = component("transport", ["player", "drawing", "transport"], ["transport"])
 
 
-@st.cache_data(show_spinner=False)
-def _packed() -> bytes:
+@dataclass
+class _Told:
+    """How far Python has heard of a browser that may be ahead.
+
+    Attributes:
+        epoch: of this session; what a page says that is of another one is too late.
+        revision: how often the browser changed the settings.
+        moved: undos and redos that it asked for.
+    """
+
+    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    revision: int = 0
+    moved: int = 0
+
+
+def begin() -> None:
+    """Take over tempo and swing from the address, once for each visitor."""
+    if "transport-told" in st.session_state:
+        return
+    st.session_state["transport-told"] = _Told()
+    visitor = session.visitor()
+    bpm = _number(st.query_params.get("bpm"), SLOWEST, FASTEST)
+    swing = _number(st.query_params.get("swing"), round(100 * MIN_SWING), round(100 * MAX_SWING))
+    if bpm is not None:
+        visitor.bpm = bpm
+    if swing is not None:
+        visitor.swing = swing / 100
+
+
+def show() -> None:
+    """Draw the transport."""
+    begin()
+    visitor = session.visitor()
+    told: _Told = st.session_state["transport-told"]
+
+    def changed() -> None:
+        _change(visitor, told, st.session_state.controls.changed)
+
+    def moved() -> None:
+        _move(visitor, told, st.session_state.controls.moved)
+
+    _say_in_address("bpm", visitor.bpm, Playback.bpm)
+    _say_in_address("swing", 100 * visitor.swing, 100 * Playback.swing)
+    _transport(
+        key="controls",
+        data={
+            "settings": {
+                "bpm": visitor.bpm,
+                "swing": visitor.swing,
+                "feel": visitor.feel,
+                "sounds": visitor.sounds,
+            },
+            "loop": visitor.hand.sent,
+            "undo": bool(visitor.past),
+            "redo": bool(visitor.future),
+            "epoch": told.epoch,
+            "revision": told.revision,
+            "moved": told.moved,
+            "slowest": SLOWEST,
+            "fastest": FASTEST,
+            "most_swing": round(100 * MAX_SWING),
+            "sounds": [[name, _LABELS[name]] for name in SOUNDS],
+        },
+        on_changed_change=changed,
+        on_moved_change=moved,
+        on_went_change=session.follow_address,
+    )
+
+
+def _change(visitor: session.Visitor, told: _Told, sent: Any) -> None:
+    """Take over the settings that a browser sent, which may be anything."""
+    if (
+        not isinstance(sent, dict)
+        or sent.get("epoch") != told.epoch
+        or not _is_later(sent.get("revision"), told.revision)
+    ):
+        return
+    bpm, swing = _number(sent.get("bpm"), SLOWEST, FASTEST), _number(sent.get("swing"), MIN_SWING, MAX_SWING)
+    if bpm is None or swing is None or sent.get("feel") not in (OWN, ACCENTS) or sent.get("sounds") not in SOUNDS:
+        return
+    told.revision = sent["revision"]
+    visitor.bpm, visitor.swing, visitor.feel, visitor.sounds = bpm, swing, sent["feel"], sent["sounds"]
+
+
+def _move(visitor: session.Visitor, told: _Told, sent: Any) -> None:
+    """Undo and redo as a browser asks, which says all that it has no answer to yet: pairs of a number and a word."""
+    if not isinstance(sent, dict) or sent.get("epoch") != told.epoch or not isinstance(sent.get("moves"), list):
+        return
+    for move in sent["moves"][:_MAX_MOVES]:
+        if not (isinstance(move, list) and len(move) == 2 and _is_later(move[0], told.moved)):
+            continue
+        told.moved = move[0]
+        if move[1] == "undo":
+            visitor.undo()
+        elif move[1] == "redo":
+            visitor.redo()
+
+
+def _is_later(number: Any, than: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > than
+
+
+def _number(said: Any, least: float, most: float) -> float | None:
+    """A number of this range, also as text; None where it is none."""
+    try:
+        number = float(said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if not isinstance(said, bool) and math.isfinite(number) and least <= number <= most else None
+
+
+def _say_in_address(name: str, value: float, default: float) -> None:
+    """Keep a number in the address, but for its default."""
+    text = f"{round(value, 2):g}"
+    if value == default:
+        if name in st.query_params:
+            del st.query_params[name]
+    elif st.query_params.get(name) != text:
+        st.query_params[name] = text
+
+
+@st.cache_resource(show_spinner=False)
+def _packed(sounds: str) -> bytes:
     """The one-shots for the player: the length of a head, the head as JSON, stereo samples in 16 bits."""
-    shots = one_shots(KIT)
+    shots = one_shots(KIT, sounds)
     head = {
+        "sounds": sounds,
         "rate": RATE,
         "lengths": [len(shot) for shot in shots],
-        "gains": {steps: velocity_to_gain(accents(steps)).tolist() for steps in (STEPS, TRIPLETS)},
         "knee": KNEE,
-        "open": KIT.names.index("open hat"),
-        "closed": KIT.names.index("closed hat"),
         "choke": CHOKE / RATE,
     }
     text = json.dumps(head).encode()
@@ -40,44 +165,13 @@ def _packed() -> bytes:
     return struct.pack("<I", len(text)) + text + samples.tobytes()
 
 
-@st.fragment
-def show() -> None:
-    """Draw play and stop, tempo and swing."""
-    visitor = session.visitor()
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        button = st.container(width="content")
-        if visitor.sets_tempo and visitor.own_bpm is not None:
-            st.session_state.bpm = min(max(round(visitor.own_bpm), SLOWEST), FASTEST)
-            visitor.sets_tempo = False
-        bpm = st.slider("Tempo, bpm", SLOWEST, FASTEST, 120, key="bpm", bind="query-params")
-        swing = st.slider(
-            "Swing, %",
-            50,
-            round(100 * MAX_SWING),
-            50,
-            key="swing",
-            bind="query-params",
-            help="Where the second sixteenth of each eighth falls: 50 is straight, 67 a triplet shuffle. "
-            "Bars of triplets have no sixteenths: they stay as they are.",
-        )
-        visitor.bpm, visitor.swing = bpm, swing / 100
-        with button:
-            _tempo(
-                key="tempo",
-                data={
-                    "tempo": {
-                        "bpm": visitor.exact_bpm,
-                        "beats": {
-                            steps: visitor.playback(steps).step_beats(steps).tolist() for steps in (STEPS, TRIPLETS)
-                        },
-                    },
-                    "first": visitor.hand.sent,
-                },
-                width="content",
-            )
-
-
 def load_kit() -> None:
-    """Hand the kit to the player; the last thing on the page, as it takes a moment to compute and to send."""
+    """Hand the player the kit of the visitor's sounds, each once; last on the page, as it takes a moment to send."""
+    visitor = session.visitor()
+    loaded: set[str] = st.session_state.setdefault("kits-loaded", set())
+
+    def came() -> None:
+        loaded.update(name for name in SOUNDS if name == st.session_state.kit.loaded)
+
     with st.container(key="unseen-kit"):
-        _kit(key="kit", data=_packed())
+        _kit(key="kit", data=None if visitor.sounds in loaded else _packed(visitor.sounds), on_loaded_change=came)

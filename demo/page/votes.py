@@ -1,4 +1,4 @@
-"""Choices between two bars: kept in an SQLite file, counted and tested."""
+"""Votes between two loops: kept in an SQLite file, counted and tested."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS votes (
+_COLUMNS = """
     time TEXT NOT NULL,            -- ISO 8601, UTC
     listener TEXT NOT NULL,        -- a random name for each visit
-    first TEXT NOT NULL,           -- the kind of bar A, such as GAN
-    second TEXT NOT NULL,          -- of bar B
-    first_bar TEXT NOT NULL,       -- its code: its cells in base64url, see page.bar; of a loop all, blanks between
+    first TEXT NOT NULL,           -- the kind of loop A, such as GAN
+    second TEXT NOT NULL,          -- of loop B
+    first_bar TEXT NOT NULL,       -- its code, see page.loop; in old rows those of its bars, blanks between
     second_bar TEXT NOT NULL,
     bpm REAL NOT NULL,
     swing REAL NOT NULL,
-    first_won INTEGER NOT NULL CHECK (first_won IN (0, 1))
-)
+    first_won INTEGER CHECK (first_won IN (0, 1))   -- NULL: no difference
 """
 
 
 @dataclass(frozen=True)
 class Vote:
-    """A choice between bar A, the first, and bar B: their kinds, their codes, and whether A was the better."""
+    """A choice between loop A, the first, and loop B: their kinds, their codes, and which was the better.
+
+    ``first_won`` is None where the listener heard no difference.
+    """
 
     listener: str
     first: str
@@ -36,110 +38,177 @@ class Vote:
     second_bar: str
     bpm: float
     swing: float
-    first_won: bool
+    first_won: bool | None
+
+
+class Choice(NamedTuple):
+    """What a vote says of two kinds: the one that won and the one that lost; of a tie, those of A and B."""
+
+    winner: str
+    loser: str
+    tie: bool = False
 
 
 @contextmanager
 def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
-    """The file, ``how`` being rwc or ro, which has a table of choices or, with rwc, none at all yet."""
+    """The file, ``how`` being rwc or ro, which has a table of votes or, with rwc, none at all yet.
+
+    What is done with it is done in one transaction.
+    """
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={how}", timeout=10, uri=True)) as base, base:
+        uri = f"{path.absolute().as_uri()}?mode={how}"
+        # the transaction is begun by hand: Python's own would leave out what changes a table
+        with closing(sqlite3.connect(uri, timeout=10, uri=True, isolation_level=None)) as base:
+            base.text_factory = lambda text: text.decode("utf-8", "replace")
+            base.execute("BEGIN IMMEDIATE" if how == "rwc" else "BEGIN")
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if tables and "votes" not in tables:
                 raise sqlite3.DatabaseError("it is an SQLite file of something else")
             yield base
-    except sqlite3.Error as error:
-        raise OSError(f"{path}: no file of choices: {error}") from None
+            base.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
+        raise OSError(f"{path}: no file of votes: {getattr(error, 'strerror', None) or error}") from None
 
 
-def store(path: Path, vote: Vote) -> None:
-    """Add a choice to the file, which is made where it is missing.
+def store(path: Path, *votes: Vote) -> None:
+    """Add votes to the file, all or none; it is made where it is missing. An older file learns to hold ties.
 
     Raises:
-        OSError: it cannot be written, or is no SQLite file of choices.
+        OSError: it cannot be written, or is no SQLite file of votes.
     """
-    values = (
-        datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        vote.listener,
-        vote.first,
-        vote.second,
-        vote.first_bar,
-        vote.second_bar,
-        vote.bpm,
-        vote.swing,
-        int(vote.first_won),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    time = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    rows = [
+        (
+            time,
+            vote.listener,
+            vote.first,
+            vote.second,
+            vote.first_bar,
+            vote.second_bar,
+            vote.bpm,
+            vote.swing,
+            None if vote.first_won is None else int(vote.first_won),
+        )
+        for vote in votes
+    ]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: no place for a file of votes: {error.strerror}") from None
     with _opened(path, "rwc") as base:
-        base.execute(_TABLE)
-        base.execute(f"INSERT INTO votes VALUES ({', '.join('?' * len(values))})", values)
+        base.execute(f"CREATE TABLE IF NOT EXISTS votes ({_COLUMNS})")
+        if not _holds_ties(base):
+            base.execute(f"CREATE TABLE with_ties ({_COLUMNS})")
+            base.execute("INSERT INTO with_ties SELECT * FROM votes ORDER BY rowid")
+            base.execute("DROP TABLE votes")
+            base.execute("ALTER TABLE with_ties RENAME TO votes")
+        base.executemany("INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def results(path: Path) -> list[tuple[str, str]]:
-    """All choices as (kind that won, kind that lost), in the order they were made.
+def _holds_ties(base: sqlite3.Connection) -> bool:
+    """Whether the table of votes takes NULL for who won: the one of before there were ties does not."""
+    columns = base.execute("PRAGMA table_info(votes)")
+    return not any(name == "first_won" and not_null for _, name, _, not_null, *_ in columns)
+
+
+def results(path: Path) -> list[Choice]:
+    """All votes in the order they were made; rows that say no outcome are left out.
 
     Raises:
-        OSError: no SQLite file of choices.
+        OSError: no SQLite file of votes.
     """
-    if not path.exists():
-        return []
+    try:
+        if not path.exists():
+            return []
+    except OSError as error:
+        raise OSError(f"{path}: no file of votes: {error.strerror}") from None
     with _opened(path, "ro") as base:
         rows = base.execute("SELECT first, second, first_won FROM votes ORDER BY rowid").fetchall()
-    return [(first, second) if won else (second, first) for first, second, won in rows]
+    return [
+        Choice(second, first) if won == 0 else Choice(first, second, tie=won is None)
+        for first, second, won in rows
+        if won in (None, 0, 1)
+    ]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """How two kinds did against each other: ``wins`` of the first in ``n``, and the exact binomial test's p."""
+    """How two kinds did against each other.
+
+    Attributes:
+        first, second: the kinds.
+        wins, losses: of the first; with the ties they are all their comparisons.
+        ties: how often listeners heard no difference.
+        p: of the exact binomial test of wins and losses; 1 where there are none.
+    """
 
     first: str
     second: str
     wins: int
-    n: int
+    losses: int
+    ties: int
     p: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What choices come to.
+    """What votes come to.
 
     Attributes:
-        wins, compared: kind → comparisons that it won, and that it was in.
+        wins, ties, compared: kind → comparisons that it won, in which no difference was heard, and that it was in.
         pairs: each two kinds that met.
-        chi2, df, p: the wins against equal chances, as Ravula & Cao (2019) test them; NaN without a choice.
+        chi2, df, p: the wins against equal chances, as Ravula & Cao (2019) test them; NaN where no kind ever won.
     """
 
     wins: dict[str, int]
+    ties: dict[str, int]
     compared: dict[str, int]
     pairs: list[Pair]
     chi2: float
     df: int
     p: float
 
+    def share(self, kind: str) -> float:
+        """The share of its comparisons that a kind won, a tie being half a win for both, 0 … 1."""
+        return (self.wins[kind] + self.ties[kind] / 2) / self.compared[kind]
 
-def verdict(choices: Sequence[tuple[str, str]]) -> Verdict:
-    """Count and test choices (won, lost).
 
-    χ² = Σ (wins − n/2)² / (n/2) over the kinds, n the comparisons that each was in, with one degree of freedom less
-    than there are kinds: Pearson's test of the wins, which gives the 62 that Ravula & Cao (2019) report for theirs.
-    Wins of pairs scatter less than its counts would, so it errs on the side of no difference (David 1963).
+def verdict(choices: Sequence[Choice]) -> Verdict:
+    """Count and test choices.
+
+    A tie is half a win for both in shares, and is left out of both tests: it speaks for neither kind. Of a pair that is
+    the conditional sign test; Coakley & Heise (1996) compare it with others.
+
+    χ² = Σ (wins − n/2)² / (n/2) over the kinds, n the comparisons with a winner that each was in, with one degree of
+    freedom less than there are kinds: Pearson's test of the wins, which gives the 62 that Ravula & Cao (2019) report
+    for theirs. Wins of pairs scatter less than its counts would, so it errs on the side of no difference (David 1963).
     """
     from scipy.stats import binomtest, chi2
 
-    wins, compared = Counter(won for won, _ in choices), Counter(kind for choice in choices for kind in choice)
-    kinds = sorted(compared, key=lambda kind: (-wins[kind] / compared[kind], kind))
-    met, beaten = Counter(tuple(sorted(choice)) for choice in choices), Counter(choices)
+    won = Counter((choice.winner, choice.loser) for choice in choices if not choice.tie)
+    tied = Counter(tuple(sorted((choice.winner, choice.loser))) for choice in choices if choice.tie)
+    wins, decided, ties = Counter[str](), Counter[str](), Counter[str]()
+    for (winner, loser), n in won.items():
+        wins[winner] += n
+        decided.update({winner: n, loser: n})
+    for kinds, n in tied.items():
+        ties.update(dict.fromkeys(kinds, n))
+    compared = decided + ties
+    met = {tuple(sorted(kinds)) for kinds in won} | set(tied)
     pairs = []
-    for (first, second), n in sorted(met.items()):
-        won = beaten[first, second]
-        pairs.append(Pair(first, second, won, n, float(binomtest(won, n).pvalue)))
-    df = len(kinds) - 1
-    found = sum((wins[kind] - compared[kind] / 2) ** 2 / (compared[kind] / 2) for kind in kinds)
+    for first, second in sorted(met):
+        n, lost = won[first, second], won[second, first]
+        p = float(binomtest(n, n + lost).pvalue) if n + lost else 1.0
+        pairs.append(Pair(first, second, n, lost, tied[first, second], p))
+    found = sum((wins[kind] - n / 2) ** 2 / (n / 2) for kind, n in decided.items())
+    df = max(len(decided) - 1, 0)
+    order = sorted(compared, key=lambda kind: (-(wins[kind] + ties[kind] / 2) / compared[kind], kind))
     return Verdict(
-        {kind: wins[kind] for kind in kinds},
-        {kind: compared[kind] for kind in kinds},
+        {kind: wins[kind] for kind in order},
+        {kind: ties[kind] for kind in order},
+        {kind: compared[kind] for kind in order},
         pairs,
-        found if choices else float("nan"),
-        max(df, 0),
-        float(chi2.sf(found, df)) if df > 0 else float("nan"),
+        found if decided else float("nan"),
+        df,
+        float(chi2.sf(found, df)) if df else float("nan"),
     )

@@ -69,9 +69,16 @@ def _set_environment(options: argparse.Namespace) -> None:
 
 
 def _warm_up() -> None:
-    """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit."""
+    """Do what takes seconds while the server starts and the browser opens: import torch, compute the drum kit.
+
+    What is there then is there for good, so Python need not look through it for garbage any more.
+    """
+    import gc
+
     from rhythmgan.kit import GM12
     from rhythmgan.models import catalogue  # noqa: F401
     from rhythmgan.synth import one_shots
 
     one_shots(GM12)
+    gc.collect()
+    gc.freeze()

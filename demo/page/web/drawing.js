@@ -1,4 +1,4 @@
-// Bars as step grids, and small help with making elements.
+// Bars as pictures, and small help with making elements.
 const SVG = "http://www.w3.org/2000/svg";
 
 function node(name, properties = {}, ...children) {
@@ -12,6 +12,13 @@ function node(name, properties = {}, ...children) {
   return made;
 }
 
+function shape(name, properties = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
 function sounds(word, part, parts) {
   return (word >> (parts - 1 - part)) & 1;
 }
@@ -19,6 +26,15 @@ function sounds(word, part, parts) {
 // a part's colour, a little nearer to the text's: lighter on dark paper, darker on light
 function ink(hue) {
   return `color-mix(in srgb, ${hue} 82%, var(--st-text-color))`;
+}
+
+// how high and how dense a velocity is drawn, each a share of the most
+function height(velocity) {
+  return 0.22 + (0.78 * velocity) / 127;
+}
+
+function density(velocity) {
+  return 0.35 + (0.65 * velocity) / 127;
 }
 
 // what a screen reader says of a bar
@@ -42,76 +58,99 @@ function changes(words, before, kit) {
 
 // a cell of a bar that came of another one, at x and y, 10 wide: "kept", "added" or "removed"; shapes say it as well
 function changed(kind, x, y) {
-  const cell = document.createElementNS(SVG, "path");
   const ways = {
     kept: "M1 1h8v8h-8z", // full, as high and wide as its place
     added: "M5 -.4L10.4 5L5 10.4L-.4 5z", // full, on its corner
     removed: "M1.6 1.6L8.4 8.4M8.4 1.6L1.6 8.4", // crossed out
   };
-  cell.setAttribute("d", ways[kind]);
-  cell.setAttribute("transform", `translate(${x} ${y})`);
-  cell.setAttribute("class", kind);
-  return cell;
+  return shape("path", { d: ways[kind], transform: `translate(${x} ${y})`, class: kind });
+}
+
+// one of these in a picture of its own
+function mark(kind) {
+  return shape("svg", { viewBox: "-1 -1 12 12", "aria-hidden": "true" }, changed(kind, 0, 0));
 }
 
 // what these three look like
 function legend() {
   const list = node("div", { class: "legend", role: "note", "aria-label": "How changes are drawn" });
-  for (const kind of ["kept", "added", "removed"]) {
-    const picture = document.createElementNS(SVG, "svg");
-    picture.setAttribute("viewBox", "-1 -1 12 12");
-    picture.setAttribute("aria-hidden", "true");
-    picture.append(changed(kind, 0, 0));
-    list.append(node("span", {}, picture, kind));
-  }
+  for (const kind of ["kept", "added", "removed"]) list.append(node("span", {}, mark(kind), kind));
   return list;
 }
 
-// `before`: the words of the bar that this one came of, if what changed is to be seen
-function drawing({ words, played, before }, kit) {
-  const parts = kit.names.length;
-  const steps = words.length;
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${steps * 10} ${parts * 10}`);
-  svg.setAttribute("role", "img");
-  const told = described(words, kit);
-  svg.setAttribute("aria-label", before ? `${told}. ${changes(words, before, kit)}` : told);
-  const onTop = []; // what is larger than its cell
-  for (let part = 0; part < parts; part++) {
-    for (let step = 0; step < steps; step++) {
-      const cell = document.createElementNS(SVG, "rect");
-      cell.setAttribute("x", step * 10 + 0.6);
-      cell.setAttribute("y", (parts - 1 - part) * 10 + 0.6);
-      cell.setAttribute("width", 8.8);
-      cell.setAttribute("height", 8.8);
-      cell.setAttribute("rx", 1.6);
-      const is = sounds(words[step], part, parts);
-      const was = before && sounds(before[step], part, parts);
-      if (before && (is || was)) {
-        const mark = changed(!is ? "removed" : was ? "kept" : "added", step * 10, (parts - 1 - part) * 10);
-        if (is && was) mark.style.opacity = 0.35 + 0.5 * (played ? played.shades[step][part] : kit.shades[steps][step]);
-        onTop.push(mark);
-      }
-      if (is && !before) {
-        cell.style.fill = ink(kit.hues[part]);
-        cell.style.opacity = played ? played.shades[step][part] : kit.shades[steps][step];
-      } else {
-        cell.setAttribute("class", step % (steps / 4) ? "off" : "off beat");
-      }
-      svg.append(cell);
+// one bar of a loop, as it is drawn; `before`: the words of the bars that the loop came of, if what changed is seen
+function barOf(loop, bar, before = null) {
+  return { words: loop.bars[bar], velocities: loop.velocities?.[bar], before: before?.[bar] };
+}
+
+// What bars are called that have words and a playing of their own, as text: those of the same cells have one letter, and
+// one of them that is played in another way a prime more: A A A′ B. Returns {letter, primes} of each bar.
+function letters(bars) {
+  const known = new Map(); // words → the ways in which they are played
+  return bars.map(({ words, playing }) => {
+    const told = words.join(" ");
+    if (!known.has(told)) known.set(told, []);
+    const playings = known.get(told);
+    if (!playings.includes(playing)) playings.push(playing);
+    const letter = String.fromCharCode(65 + [...known.keys()].indexOf(told));
+    return { letter, primes: playings.indexOf(playing) };
+  });
+}
+
+// the empty cells of a grid: those on beats are darker
+function paper(steps, parts) {
+  const lines = { off: "", "off beat": "" };
+  for (let step = 0; step < steps; step++) {
+    for (let part = 0; part < parts; part++) {
+      lines[step % (steps / 4) ? "off" : "off beat"] += `M${step * 10 + 0.6} ${part * 10 + 0.6}h8.8v8.8h-8.8z`;
     }
   }
-  svg.append(...onTop);
-  const head = document.createElementNS(SVG, "rect");
-  head.setAttribute("class", "head");
-  head.setAttribute("y", 0);
-  head.setAttribute("width", 10);
-  head.setAttribute("height", parts * 10);
-  svg.append(head);
+  return Object.entries(lines).map(([kind, d]) => shape("path", { d, class: kind }));
+}
+
+// velocities: of each cell, step after step; without them a bar has accents
+function drawing({ words, velocities, before }, kit) {
+  const parts = kit.names.length;
+  const steps = words.length;
+  const told = described(words, kit);
+  const svg = shape("svg", {
+    viewBox: `0 0 ${steps * 10} ${parts * 10}`,
+    role: "img",
+    "aria-label": before ? `${told}. ${changes(words, before, kit)}` : told,
+  });
+  svg.append(...paper(steps, parts));
+  for (let part = 0; part < parts; part++) {
+    for (let step = 0; step < steps; step++) {
+      const is = sounds(words[step], part, parts);
+      const was = before && sounds(before[step], part, parts);
+      const velocity = velocities?.[step * parts + part] || kit.accents[steps][step];
+      const [x, y] = [step * 10, (parts - 1 - part) * 10];
+      if (before && (is || was)) {
+        const drawn = changed(!is ? "removed" : was ? "kept" : "added", x, y);
+        if (is && was) drawn.style.opacity = density(velocity);
+        svg.append(drawn);
+      } else if (is) {
+        const high = 8.8 * height(velocity);
+        const cell = shape("rect", { x: x + 0.6, y: y + 9.4 - high, width: 8.8, height: high, rx: 1.2 });
+        cell.style.fill = ink(kit.hues[part]);
+        cell.style.opacity = density(velocity);
+        svg.append(cell);
+      }
+    }
+  }
+  svg.append(shape("rect", { class: "head", y: 0, width: 10, height: parts * 10 }));
+  head(svg, null);
   return svg;
 }
 
-// Which bars are kept, as the visitor sees it: at once, and also where several clicks come before an answer.
+// where a bar sounds now; null where it does not
+function head(picture, step) {
+  const line = picture.lastChild;
+  line.style.display = step === null ? "none" : "";
+  if (step !== null) line.setAttribute("x", step * 10);
+}
+
+// Which loops are kept, as the visitor sees it: at once, and also where several clicks come before an answer.
 function hearts(send) {
   let known = [];
   const wanted = new Map(); // code → whether it is to be kept, until the server says so too
@@ -121,46 +160,62 @@ function hearts(send) {
       for (const [code, want] of wanted) if (known.includes(code) === want) wanted.delete(code);
     },
     has: (code) => wanted.get(code) ?? known.includes(code),
-    click(bar) {
-      wanted.set(bar.code, !self.has(bar.code));
+    waits: () => wanted.size > 0,
+    click(loop) {
+      wanted.set(loop.code, !self.has(loop.code));
       send([...wanted]);
+    },
+    // a button that keeps a loop or no longer; `show` says of which
+    button() {
+      const made = node("button", { class: "keep", type: "button" });
+      made.show = (loop) => {
+        const kept = self.has(loop.code);
+        made.textContent = kept ? "♥" : "♡";
+        made.setAttribute("aria-pressed", kept);
+        made.setAttribute("aria-label", `${kept ? "Do not keep" : "Keep"} ${loop.name}`);
+        made.onclick = () => {
+          self.click(loop);
+          made.show(loop);
+        };
+      };
+      return made;
     },
   };
   return self;
 }
 
-// a bar to play, to take in hand and to keep; `send` says what its buttons do
-function card(bar, data, send) {
-  const play = node("button", { class: "play", onclick: () => send.play(bar) });
-  const keep = node("button", { class: "keep", onclick: () => send.keep(bar) });
-  const name = node("button", { class: "name", title: "take in hand", onclick: () => send.choose(bar) }, bar.title ?? bar.name);
-  const picture = drawing(bar, data.kit);
-  picture.onclick = () => send.play(bar);
-  const names = node("div", { class: "names", "aria-hidden": "true" });
-  if (data.names) for (const part of [...data.kit.names].reverse()) names.append(node("span", {}, part));
-  const drawn = node("div", { class: "drawn" }, names, picture);
-  const made = node("article", { class: "card" });
-  if (data.pictured) made.append(node("header", {}, play, name, keep), drawn);
-  else {
-    made.append(node("header", {}, play, node("span", { class: "name" }, bar.name)));
-    made.classList.add("heard-only");
-  }
-  if (bar.note) made.append(node("footer", {}, bar.note));
-  // `heard` says whether it is this bar that sounds, of several that play as one loop
-  made.update = (chosen, hearts, heard) => {
-    const plays = player.id === bar.code;
-    play.textContent = plays ? "■" : "▶";
-    play.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${bar.name}`);
-    const kept = hearts.has(bar.code);
-    keep.textContent = kept ? "♥" : "♡";
-    keep.setAttribute("aria-pressed", kept);
-    keep.setAttribute("aria-label", `${kept ? "Do not keep" : "Keep"} ${bar.name}`);
-    made.classList.toggle("chosen", chosen === bar.code);
+// the bars of a loop side by side, in two rows where there are eight
+function pictures(loop, kit, before) {
+  const drawn = loop.bars.map((_, bar) => {
+    const picture = drawing(barOf(loop, bar, before), kit);
+    if (loop.bars.length > 1) picture.setAttribute("aria-label", `bar ${bar + 1}: ${picture.getAttribute("aria-label")}`);
+    return picture;
+  });
+  const made = node("div", { class: `drawn bars-${loop.bars.length}` }, ...drawn);
+  made.follow = (place) => drawn.forEach((picture, bar) => head(picture, place?.bar === bar ? place.step : null));
+  return made;
+}
+
+// a loop to play, to take in hand and to keep; `send` says what its buttons do
+function card(loop, kit, known, send) {
+  const play = node("button", { class: "play", type: "button", onclick: () => send.play(loop) });
+  const keep = known.button();
+  const name = node("button", { class: "name", type: "button", onclick: () => send.choose(loop) }, loop.name);
+  name.setAttribute("aria-label", `Take ${loop.name} in hand`);
+  const seen = pictures(loop, kit, loop.before);
+  seen.onclick = () => send.play(loop);
+  const made = node("article", { class: "card" }, node("header", {}, play, name, keep), seen);
+  if (loop.note) made.append(node("footer", {}, loop.note));
+  made.update = (chosen) => {
+    const plays = player.id === "hand" && player.loop.code === loop.code;
+    const stays = player.id === "hand" && (player.coming ?? player.loop).code === loop.code;
+    play.textContent = stays ? "■" : "▶";
+    play.setAttribute("aria-label", `${stays ? "Stop" : "Play"} ${loop.name}`);
+    keep.show(loop);
+    made.classList.toggle("chosen", chosen === loop.code);
     made.classList.toggle("playing", plays);
-    const head = picture.lastChild;
-    const seen = (plays || heard) && player.place?.step < bar.words.length;
-    if (seen) head.setAttribute("x", player.place.step * 10);
-    head.style.display = seen ? "" : "none";
+    made.classList.toggle("coming", stays && !plays);
+    seen.follow(plays ? player.place : null);
   };
   return made;
 }

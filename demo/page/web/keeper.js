@@ -1,5 +1,6 @@
 // Favourites live in the visitor's own browser: they survive a reload, and no server knows them.
 const PLACE = "rhythmgan.favourites";
+const PATIENCE = 2000; // milliseconds until what was said and not answered is said again
 
 // what is kept, as text; null where the browser keeps nothing for us
 function stored() {
@@ -26,12 +27,20 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   const root = parentElement.querySelector(".keeper");
   root.unlisten?.();
-  root.unlisten = () => window.removeEventListener("storage", changed);
+  root.unlisten = () => {
+    clearInterval(root.asking);
+    window.removeEventListener("storage", changed);
+  };
   window.addEventListener("storage", changed);
   const kept = stored();
   if (kept !== null && data.favourites === null) {
     const list = read(kept);
-    if (list.length) setTriggerValue("found", list);
+    const say = () => setTriggerValue("found", list);
+    if (list.length) {
+      say();
+      // a message that comes with another one may redraw a part of the page only, and this is not in it
+      root.asking = setInterval(say, PATIENCE);
+    }
   } else if (kept !== null) {
     const wanted = JSON.stringify(data.favourites);
     try {

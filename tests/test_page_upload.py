@@ -1,0 +1,164 @@
+"""Files of visitors: read as they are played, whatever they are called, or refused in a line."""
+
+import re
+
+import mido
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("streamlit", reason="the page needs Streamlit")
+
+from visiting import APP
+
+from page import upload
+from page.loop import KIT, Loop
+from rhythmgan.kit import GM12
+from rhythmgan.midi import midi_bytes
+from rhythmgan.performance import Performance
+
+
+@pytest.fixture(scope="module")
+def two_bars():
+    """Two bars by hand, and the MIDI file of them."""
+    bars = np.zeros((2, 16, 12), bool)
+    bars[:, [0, 6, 8], 0] = bars[:, [4, 12], 1] = bars[:, ::2, 2] = True
+    bars[1, 10:, 4] = True
+    return bars, midi_bytes(Performance.of(bars, GM12))
+
+
+def test_an_upload_is_read_in_its_order_at_its_tempo(two_bars):
+    bars, file = two_bars
+    found = upload.read("My Loop.mid", file)
+    assert (found.name, found.bpm, found.content) == ("My Loop", 120, file)
+    np.testing.assert_array_equal(found.played.bars, bars)
+
+
+def test_an_upload_keeps_how_it_is_played(two_bars):
+    bars, _ = two_bars
+    played = Performance.of(bars, GM12, np.random.default_rng(2).integers(1, 128, bars.shape), np.array(0.25))
+    content = midi_bytes(played)
+    loop = Loop.of(upload.read("x.mid", content).played, "x")
+    assert loop.performance.kit == KIT
+    assert midi_bytes(loop.performance) == content
+
+
+EVIL = {
+    "a way up": "../../x.mid",
+    "a root": "/etc/passwd",
+    "Windows": "C:\\Windows\\x.mid",
+    "Windows, up": "..\\..\\x.mid",
+    "dots": "..",
+    "a dot": ".",
+    "nothing": "",
+    "a suffix": ".mid",
+    "a folder": "x/",
+    "NUL": "a\0b.mid",
+    "300 letters": "x" * 300 + ".mid",
+    "200 letters of two bytes": "é" * 200 + ".mid",
+    "two lines": "a\nb.mid",
+    "another suffix": "x.npz",
+    "a text": "x.txt",
+    "drums": "🥁.MIDI",
+    "no UTF-8": "caf\udce9.mid",
+    "blanks": "   .mid",
+}
+
+
+@pytest.mark.parametrize("name", EVIL.values(), ids=EVIL)
+def test_whatever_a_file_is_called_its_bars_are_read(two_bars, name):
+    bars, file = two_bars
+    found = upload.read(name, file)
+    np.testing.assert_array_equal(found.played.bars, bars)
+    assert found.name.encode("utf-8")
+    assert not set("/\\\0\n") & set(found.name)
+
+
+@pytest.mark.parametrize("name", EVIL.values(), ids=EVIL)
+def test_whatever_a_broken_file_is_called_one_line_says_what_is_wrong(two_bars, name):
+    with pytest.raises(ValueError, match=r"\S") as refused:
+        upload.read(name, two_bars[1][:30])
+    said = str(refused.value)
+    assert "\n" not in said
+    assert "embedded" not in said
+    assert "codec" not in said
+    assert not re.search(r"/tmp|tmp\w{6,}", said)  # it is nobody's business where
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.mid", b""),
+        ("text.mid", b"I am a drum loop.\n"),
+        ("picture.mid", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
+        ("head.mid", b"MThd\0\0\0\6\0\1\0\1\1\xe0"),
+        ("long.mid", b"MThd\xff\xff\xff\xff" + b"\xff" * 100),
+        ("zip.mid", b"PK\3\4" + bytes(50)),
+        ("words.npz", b"PK\3\4" + bytes(50)),
+    ],
+)
+def test_an_upload_that_is_no_midi_is_refused_in_words(name, content):
+    with pytest.raises(ValueError, match=r"\w+ \w+"):
+        upload.read(name, content)
+
+
+def test_a_file_of_eight_megabytes_is_refused_before_it_is_read(two_bars):
+    with pytest.raises(ValueError, match=r"^loop\.mid has 8 MB: a loop has less than 4$"):
+        upload.read("loop.mid", two_bars[1] + bytes(8_000_000))
+
+
+def _note(tick, pitch, channel):
+    return (tick, mido.Message("note_on", note=pitch, velocity=90, channel=channel))
+
+
+def test_an_upload_without_drums_is_refused_in_words(save_midi):
+    piano = save_midi("piano.mid", [_note(tick, 60, 0) for tick in (0, 480, 960)]).read_bytes()
+    with pytest.raises(ValueError, match="drum"):
+        upload.read("piano.mid", piano)
+    other = save_midi("whistles.mid", [_note(tick, 71, 9) for tick in (0, 480, 960)]).read_bytes()
+    with pytest.raises(ValueError, match=r"piano|whistles"):
+        upload.read("whistles.mid", other)  # drums, but none that the kit has
+
+
+def test_an_upload_of_hand_percussion_is_read(save_midi):
+    bongos = save_midi("bongos.mid", [_note(tick, 60, 9) for tick in (0, 480, 960)]).read_bytes()
+    found = upload.read("bongos.mid", bongos).played.bars
+    assert np.argwhere(found[0]).tolist() == [[0, 10], [4, 10], [8, 10]]
+
+
+def test_a_shuffle_is_read_on_the_grid_of_triplets(save_midi):
+    ride = save_midi("ride.mid", [_note(tick, 51, 9) for tick in (0, 320, 480, 800, 960)]).read_bytes()
+    found = upload.read("ride.mid", ride, 12).played.bars
+    assert np.argwhere(found[0, :, 7]).ravel().tolist() == [0, 2, 3, 5, 6]
+
+
+def test_a_file_named_after_a_part_is_that_part_wherever_it_lies(save_midi):
+    """A melody's file that says it is a hat is one, in the folders of a visitor as well."""
+    melody = save_midi("x.mid", [_note(tick, 60, 0) for tick in (0, 240, 720)]).read_bytes()
+    with pytest.raises(ValueError, match=r"\w"):
+        upload.read("melody.mid", melody)
+    for name in ("Hi_Hat_01.mid", "../samples/Hi_Hat_01.mid", "C:\\drums\\Hi_Hat_01.MID"):
+        found = upload.read(name, melody)
+        assert np.argwhere(found.played.bars[0]).tolist() == [[0, 2], [2, 2], [6, 2]]
+        assert found.name == "Hi_Hat_01"
+
+
+@settings(max_examples=20)
+@given(cuts=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=6)), max_size=4), end=st.integers(0, 400))
+def test_a_damaged_upload_is_read_or_refused(two_bars, cuts, end):
+    content = bytearray(two_bars[1])
+    for place, instead in cuts:
+        content[place : place + len(instead)] = instead
+    try:
+        found = upload.read.__wrapped__("loop.mid", bytes(content[:end]))
+    except ValueError:  # the page says it, and asks for another file
+        return
+    assert found.played.bars.shape[1:] == (16, 12)
+
+
+def test_uploads_are_small():
+    config = (APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+    (limit,) = re.findall(r"(?m)^maxUploadSize *= *(\d+)", config)
+    assert 1 <= int(limit) <= 10
