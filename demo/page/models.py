@@ -166,12 +166,8 @@ def _numbers(code: str, asked: Condition) -> Numbers:
     )
 
 
-def standing(cells: np.ndarray, condition: Condition = UNASKED) -> dict[str, float]:
-    """Where bars (n, steps, parts) bool stand among generated ones: mean per cent below."""
-    return _standing(_said_of(cells, condition), cells.shape[1], condition)
-
-
 def _standing(said: dict[str, np.ndarray], steps: int, condition: Condition) -> dict[str, float]:
+    """Where bars stand among generated ones by what is said of them: mean per cent below."""
     typical = _typical(steps, condition)
     return {name: 100 * float(np.searchsorted(typical[name], said[name]).mean()) / _N_TYPICAL for name in said}
 

@@ -45,7 +45,7 @@ def _usual(values: np.ndarray) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Start:
-    """What steering starts from: a loop of m bars, or nothing, where m is 0.
+    """What steering starts from: a loop of m bars.
 
     Attributes:
         cells: (m, steps, parts) bool.
@@ -57,9 +57,9 @@ class Start:
     values: Mapping[str, np.ndarray]
     locked: np.ndarray
 
-    def own(self, name: str) -> int | None:
-        """What it has of a feature: the mean of its bars, as a whole number; None of nothing."""
-        return round(float(self.values[name].mean())) if len(self.cells) else None
+    def own(self, name: str) -> int:
+        """What it has of a feature: the mean of its bars, as a whole number."""
+        return round(float(self.values[name].mean()))
 
     def offered(self, name: str, together: Together, density: Sequence[float] | None) -> tuple[int, int]:
         """The least and the most that can be asked for: what goes together, and always what it has.
@@ -73,28 +73,23 @@ class Start:
         return round(float(low.mean())), round(float(high.mean()))
 
     def targets(self, name: str, wanted: float, together: Together, density: Sequence[float] | None) -> list[float]:
-        """The target of each bar, a single one of nothing; see ``offered``.
+        """The target of each bar; see ``offered``.
 
         All bars that may change move by as much, within what goes together, so that they differ from each other as
         before. Locked bars have what they have.
         """
-        own = self.own(name)
-        if own is None:
-            return [float(wanted)]
-        moved = np.clip(self.values[name] + (wanted - own), *self._limits(name, together, density))
+        moved = np.clip(self.values[name] + (wanted - self.own(name)), *self._limits(name, together, density))
         return [float(value) for value in np.where(self.locked.all((1, 2)), self.values[name], moved)]
 
     def _limits(self, name: str, together: Together, density: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
-        """What each bar can be asked for: (m,) each, (1,) of nothing."""
+        """What each bar can be asked for: (m,) each."""
         if name == "density":
-            pairs = [together.densities] * max(len(self.cells), 1)
+            pairs = [together.densities] * len(self.cells)
         elif density is None:
-            pairs = [together.syncopations()] * max(len(self.cells), 1)
+            pairs = [together.syncopations()] * len(self.cells)
         else:
             pairs = [together.syncopations(each) for each in density]
         low, high = np.array(pairs, float).T
-        if not len(self.cells):
-            return low, high
         if name == "density":
             stay = (self.cells & self.locked).sum((1, 2))
             low, high = np.maximum(low, stay), np.minimum(high, stay + (~self.locked).sum((1, 2)))
