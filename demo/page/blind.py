@@ -15,13 +15,12 @@ import streamlit as st
 
 from page import cards, models, options, session, songs, votes
 from page.component import component
-from page.loop import KIT, STEPS, Loop
+from page.loop import KIT, Loop
 from page.turns import turn
 from rhythmgan.bars import unfold_bars
 from rhythmgan.features import measure
 from rhythmgan.kit import ROLAND10
 from rhythmgan.roles import FILL, GROOVE, ROLES, VARIATION
-from rl_tuner.agent import Agent, load_agent
 from rl_tuner.append.agent import UNTUNED, kind_of, loops_of_kind
 from rl_tuner.config import PUBLISHED_EPS
 from rl_tuner.steering import steer
@@ -46,11 +45,6 @@ _blind = component("blind", ["played", "blind"], ["blind"])
 # -- kinds of loops --------------------------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
-def _agent() -> Agent:
-    return load_agent(steps=STEPS)
-
-
 def _gan(batch: int) -> np.ndarray:
     return models.generator().sample(_BATCH, seed=_SEED + batch * _BATCH)[:, None]
 
@@ -69,7 +63,7 @@ def _steered(batch: int) -> np.ndarray:
         calls=_CALLS,
         given=_gan(batch)[:, 0],
         closeness=0,
-        agent=_agent(),
+        agent=models.agent(),
         generator=gan,
         prior=models.prior(),
     )

@@ -19,6 +19,7 @@ LEAST, USUAL, MOST = 5, 10, 20
 _KICK, _SNARE = KIT.names.index("kick"), KIT.names.index("snare")
 
 _ALL = "All parts"
+_ALL_LOCKED = "All parts are locked: open one beside the grid."
 
 _BEATS = 4
 
@@ -67,14 +68,14 @@ def _models(hand: Loop) -> None:
 def _why_not_vary(hand: Loop, free: np.ndarray) -> str:
     """Why nothing can be varied; empty where something can."""
     if not free.any():
-        return "All parts are locked: open one beside the grid."
+        return _ALL_LOCKED
     return "" if hand.cells.any() else "The loop is silent: there is nothing to vary."
 
 
 def _why_not_fill(free: np.ndarray) -> str:
     """Why nothing can be filled in; empty where something can."""
     if not free.any():
-        return "All parts are locked: open one beside the grid."
+        return _ALL_LOCKED
     return "Lock a part to fill in the others around it." if free.all() else ""
 
 

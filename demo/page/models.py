@@ -19,6 +19,7 @@ from rhythmgan.generate.phrases import phrases
 from rhythmgan.models.catalogue import load_generator, load_likelihood, load_phrase_prior
 from rhythmgan.models.interfaces import LatentCritic, PhrasePrior, SamplingLikelihood
 from rhythmgan.reference import Reference, load_reference
+from rl_tuner.agent import Agent, load_agent
 
 torch.set_num_threads(1)  # two threads on networks this small stall each other on a busy machine
 
@@ -54,6 +55,12 @@ def _prior(steps: int) -> SamplingLikelihood:
 @st.cache_resource(show_spinner=False)
 def _phrase_prior(steps: int) -> PhrasePrior:
     return load_phrase_prior(grid=steps)
+
+
+@st.cache_resource(show_spinner=False)
+def agent(steps: int = STEPS) -> Agent:
+    """The agent of a grid."""
+    return load_agent(steps=steps)
 
 
 @st.cache_resource(show_spinner=False)

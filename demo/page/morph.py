@@ -260,8 +260,12 @@ def _corner(typed: str | None, offered: dict[str, Loop], first: Loop) -> Loop | 
 
 def _seeded(seeds: tuple[int, ...], first: Loop) -> list[Loop]:
     """The loops of seeds on a loop's grid, about as long."""
-    n_bars = max(length for length in LENGTHS if length <= first.n_bars)
-    return models.sampled(seeds, n_bars, steps=first.steps)
+    return models.sampled(seeds, _about_as_long(first), steps=first.steps)
+
+
+def _about_as_long(loop: Loop) -> int:
+    """The bars of the longest loop that the model makes and that is no longer than this one."""
+    return max(length for length in LENGTHS if length <= loop.n_bars)
 
 
 @functools.cache
@@ -307,8 +311,7 @@ def _picked() -> None:
     """Take the loop of a seed of the map in hand."""
     visitor = session.visitor()
     for seed in _seeds_in(st.session_state.map):
-        n_bars = max(length for length in LENGTHS if length <= visitor.hand.n_bars)
-        visitor.take(models.sampled((seed,), n_bars)[0], tag="map")
+        visitor.take(models.sampled((seed,), _about_as_long(visitor.hand))[0], tag="map")
 
 
 def _seeds_in(picked: Any) -> Iterator[int]:

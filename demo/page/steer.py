@@ -11,11 +11,10 @@ import streamlit as st
 from page import asking, cards, dials, models, session, takeaway, upload
 from page.loop import Loop
 from page.turns import remembered
-from page.wish import Start
+from page.wish import Start, Together
 from rhythmgan.conditions import ANY, Condition
 from rhythmgan.generate.variation import vary
 from rhythmgan.roles import ROLES
-from rl_tuner.agent import Agent, load_agent
 from rl_tuner.config import CLOSENESS, REALISM
 from rl_tuner.steering import steer
 
@@ -87,8 +86,9 @@ def show() -> None:
         )
         asking.style("steer-style", styles, _steer, label_visibility="collapsed")
     if not _start(desk).locked.all():
-        dials.show(_dials(desk), "steer-dials", _dialled)
-        _words(desk)
+        offered = _offered(desk)
+        dials.show(_dials(desk, offered), "steer-dials", _dialled)
+        _words(desk, offered)
     else:
         st.info("All is locked: open a part beside the grid, or let a bar change.", icon=":material/lock:")
     if desk.base.n_bars > 1:
@@ -135,11 +135,11 @@ def _original(desk: Desk) -> bytes | None:
     return file.content if file is not None and desk.base.name.startswith(file.name) else None
 
 
-def _words(desk: Desk) -> None:
+def _words(desk: Desk, offered: dict[str, tuple[int, int]]) -> None:
     """Buttons that ask for a little more or less."""
     with st.container(horizontal=True, gap="small"):
         for name, (less, more, much) in _WORDS.items():
-            low, high = _offered(desk, name)
+            low, high = offered[name]
             for word, change in ((less, -much), (more, much)):
                 then = min(max(desk.targets[name] + change, low), high)
                 st.button(
@@ -182,10 +182,9 @@ def _of_address(name: str) -> int | None:
 # -- what is asked for ---------------------------------------------------------------------------------
 
 
-def _dials(desk: Desk) -> list[dials.Dial]:
+def _dials(desk: Desk, offered: dict[str, tuple[int, int]]) -> list[dials.Dial]:
     found = []
-    for name in models.TARGETS:
-        low, high = _offered(desk, name)
+    for name, (low, high) in offered.items():
         value = min(max(desk.targets[name], low), high)
         found.append(
             dials.Dial(
@@ -245,16 +244,25 @@ def _locked(shape: tuple[int, ...], parts: Sequence[bool], bars: Sequence[int]) 
     return locked
 
 
-def _offered(desk: Desk, name: str) -> tuple[int, int]:
-    """The least and the most of a feature that can be asked for, beside the rest."""
-    together = models.together(desk.base.steps, _condition())
-    density = None if name == "density" else _start(desk).targets("density", desk.targets["density"], together, None)
-    return _start(desk).offered(name, together, density)
+def _together(desk: Desk) -> Together:
+    """What goes together, as bars of any role tell, of the style that is asked for."""
+    return models.together(desk.base.steps, Condition(ANY, _style(desk)))
 
 
-def _condition() -> Condition:
-    """What goes together is told by bars of any role, of the style that is asked for."""
-    return Condition(ANY, st.session_state.get("steer-style") or ANY)
+def _style(desk: Desk) -> str:
+    """The style that is asked for; any where it is one of another grid."""
+    style = st.session_state.get("steer-style")
+    return style if style in models.generator(desk.base.steps).styles else ANY
+
+
+def _offered(desk: Desk) -> dict[str, tuple[int, int]]:
+    """Feature → the least and the most that can be asked for, of syncopation beside the density that is."""
+    start, together = _start(desk), _together(desk)
+    density = start.targets("density", desk.targets["density"], together, None)
+    return {
+        "density": start.offered("density", together, None),
+        "syncopation": start.offered("syncopation", together, density),
+    }
 
 
 def _dialled(values: dict[str, float]) -> None:
@@ -329,11 +337,9 @@ class Request:
 
 
 def _request(desk: Desk) -> Request:
-    start, together = _start(desk), models.together(desk.base.steps, _condition())
+    start, together = _start(desk), _together(desk)
     density = start.targets("density", desk.targets["density"], together, None)
     syncopation = start.targets("syncopation", desk.targets["syncopation"], together, density)
-    known = models.generator(desk.base.steps).styles
-    style = st.session_state.get("steer-style")
     return Request(
         desk.base.code,
         desk.base.name,
@@ -342,7 +348,7 @@ def _request(desk: Desk) -> Request:
         tuple(session.visitor().locks),
         _stay(desk),
         st.session_state.get("steer-role") or AS_IT_IS,
-        style if style in known else ANY,
+        _style(desk),
         desk.closeness,
         desk.realism,
         desk.seed,
@@ -384,12 +390,6 @@ def _sentence(request: Request, base: Loop, found: list[Loop]) -> str:
     return f":material/adjust: Near it, {near} on average: {changed}."
 
 
-@st.cache_resource(show_spinner=False)
-def agent(steps: int) -> Agent:
-    """The agent of a grid."""
-    return load_agent(steps=steps)
-
-
 @remembered(200)
 def answers(request: Request) -> list[Loop]:
     """The versions that differ from each other and from the loop that is steered, the nearest to the targets first.
@@ -415,7 +415,7 @@ def answers(request: Request) -> list[Loop]:
             realism=request.realism,
             role=str(role),
             style=request.style,
-            agent=agent(base.steps),
+            agent=models.agent(base.steps),
             generator=models.generator(base.steps),
             prior=models.prior(base.steps),
         )

@@ -78,7 +78,12 @@ def _plain(name: str) -> str:
 
 def _if_clamped(bpm: float) -> str:
     """What is said of a tempo that the page cannot play."""
-    return "" if SLOWEST <= bpm <= FASTEST else f", played at {min(max(bpm, SLOWEST), FASTEST)}"
+    return "" if _playable(bpm) == bpm else f", played at {_playable(bpm):g}"
+
+
+def _playable(bpm: float) -> float:
+    """The nearest tempo that the page plays."""
+    return min(max(bpm, SLOWEST), FASTEST)
 
 
 def _first() -> int:
@@ -106,7 +111,7 @@ def _read() -> None:
     state["upload"], state["file-first"] = found, 1
     if is_new:
         mine = session.visitor()
-        mine.bpm, mine.swing = min(max(found.bpm, SLOWEST), FASTEST), MIN_SWING
+        mine.bpm, mine.swing = _playable(found.bpm), MIN_SWING
     _take()
 
 
