@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("browsing")  # the fixtures of the page in a browser, which tests that need them name
+pytest.register_assert_rewrite("browsing", "visiting")  # the fixtures of the page, which tests that need them name
 
 # the same examples on every run; how long one takes says nothing on a busy machine
 settings.register_profile("suite", derandomize=True, database=None, deadline=None, max_examples=30)

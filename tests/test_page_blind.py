@@ -1,7 +1,6 @@
 """The blind test: what is heard, what a vote does, and what is told when."""
 
 import json
-import logging
 import random
 import sqlite3
 from types import SimpleNamespace
@@ -23,15 +22,8 @@ from rhythmgan.data import Corpus, split_of
 from rhythmgan.kit import GM12, JAKI5
 from rhythmgan.models.gan import load_gan
 
-pytest_plugins = ["browsing"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet(one_thread):
-    """Streamlit tells its log that these are tests."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
+pytest_plugins = ["browsing", "visiting"]
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def _forget():

@@ -1,7 +1,6 @@
 """The page's real bars: the textbook as presets, songs as loops, and their features beside the model's."""
 
 import json
-import logging
 import random
 from pathlib import Path
 
@@ -25,15 +24,8 @@ from rhythmgan.performance import Performance
 from rhythmgan.reference import load_reference
 from rhythmgan.songs.preparation import prepare
 
-pytest_plugins = ["browsing"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet(one_thread):
-    """Streamlit tells its log that these are tests."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
+pytest_plugins = ["browsing", "visiting"]
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def _forget():

@@ -1,7 +1,5 @@
 """The Edit panel: models vary, fill in, answer and continue the loop in hand; beats are copied, parts moved."""
 
-import json
-import logging
 import re
 
 import numpy as np
@@ -11,6 +9,7 @@ pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
 from browsing import open_tab, settled
 from streamlit.testing.v1 import AppTest
+from visiting import drawn, send, shown
 
 from page import continuation, edit
 from page.loop import KIT, Loop
@@ -20,7 +19,8 @@ from rhythmgan.performance import Performance
 from rl_tuner.edit.agent import continue_loop
 from rl_tuner.toggle.agent import answer
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "visiting"]
+pytestmark = pytest.mark.usefixtures("quiet")
 
 KICK, SNARE, HAT, RIDE = (GM12.names.index(name) for name in ("kick", "snare", "closed hat", "ride"))
 
@@ -35,22 +35,6 @@ session.keep()
 """The panel beside the stage, without the rest of the page."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quiet(one_thread):
-    """Streamlit tells its log that these are tests."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def groove():
-    """A bar by hand: 3 kicks, 2 snares, 8 hats."""
-    cells = np.zeros((16, 12), bool)
-    cells[[0, 6, 8], KICK] = cells[[4, 12], SNARE] = cells[::2, HAT] = True
-    return cells
-
-
 @pytest.fixture(scope="module")
 def aaab(groove):
     """The groove three times, and once without hats but with three toms at its end."""
@@ -60,26 +44,11 @@ def aaab(groove):
     return np.stack([groove, groove, groove, last])
 
 
-@pytest.fixture(scope="module")
-def shuffle():
-    """A bar of triplets by hand: kicks on 1 and 3, snares on 2 and 4, the ride on the first and third of each beat."""
-    cells = np.zeros((12, 12), bool)
-    cells[[0, 6], KICK] = cells[[3, 9], SNARE] = True
-    cells[::3, RIDE] = cells[2::3, RIDE] = True
-    return cells
-
-
 def _open(loop):
     """The panel with a loop in hand."""
     app = AppTest.from_string(PANEL, default_timeout=60)
     app.query_params["loop"] = (loop if isinstance(loop, Loop) else Loop.of(loop, "")).code
-    return _drawn(app.run())
-
-
-def _drawn(app):
-    """The app, without an exception."""
-    assert [(error.message, error.stack_trace) for error in app.exception] == []
-    return app
+    return drawn(app.run())
 
 
 def _button(app, label):
@@ -90,25 +59,24 @@ def _button(app, label):
 def _press(app, label):
     button = _button(app, label)
     assert not button.disabled
-    return _drawn(button.click().run())
+    return drawn(button.click().run())
 
 
 def _lock(app, *parts):
     app.session_state.visitor.locks = [part in parts for part in range(12)]
-    return _drawn(app.run())
+    return drawn(app.run())
 
 
 def _set(app, **values):
     for key, value in values.items():
         app.session_state[key.replace("_", "-")] = value
-    return _drawn(app.run())
+    return drawn(app.run())
 
 
 def _cells(app):
     """The bars (m, steps, parts) bool in hand, which are those on the stage."""
     hand = app.session_state.visitor.hand
-    (found,) = (part for part in app.get("bidi_component") if part.key == "stage")
-    assert json.loads(found.proto.json)["loop"] == hand.sent
+    assert shown(app, "stage")["loop"] == hand.sent
     return hand.cells
 
 
@@ -133,7 +101,7 @@ def test_a_loop_is_varied_filled_and_taken_back(aaab):
     assert app.session_state.visitor.hand.name == "a shared loop, varied"
     for before in reversed(seen[:-1]):
         app.session_state.visitor.undo()
-        app = _drawn(app.run())
+        app = drawn(app.run())
         assert (_cells(app) == before).all()
     assert app.session_state.visitor.past == []
 
@@ -160,7 +128,7 @@ def test_each_press_varies_otherwise(groove):
         app = _press(app, "Vary")
         codes.add(app.session_state.visitor.hand.code)
         app.session_state.visitor.undo()
-        app = _drawn(app.run())
+        app = drawn(app.run())
     assert len(codes) > 1
 
 
@@ -295,16 +263,16 @@ def test_a_loop_becomes_longer_and_shorter(aaab):
     app = _open(aaab)
     bars = app.button_group(key="edit-bars")
     assert bars.value == 4
-    app = _drawn(bars.set_value(8).run())
+    app = drawn(bars.set_value(8).run())
     assert (_cells(app) == np.concatenate([aaab, aaab])).all()
-    app = _drawn(app.button_group(key="edit-bars").set_value(2).run())
+    app = drawn(app.button_group(key="edit-bars").set_value(2).run())
     assert (_cells(app) == aaab[:2]).all()
     app.session_state.visitor.undo()
-    app = _drawn(app.run())
+    app = drawn(app.run())
     assert app.button_group(key="edit-bars").value == 8
     app = _open(aaab[:3])  # as a file may have it
     assert app.button_group(key="edit-bars").value is None
-    app = _drawn(app.button_group(key="edit-bars").set_value(4).run())
+    app = drawn(app.button_group(key="edit-bars").set_value(4).run())
     assert (_cells(app) == aaab[[0, 1, 2, 0]]).all()
 
 
@@ -312,20 +280,7 @@ def test_a_loop_becomes_longer_and_shorter(aaab):
 
 
 def _continued(app):
-    (found,) = (part for part in app.get("bidi_component") if part.key == "continue")
-    return json.loads(found.proto.json)["loops"]
-
-
-def _send(app, key, event, value):
-    """Run the app after a component's script said something; AppTest has no door for it, so this is what it does."""
-    from streamlit.components.v2.bidi_component.main import _make_trigger_id
-
-    (found,) = (part for part in app.get("bidi_component") if part.key == key)
-    states = app._tree.get_widget_states()
-    reported = states.widgets.add()
-    reported.id = _make_trigger_id(found.proto.id, "events")
-    reported.json_trigger_value = json.dumps([{"event": event, "value": value}])
-    return _drawn(app._run(states))
+    return shown(app, "continue")["loops"]
 
 
 def _last_bars(app):
@@ -365,19 +320,19 @@ def test_continuations_are_tried_one_after_another_and_gone_on_from(groove):
     app = _set(_open(groove), continued=True, continue_cymbals="high")
     offered = _continued(app)
     for place in (2, 0, 3):
-        app = _send(app, "continue", "taken", [offered[place]["code"]])
+        app = send(app, "continue", "taken", [offered[place]["code"]])
         assert app.session_state.visitor.hand.code == offered[place]["code"]
         assert _continued(app) == offered  # they stay
     app = _press(app, "Start from here")
     assert [len(loop["bars"]) for loop in _continued(app)] == [3] * 4
-    app = _send(app, "continue", "taken", [_continued(app)[1]["code"]])
+    app = send(app, "continue", "taken", [_continued(app)[1]["code"]])
     assert app.session_state.visitor.hand.n_bars == 3
     visitor = app.session_state.visitor
     visitor.undo()
     assert visitor.hand.code == offered[3]["code"]
     visitor.undo()
     assert (visitor.hand.cells == groove).all()  # to try several was one step
-    app = _drawn(app.run())
+    app = drawn(app.run())
     assert _continued(app) == offered
 
 
@@ -424,7 +379,7 @@ def test_nonsense_from_the_stage_is_no_exception(groove):
     app = _open(groove)
     for event in ("edited", "mixed", "kept"):
         for sent in (None, 5, [], "x", {}, {"epoch": 0, "revision": 1, "locks": [True] * 12, "bars": [[4096] * 16]}):
-            app = _send(app, "stage", event, sent)
+            app = send(app, "stage", event, sent)
     assert (_cells(app) == groove).all()
     assert app.session_state.visitor.locks == [False] * 12
 

@@ -25,7 +25,7 @@ from rhythmgan.bars import bars_to_words, words_to_bars
 from rhythmgan.conditions import Condition
 from rhythmgan.performance import Performance
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "visiting"]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -35,23 +35,6 @@ def _cells(*onsets, n_bars=1, steps=16):
     cells = np.zeros((n_bars, steps, 12), bool)
     for bar, step, part in onsets:
         cells[bar, step, part] = True
-    return cells
-
-
-@pytest.fixture(scope="module")
-def groove():
-    """A bar by hand: 3 kicks, 2 snares, 8 hats."""
-    cells = np.zeros((16, 12), bool)
-    cells[[0, 6, 8], 0] = cells[[4, 12], 1] = cells[::2, 2] = True
-    return cells
-
-
-@pytest.fixture(scope="module")
-def shuffle():
-    """A bar of triplets by hand: kicks on 1 and 3, snares on 2 and 4, the ride on the first and third of each beat."""
-    cells = np.zeros((12, 12), bool)
-    cells[[0, 6], 0] = cells[[3, 9], 1] = True
-    cells[::3, 7] = cells[2::3, 7] = True
     return cells
 
 

@@ -5,22 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
+
+from visiting import ANYTHING
 
 from page import session
 from page.loop import KIT, TRIPLETS, Loop
 from page.session import Mix, Visitor
 from rhythmgan.performance import Performance
 from rhythmgan.playback import Playback
-
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-"""What JSON can say."""
 
 
 @pytest.fixture(autouse=True)

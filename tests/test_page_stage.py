@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
+from visiting import ANYTHING
+
 from page import cards, session, stage
 from page.loop import KIT, Loop
 from page.session import Visitor
@@ -18,25 +20,10 @@ from page.stage import Desk
 from rhythmgan.conditions import Condition
 from rhythmgan.performance import Performance
 
-pytest_plugins = ["browsing"]
-
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-"""What JSON can say."""
+pytest_plugins = ["browsing", "visiting"]
 
 UNLOCKED = [False] * 12
 WEB = ROOT / "demo" / "page" / "web"
-
-
-@pytest.fixture(scope="module")
-def groove():
-    """A bar by hand: 3 kicks, 2 snares, 8 hats."""
-    cells = np.zeros((16, 12), bool)
-    cells[[0, 6, 8], 0] = cells[[4, 12], 1] = cells[::2, 2] = True
-    return cells
 
 
 @pytest.fixture(scope="module")

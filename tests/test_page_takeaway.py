@@ -31,26 +31,9 @@ from rhythmgan.midi_reader import read_midi
 from rhythmgan.performance import Performance, Playback
 from rhythmgan.sound import KNEE, render, wav_bytes
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "visiting"]
 
 KICK, SNARE, CLOSED, OPEN = (KIT.names.index(name) for name in ("kick", "snare", "closed hat", "open hat"))
-
-
-@pytest.fixture(scope="module")
-def groove():
-    """A bar by hand: 3 kicks, 2 snares, 8 hats."""
-    cells = np.zeros((16, 12), bool)
-    cells[[0, 6, 8], KICK] = cells[[4, 12], SNARE] = cells[::2, CLOSED] = True
-    return cells
-
-
-@pytest.fixture(scope="module")
-def shuffle():
-    """A bar of triplets by hand: kicks on 1 and 3, snares on 2 and 4, the ride on the first and third of each beat."""
-    cells = np.zeros((12, 12), bool)
-    cells[[0, 6], 0] = cells[[3, 9], 1] = True
-    cells[::3, 7] = cells[2::3, 7] = True
-    return cells
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,14 @@
-"""A visitor of the page without a browser: Streamlit's AppTest, and the doors that it lacks."""
+"""A visitor of the page without a browser: Streamlit's AppTest, the doors that it lacks, and bars by hand.
+
+A module of tests takes the fixtures in by ``pytest_plugins = ["visiting"]``, and imports the functions.
+"""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from rhythmgan.bars import words_to_bars
@@ -17,6 +22,31 @@ ANYTHING = st.recursive(
     max_leaves=12,
 )
 """What JSON can say."""
+
+
+@pytest.fixture(scope="module")
+def quiet(one_thread):
+    """Streamlit tells its log that these are tests."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def groove():
+    """A bar by hand: 3 kicks, 2 snares, 8 hats."""
+    cells = np.zeros((16, 12), bool)
+    cells[[0, 6, 8], 0] = cells[[4, 12], 1] = cells[::2, 2] = True
+    return cells
+
+
+@pytest.fixture(scope="module")
+def shuffle():
+    """A bar of triplets by hand: kicks on 1 and 3, snares on 2 and 4, the ride on the first and third of each beat."""
+    cells = np.zeros((12, 12), bool)
+    cells[[0, 6], 0] = cells[[3, 9], 1] = True
+    cells[::3, 7] = cells[2::3, 7] = True
+    return cells
 
 
 def visit(**address):
