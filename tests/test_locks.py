@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+from rhythmgan.locks import LOCK, locked_folder
+
+HOLD = """
+import sys, time
+from rhythmgan.locks import locked_folder
+with locked_folder(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_for_one_at_a_time(tmp_path):
+    with locked_folder(tmp_path):
+        with pytest.raises(ValueError, match=f"{tmp_path}: another run is writing here"), locked_folder(tmp_path):
+            pytest.fail("both had it")
+        with pytest.raises(ValueError, match=f"{tmp_path}: it trains here"), locked_folder(tmp_path, "it trains here"):
+            pytest.fail("both had it")
+    with locked_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_gives_the_folder_back(tmp_path):
+    with pytest.raises(KeyError), locked_folder(tmp_path):
+        raise KeyError
+    with locked_folder(tmp_path):
+        pass
+
+
+def test_a_killed_process_keeps_nobody_out(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="another run"), locked_folder(tmp_path):
+            pytest.fail("both had it")
+        process.kill()
+    assert (tmp_path / LOCK).exists()
+    with locked_folder(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "none"):
+        pass
