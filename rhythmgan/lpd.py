@@ -7,35 +7,46 @@ the drum track is unpacked, and nothing is ever unpickled.
 
 from __future__ import annotations
 
-import ast
 import io
-import json
 import os
-import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from rhythmgan.grid import NoBars, Onsets, TimeSignature
+from rhythmgan.inputs import MAX_JSON, open_input, parse_json_object
+from rhythmgan.npy import Header, npy_header
+from rhythmgan.zips import check_members, check_packing, open_zip
 
 SUFFIX = ".npz"
 
-MAX_MEMBER = 256 << 20
-"""Bytes that a member may unpack to; an hour of music at 24 ticks a beat has about 30 MB of it."""
+MAX_UNPACKED = 256 << 20
+"""Bytes that all members of a file may unpack to."""
 
-_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MAX_SMALL, MAX_RATIO = 16 << 20, 256
+"""Bytes that they may unpack to in a file of any size, and those that each of its own adds; real ones have 5 to 9."""
+
+MAX_MEMBER = 32 << 20
+"""Bytes that a member may unpack to; an hour of music at 24 ticks a beat has a few MB of it."""
+
+MAX_CELLS = 1 << 21
+"""Sounding cells of all drum tracks: an hour at 24 ticks a beat in which twelve drums are held throughout."""
+
+MAX_DOWNBEATS = 1 << 16
+"""Bars that a file may mark: as many as ``grid.MAX_BARS`` keeps of a song."""
+
+_MAX_DIRECTORY = 1 << 20
 
 _DAMAGE = (
     *(ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, MemoryError, EOFError),
     *(OSError, struct.error, zipfile.BadZipFile, zlib.error),
 )
-"""What is raised of bytes that are no zip, or of members that are not in LPD's layout."""
+"""What is raised of members that are not in LPD's layout."""
 
 
 class _Archive:
@@ -43,9 +54,15 @@ class _Archive:
 
     def __init__(self, file: BinaryIO) -> None:
         try:
-            self._zip = zipfile.ZipFile(file)
-        except _DAMAGE:
+            self._zip = open_zip(file, _MAX_DIRECTORY)
+        except ValueError:
             raise NoBars("unreadable", "not a .npz file, or it breaks off") from None
+        n_bytes = file.seek(0, io.SEEK_END)
+        try:
+            most = min(MAX_UNPACKED, MAX_SMALL + MAX_RATIO * n_bytes)
+            check_members(self._zip.infolist(), n_bytes, most)
+        except ValueError as error:
+            raise NoBars("unreadable", str(error)) from None
 
     def __contains__(self, name: str) -> bool:
         return name in self._zip.NameToInfo
@@ -61,8 +78,10 @@ class _Archive:
         info = self._zip.getinfo(name)
         if info.file_size > MAX_MEMBER:
             raise NoBars("unreadable", f"{name} is larger than {MAX_MEMBER >> 20} MiB")
-        if info.compress_type not in _PACKINGS:
-            raise NoBars("unreadable", f"{name} is packed in an unknown way")
+        try:
+            check_packing([info])
+        except ValueError as error:
+            raise NoBars("unreadable", str(error)) from None
         size = info.file_size if most is None else min(info.file_size, most)
         try:
             with self._zip.open(info) as member:
@@ -80,8 +99,8 @@ class _Archive:
             NoBars: it is missing, too large or damaged, or something else.
         """
         content = self.read(name)
-        shape, dtype, begin = _checked_header(name, content)
-        return np.frombuffer(content, dtype, shape[0], begin)
+        header = _checked_header(name, content)
+        return np.frombuffer(content, header.dtype, header.shape[0], header.begin)
 
     def first_values(self, name: str) -> np.ndarray:
         """The values of such a member that are among its first ``_FIRST_BYTES``.
@@ -90,57 +109,29 @@ class _Archive:
             NoBars: as ``array``.
         """
         content = self.read(name, _FIRST_BYTES)
-        shape, dtype, begin = _checked_header(name, content)
-        return np.frombuffer(content, dtype, min(shape[0], (len(content) - begin) // dtype.itemsize), begin)
+        header = _checked_header(name, content)
+        there = (len(content) - header.begin) // header.dtype.itemsize
+        return np.frombuffer(content, header.dtype, min(header.shape[0], there), header.begin)
 
 
 _FIRST_BYTES = 1 << 12
 
 
-def _checked_header(name: str, content: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and first byte of the values of an .npy member that is one-dimensional and of numbers.
+def _checked_header(name: str, content: bytes) -> Header:
+    """The header of an .npy member that is one-dimensional and of numbers.
 
     Raises:
         NoBars: it is something else.
     """
     try:
-        shape, dtype, begin = _npy_header(content)
-    except Exception:  # a header's words are a literal, a dtype, a shape: any may fail in its own way
-        raise NoBars("unreadable", f"{name} is no array") from None
-    if dtype.kind not in "biuf":
-        what = "a pickle" if dtype.hasobject else f"of type {dtype.str}"
-        raise NoBars("unreadable", f"{name} is {what}, which is never loaded")
-    if not (len(shape) == 1 or shape[1:] == (1,)) or shape[0] < 0:
+        header = npy_header(content)
+    except ValueError as error:
+        raise NoBars("unreadable", f"{name} is {error}") from None
+    if header.dtype.kind not in "biuf":
+        raise NoBars("unreadable", f"{name} is of type {header.dtype.str}, which is never loaded")
+    if not (len(header.shape) == 1 or header.shape[1:] == (1,)):
         raise NoBars("unreadable", f"{name} is no one-dimensional array")
-    return shape, dtype, begin
-
-
-def _npy_header(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and first byte of the values of an .npy member.
-
-    As NEP 1 has it: any order of the keys, and whole numbers as Python 2 wrote them on Windows ("24L").
-    """
-    if content[:6] != b"\x93NUMPY" or content[6] not in (1, 2, 3):
-        raise ValueError("no .npy")
-    width = 2 if content[6] == 1 else 4
-    begin = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
-    header = content[8 + width : begin]
-    if begin > len(content) or len(header) > _MAX_HEADER:
-        raise ValueError("a header that is no header")
-    return *_header_words(header), begin
-
-
-_MAX_HEADER = 10_000
-
-
-@lru_cache(maxsize=256)
-def _header_words(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of a header; kept, because most files have the same few."""
-    words = ast.literal_eval(re.sub(r"(?<=\d)L\b", "", header.decode("utf-8")).strip())
-    shape = words["shape"]
-    if words.keys() != {"descr", "fortran_order", "shape"} or not all(type(size) is int for size in shape):
-        raise ValueError("a header of other words")
-    return tuple(shape), np.dtype(words["descr"])
+    return header
 
 
 def read_lpd(path: str | os.PathLike[str]) -> Onsets:
@@ -150,7 +141,7 @@ def read_lpd(path: str | os.PathLike[str]) -> Onsets:
         NoBars: unreadable, a pickle, or without drums; the reason says which.
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         return _onsets(file)
 
 
@@ -161,8 +152,11 @@ def parse_lpd(data: bytes) -> Onsets:
     where the file's downbeats are four beats apart, or where it has none. The tempo is the first that is written; 120
     where there is none, or its member is damaged.
 
+    Whatever the bytes say, no member unpacks to more than ``MAX_MEMBER``, nor all to more than ``MAX_UNPACKED``; what
+    is made of them takes up to 300 bytes for each of ``MAX_CELLS``.
+
     Raises:
-        NoBars: unreadable, a pickle, or without drums; the reason says which.
+        NoBars: unreadable, a pickle, too large, or without drums; the reason says which.
     """
     return _onsets(io.BytesIO(data))
 
@@ -172,11 +166,13 @@ def _onsets(file: BinaryIO) -> Onsets:
         ticks_per_beat = int(info.get("resolution") or info["beat_resolution"])
         if not 1 <= ticks_per_beat <= 1 << 20:
             raise ValueError(f"{ticks_per_beat} ticks a beat")
-        columns = [_track_hits(archive, key) for key in drums]
+        columns = _of_tracks(archive, drums, _track_hits)
         ticks, pitches, velocities = (
             (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else [np.empty(0, int)] * 3
         )
         downbeat = archive.array("downbeat.npy") if "downbeat.npy" in archive else np.empty(0, bool)
+        if np.count_nonzero(downbeat) > MAX_DOWNBEATS:
+            raise NoBars("unreadable", f"more than {MAX_DOWNBEATS:,} downbeats")
         bpm = _first_bpm(archive)
     if not len(ticks):
         raise NoBars("no drums", "no drum track" if not drums else "the drum track has no notes")
@@ -208,7 +204,7 @@ def read_lpd_bpm(path: str | os.PathLike[str]) -> float | None:
         NoBars: unreadable, or a pickle.
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file, _opened(file) as (archive, _, _):
+    with open_input(path) as file, _opened(file) as (archive, _, _):
         return _first_bpm(archive)
 
 
@@ -219,8 +215,8 @@ def read_lpd_cells(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray
         NoBars: unreadable, or a pickle.
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file, _opened(file) as (archive, _, drums):
-        cells = [_track_cells(archive, key) for key in drums]
+    with open_input(path) as file, _opened(file) as (archive, _, drums):
+        cells = _of_tracks(archive, drums, _track_cells)
         return tuple(np.concatenate(column) for column in zip(*cells, strict=True))  # type: ignore[return-value]
 
 
@@ -229,7 +225,10 @@ def _opened(file: BinaryIO) -> Iterator[tuple[_Archive, dict[str, Any], list[str
     """The members of a file, its info and the keys of its drum tracks; what is raised of it becomes a ``NoBars``."""
     try:
         archive = _Archive(file)
-        info = json.loads(archive.read("info.json"))
+        note = archive.read("info.json", MAX_JSON + 1)
+        if len(note) > MAX_JSON:
+            raise NoBars("unreadable", f"info.json is larger than {MAX_JSON >> 20} MiB")
+        info = parse_json_object(note)
         drums = [key for key, track in info.items() if isinstance(track, dict) and track.get("is_drum")]
         yield archive, info, drums
     except NoBars:
@@ -238,11 +237,29 @@ def _opened(file: BinaryIO) -> Iterator[tuple[_Archive, dict[str, Any], list[str
         raise NoBars("unreadable", f"not in LPD's layout ({type(error).__name__}: {error})"[:120]) from None
 
 
-def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One track's compressed sparse columns as ticks, pitches and velocities of its non-zero cells."""
+_Cells = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _of_tracks(archive: _Archive, keys: list[str], read: Callable[[_Archive, str, int], _Cells]) -> list[_Cells]:
+    """What is read of each track, of which all together may have ``MAX_CELLS``."""
+    found: list[_Cells] = []
+    left = MAX_CELLS
+    for key in keys:
+        found.append(read(archive, key, left))
+        left -= len(found[-1][0])
+    return found
+
+
+def _track_cells(archive: _Archive, key: str, most: int) -> _Cells:
+    """One track's compressed sparse columns as ticks, pitches and velocities of its ``most`` non-zero cells."""
     ticks = archive.array(f"pianoroll_{key}_csc_indices.npy")
     starts = archive.array(f"pianoroll_{key}_csc_indptr.npy")
     values = archive.array(f"pianoroll_{key}_csc_data.npy")
+    if len(ticks) > most:
+        raise NoBars("unreadable", f"more than {MAX_CELLS:,} cells")
+    if starts.dtype.kind not in "iu":
+        raise ValueError("places that are none")
+    starts = starts.astype(np.int64)  # differences of unsigned ones do not fall, they are huge
     if (
         len(starts) != 129
         or len(values) != len(ticks)
@@ -260,9 +277,9 @@ def _track_cells(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, n
     return ticks[sounding].astype(np.int64), pitches[sounding], velocities[sounding]
 
 
-def _track_hits(archive: _Archive, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first cell of every run of neighbouring ticks at one pitch."""
-    ticks, pitches, velocities = _track_cells(archive, key)
+def _track_hits(archive: _Archive, key: str, most: int) -> _Cells:
+    """The first cell of every run of neighbouring ticks at one pitch, of ``most`` cells."""
+    ticks, pitches, velocities = _track_cells(archive, key, most)
     if ((np.diff(ticks) < 0) & (np.diff(pitches) == 0)).any():  # SciPy does not always sort the ticks of a pitch
         order = np.lexsort((ticks, pitches))
         ticks, pitches, velocities = ticks[order], pitches[order], velocities[order]

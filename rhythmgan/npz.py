@@ -1,18 +1,33 @@
-"""NumPy's .npz files: read whole, mapped into memory, or written column by column. Nothing is ever unpickled."""
+"""NumPy's .npz files: read whole, mapped into memory, or written column by column. Nothing is ever unpickled.
+
+Every member passes one door before its values are read: the archive's directory (``zips.check_members``), then its own
+header (``npy.npy_header``), which must say as many bytes as the directory does.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format as npy_format
+
+from rhythmgan.inputs import open_input
+from rhythmgan.npy import HEAD, MAGIC, Header, npy_header
+from rhythmgan.zips import STORED, STORED_OR_DEFLATED, check_members, check_packing, open_zip, printable
 
 MAX_NPZ = 4 << 30
 """Bytes that a .npz file may unpack to; the corpus of all of LPD takes a quarter of it."""
+
+MAX_UNPACKED, MAX_RATIO = 64 << 20, 128
+"""Bytes that it may unpack to whatever its size, and those that each of its own bytes adds to them."""
+
+MAX_DIRECTORY = 4 << 20
+"""Bytes of the directory of a .npz file; ours have a few thousand."""
 
 MAX_CHECKED = 256 << 20
 """A mapped file up to this size has its checksums compared; a larger one is not read to the end for them."""
@@ -20,25 +35,37 @@ MAX_CHECKED = 256 << 20
 _ALIGNMENT = 64
 """Columns begin on a multiple of so many bytes of the file, so that they can be mapped as they are."""
 
+_CHUNK = 1 << 20
+
 
 def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
     """Every member of a .npz file as an array; a .npy file is one member without a name.
 
+    It costs what the arrays take and no more: ``MAX_UNPACKED`` bytes and ``MAX_RATIO`` for each byte of the file,
+    ``MAX_NPZ`` at most.
+
     Raises:
-        ValueError: damaged, another kind of file, or a pickle; it names ``path`` and ``what`` was expected.
+        ValueError: damaged, another kind of file, a member that is no array of numbers or text, or one that is larger;
+            it names ``path`` and ``what`` was expected.
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         try:
-            if zipfile.is_zipfile(file):
-                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
-                if size > MAX_NPZ:
-                    raise ValueError(f"it unpacks to {size >> 20:,} MiB")
-            file.seek(0)
-            loaded = np.load(file, allow_pickle=False)
-            return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-        except Exception as error:  # a dozen kinds: NumPy's, zipfile's, zlib's and the tokenizer's own
-            raise ValueError(f"{path}: not {what}: {_reason(error)}") from None
+            n_bytes = os.fstat(file.fileno()).st_size
+            if file.read(len(MAGIC)) == MAGIC:
+                if n_bytes > MAX_NPZ:
+                    raise ValueError(f"it has more than {MAX_NPZ >> 20:,} MiB")
+                file.seek(0)
+                return {"": _read_array(file, n_bytes, "it")}
+            most = min(MAX_NPZ, MAX_UNPACKED + MAX_RATIO * n_bytes)
+            members = _checked(file, n_bytes, most, STORED_OR_DEFLATED)
+            found = {}
+            for member in members.infolist():
+                with members.open(member) as content:
+                    found[_name(member)] = _read_array(content, member.file_size, printable(member))
+            return found
+        except Exception as error:  # zipfile and zlib have a dozen kinds of their own
+            raise ValueError(f"{os.fspath(path)}: not {what}: {_reason(error)}") from None
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
@@ -47,10 +74,10 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         try:
-            return [name.removesuffix(".npy") for name in zipfile.ZipFile(file).namelist()]
-        except Exception:
+            return [name.removesuffix(".npy") for name in open_zip(file, MAX_DIRECTORY).namelist()]
+        except ValueError:
             return []
 
 
@@ -69,49 +96,94 @@ def map_npz(
         ValueError: damaged, compressed, another kind of file, or a pickle; it names ``path`` and ``what`` was expected.
         OSError: the file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         try:
-            archive = zipfile.ZipFile(file)
-            if (
-                checked
-                and sum(info.file_size for info in archive.infolist()) <= MAX_CHECKED
-                and archive.testzip() is not None
-            ):
+            n_bytes = os.fstat(file.fileno()).st_size
+            archive = _checked(file, n_bytes, n_bytes, STORED)
+            if checked and n_bytes <= MAX_CHECKED and archive.testzip() is not None:
                 raise ValueError("its checksums do not fit")
             return {
-                info.filename.removesuffix(".npy"): _mapped(path, file, info)
+                _name(info): _mapped(file, info)
                 for info in archive.infolist()
-                if info.filename.endswith(".npy") and (names is None or info.filename[:-4] in names)
+                if info.filename.endswith(".npy") and (names is None or _name(info) in names)
             }
         except Exception as error:
-            raise ValueError(f"{path}: not {what}: {_reason(error)}") from None
+            raise ValueError(f"{os.fspath(path)}: not {what}: {_reason(error)}") from None
 
 
-def _mapped(path: str | os.PathLike[str], file: BinaryIO, info: zipfile.ZipInfo) -> np.ndarray:
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{info.filename} is compressed, which cannot be mapped")
+def _checked(file: BinaryIO, n_bytes: int, most: int, packings: Collection[int]) -> zipfile.ZipFile:
+    """The directory of a file of ``n_bytes`` whose members lie apart, have names of their own, and unpack to ``most``.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    archive = open_zip(file, MAX_DIRECTORY)
+    members = archive.infolist()
+    check_packing(members, packings)
+    check_members(members, n_bytes, most)
+    if len({_name(member) for member in members}) < len(members):
+        raise ValueError("two of its members are called alike")
+    return archive
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _read_array(file: IO[bytes], n_bytes: int, name: str) -> np.ndarray:
+    """An array of which file and header say the same size.
+
+    Raises:
+        ValueError: they do not, or it is none.
+    """
+    head = file.read(min(n_bytes, HEAD))
+    header = _checked_header(head, n_bytes, name)
+    values = np.empty(header.n_bytes, np.uint8)
+    place = len(head) - header.begin
+    values[:place] = np.frombuffer(head, np.uint8, place, header.begin)
+    while place < len(values):
+        piece = file.read(min(_CHUNK, len(values) - place))
+        if not piece:
+            raise ValueError(f"{name} breaks off")
+        values[place : place + len(piece)] = np.frombuffer(piece, np.uint8)
+        place += len(piece)
+    array = values.view(header.dtype) if len(values) else np.empty(0, header.dtype)
+    return array.reshape(header.shape[::-1]).T if header.fortran else array.reshape(header.shape)
+
+
+def _checked_header(head: bytes, n_bytes: int, name: str) -> Header:
+    """The header of an array's file of ``n_bytes``, which begins like this."""
+    try:
+        header = npy_header(head)
+    except ValueError as error:
+        raise ValueError(f"{name} is {error}") from None
+    if header.begin + header.n_bytes != n_bytes:
+        raise ValueError(
+            f"{name} has {n_bytes - header.begin:,} bytes of values, and its header says {header.n_bytes:,}"
+        )
+    return header
+
+
+def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> np.ndarray:
     file.seek(info.header_offset)
     name_length, extra_length = struct.unpack("<26xHH", file.read(30))
     begin = info.header_offset + 30 + name_length + extra_length
     file.seek(begin)
-    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
-    shape, fortran, dtype = read_header(file)
-    if dtype.hasobject:
-        raise ValueError("it holds a pickle, which is never loaded")
-    place = file.tell()
-    n_bytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    if fortran or n_bytes < 0 or place + n_bytes > begin + info.file_size:
-        raise ValueError(f"{info.filename} is shorter than its header says")
-    if not n_bytes:
-        return np.zeros(shape, dtype)  # nothing cannot be mapped
-    return np.memmap(path, dtype, "r", place, shape)
+    header = _checked_header(file.read(min(info.file_size, HEAD)), info.file_size, printable(info))
+    if header.fortran:
+        raise ValueError(f"{printable(info)} is in Fortran's order, which is not mapped")
+    if not header.n_bytes:
+        return np.zeros(header.shape, header.dtype)  # nothing cannot be mapped
+    return np.memmap(file, header.dtype, "r", begin + header.begin, header.shape)
 
 
 def _reason(error: Exception) -> str:
-    reason = str(error).partition("\n")[0] or type(error).__name__
-    if "pickle" in reason:  # NumPy's own words tell how to load it all the same
-        reason = "it holds a pickle, which is never loaded, or it is no array file"
-    return reason
+    """One line on a damaged file."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, zlib.error):
+        return "a member of it is damaged"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 class NpzWriter:
@@ -162,10 +234,10 @@ class NpzWriter:
 
 def _header(dtype: np.dtype, shape: tuple[int, ...], place: int) -> bytes:
     """A .npy header that is to be written at this place of a file, so long that what follows it is aligned."""
-    text = repr({"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}).encode("latin-1")
+    text = repr({"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}).encode("latin-1")
     length = len(text) + 1
     length += -(place + 10 + length) % _ALIGNMENT
-    return npy.magic(1, 0) + struct.pack("<H", length) + text.ljust(length - 1) + b"\n"
+    return npy_format.magic(1, 0) + struct.pack("<H", length) + text.ljust(length - 1) + b"\n"
 
 
 def encode_names(names: Iterable[str]) -> np.ndarray:

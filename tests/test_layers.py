@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # from the bottom up; a module imports only from layers below its own
 LAYERS = (
-    {"rhythmgan.kit", "rhythmgan.inputs", "rhythmgan.locks"},
+    {"rhythmgan.kit", "rhythmgan.inputs", "rhythmgan.locks", "rhythmgan.npy", "rhythmgan.zips"},
     {f"rhythmgan.{room}" for room in ("files", "npz", "bars", "seeds", "latent", "grid_choice", "conditions")},
     {"rhythmgan.grid", "rhythmgan.playback"},
     {"rhythmgan.performance"},

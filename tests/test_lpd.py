@@ -1,5 +1,6 @@
 """The Lakh Pianoroll Dataset, read from its sparse members."""
 
+import io
 import json
 import os
 import struct
@@ -18,7 +19,7 @@ from rhythmgan import lpd
 from rhythmgan.bars import GRIDS
 from rhythmgan.grid import NoBars, TimeSignature, quantise
 from rhythmgan.kit import GM9
-from rhythmgan.lpd import downbeats_to_time_signatures, parse_lpd, read_lpd, read_lpd_cells
+from rhythmgan.lpd import downbeats_to_time_signatures, parse_lpd, read_lpd, read_lpd_bpm, read_lpd_cells
 from rhythmgan.midi_reader import read_midi
 
 FOUR = (TimeSignature(0, 4, 4),)
@@ -509,7 +510,7 @@ def test_an_encrypted_member_is_damage(save_lpd):
         while (at := data.find(entry, at + 1)) >= 0:
             data[at + place] |= 1
     path.write_bytes(data)
-    assert _unreadable(path) == "info.json is damaged"
+    assert _unreadable(path) == "info.json is encrypted"
 
 
 def test_cells_too_have_one_reason(save_lpd):
@@ -553,6 +554,158 @@ def test_a_member_that_unpacks_to_more_than_it_says(tmp_path, declared):
     finally:
         tracemalloc.stop()
     assert peak < 8 << 20
+
+
+def _compressed(path, members: dict[str, object]) -> Path:
+    """An LPD file of one drum track with these members, packed."""
+    own = {"info.json": {"0": {"is_drum": True}, "resolution": 24}, "downbeat.npy": np.zeros(96, bool)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in (own | members).items():
+            buffer = io.BytesIO()
+            if isinstance(value, np.ndarray):
+                np.save(buffer, value)
+            else:
+                buffer.write(value if isinstance(value, bytes) else json.dumps(value).encode())
+            archive.writestr(name, buffer.getvalue())
+    return path
+
+
+def _track(indices: np.ndarray, starts: np.ndarray, values: np.ndarray, key: str = "0") -> dict[str, object]:
+    columns = {"indices": indices, "indptr": starts, "data": values}
+    return {f"pianoroll_{key}_csc_{name}.npy": column for name, column in columns.items()}
+
+
+def _kicks(n: int) -> dict[str, object]:
+    """A track with n kicks, two ticks apart."""
+    starts = np.where(np.arange(129) > 36, n, 0)
+    return _track(np.arange(n, dtype=np.int32) * 2, starts.astype(np.int32), np.full(n, 90, np.uint8))
+
+
+def _peak(path) -> int:
+    """Bytes of memory that are asked for where a file is refused."""
+    tracemalloc.start()
+    try:
+        _unreadable(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_places_of_unsigned_numbers_that_fall(tmp_path, dtype):
+    """Their differences are huge, not negative: a repetition of four thousand million cells."""
+    starts = np.zeros(129, dtype)
+    starts[1] = np.iinfo(dtype).max
+    starts[-1] = 3
+    path = _compressed(tmp_path / "song.npz", _track(np.arange(3), starts, np.full(3, 90)))
+    assert _peak(path) < 1 << 20
+    assert "do not fit together" in _unreadable(path)
+
+
+@pytest.mark.parametrize("starts", [np.full(129, np.nan), np.full(129, np.inf), np.zeros(129, bool), np.zeros(0, int)])
+def test_places_that_are_none(tmp_path, starts):
+    path = _compressed(tmp_path / "song.npz", _track(np.arange(0), starts, np.full(0, 90)))
+    assert "LPD's layout" in _unreadable(path)
+
+
+def test_cells_have_a_largest_number(tmp_path, monkeypatch):
+    path = _compressed(tmp_path / "song.npz", _kicks(100))
+    monkeypatch.setattr(lpd, "MAX_CELLS", 100)
+    assert len(read_lpd(path).beat) == 100
+    monkeypatch.setattr(lpd, "MAX_CELLS", 99)
+    assert _unreadable(path) == "more than 99 cells"
+
+
+def test_cells_of_all_drum_tracks_are_counted(tmp_path, monkeypatch):
+    tracks = {str(i): {"is_drum": True} for i in range(4)}
+    members = {name.replace("_0_", f"_{i}_"): column for i in range(4) for name, column in _kicks(50).items()}
+    path = _compressed(tmp_path / "song.npz", {"info.json": tracks | {"resolution": 24}} | members)
+    monkeypatch.setattr(lpd, "MAX_CELLS", 200)
+    assert len(read_lpd_cells(path)[0]) == 200
+    monkeypatch.setattr(lpd, "MAX_CELLS", 199)
+    assert _unreadable(path) == "more than 199 cells"
+
+
+def test_what_the_largest_number_of_cells_takes(tmp_path):
+    """100 bytes for each: kicks two ticks apart are all onsets."""
+    path = _compressed(tmp_path / "song.npz", _kicks(lpd.MAX_CELLS >> 4))
+    tracemalloc.start()
+    try:
+        assert len(read_lpd(path).beat) == lpd.MAX_CELLS >> 4
+        assert tracemalloc.get_traced_memory()[1] < 100 * lpd.MAX_CELLS >> 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_members_together_have_a_largest_size(tmp_path):
+    """Eight members of 24 MB each, of which none is too large: 192 MB in 190 kB, of which one drum track is none."""
+    more = {f"pianoroll_{i}_csc_data.npy": np.zeros(24 << 20, np.uint8) for i in range(1, 9)}
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | more)
+    assert path.stat().st_size < 1 << 18
+    assert _peak(path) < 1 << 20
+    assert _unreadable(path) .startswith("it unpacks to 192 MiB, more than the ")
+
+
+def test_members_that_overlap(tmp_path):
+    """A thousand tracks that all are the same bytes."""
+    path = _compressed(tmp_path / "song.npz", _kicks(1000))
+    data = path.read_bytes()
+    begin = data.index(b"PK\1\2")
+    entries = data[begin : data.index(b"PK\5\6")]
+    entries += b"".join(entries.replace(b"_0_csc", b"_%d_csc" % i) for i in range(1, 10))
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 50, 50, len(entries), begin, 0)
+    path.write_bytes(data[:begin] + entries + end)
+    assert _unreadable(path).endswith("lies in another member")
+
+
+def test_a_header_of_many_zero_width_strings(tmp_path):
+    header = b"{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000,), }"
+    member = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
+    for name in ("downbeat.npy", "pianoroll_0_csc_data.npy"):
+        path = _compressed(tmp_path / "song.npz", _kicks(3) | {name: member})
+        assert _peak(path) < 1 << 20
+        assert "is of type |S0, which is never loaded" in _unreadable(path)
+
+
+def test_downbeats_have_a_largest_number(tmp_path):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS + 1, bool)})
+    assert _unreadable(path) == "more than 65,536 downbeats"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[]",
+        b"null",
+        b"NaN",
+        b"\xff\xfe",
+        b'{"0": {"is_drum": true}}',
+        b'{"0": {"is_drum": true}, "resolution": NaN}',
+        b'{"0": {"is_drum": true}, "resolution": Infinity}',
+        b'{"0": {"is_drum": true}, "resolution": [24]}',
+        b'{"0": {"is_drum": true}, "resolution": "x"}',
+        b'{"0": {"is_drum": true}, "resolution": -24}',
+        b'{"0": {"is_drum": true}, "resolution": 1e300}',
+        b'{"0": {"is_drum": true}, "resolution": 24' + b"0" * 5000 + b"}",
+    ],
+)
+def test_an_info_that_is_none(tmp_path, note):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"info.json": note})
+    assert "LPD's layout" in _unreadable(path)
+
+
+def test_an_info_has_a_largest_size(tmp_path):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"info.json": b" " * (5 << 20)})
+    assert _unreadable(path) == "info.json is larger than 4 MiB"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "song.npz")
+    for read in (read_lpd, read_lpd_bpm, read_lpd_cells):
+        with pytest.raises(OSError, match="not a regular file"):
+            read(tmp_path / "song.npz")
 
 
 # -- real files ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from typing import IO, Any, cast
 from rhythmgan.midi_reader import MAX_BYTES
 from rhythmgan.songs import parquet
 from rhythmgan.songs.members import FILE, PARQUET, TAR, ZIP, Listing, Place, without_controls
+from rhythmgan.zips import open_zip, overlapping
 
 SUFFIXES = {
     ".zip": ZIP,
@@ -45,6 +46,18 @@ STREAMED = {*COMPRESSED, PARQUET}
 TABLES = ("manifest.csv", "info.csv")
 """Members whose content is taken while an archive is listed."""
 
+MAX_SMALL, MAX_RATIO = 64 << 20, 256
+"""Bytes that an archive of any size may unpack to, and those that each of its own adds: MIDI in a .tar.xz has 50."""
+
+_MAX_DIRECTORY = 256 << 20
+"""Bytes of the directory of a .zip; two million members have so many."""
+
+_MAX_TABLES = 32 << 20
+"""Bytes of all members called as ``TABLES``."""
+
+_MAX_GLOBAL = 100
+"""Words that a .tar may say of all that follows; tarfile goes through them for each member."""
+
 _DAMAGE = (
     EOFError,
     zlib.error,
@@ -54,8 +67,16 @@ _DAMAGE = (
     struct.error,
     ValueError,
     OSError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
 )
 """What is raised of archives that are damaged; a ValueError comes of names and numbers that are none."""
+
+
+class _RefusedError(ValueError):
+    """What an archive asks for is not done; the message says why."""
 
 
 _MARKS = ((0, b"\x1f\x8b", "tar.gz"), (0, b"BZh", "tar.bz2"), (0, b"\xfd7zXZ\0", "tar.xz"), (257, b"ustar", TAR))
@@ -86,7 +107,9 @@ def without_suffix(name: str) -> str:
 def list_archive(path: str, suffixes: Sequence[str]) -> Listing:
     """The members of an archive whose names end in one of the suffixes (lower case); hidden ones are left out.
 
-    A .tar that is compressed is unpacked once for this, into nothing.
+    A .tar that is compressed is unpacked once for this, into nothing, and no further than ``MAX_SMALL`` bytes and
+    ``MAX_RATIO`` for each of its own. The directory of a .zip takes ten times its bytes. A member takes 80 bytes and
+    its name.
 
     Raises:
         ModuleNotFoundError: a parquet table, and pyarrow is not installed.
@@ -114,10 +137,12 @@ def _reason(error: BaseException, path: str) -> str:
     kind = kind_of(path)
     if isinstance(error, OSError) and error.errno:
         return error.strerror or str(error)
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if isinstance(error, (_RefusedError, parquet.RefusedError)):
+        return str(error)
     if kind == ZIP:
         return "not a .zip file, or it is damaged"
-    if isinstance(error, parquet.NoColumnError):
-        return str(error)
     if kind == PARQUET:
         return f"not a parquet table: {str(error).partition(chr(10))[0]}"[:160]
     return f"not a .{kind} file, or it is damaged"
@@ -142,34 +167,55 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 
 
 def _list_zip(path: str, listing: Listing, suffixes: tuple[str, ...]) -> None:
-    with zipfile.ZipFile(path) as archive:
-        tables = []
-        for info in archive.infolist():
-            name = info.orig_filename  # zipfile cuts the other one at a NUL
-            if not info.flag_bits & _UTF8_NAME:
-                # such names are code page 437 by the book, and UTF-8 as most programs write them
-                with suppress(UnicodeError):
-                    name = name.encode("cp437").decode("utf-8")
-            if name.endswith("/"):
+    tables = []
+    wanted = []
+    with open(path, "rb") as file:
+        infos = open_zip(file, _MAX_DIRECTORY).infolist()
+        n_bytes = os.fstat(file.fileno()).st_size
+    for info in infos:
+        name = info.orig_filename  # zipfile cuts the other one at a NUL
+        if not info.flag_bits & _UTF8_NAME:
+            # such names are code page 437 by the book, and UTF-8 as most programs write them
+            with suppress(UnicodeError):
+                name = name.encode("cp437").decode("utf-8")
+        if name.endswith("/"):
+            continue
+        name = clean(name)
+        mode = info.external_attr >> 16
+        if name.rpartition("/")[2] in TABLES:
+            tables.append((name, info))
+        elif _is_wanted(name, SUFFIXES):
+            listing.n_archives += 1
+        elif _is_wanted(name, suffixes):
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                listing.n_skipped += 1
                 continue
-            name = clean(name)
-            mode = info.external_attr >> 16
-            if name.rpartition("/")[2] in TABLES:
-                tables.append((name, _zip_place(info)))
-            elif _is_wanted(name, SUFFIXES):
-                listing.n_archives += 1
-            elif _is_wanted(name, suffixes):
-                if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                    listing.n_skipped += 1
-                    continue
-                listing.members.append(name, _zip_place(info))
-    for (name, _), content in zip(tables, read(path, [place for _, place in tables]), strict=True):
+            wanted.append((name, info))
+    inside = {id(info) for info in overlapping(infos)}
+    left = MAX_SMALL + MAX_RATIO * n_bytes
+
+    def place_of(info: zipfile.ZipInfo) -> Place:
+        nonlocal left
+        left -= info.file_size
+        what = "damaged: it lies in another member" if id(info) in inside else _beyond(n_bytes) if left < 0 else ""
+        return _zip_place(info, what)
+
+    for name, info in wanted:
+        listing.members.append(name, place_of(info))
+    if sum(info.file_size for _, info in tables) > _MAX_TABLES:
+        raise _RefusedError(f"its tables have more than {_MAX_TABLES >> 20} MiB")
+    for (name, _), content in zip(tables, read(path, [place_of(info) for _, info in tables]), strict=True):
         if isinstance(content, bytes):
             listing.tables[name] = content
 
 
-def _zip_place(info: zipfile.ZipInfo) -> Place:
-    problem = ""
+def _beyond(n_bytes: int) -> str:
+    """What is said of an archive of so many bytes that unpacks to more than it may."""
+    return f"the archive unpacks to more than the {MAX_SMALL + MAX_RATIO * n_bytes >> 20:,} MiB that it may"
+
+
+def _zip_place(info: zipfile.ZipInfo, problem: str = "") -> Place:
+    """Where a member lies; ``problem`` is what else is wrong with it."""
     if info.flag_bits & _ENCRYPTED:
         problem = "encrypted"
     elif info.compress_type not in _METHODS:
@@ -223,45 +269,89 @@ def _unpacked_lzma(content: bytes, size: int) -> bytes:
 def _open_tar(path: str, kind: str) -> IO[bytes]:
     """The bytes of a .tar, unpacked as they are read; seeking forwards reads on, seeking back begins anew."""
     if kind == "tar.gz":
-        return cast("IO[bytes]", gzip.open(path))
+        return cast("IO[bytes]", _Bounded(gzip.open(path), path))
     if kind == "tar.bz2":
-        return bz2.open(path)
+        return cast("IO[bytes]", _Bounded(bz2.open(path), path))
     if kind == "tar.xz":
-        return lzma.open(path)
+        return cast("IO[bytes]", _Bounded(lzma.open(path), path))
     return open(path, "rb")
 
 
+class _Bounded:
+    """What a compressed file unpacks to, up to ``MAX_SMALL`` bytes and ``MAX_RATIO`` for each of its own."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file = file
+        self._n_bytes = os.stat(path).st_size
+        self._most = MAX_SMALL + MAX_RATIO * self._n_bytes
+        self.tell, self.close = file.tell, file.close
+
+    def seek(self, place: int) -> int:
+        self._check(place)
+        return int(self._file.seek(place))
+
+    def read(self, n_bytes: int) -> bytes:
+        self._check(self._file.tell() + n_bytes)
+        return bytes(self._file.read(n_bytes))
+
+    def _check(self, end: int) -> None:
+        if end > self._most:
+            raise _RefusedError(_beyond(self._n_bytes))
+
+    def __enter__(self) -> _Bounded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class _Headers:
-    """A .tar for tarfile, which reads whatever length a header declares for a name: gigabytes of a few packed bytes."""
+    """A .tar for tarfile, which reads whatever length a header declares for a name: gigabytes of a few packed bytes.
+
+    It would also follow a negative size back to where it was, for ever.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.tell, self.seek = file.tell, file.seek
+        self._last = -1
+        self.tell = file.tell
+
+    def seek(self, place: int) -> int:
+        if place <= self._last:
+            raise tarfile.ReadError("a header that leads back")
+        self._last = place
+        return self._file.seek(place)
 
     def read(self, n_bytes: int) -> bytes:
-        if n_bytes > 1 << 20:
+        if not 0 <= n_bytes <= 1 << 20:
             raise tarfile.ReadError("a header of more than 1 MiB")
         return self._file.read(n_bytes)
 
 
 def _list_tar(path: str, kind: str, listing: Listing, suffixes: tuple[str, ...]) -> None:
     archive: Any  # the stubs leave out its list of members
+    table_bytes = 0
     with (
         _open_tar(path, kind) as file,
         tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:", encoding="utf-8") as archive,
     ):
         while (info := archive.next()) is not None:
             archive.members = []  # or it would hold a kilobyte for each
+            if len(archive.pax_headers) > _MAX_GLOBAL:
+                raise _RefusedError(f"it says more than {_MAX_GLOBAL} things of all that follows")
             name = clean(info.name)
             is_table = name.rpartition("/")[2] in TABLES
             listing.n_archives += info.isreg() and _is_wanted(name, SUFFIXES)
             if info.isdir() or not (is_table or _is_wanted(name, suffixes)):
                 continue
-            if not info.isreg() or info.issparse():
+            if not info.isreg() or info.issparse() or info.size < 0:
                 listing.n_skipped += 1
                 continue
             place = Place(kind, info.offset_data, info.size)
             if is_table and info.size <= MAX_BYTES:
+                table_bytes += info.size
+                if table_bytes > _MAX_TABLES:
+                    raise _RefusedError(f"its tables have more than {_MAX_TABLES >> 20} MiB")
                 file.seek(place.offset)
                 listing.tables[name] = file.read(place.size)
             elif not is_table:
@@ -297,7 +387,7 @@ def read(path: str, places: Iterable[Place]) -> Iterator[bytes | OSError]:
         broken = OSError(errno.EIO, _reason(error, path), path)
         if isinstance(error, OSError) and error.errno:
             broken = error
-        elif kind in STREAMED:
+        elif kind in STREAMED and not isinstance(error, (_RefusedError, parquet.RefusedError)):
             broken = OSError(errno.EIO, "the archive is damaged before it or within it", path)
     while place is not None:
         yield OSError(errno.EIO, place.problem, path) if place.problem else broken

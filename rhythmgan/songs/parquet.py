@@ -37,8 +37,8 @@ def open_table(path: str) -> Iterator[Any]:
         yield table
 
 
-class NoColumnError(ValueError):
-    """A table without a column of MIDI bytes."""
+class RefusedError(ValueError):
+    """A table without a column of MIDI bytes, or one that would take too much; the message says which."""
 
 
 def _is_bytes(kind: Any) -> bool:
@@ -64,7 +64,7 @@ def _content_column(schema: Any) -> str:
     """The column of MIDI bytes: bytes themselves, or a pair of bytes and path as data sets of sound have it.
 
     Raises:
-        NoColumnError: there is none, or more than one and none that is called as such a column.
+        RefusedError: there is none, or more than one and none that is called as such a column.
     """
     is_struct = _pyarrow()[0].types.is_struct
     surely: dict[str, str] = {}
@@ -87,7 +87,7 @@ def _content_column(schema: Any) -> str:
             (name,) = unnamed
     if name is None:
         columns = ", ".join(without_controls(each) for each in schema.names) or "none at all"
-        raise NoColumnError(f"no column of MIDI bytes (such as music) among its columns: {columns}"[:200])
+        raise RefusedError(f"no column of MIDI bytes (such as music) among its columns: {columns}"[:200])
     return found[name]
 
 

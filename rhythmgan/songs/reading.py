@@ -20,13 +20,22 @@ from rhythmgan.bars import GRIDS, bars_to_words, words_to_bars
 from rhythmgan.corpus_file import offset_bytes
 from rhythmgan.data import distinct_rows
 from rhythmgan.files import whole_file
-from rhythmgan.grid import NoBars, QuantisedBars, quantise_by_grid, quantise_by_grid_or_explain, quantise_or_explain
+from rhythmgan.grid import (
+    NoBars,
+    Onsets,
+    QuantisedBars,
+    quantise_by_grid,
+    quantise_by_grid_or_explain,
+    quantise_or_explain,
+)
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.npz import NpzWriter, map_npz
 from rhythmgan.roles import song_roles
 from rhythmgan.songs.contents import SongFile, contents, suffix_of
 
 CRASHED = "it crashed its reader"
+
+TOO_LARGE = "it takes more memory than there is"
 
 LABELS = ("", "beat", "fill")
 """What a data set may say of a file, in the order of the numbers that ``song_roles`` takes."""
@@ -92,7 +101,7 @@ def read_files(
             if place in crashed:
                 found.append(_nothing("unreadable", CRASHED))
             else:
-                found.append(_read(file.name, content, kit, steps))
+                found.append(_read_in_memory(file.name, content, kit, steps))
     with whole_file(out) as part, NpzWriter(part) as writer:
         writer.add("facts", np.frombuffer(json.dumps([asdict(file.facts) for file in found]).encode(), np.uint8))
         writer.add("pitches", np.stack([file.pitches for file in found]))
@@ -101,6 +110,14 @@ def read_files(
             if rows:
                 for name, column in _columns(rows).items():
                     writer.add(f"{name}_{grid}", column)
+
+
+def _read_in_memory(name: str, content: bytes | OSError, kit: Kit, steps: int | None) -> _File:
+    """What one file gave; one that asks for more memory than there is costs no other."""
+    try:
+        return _read(name, content, kit, steps)
+    except MemoryError:
+        return _nothing("unreadable", TOO_LARGE)
 
 
 def _read(name: str, content: bytes | OSError | NoBars, kit: Kit, steps: int | None) -> _File:
@@ -115,6 +132,10 @@ def _read(name: str, content: bytes | OSError | NoBars, kit: Kit, steps: int | N
         return _nothing(why.reason, why.detail)
     except OSError as error:
         return _nothing("unreadable", error.strerror or str(error))
+    return _quantised(onsets, kit, steps)
+
+
+def _quantised(onsets: Onsets, kit: Kit, steps: int | None) -> _File:
     pitches = np.bincount(onsets.pitch, minlength=128).astype(np.int32)
     facts = FileFacts(n_onsets=len(onsets.beat), bpm=onsets.bpm)
     facts.n_onsets_outside = int(pitches[kit.part_of_pitch < 0].sum())
