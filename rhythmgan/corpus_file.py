@@ -41,12 +41,16 @@ import numpy as np
 from rhythmgan.bars import GRIDS, check_steps
 from rhythmgan.data import OFFSET_PARTS, ONSET_BLOCK, Corpus, Playing, check_corpus
 from rhythmgan.files import write_whole
+from rhythmgan.inputs import parse_json
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.npz import NpzWriter, decode_names, encode_names, map_npz
 from rhythmgan.patterns import load_patterns
 
 FORMAT = 3
 """Version of the corpus."""
+
+_MAX_KIT = 256
+"""Bytes of the name of a kit, four a letter."""
 
 BAR_COLUMNS: dict[str, np.dtype[Any]] = {
     "bar": np.dtype(np.int32),
@@ -122,9 +126,10 @@ def corpus_grids(path: str | os.PathLike[str], kit: Kit | None = None) -> dict[i
         lengths = [len(bar) for bar in read_text(path)[0]]
         found = {steps: lengths.count(steps) for steps in GRIDS if steps in lengths}
     else:
+        members = _members(path)
         try:
-            found = _n_bars(_members(path))
-        except TypeError as error:
+            found = _n_bars(members)
+        except ValueError as error:
             raise ValueError(f"{path}: not a corpus: {error}") from None
     if kit is None:
         return found
@@ -141,10 +146,37 @@ def corpus_counts(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if Path(path).suffix == ".txt":
         return []
     try:
-        found = json.loads(bytes(_members(path)["counts"]))
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        column = _members(path)["counts"]
+        if column.dtype != np.uint8 or column.ndim != 1 or len(column) > _MAX_COUNTS:
+            raise ValueError(f"expected up to {_MAX_COUNTS >> 20} MiB of text, found {column.dtype} {column.shape}")
+        return _checked_counts(parse_json(column.tobytes()))
+    except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: its counts cannot be read: {error}") from None
-    return found if isinstance(found, list) else []
+
+
+_MAX_COUNTS = 16 << 20
+"""Bytes of what ``prepare`` counted; a hundred sources with their styles have some ten thousand."""
+
+_NUMBERS = ("n_onsets", "n_onsets_outside", "n_off_grid", "n_merged")
+_NUMBERS_BY_NAME = ("roles", "styles")
+
+
+def _checked_counts(found: Any) -> list[dict[str, Any]]:
+    """What was counted of each source, in numbers.
+
+    Raises:
+        ValueError: something else.
+    """
+    if not isinstance(found, list) or not all(isinstance(count, dict) for count in found):
+        raise ValueError("they are no list of objects")
+    for count in found:
+        by_name = [count.get(name, {}) for name in _NUMBERS_BY_NAME]
+        if not all(isinstance(each, dict) for each in by_name):
+            raise ValueError(f"{' and '.join(_NUMBERS_BY_NAME)} are no objects")
+        numbers = [count.get(name, 0) for name in _NUMBERS] + [n for each in by_name for n in each.values()]
+        if not all(type(n) is int and n >= 0 for n in numbers):
+            raise ValueError("a number in them is none, or negative")
+    return found
 
 
 def save_corpus(path: str | os.PathLike[str], *corpora: Corpus, counts: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -228,9 +260,9 @@ def offset_bytes(offsets: np.ndarray) -> np.ndarray:
 def _members(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     members = map_npz(path, "a corpus")
     version = members.get("format")
-    if version is None:
+    if version is None or version.shape or version.dtype.kind not in "iu":
         raise ValueError(f"{path}: not a corpus as `rhythmgan prepare` writes it: no format")
-    if version.shape or version.dtype.kind not in "iu" or int(version) != FORMAT:
+    if int(version) != FORMAT:
         raise ValueError(
             f"{path}: not a corpus: it is of version {version}, this release reads version {FORMAT}; prepare it again"
         )
@@ -239,7 +271,11 @@ def _members(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 def _n_bars(members: Mapping[str, np.ndarray]) -> dict[int, int]:
     """How many bars there are on each grid, of those that there are bars on."""
-    return {steps: len(members[f"bar_{steps}"]) for steps in GRIDS if f"bar_{steps}" in members}
+    columns = {steps: members[f"bar_{steps}"] for steps in GRIDS if f"bar_{steps}" in members}
+    for steps, column in columns.items():
+        if column.ndim != 1:
+            raise ValueError(f"bar_{steps} is no column but {column.shape}")
+    return {steps: len(column) for steps, column in columns.items()}
 
 
 def _commonest(grids: Mapping[int, int]) -> int | None:
@@ -255,6 +291,8 @@ def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:
     def column(name: str) -> np.ndarray:
         return members[f"{name}_{steps}"]
 
+    if members["kit"].shape or members["kit"].itemsize > _MAX_KIT:
+        raise ValueError("its kit is no name")
     kit = kit_named(str(members["kit"]))
     corpus = Corpus(
         distinct_words=column("words"),

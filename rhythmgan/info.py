@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,9 @@ from rhythmgan import lpd, midi_reader
 from rhythmgan.bars import words_to_bars
 from rhythmgan.files import read_safetensors_metadata
 from rhythmgan.grid import NoBars, Onsets, quantise_by_grid, quantise_by_grid_or_explain
+from rhythmgan.inputs import open_input
 from rhythmgan.kit import GM12
-from rhythmgan.npz import read_npz
+from rhythmgan.npz import npz_names, read_npz
 from rhythmgan.songs import archives
 from rhythmgan.songs.members import FILE, PARQUET
 
@@ -47,12 +47,12 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not Path(path).is_file():
         raise ValueError(f"{path}: not a file; `rhythmgan features` takes folders")
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         head = file.read(12)
     facts: dict[str, Any] = {"file": str(path), "holds": "nothing that is read here"} | NO_BARS
     try:
         return facts | _facts(path, head)
-    except (ValueError, zipfile.BadZipFile) as error:  # NoBars too
+    except ValueError as error:  # NoBars too
         return facts | {"why": str(error).removeprefix(f"{path}: ")}
 
 
@@ -60,7 +60,7 @@ def _facts(path: str | os.PathLike[str], head: bytes) -> dict[str, Any]:
     """What is to be said of a file that is there.
 
     Raises:
-        ValueError, BadZipFile: nothing that we read, or a broken one.
+        ValueError: nothing that we read, or a broken one.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".safetensors":
@@ -73,16 +73,14 @@ def _facts(path: str | os.PathLike[str], head: bytes) -> dict[str, Any]:
     is_midi = head[:4] == b"MThd" or (head[:4], head[8:]) == (b"RIFF", b"RMID")
     if suffix in midi_reader.SUFFIXES or (is_midi and suffix not in (lpd.SUFFIX, ".txt")):
         return {"holds": "a MIDI file"} | _song(lambda: midi_reader.read_midi(path))
-    if suffix == lpd.SUFFIX and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+    if suffix == lpd.SUFFIX:
+        names = npz_names(path)
         if "info.json" in names:
             bpm = lpd.read_lpd_bpm(path)
             tempo = {"tempo": None if bpm is None else round(bpm, 3)}
             return {"holds": "an LPD pianoroll"} | _song(lambda: lpd.read_lpd(path)) | tempo
-        if "bars.npy" in names:
+        if "bars" in names:
             return {"holds": "generated bars"} | _arrays(path)
-    if suffix == lpd.SUFFIX:
         return {"holds": "bars of songs"} | _corpus(path)
     if suffix == ".txt":
         return {"holds": "a text of bars"} | _text(path)
@@ -121,18 +119,21 @@ def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     corpus, grids, counts = load_corpus(path), corpus_grids(path), corpus_counts(path)
 
-    def summed(name: str) -> Counter[str]:
-        return sum((Counter(count[name]) for count in counts), Counter[str]())
+    def number(name: str) -> int:
+        return sum(count.get(name, 0) for count in counts)
+
+    def summed(name: str) -> dict[str, int]:
+        return dict(sum((Counter(count.get(name, {})) for count in counts), Counter[str]()).most_common())
 
     known: dict[str, Any] = {"onsets": None, "outside kit": None}
     if counts:
         known = {
-            "onsets": sum(count["n_onsets"] for count in counts),
-            "outside kit": sum(count["n_onsets_outside"] for count in counts),
-            "bars on no grid": sum(count["n_off_grid"] for count in counts),
-            "onsets that share their cell with a louder one": sum(count["n_merged"] for count in counts),
-            "role": dict(summed("roles").most_common()),
-            "style": dict(summed("styles").most_common()),
+            "onsets": number("n_onsets"),
+            "outside kit": number("n_onsets_outside"),
+            "bars on no grid": number("n_off_grid"),
+            "onsets that share their cell with a louder one": number("n_merged"),
+            "role": summed("roles"),
+            "style": summed("styles"),
         }
     return known | {
         "bars": sum(grids.values()),

@@ -16,6 +16,7 @@ from rhythmgan.bars import check_steps, words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, check_feature, features_of_grid, measure
 from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
+from rhythmgan.inputs import open_input, parse_json_object
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.roles import ROLES
 
@@ -273,7 +274,7 @@ def load_reference(
     steps: int | None = None,
     kit: Kit | None = None,
 ) -> Reference:
-    """Read a reference out of a file of them. Runs no code of the file.
+    """Read a reference out of a file of them. Runs no code of the file, and takes no more memory than its bytes.
 
     Args:
         path: the file; by default the one that ships with the bundled weights.
@@ -312,7 +313,7 @@ def _opened(path: str | os.PathLike[str] | None) -> Iterator[tuple[Any, dict[str
     from safetensors import SafetensorError, safe_open
 
     path = _bundled() if path is None else path
-    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
+    with open_input(path):  # safetensors waits for pipes, and its own errors for an unreadable file name no path
         pass
     try:
         with safe_open(path, framework="numpy") as file:
@@ -334,9 +335,7 @@ def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
             f"it is of version {metadata.get('version')}, this release reads version {VERSION}; "
             "`rhythmgan features` makes it anew"
         )
-    facts = json.loads(metadata["references"])
-    if not isinstance(facts, dict):
-        raise ValueError("it lists no references")
+    facts = parse_json_object(metadata["references"])
     places = {(kit, steps) for kit, _, _, steps in (key.split("/") for key in facts)}
     if (metadata["kit"], metadata["steps"]) not in places:
         raise ValueError(f"it holds none of kit {metadata['kit']} and {metadata['steps']} steps, as it says")

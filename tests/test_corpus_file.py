@@ -332,3 +332,75 @@ def test_an_archive_of_bars_is_folded_or_refused(tmp_path):
     np.savez(tmp_path / "five.npz", bars=bars[..., :5])
     with pytest.raises(ValueError, match=r"five\.npz: bars of kit jaki5 cannot be folded into kit gm12"):
         load_bars(tmp_path / "five.npz", GM12)
+
+
+# -- what is no corpus -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A function changes → a corpus with other members."""
+    path = tmp_path / "corpus.npz"
+    save_corpus(path, _corpus([KICK, SNARE, HAT], [0, 0, 1]))
+    with np.load(path) as archive:
+        members = dict(archive)
+
+    def save(**changes):
+        np.savez(tmp_path / "bad.npz", **{n: a for n, a in (members | changes).items() if a is not None})
+        return tmp_path / "bad.npz"
+
+    return save
+
+
+COLUMNS = ("words_16", "song_16", "plays_16", "bar_16", "file_16", "index_16", "role_16", "before_change_16")
+COLUMNS += ("before_crash_16", "songs", "files", "styles", "file_style", "file_bpm", "kit", "format")
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        np.array(0.5),
+        np.array("x"),
+        np.zeros((0,), np.uint8),
+        np.zeros((3, 3, 3), np.uint8),
+        np.full(3, np.nan),
+        np.full(3, -1),
+        np.full(3, np.iinfo(np.uint64).max),
+        np.full(3, b"abc"),
+        np.full((3, 16), 2.0),
+    ],
+)
+def test_columns_of_other_types(changed, name, value):
+    if name == "file_bpm" and value is not None and value.shape == (3,):
+        return  # of two files
+    path = changed(**{name: value})
+    with pytest.raises(ValueError, match=r"bad\.npz: (not a corpus|it has no bars)") as raised:
+        load_corpus(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"{}", b"[1]", b"null", b"\xff", b"", b"[" + b"9" * 5000 + b"]"])
+def test_counts_that_are_none(changed, text):
+    with pytest.raises(ValueError, match=r"bad\.npz: its counts cannot be read: ."):
+        corpus_counts(changed(counts=np.frombuffer(text, np.uint8)))
+
+
+@pytest.mark.parametrize("value", ["3", 1.5, -1, None, [], True, float("nan"), float("inf"), {"funk": "x"}])
+@pytest.mark.parametrize("name", ["n_onsets", "n_merged", "roles", "styles"])
+def test_counts_of_other_types(changed, name, value):
+    text = json.dumps([{name: value}]).encode()
+    with pytest.raises(ValueError, match=r"bad\.npz: its counts cannot be read: ."):
+        corpus_counts(changed(counts=np.frombuffer(text, np.uint8)))
+
+
+@pytest.mark.parametrize("column", [np.array(0.5), np.zeros((3, 3), np.uint8), np.zeros(3), None])
+def test_counts_in_a_column_of_another_type(changed, column):
+    with pytest.raises(ValueError, match=r"bad\.npz: its counts cannot be read: ."):
+        corpus_counts(changed(counts=column))
+
+
+def test_grids_of_a_column_that_is_none(changed):
+    with pytest.raises(ValueError, match=r"bad\.npz: not a corpus: bar_16 is no column"):
+        corpus_grids(changed(bar_16=np.array(3)))

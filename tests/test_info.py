@@ -184,6 +184,42 @@ def test_what_cannot_be_opened(tmp_path):
         describe(tmp_path)
 
 
+@pytest.mark.parametrize("cut", [4, 30, 200, -30, -4])
+@pytest.mark.parametrize("name", ["bars", "corpus", "song"])
+def test_a_damaged_directory_has_a_reason(tmp_path, said, name, cut):
+    """A file that breaks off, and one whose directory is overwritten."""
+    path = tmp_path / f"{name}.npz"
+    what = {"bars": "bars", "corpus": "words_16", "song": "tempo"}[name]
+    np.savez(path, **{what: np.zeros((2, 16, 9), bool), "kit": np.array("gm9")})
+    whole = path.read_bytes()
+    for data in (whole[:cut], whole[:-60] + b"\xff" * 30 + whole[-30:], whole.replace(b"PK\1\2", b"PK\1\3")):
+        path.write_bytes(data)
+        document, every = said(path)
+        assert every[:2] == (0, 0)
+        assert "\n" not in every[5]
+        assert every[5].startswith("not ")
+        assert document["file"] == str(path)
+
+
+def test_a_member_that_is_no_array_has_a_reason(tmp_path, said):
+    with zipfile.ZipFile(tmp_path / "bars.npz", "w") as archive:
+        archive.writestr("bars.npy", "hello")
+    assert said(tmp_path / "bars.npz")[1][5] == "not a file of generated bars: bars.npy is no array"
+
+
+def test_counts_that_are_none_have_a_reason(tmp_path, said):
+    bars = np.zeros((1, 16, 12), bool)
+    bars[0, 0, 0] = True
+    (tmp_path / "in").mkdir()
+    write_midi(tmp_path / "in" / "a.mid", bars)
+    prepare(tmp_path / "in", tmp_path / "corpus.npz", workers=1)
+    with np.load(tmp_path / "corpus.npz") as archive:
+        members = dict(archive)
+    np.savez(tmp_path / "corpus.npz", **members | {"counts": np.frombuffer(b'[{"n_onsets": NaN}]', np.uint8)})
+    why = said(tmp_path / "corpus.npz")[1][5]
+    assert why == "its counts cannot be read: a number in them is none, or negative"
+
+
 def test_a_corpus_says_roles_styles_and_bars_on_no_grid(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     bars = np.zeros((5, 16, 12), bool)

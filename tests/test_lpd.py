@@ -643,7 +643,7 @@ def test_members_together_have_a_largest_size(tmp_path):
     path = _compressed(tmp_path / "song.npz", _kicks(3) | more)
     assert path.stat().st_size < 1 << 18
     assert _peak(path) < 1 << 20
-    assert _unreadable(path) .startswith("it unpacks to 192 MiB, more than the ")
+    assert _unreadable(path).startswith("it unpacks to 192 MiB, more than the ")
 
 
 def test_members_that_overlap(tmp_path):

@@ -232,35 +232,55 @@ def _add_damage(part: Part, listing: Listing) -> None:
 def _walk(root: Path, others: AbstractSet[Path], elsewhere: list[str]) -> Iterator[Path]:
     """Files to read below a folder, links followed once; a folder that cannot be listed stands for itself.
 
-    Links to what lies in ``others`` are not followed, and added to ``elsewhere``.
+    Links to what lies in ``others`` are not followed, and added to ``elsewhere``. Folders may be nested as deep as
+    names reach: each is listed once, and known by its real path.
     """
     closed: list[Path] = []
     seen: set[str] = set()
     endings = (*READABLE, *archives.SUFFIXES)
-    for folder, folders, names in os.walk(root, onerror=lambda e: closed.append(Path(e.filename)), followlinks=True):
-        real = os.path.realpath(folder)
+    waiting = [(str(root), os.path.realpath(root))]
+    while waiting:
+        folder, real = waiting.pop()
         if real in seen:
-            folders.clear()
             continue
         if others and _lies_in(real, others):
             elsewhere.append(folder)
-            folders.clear()
             continue
         seen.add(real)
-        folders.sort()
-        for name in sorted(names):
-            if name.lower().endswith(endings) and not name.startswith("."):
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            closed.append(Path(folder))
+            continue
+        folders = []
+        for entry in inside:
+            name = entry.name
+            if _is_folder(entry):
+                # of what is no link the real path is known: to ask for it takes a call for each folder above it
+                below = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(real, name)
+                folders.append((os.path.join(folder, name), below))
+            elif name.lower().endswith(endings) and not name.startswith("."):
                 path = Path(folder, name)
-                if others and path.is_symlink() and _lies_in(os.path.realpath(path), others):
+                if others and entry.is_symlink() and _lies_in(os.path.realpath(path), others):
                     elsewhere.append(str(path))
                 else:
                     yield path
+        waiting += reversed(folders)
     yield from closed
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or leads to one."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _lies_in(path: str, sources: AbstractSet[Path]) -> bool:
     """Whether a real path is one of these, or below one of them."""
-    return not sources.isdisjoint((Path(path), *Path(path).parents))
+    return any(path == str(source) or path.startswith(os.path.join(source, "")) for source in sources)
 
 
 def labels_of(roots: Sequence[Path], labels: Sequence[str]) -> list[str]:

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from rhythmgan.inputs import read_input
 from rhythmgan.songs.members import without_controls
 
 UNKNOWN = "unknown"
@@ -23,6 +23,9 @@ UNKNOWN = "unknown"
 
 LABELS = ("beat", "fill")
 """What Groove's ``beat_type`` calls a file: time is kept, or a fill is played."""
+
+MAX_MANIFEST = 512 << 20
+"""Bytes of a manifest or of a list of duplicates; rows of two million files have 200 MB."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _KEY_COLUMNS = ("md5", "file", "midi_filename")
@@ -186,12 +189,17 @@ class Manifest:
 
 
 def _tails(key: str, roots: Iterable[str]) -> Iterator[str]:
-    """What stands behind one of these paths in a key."""
+    """What stands behind one of these paths in a key, up to ``_MAX_TAILS`` times: a name may be all ``a/a/a/a``."""
     for root in filter(None, roots):
-        place = f"/{key}".find(f"/{root}/")
-        while place >= 0:
-            yield key[place + len(root) + 1 :]
+        place = -1
+        for _ in range(_MAX_TAILS):
             place = f"/{key}".find(f"/{root}/", place + 1)
+            if place < 0:
+                break
+            yield key[place + len(root) + 1 :]
+
+
+_MAX_TAILS = 16
 
 
 def read_manifest(path: str, name: str, reach: Iterable[int], content: bytes | None = None) -> Manifest:
@@ -207,29 +215,38 @@ def read_manifest(path: str, name: str, reach: Iterable[int], content: bytes | N
         reach: as in ``Manifest``.
         content: its bytes, of a member of an archive.
 
+    A row takes no more than its own cells, however many columns the first one names: 250 bytes and what they hold.
+
     Raises:
         ValueError: no manifest; it names ``path``.
         OSError: it cannot be read.
     """
-    data = Path(path).read_bytes() if content is None else content
+    data = read_input(path, MAX_MANIFEST) if content is None else content
     # Python 3.10 takes no NUL in a table
-    text = data.decode("utf-8-sig", "surrogateescape").replace("\0", " ")
+    text = io.TextIOWrapper(io.BytesIO(data.replace(b"\0", b" ")), "utf-8-sig", "surrogateescape", newline="")
     try:
-        table = csv.DictReader(io.StringIO(text, newline=""))
-        columns = table.fieldnames or []
-        keys = [c for c in _KEY_COLUMNS if c in columns]
-        song = next((c for c in _SONG_COLUMNS if c in columns), None)
+        table = csv.reader(text)
+        columns = next(table, [])
+        place = {name: number for number, name in enumerate(columns)}
+        keys = [place[name] for name in _KEY_COLUMNS if name in place]
+        song = next((place[name] for name in _SONG_COLUMNS if name in place), None)
         if not keys or song is None:
             raise ValueError("expected a column md5, file or midi_filename and a column song or id")
-        style = next((c for c in _STYLE_COLUMNS if c in columns), "")
+        style = next((place[name] for name in _STYLE_COLUMNS if name in place), len(columns))
+        beat_type = place.get("beat_type", len(columns))
         rows = []
         n_without_song = n_without_file = 0
-        for row in table:
-            label = (row.get("beat_type") or "").strip().lower()
+        for cells in table:
+            row = cells[: len(columns)]
+
+            def cell(number: int, row: Sequence[str] = row) -> str:
+                return row[number] if number < len(row) else ""
+
+            label = cell(beat_type).strip().lower()
             found = Row(
-                next((written for key in keys if (written := row[key] or "").strip()), ""),
-                normal_song(row[song] or ""),
-                normal_style(row.get(style) or ""),
+                next((written for key in keys if (written := cell(key)).strip()), ""),
+                normal_song(cell(song)),
+                normal_style(cell(style)),
                 label if label in LABELS else "",
             )
             n_without_song += bool(found.key and not found.song)
@@ -259,7 +276,7 @@ def read_duplicates(path: str | os.PathLike[str]) -> list[list[str]]:
             which belong together; it names ``path``.
         OSError: it cannot be read.
     """
-    text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    text = read_input(path, MAX_MANIFEST).decode("utf-8-sig", "replace")
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError):
