@@ -1,10 +1,13 @@
 """Contents of archives, made by hand and by other programs' rules, whole and damaged."""
 
+import bz2
 import errno
 import gzip
 import io
+import lzma
 import os
 import random
+import resource
 import stat
 import struct
 import sys
@@ -438,3 +441,146 @@ def test_a_hundred_bytes_for_each_of_many_members(tmp_path):
         tracemalloc.stop()
     assert len(listing.members) == 3000
     assert kept / 3000 < 150
+
+
+# -- archives that ask for more than they are ----------------------------------------------------
+
+
+def _at_most(n_bytes, path):
+    """What is listed and read of an archive, in which no more memory than this is asked for."""
+    tracemalloc.start()
+    try:
+        listing = list_archive(str(path), SUFFIXES)
+        found = _read(path, listing)
+        assert tracemalloc.get_traced_memory()[1] < n_bytes
+    finally:
+        tracemalloc.stop()
+    return listing, found
+
+
+def test_members_that_lie_in_each_other_are_read_once(tmp_path):
+    path = _zip(tmp_path / "songs.zip", {"0.mid": bytes(1 << 20)})
+    data = path.read_bytes()
+    begin = data.index(b"PK\1\2")
+    entry = data[begin : data.index(b"PK\5\6")]
+    entries = entry + b"".join(entry.replace(b"0.mid", b"%d.mid" % i) for i in range(1, 10))
+    path.write_bytes(data[:begin] + entries + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 10, 10, len(entries), begin, 0))
+    found = _read(path)
+    assert found.pop("0.mid") == bytes(1 << 20)
+    assert [*found.values()] == ["damaged: it lies in another member"] * 9
+
+
+def test_what_a_zip_unpacks_to_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_SMALL", 3 << 20)
+    monkeypatch.setattr(archives, "MAX_RATIO", 2)
+    path = _zip(tmp_path / "songs.zip", {f"{i}.mid": bytes(1 << 20) for i in range(5)})
+    assert path.stat().st_size < 1 << 14
+    found = [*_read(path).values()]
+    assert found[:3] == [bytes(1 << 20)] * 3
+    assert found[3:] == ["the archive unpacks to more than the 3 MiB that it may"] * 2
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz"])
+@pytest.mark.parametrize("kind", ["members", "one of no song", "one that says to be larger"])
+def test_what_a_tar_unpacks_to_is_bounded(tmp_path, monkeypatch, suffix, kind):
+    monkeypatch.setattr(archives, "MAX_SMALL", 3 << 20)
+    monkeypatch.setattr(archives, "MAX_RATIO", 2)
+    contents = {f"{i}.mid": bytes(1 << 20) for i in range(8)}
+    if kind == "one of no song":
+        contents = {"0.mid": b"0", "readme.txt": bytes(8 << 20), "1.mid": b"1"}
+    path = _tar(tmp_path / f"songs{suffix}", contents, TARS[suffix])
+    if kind == "one that says to be larger":
+        info = tarfile.TarInfo("0.mid")
+        info.size = 1 << 40
+        with {".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}[suffix](path, "wb") as file:
+            file.write(info.tobuf() + bytes(16 << 20))
+    listing, found = _at_most(48 << 20, path)  # of which the unpacker of a .tar.xz takes the most
+    assert listing.damage == "the archive unpacks to more than the 3 MiB that it may"
+    if kind == "one of no song":
+        assert found == {"0.mid": b"0"}
+
+
+def test_tables_of_a_tar_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_TABLES", 3000)
+    for path, write in ((tmp_path / "songs.tar.gz", lambda p, c: _tar(p, c, "w:gz")), (tmp_path / "songs.zip", _zip)):
+        write(path, {f"{i}/manifest.csv": bytes(1000) for i in range(3)})
+        assert list_archive(str(path), SUFFIXES).damage == ""
+        write(path, {f"{i}/manifest.csv": bytes(1000) for i in range(4)})
+        assert list_archive(str(path), SUFFIXES).damage.startswith("its tables have more than ")
+
+
+def _header(name, size=0, kind=tarfile.REGTYPE, raw_size=None):
+    """A header of a .tar; ``raw_size`` stands where the size is, in twelve bytes."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    data = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    if raw_size is not None:
+        data[124:136] = raw_size
+        data[148:156] = b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data)
+    return bytes(data)
+
+
+NEGATIVE = (b"\xff" * 10 + (-512 & 0xFFFF).to_bytes(2, "big"), b"\xff" * 10 + (-1024 & 0xFFFF).to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("size", [*NEGATIVE, b"-1000       ", b"-2000       ", b"\xff" * 12])
+@pytest.mark.parametrize("name", ["a.mid", "readme.txt", "manifest.csv"])
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_a_tar_that_leads_back(tmp_path, size, name, suffix):
+    """A member of less than no bytes: the next header would be itself, for ever."""
+    path = tmp_path / f"songs{suffix}"
+    with gzip.open(path, "wb") if suffix == ".tar.gz" else open(path, "wb") as file:
+        file.write(_header("first.mid") + _header(name, raw_size=size) + _header("last.mid") + bytes(2048))
+    _, found = _at_most(4 << 20, path)
+    assert found["first.mid"] == b""
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGLINK])
+def test_headers_of_headers_of_headers(tmp_path, kind):
+    """Three thousand in a row, each of which says something of the next."""
+    content = (b"8 a=bc\n\n" if kind == tarfile.XHDTYPE else b"name\0").ljust(512, b"\0")
+    path = tmp_path / "songs.tar.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(_header("first.mid") + (_header("x", 5, kind) + content) * 3000 + _header("a.mid") + bytes(1024))
+    listing, found = _at_most(8 << 20, path)
+    assert listing.damage == "not a .tar.gz file, or it is damaged"
+    assert found["first.mid"] == b""
+
+
+def test_words_for_all_members_are_few(tmp_path):
+    """tarfile goes through all of them for each of ten thousand members."""
+    words = b"".join(b"%d k%06d=v\n" % (13, i) for i in range(1000))
+    path = tmp_path / "songs.tar.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(_header("g", len(words), tarfile.XGLTYPE) + words.ljust(-(-len(words) // 512) * 512, b"\0"))
+        file.write(_header("a.mid") * 10_000 + bytes(1024))
+    assert list_archive(str(path), SUFFIXES).damage == "it says more than 100 things of all that follows"
+
+
+def test_a_dictionary_of_a_tar_xz_is_not_filled(tmp_path):
+    """One of 1.5 GB for a song of a thousand bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("a.mid")
+        info.size = 1000
+        archive.addfile(info, io.BytesIO(bytes(1000)))
+    path = tmp_path / "songs.tar.xz"
+    data = bytearray(lzma.compress(buffer.getvalue(), filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
+    size = (data[12] + 1) * 4  # of the first block's header
+    data[16] = 39  # 3 GiB
+    data[12 + size - 4 : 12 + size] = struct.pack("<I", zlib.crc32(data[12 : 12 + size - 4]))
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert _read(path) == {"a.mid": bytes(1000)}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_an_archive_that_takes_more_memory_than_there_is(tmp_path, monkeypatch):
+    path = _zip(tmp_path / "songs.zip", {"a.mid": b"x"})
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(archives, "open_zip", fail)
+    assert list_archive(str(path), SUFFIXES).damage == "it takes more memory than there is"
