@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rhythmgan.files import write_whole
+from rhythmgan.files import check_target, sweep_parts, write_whole
 from rhythmgan.kit import KITS
 from rhythmgan.roles import ROLES
 
@@ -124,4 +124,5 @@ def write_dropped(path: str | os.PathLike[str], counts: Iterable[SourceCount]) -
     table = csv.writer(buffer)
     table.writerow(["file", "reason"])
     table.writerows(row for count in counts for row in count.named)
+    sweep_parts(Path(check_target(path)).parent)
     write_whole(path, buffer.getvalue().encode("utf-8", "surrogateescape"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from rhythmgan.locks import LOCK, locked_folder
 
 SUFFIX = ".part"
 """Of all files in the folder but the lock, unfinished ones too."""
 
-_LOCK = "lock"
+_LOCKS = (LOCK, "lock")
+"""The lock, and what earlier releases called it."""
 
 
 @contextmanager
@@ -23,45 +26,32 @@ def parts_folder(out: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: another run uses it, or a folder of that name holds something else.
         OSError: it cannot be made.
     """
-    import fcntl  # here, so that what else the package does needs no POSIX
-
     folder = Path(f"{os.fspath(out)}.parts")
-    while True:
-        if folder.is_symlink() or (folder.exists() and not all(map(_is_ours, folder.iterdir()))):
-            raise ValueError(f"{folder}: is in the way: it holds something else than what a stopped run has read")
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / _LOCK, "wb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"{folder}: another run is preparing this corpus") from None
-            if not _is_there(folder / _LOCK, lock.fileno()):
-                continue  # the run before ended between opening and locking
-            try:
-                yield folder
-            except ValueError:
-                _remove(folder)
-                raise
-            _remove(folder)
-            return
+    with ExitStack() as held:
+        while True:
+            if folder.is_symlink() or (folder.exists() and not all(map(_is_ours, folder.iterdir()))):
+                raise ValueError(f"{folder}: is in the way: it holds something else than what a stopped run has read")
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # the run before ended, and removed it, since we made it
+                held.enter_context(locked_folder(folder, "another run is preparing this corpus"))
+                break
+        try:
+            yield folder
+        except ValueError:
+            _remove(folder, held)
+            raise
+        _remove(folder, held)
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name == _LOCK or path.name.endswith(SUFFIX)
+    return path.name in _LOCKS or path.name.endswith(SUFFIX)
 
 
-def _is_there(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to the file that is open."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _remove(folder: Path) -> None:
-    """Remove what is ours; what a worker of a killed run still writes may keep the folder."""
+def _remove(folder: Path, held: ExitStack) -> None:
+    """Remove what is ours, give back the lock, and remove the folder, if nobody has come into it."""
     for path in folder.iterdir():
-        if _is_ours(path):
+        if _is_ours(path) and path.name != LOCK:
             path.unlink(missing_ok=True)
+    held.close()
     with suppress(OSError):
         folder.rmdir()

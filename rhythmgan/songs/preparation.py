@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ def prepare(
     say = log or (lambda line: None)
     for line in found.notices:
         say(line)
-    sweep_parts(Path(out).parent)
+    sweep_parts(Path(check_target(out)).parent)
     with parts_folder(out) as folder:
         return _prepare(sources, found.files, folder, out, kit, None, workers or os.cpu_count() or 1, progress, say)
 
@@ -117,11 +119,31 @@ def read_songs(
         check_steps(steps)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     files = find_files(sources, manifest).files
-    with tempfile.TemporaryDirectory() as folder:
+    with _temporary_folder() as folder:
         out = Path(folder) / "corpus.npz"
         n_workers = workers or os.cpu_count() or 1
         counts = _prepare(sources, files, Path(folder), out, kit, steps, n_workers, None, lambda line: None)
         return load_corpus(out, steps), counts
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for what is needed for a while.
+
+    Raises:
+        OSError: there is no room for it; the error says that the folder is that of temporary files.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno in _FULL and str(error.filename).startswith(folder):
+                what = f"{error.strerror} for temporary files (TMPDIR names another folder)"
+                raise OSError(error.errno, what, str(Path(folder).parent)) from None
+            raise
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _prepare(
@@ -217,7 +239,7 @@ def _read(
 def _read_around_killers(job: tuple[Any, ...]) -> None:
     """Read the files of a part of which one at least kills its reader: each in a process, then the others together."""
     out, files, kit_name, steps, given = job
-    with tempfile.TemporaryDirectory() as folder:
+    with _temporary_folder() as folder:
         alone = [
             (os.path.join(folder, str(i)), [file], kit_name, steps, None if given is None else [given[i]])
             for i, file in enumerate(files)

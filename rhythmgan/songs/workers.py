@@ -86,13 +86,19 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
 
 
+_POLL = 1.0
+"""Seconds after which a worker asks for its parent."""
+
+
 def _end_with_parent() -> None:
     """Let this process end when the one that started it does: who is killed cannot end its workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # of a worker
 
     def watch() -> None:
-        connection.wait([parent.sentinel])
+        # a process that the parent started otherwise may hold its end of the pipe open; on Windows the number stays
+        while not connection.wait([parent.sentinel], _POLL) and os.getppid() == parent.pid:
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
