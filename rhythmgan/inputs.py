@@ -47,7 +47,8 @@ def read_input(path: str | os.PathLike[str], most: int) -> bytes:
         OSError: as ``open_input``, or it grew meanwhile.
     """
     with open_input(path, most) as file:
-        data = file.read(most + 1)
+        # what is asked for is set aside at once, however little there is
+        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {_in_words(most)}", os.fspath(path))
     return data

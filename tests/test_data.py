@@ -665,6 +665,24 @@ def test_a_file_that_kills_its_reader_costs_only_itself(tmp_path, save_lpd, monk
     assert found.files == tuple(name for name in alone.files if name != "in/3/52.mid")
 
 
+def test_a_file_that_takes_more_memory_than_there_is_costs_only_itself(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        _song(tmp_path / "in" / f"{name}.mid", {0: KICK})
+    parse = reading.midi_reader.parse_midi
+
+    def greedy(content, name):
+        if name == "b":
+            raise MemoryError
+        return parse(content, name)
+
+    monkeypatch.setattr(reading.midi_reader, "parse_midi", greedy)
+    (count,) = prepare(tmp_path / "in", tmp_path / "out.npz", workers=1)
+    assert count.n_files_with_bars == 2
+    said = "unreadable: it takes more memory than there is"
+    assert count.named == [(str(tmp_path / "in" / "b.mid"), said)]
+
+
 def _stopped_at(number):
     """``read_files`` that is stopped when it comes to this file."""
 

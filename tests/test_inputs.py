@@ -1,5 +1,6 @@
 import errno
 import os
+import tracemalloc
 
 import pytest
 
@@ -15,6 +16,16 @@ def test_files_are_read_up_to_the_limit(tmp_path):
     assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))
     with open_input(path) as file:
         assert file.read() == b"12345"
+
+
+def test_a_large_limit_takes_no_memory(tmp_path):
+    (tmp_path / "note").write_bytes(b"12345")
+    tracemalloc.start()
+    try:
+        assert read_input(tmp_path / "note", 1 << 30) == b"12345"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_large_limit_is_said_in_mib(tmp_path):

@@ -39,6 +39,7 @@ LAYERS = (
         "rhythmgan.metrics",
         "rhythmgan.songs",
         "rhythmgan.songs.members",
+        "rhythmgan.songs.pages",
         "rhythmgan.songs.workers",
         "rhythmgan.songs.parts",
     },

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -356,3 +357,67 @@ def test_a_list_is_read_as_bytes_come(tmp_path):
     path = tmp_path / "same.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f"{ONE},{TWO}".encode() + b",\xff\xe9\r\n")
     assert read_duplicates(os.fspath(path)) == [[ONE, TWO]]
+
+
+# -- tables that ask for more than they are --------------------------------------------------------
+
+
+def _at_most(n_bytes, function, *arguments):
+    """What a function gives, in which no more memory than this is asked for."""
+    tracemalloc.start()
+    try:
+        return function(*arguments)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < n_bytes
+
+
+def test_a_million_columns_are_not_in_every_row(tmp_path):
+    path = tmp_path / "manifest.csv"
+    columns = ",".join(["file", "song", *(f"c{i}" for i in range(100_000))])
+    path.write_text(columns + "\n" + "a.mid,one\n" * 1000 + "," * 100_000 + "\n")
+    found = _at_most(64 << 20, read_manifest, str(path), "m", [0])
+    assert found.rows == [Row("a.mid", "one")] * 1000
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"file,song\n" + b"a" * 200_000 + b",b", "field larger than field limit"),
+        (b"", "expected a column"),
+        (b"\n\nfile,song\n", "expected a column"),
+        (b"\0" * 1000, "expected a column"),
+        (b"\xff\xfe" + "file,song".encode("utf-16-le"), "expected a column"),
+        (b'"' * 1001, "expected a column"),
+    ],
+)
+def test_what_is_no_manifest(tmp_path, content, why):
+    path = tmp_path / "manifest.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"manifest\.csv: not a manifest: {why}") as raised:
+        read_manifest(str(path), "m", [0])
+    assert "\n" not in str(raised.value)
+
+
+def test_nuls_and_odd_bytes_in_rows(tmp_path):
+    path = tmp_path / "manifest.csv"
+    path.write_bytes(b"file,song\r\na\0b.mid,o\0ne\r\n\xff.mid,\xfe\r\nshort\r\n\r\n,,,,,\r\n")
+    odd = [byte.decode("utf-8", "surrogateescape") for byte in (b"\xff.mid", b"\xfe")]
+    assert read_manifest(str(path), "m", [0]).rows == [Row("a b.mid", "o ne"), Row(*odd)]
+
+
+def test_a_name_that_repeats_the_source_is_looked_for_a_few_times():
+    """All that stands behind each of 60,000 "a" of a name would be 2 GB."""
+    table = Manifest("m", [Row("/".join("a" * 60_000), "one")], frozenset([0]))
+    found = _at_most(64 << 20, table.match, [Named(0, "b.mid")], [["a"]])
+    assert list(found) == [-1]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[[" * 400 + "]]" * 400, "1" * 5000, "NaN", ""])
+def test_what_is_no_list_of_duplicates(tmp_path, text):
+    path = tmp_path / "duplicates.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"duplicates\.json: not a list of duplicates: ") as raised:
+        read_duplicates(path)
+    assert "\n" not in str(raised.value)

@@ -2,11 +2,13 @@
 
 import random
 import sys
+from contextlib import suppress
 
 import pytest
 
 from rhythmgan.songs import parquet
 from rhythmgan.songs.archives import list_archive, read
+from rhythmgan.songs.pages import pages
 
 arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 tables = pytest.importorskip("pyarrow.parquet")
@@ -153,3 +155,69 @@ def test_a_table_that_became_shorter(tmp_path):
     found = list(read(str(path), places))
     assert found[:2] == [b"0", b"1"]
     assert [error.strerror for error in found[2:]] == ["the archive is damaged before it or within it"] * 2
+
+
+# -- tables that ask for more than they are ------------------------------------------------------
+
+
+def test_rows_of_nothing_are_no_more_than_the_table_has_bytes(tmp_path):
+    path = _table(tmp_path / "songs.parquet", {"music": arrow.array([None] * 200_000, arrow.binary())})
+    assert path.stat().st_size < 2000
+    listing = list_archive(str(path), (".mid",))
+    assert not listing.members
+    assert listing.damage.startswith("it says to have 200,000 rows, in ")
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "brotli", "snappy"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("column", [[bytes(2 << 20)], [[0] * (2 << 20)]], ids=["bytes", "numbers"])
+def test_pages_have_a_largest_size(tmp_path, monkeypatch, compression, version, column):
+    kind = arrow.binary() if isinstance(column[0], bytes) else arrow.list_(arrow.uint8())
+    columns = {"music": arrow.array(column, kind)}
+    path = _table(tmp_path / "songs.parquet", columns, compression=compression, data_page_version=version)
+    assert list_archive(str(path), (".mid",)).damage == ""
+    monkeypatch.setattr(parquet, "_MAX_PAGE", 1 << 20)
+    monkeypatch.setattr(parquet, "MAX_SMALL", 1 << 20)  # numbers that repeat are pages of a few bytes
+    monkeypatch.setattr(parquet, "MAX_RATIO", 0)
+    listing = list_archive(str(path), (".mid",))
+    assert listing.damage == "it, or a page of it, unpacks to more than the 1 MiB that it may"
+    assert not listing.members
+
+
+def test_a_value_that_all_rows_repeat(tmp_path, monkeypatch):
+    """A song of a megabyte, a thousand times: one value of a dictionary, of which few rows are held at a time."""
+    path = _table(tmp_path / "songs.parquet", {"music": [bytes(1 << 20)] * 1000})
+    assert path.stat().st_size < 1 << 18
+    monkeypatch.setattr(parquet, "MAX_SMALL", 20 << 20)
+    monkeypatch.setattr(parquet, "MAX_RATIO", 0)
+    monkeypatch.setattr(parquet, "_MAX_BATCH", 4 << 20)
+    arrow.default_memory_pool().release_unused()
+    before = arrow.total_allocated_bytes()
+    found = list(_read(path).values())
+    assert found[:20] == [bytes(1 << 20)] * 20
+    assert found[20:] == ["its rows repeat more than it may unpack to"] * 980
+    with parquet.open_table(str(path)) as table:
+        assert parquet._rows_at_a_time(table, str(path), {"music"}) == 3
+    assert arrow.total_allocated_bytes() - before < 16 << 20
+
+
+def test_pages_are_those_that_pyarrow_knows(tmp_path):
+    path = _table(tmp_path / "songs.parquet", _rows(300), row_group_size=100, data_page_size=512)
+    table = tables.ParquetFile(path)
+    found = list(pages(path.read_bytes(), {"music"}))
+    chunks = [table.metadata.row_group(group).column(1) for group in range(3)]
+    assert sum(page.is_dictionary for page in found) == 3
+    assert sum(page.n_values for page in found if not page.is_dictionary) == 300
+    assert sum(page.n_bytes for page in found) < sum(chunk.total_uncompressed_size for chunk in chunks)
+
+
+def test_pages_of_whatever_bytes_are_pages_or_one_reason(tmp_path):
+    whole = _table(tmp_path / "songs.parquet", _rows(20)).read_bytes()
+    draw = random.Random(3)
+    for _ in range(3000):
+        data = bytearray(whole)
+        for _ in range(draw.randrange(1, 6)):
+            data[draw.randrange(len(data))] = draw.choice([0, 1, 0x19, 0x1C, 0x7F, 0x80, 0xFF, draw.randrange(256)])
+        cut = draw.choice([len(data), draw.randrange(8, len(data))])
+        with suppress(ValueError):  # and nothing else
+            assert all(page.n_bytes >= 0 for page in pages(bytes(data[:cut]), {"music", "md5"}))

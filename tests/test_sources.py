@@ -723,3 +723,90 @@ def test_lakh_and_lpd(shared):
 def test_a_song_file_by_hand():
     file = SongFile("in/a.mid", "in/a.mid", "a", 0)
     assert (file.style, file.label, file.member, file.location) == ("unknown", "", None, "in/a.mid")
+
+
+# -- folders of whatever is in them ----------------------------------------------------------------
+
+
+def _nest(root, n, name="d"):
+    """Folders in each other, made step by step: their path may be longer than the system takes at once."""
+    root.mkdir()
+    here = Path.cwd()
+    try:
+        os.chdir(root)
+        for _ in range(n):
+            Path(name).mkdir()
+            os.chdir(name)
+        Path("song.mid").write_bytes(b"MThd")
+    finally:
+        os.chdir(here)
+    return root
+
+
+@pytest.fixture
+def removed(tmp_path):
+    """The folder of a test, removed step by step: Python's own removal recurses."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path / "in")], check=True)
+
+
+def test_folders_nested_1300_deep(removed):
+    found = find_files([_nest(removed / "in", 1300)])
+    (file,) = found.files
+    assert file.name == "in/" + "d/" * 1300 + "song.mid"
+    assert next(contents([file])) == b"MThd"
+
+
+def test_folders_nested_deeper_than_names_reach(removed):
+    found = find_files([_nest(removed / "in", 30, "d" * 200)])
+    (file,) = found.files  # the folder that cannot be listed
+    assert next(contents([file])).strerror == "File name too long"
+
+
+def test_each_real_path_is_asked_for_once(removed, monkeypatch):
+    """To resolve the path of each of a thousand folders takes a call for each folder above it: half a million."""
+    root = _nest(removed / "in", 1000)
+    asked = []
+    whole = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **options: asked.append(path) or whole(path, **options))
+    assert len(find_files([root]).files) == 1
+    assert len([path for path in asked if len(str(path)) > len(str(root)) + 20]) == 0
+
+
+def test_links_in_a_circle(tmp_path):
+    root = _tree(tmp_path / "in", "a/one.mid", "b/two.mid")
+    (root / "a" / "up").symlink_to(root)
+    (root / "b" / "across").symlink_to(root / "a")
+    (root / "b" / "self").symlink_to("self")
+    (root / "b" / "self.mid").symlink_to("self.mid")
+    found = find_files([root])
+    assert [file.name for file in found.files] == ["in/a/one.mid", "in/b/self.mid", "in/b/two.mid"]
+    assert isinstance(next(contents(found.files[1:2])), OSError)
+
+
+def test_pipes_and_devices_in_a_folder(tmp_path):
+    root = _tree(tmp_path / "in", "one.mid")
+    for name in ("pipe.mid", "pipe.parquet", "pipe.npz"):
+        os.mkfifo(root / name)
+    for name in ("zero.mid", "zero.npz", "zero.parquet"):
+        (root / name).symlink_to("/dev/zero")
+    files = {file.name.rpartition("/")[2]: file for file in find_files([root]).files}
+    assert len(files) == 7
+    for name, file in files.items():
+        content = next(contents([file]))
+        assert content == b"one.mid" if name == "one.mid" else content.strerror.endswith("regular file")
+
+
+@pytest.mark.parametrize("name", ["manifest", "duplicates"])
+def test_a_pipe_or_device_as_a_table(tmp_path, name):
+    root = _tree(tmp_path / "in", "one.mid")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            find_files([root], **{name: path})
+
+
+def test_names_with_line_breaks_and_no_utf_8(tmp_path):
+    root = _tree(tmp_path / "in", "a\nb/c\rd.mid", os.fsdecode(b"\xff\xfe/\x80.mid"))
+    names = [file.name for file in find_files([root]).files]
+    assert names == ["in/a b/c d.mid", b"in/\xff\xfe/\x80.mid".decode("utf-8", "surrogateescape")]

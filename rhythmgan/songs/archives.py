@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 
 from rhythmgan.midi_reader import MAX_BYTES
 from rhythmgan.songs import parquet
-from rhythmgan.songs.members import FILE, PARQUET, TAR, ZIP, Listing, Place, without_controls
+from rhythmgan.songs.members import FILE, MAX_RATIO, MAX_SMALL, PARQUET, TAR, ZIP, Listing, Place, without_controls
 from rhythmgan.zips import open_zip, overlapping
 
 SUFFIXES = {
@@ -45,9 +45,6 @@ STREAMED = {*COMPRESSED, PARQUET}
 
 TABLES = ("manifest.csv", "info.csv")
 """Members whose content is taken while an archive is listed."""
-
-MAX_SMALL, MAX_RATIO = 64 << 20, 256
-"""Bytes that an archive of any size may unpack to, and those that each of its own adds: MIDI in a .tar.xz has 50."""
 
 _MAX_DIRECTORY = 256 << 20
 """Bytes of the directory of a .zip; two million members have so many."""

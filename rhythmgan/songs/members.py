@@ -13,6 +13,9 @@ import numpy as np
 FILE, ZIP, TAR, PARQUET = "file", "zip", "tar", "parquet"
 """The kinds of what holds a file; more of a .tar that is compressed, see ``archives.SUFFIXES``."""
 
+MAX_SMALL, MAX_RATIO = 64 << 20, 256
+"""Bytes that an archive of any size may unpack to, and those that each of its own adds: MIDI in a .tar.xz has 50."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 

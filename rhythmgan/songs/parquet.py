@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import errno
+import mmap
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rhythmgan.inputs import open_input
 from rhythmgan.midi_reader import MAX_BYTES
-from rhythmgan.songs.members import PARQUET, Listing, Place, without_controls
+from rhythmgan.songs.members import MAX_RATIO, MAX_SMALL, PARQUET, Listing, Place, without_controls
+from rhythmgan.songs.pages import pages
 
 _CONTENT_COLUMNS = ("music", "midi", "content", "bytes", "data")
 _STYLE_COLUMNS = ("style", "genre", "music_styles_curated", "genres_curated")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _ROWS = 64
-"""Rows of a table held at a time."""
+"""Rows of a table held at a time, at most."""
+
+_MAX_BATCH = 64 << 20
+"""Bytes that these may have where they repeat the largest value."""
+
+_MAX_PAGE = 256 << 20
+"""Bytes that a page may unpack to: a thousand files of 256 kB, as writers of tables put them together."""
+
+_PAGE = 1000
+"""Bytes that a page counts for, whatever is in it: many chunks may have the same pages."""
+
+_MAX_ROWS = 10_000
+"""Rows that a table of any size may say to have; each of its bytes adds one."""
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -29,7 +45,7 @@ def _pyarrow() -> tuple[Any, Any]:
 def open_table(path: str) -> Iterator[Any]:
     """A table whose columns are read a page at a time: a group of rows may hold gigabytes."""
     pyarrow, parquet = _pyarrow()
-    with open(path, "rb") as file:  # of a path, pyarrow takes only UTF-8
+    with open_input(path) as file:  # of a path, pyarrow takes only UTF-8
         try:
             table = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
         except pyarrow.ArrowException as error:
@@ -91,17 +107,43 @@ def _content_column(schema: Any) -> str:
     return found[name]
 
 
+def _rows_at_a_time(table: Any, path: str, columns: Collection[str]) -> int:
+    """How many rows of these columns are held at a time: each of them may repeat the largest value.
+
+    Raises:
+        RefusedError: the table asks for more rows, values or bytes than it may.
+        ValueError: its directory or its pages have headers that are none.
+    """
+    n_bytes = os.stat(path).st_size
+    if table.metadata.num_rows > _MAX_ROWS + n_bytes:
+        raise RefusedError(f"it says to have {table.metadata.num_rows:,} rows, in {n_bytes:,} bytes")
+    most = MAX_SMALL + MAX_RATIO * n_bytes
+    largest = total = n_values = 0
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for page in pages(data, columns):
+            total, n_values = total + page.n_bytes + _PAGE, n_values + page.n_values
+            if page.n_bytes > _MAX_PAGE or max(total, n_values) > most:
+                raise RefusedError(f"it, or a page of it, unpacks to more than the {most >> 20:,} MiB that it may")
+            largest = max(largest, page.n_bytes if page.is_dictionary else 1)
+    return max(1, min(_ROWS, _MAX_BATCH // max(largest, 1)))
+
+
 def list_table(path: str, listing: Listing) -> None:
-    """Every row: its name is its MD5 where the table has one, else its number; all are MIDI."""
+    """Every row: its name is its MD5 where the table has one, else its number; all are MIDI.
+
+    A table unpacks to ``MAX_SMALL`` bytes and ``MAX_RATIO`` for each of its own at most, of which a page and
+    ``_MAX_BATCH`` are held at a time. A row takes 80 bytes and its name.
+    """
     pyarrow, _ = _pyarrow()
     with open_table(path) as table:
         schema = table.schema_arrow
-        _content_column(schema)
+        content = _content_column(schema).partition(".")[0]
         style = next((name for name in _STYLE_COLUMNS if name in schema.names), "")
         columns = [name for name in ("md5", style) if name in schema.names]
         n_rows = table.metadata.num_rows
+        n_at_a_time = _rows_at_a_time(table, path, {*columns, content})
         try:
-            for batch in table.iter_batches(1024, columns=columns, use_threads=False) if columns else ():
+            for batch in table.iter_batches(n_at_a_time, columns=columns, use_threads=False) if columns else ():
                 values = [
                     batch.column(name).to_pylist() if name in columns else [None] * len(batch)
                     for name in ("md5", style)
@@ -129,6 +171,8 @@ class Rows:
     def __init__(self, table: Any, path: str) -> None:
         self._table, self._path = table, path
         self._column = _content_column(table.schema_arrow)
+        self._n_at_a_time = _rows_at_a_time(table, path, {self._column.partition(".")[0]})
+        self._left = MAX_SMALL + MAX_RATIO * os.stat(path).st_size
         self._rows: Iterator[tuple[int, Any]] = iter(())
         self._next = -1
 
@@ -145,10 +189,17 @@ class Rows:
             for row, value in self._rows:
                 self._next = row + 1
                 if row == place.offset:
-                    return _checked(_bytes_of(value), self._path)
+                    return self._counted(_bytes_of(value))
         except pyarrow.ArrowException as error:
             raise ValueError(str(error)) from None
         raise ValueError("it has no such row")
+
+    def _counted(self, value: bytes | None) -> bytes | OSError:
+        """A content, unless all together are more than the table may unpack to: rows may repeat one value."""
+        self._left -= len(value or b"")
+        if self._left < 0:
+            raise RefusedError("its rows repeat more than it may unpack to")
+        return _checked(value, self._path)
 
     def _from(self, row: int) -> Iterator[tuple[int, Any]]:
         """The numbers and values of the rows from the group on in which this one is."""
@@ -158,7 +209,7 @@ class Rows:
             if row < first + n_rows:
                 start = first
                 for batch in self._table.iter_batches(
-                    _ROWS, row_groups=[group], columns=[self._column], use_threads=False
+                    self._n_at_a_time, row_groups=[group], columns=[self._column], use_threads=False
                 ):
                     values = batch.column(0)
                     yield from enumerate(values.field("bytes") if self._column.endswith(".bytes") else values, start)
