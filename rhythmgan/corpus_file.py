@@ -198,7 +198,7 @@ def save_corpus(path: str | os.PathLike[str], *corpora: Corpus, counts: Sequence
             for name, column in _grid_columns(corpus):
                 writer.add(f"{name}_{corpus.steps}", column)
         write_names(writer, one.songs, one.files, one.styles, one.file_style, one.file_bpm, one.kit, counts)
-    write_whole(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue(), durable=True)
 
 
 def write_names(

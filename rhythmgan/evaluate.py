@@ -431,6 +431,6 @@ def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list
     """Write ``table.md`` and ``report.json`` into a folder."""
     content = json.dumps(report, indent=2, allow_nan=False) + "\n"
     folder = make_folder(out)
-    write_whole(folder / "table.md", to_markdown(report).encode())
-    write_whole(folder / "report.json", content.encode())
+    write_whole(folder / "table.md", to_markdown(report).encode(), durable=True)
+    write_whole(folder / "report.json", content.encode(), durable=True)
     return [folder / "table.md", folder / "report.json"]

@@ -32,9 +32,9 @@ def locked_folder(folder: str | os.PathLike[str], refused: str = "another run is
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if not _lock(descriptor):
+            if not try_lock(descriptor):
                 raise ValueError(f"{os.fspath(folder)}: {refused}")
-            if not _leads_to(path, descriptor):
+            if not leads_to(path, descriptor):
                 continue  # the run before removed it between our opening and locking
             try:
                 yield
@@ -45,7 +45,7 @@ def locked_folder(folder: str | os.PathLike[str], refused: str = "another run is
             os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Lock an open file for this process, without waiting; whether it could be."""
     if fcntl is not None:
         try:
@@ -62,7 +62,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _leads_to(path: Path, descriptor: int) -> bool:
+def leads_to(path: str | os.PathLike[str], descriptor: int) -> bool:
     """Whether a path still leads to the file that is open."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))

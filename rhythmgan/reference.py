@@ -254,7 +254,7 @@ def save_reference(path: str | os.PathLike[str], *references: Reference) -> None
         "steps": str(references[0].steps),
         "references": json.dumps(facts),
     }
-    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)))
+    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)), durable=True)
 
 
 def reference_key(kit: str, kind: str, role: str, steps: int) -> str:

@@ -3,13 +3,26 @@
 import errno
 import json
 import os
+import platform
+import stat
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rhythmgan.files import make_folder, sort_safetensors_metadata, whole_file, write_whole
+from rhythmgan import files
+from rhythmgan.files import (
+    make_folder,
+    sort_safetensors_metadata,
+    sweep_parts,
+    temporary_folder,
+    whole_file,
+    write_whole,
+)
 
 
 def _names(folder):
@@ -175,6 +188,226 @@ def test_a_folder_that_cannot_be(tmp_path):
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "below")
     assert _names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666, 0o755])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "out.bin"
+    path.touch()
+    path.chmod(mode)
+    write_whole(path, b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    with whole_file(path) as file:
+        file.write(b"newer")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert path.read_bytes() == b"newer"
+
+
+def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path):
+    path = tmp_path / "out.bin"
+    path.touch(0o600)
+    with whole_file(path):
+        assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 251, "n" * 255, "\u00fc" * 127, "\U0001f941" * 63, os.fsdecode(b"\xff" * 255), "-", "\n"]
+)
+def test_every_legal_name_can_be_written(tmp_path, name):
+    write_whole(tmp_path / name, b"first")
+    with whole_file(tmp_path / name) as file:
+        file.write(b"second")
+        (part,) = (each.name for each in tmp_path.iterdir() if each.name != name)
+        assert len(os.fsencode(part)) <= 143  # what eCryptfs allows
+    assert (tmp_path / name).read_bytes() == b"second"
+    assert _names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("host", ["h" * 300, "a/b", "[x].*", os.fsdecode(b"\xff" * 200)])
+def test_hosts_of_any_name(tmp_path, host):
+    """Their names are part of those of unfinished files, which are swept."""
+    script = """
+import os, platform, sys
+platform.node = lambda: os.fsdecode(bytes.fromhex(sys.argv[2]))
+from rhythmgan.files import sweep_parts, whole_file
+sweep_parts(sys.argv[1])
+print(len(os.listdir(sys.argv[1])), flush=True)
+with whole_file(os.path.join(sys.argv[1], "n" * 255)):
+    os._exit(0)
+"""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path), os.fsencode(host).hex()],
+            *(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout == "0\n"
+        (part,) = _names(tmp_path)
+        assert len(os.fsencode(part)) <= 143
+
+
+_KILLED = """
+import os, sys
+from rhythmgan.files import whole_file
+with whole_file(sys.argv[1]) as file:
+    file.write(bytes(100_000))
+    os._exit(0)
+"""
+
+
+def test_only_what_nobody_writes_is_swept(tmp_path):
+    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "dead.bin")], check=True, timeout=60)
+    (dead,) = _names(tmp_path)
+    # as a process of our own number would have left it, before the machine was started again
+    (tmp_path / dead).rename(tmp_path / f".old.bin.{platform.node()}.{os.getpid()}-7.part")
+    others = [".note.part", f".a.bin.other{platform.node()}.7-1.part", f".a.bin.{platform.node()}.7-1.part.txt"]
+    for name in others:
+        (tmp_path / name).touch()
+    with whole_file(tmp_path / "ours.bin") as file:
+        sweep_parts(tmp_path)
+        assert len(_names(tmp_path)) == 4
+        file.write(b"ours")
+    assert _names(tmp_path) == sorted([*others, "ours.bin"])
+    assert (tmp_path / "ours.bin").read_bytes() == b"ours"
+
+
+def test_what_only_looks_unfinished_is_left_alone(tmp_path):
+    (tmp_path / "kept").write_bytes(b"kept")
+    names = [f".{i}.{platform.node()}.7-{i}.part" for i in range(3)]
+    os.mkfifo(tmp_path / names[0])
+    (tmp_path / names[1]).symlink_to(tmp_path / "kept")
+    (tmp_path / names[2]).mkdir()
+    sweep_parts(tmp_path)
+    assert _names(tmp_path) == sorted([*names, "kept"])
+    sweep_parts(tmp_path / "none")
+
+
+def test_a_new_file_that_was_swept_before_its_lock_is_made_again(tmp_path, monkeypatch):
+    real, times = files.try_lock, []
+
+    def swept(descriptor):
+        times.append(descriptor)
+        if len(times) == 1:
+            sweep_parts(tmp_path)  # takes the lock, removes the file, and gives the lock back
+        return real(descriptor)
+
+    monkeypatch.setattr(files, "try_lock", swept)
+    write_whole(tmp_path / "out.bin", b"here")
+    assert (tmp_path / "out.bin").read_bytes() == b"here"
+    assert _names(tmp_path) == ["out.bin"]
+
+
+def test_threads_that_write_the_same_file(tmp_path):
+    path = tmp_path / "out.bin"
+    contents = [bytes([i]) * 50_000 for i in range(8)]
+    threads = [threading.Thread(target=lambda c=c: [write_whole(path, c) for _ in range(20)]) for c in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() in contents
+    assert _names(tmp_path) == ["out.bin"]
+
+
+def _syncs(monkeypatch):
+    """What is synced and renamed from now on, in this order: "folder" or the bytes, and the new name."""
+    done = []
+    real, rename = os.fsync, os.replace
+
+    def sync(descriptor):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("folder" if is_folder else Path(f"/proc/self/fd/{descriptor}").read_bytes())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", lambda part, name: (done.append(os.path.basename(name)), rename(part, name)))
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the test reads what was open")
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = _syncs(monkeypatch)
+    write_whole(tmp_path / "a", b"all", durable=True)
+    with whole_file(tmp_path / "b", durable=True) as file:
+        file.write(b"of ")
+        file.write(b"it")
+    write_whole(tmp_path / "c", b"dump")
+    with whole_file(tmp_path / "d") as file:
+        file.write(b"dump")
+    assert done == [b"all", "a", "folder", b"of it", "b", "folder", "c", "d"]
+
+
+def test_a_new_folder_is_on_the_disk_too(tmp_path, monkeypatch):
+    done = _syncs(monkeypatch)
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+        assert done.count("folder") == 2
+
+
+def test_processes_that_make_one_folder(tmp_path):
+    script = """
+import sys
+from rhythmgan.files import make_folder
+sys.stdin.readline()
+for _ in range(200):
+    make_folder(sys.argv[1])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "out")]
+    with ExitStack() as processes:
+        running = [
+            processes.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE))
+            for _ in range(3)
+        ]
+        for each in running:
+            each.stdin.write(b"\n")
+            each.stdin.flush()
+        ended = [(each.communicate(timeout=60)[1], each.returncode) for each in running]
+    assert ended == [(b"", 0)] * 3
+    assert _names(tmp_path / "out") == []
+
+
+def test_a_read_only_file_system(tmp_path, monkeypatch):
+    real = os.open
+
+    def read_only(path, flags, *mode, **keywords):
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *mode, **keywords)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(OSError, match="Read-only") as failed:
+        make_folder(tmp_path)
+    assert failed.value.filename == str(tmp_path)
+    with pytest.raises(OSError, match="Read-only") as failed:
+        write_whole(tmp_path / "out.bin", b"")
+    assert failed.value.filename == str(tmp_path / "out.bin")
+
+
+def test_a_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with temporary_folder() as folder:
+        assert folder.parent == tmp_path
+        write_whole(folder / "out.bin", b"here")
+    assert _names(tmp_path) == []
+
+    def write_into(path):
+        with temporary_folder() as folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.path.join(folder, path))
+
+    with pytest.raises(OSError, match="no room for temporary files: choose another folder with TMPDIR") as failed:
+        write_into("1.npz")
+    assert (failed.value.errno, failed.value.filename) == (errno.ENOSPC, str(tmp_path))
+    with pytest.raises(OSError, match="No space left") as failed:  # another disk is full
+        write_into("/elsewhere/out.npz")
+    assert failed.value.filename == "/elsewhere/out.npz"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(OSError, match="no temporary files can be written: choose another folder with TMPDIR") as failed:
+        write_into("1.npz")
+    assert failed.value.filename == str(tmp_path / "none")
+    assert _names(tmp_path) == []
 
 
 def test_equal_weights_are_equal_bytes():

@@ -80,7 +80,7 @@ def save_weights(
         "provenance": json.dumps(dict(provenance)),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)))
+    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)), durable=True)
 
 
 def fingerprint(model: nn.Module, *asked: str) -> str:

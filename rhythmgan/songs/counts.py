@@ -125,4 +125,4 @@ def write_dropped(path: str | os.PathLike[str], counts: Iterable[SourceCount]) -
     table.writerow(["file", "reason"])
     table.writerows(row for count in counts for row in count.named)
     sweep_parts(Path(check_target(path)).parent)
-    write_whole(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
+    write_whole(path, buffer.getvalue().encode("utf-8", "surrogateescape"), durable=True)

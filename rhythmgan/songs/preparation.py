@@ -378,7 +378,7 @@ def _write(
 ) -> None:
     """Put the parts of songs together, a column at a time."""
     tally = _Tally(len(counts), kept.source)
-    with whole_file(out) as file, NpzWriter(file) as writer:
+    with whole_file(out, durable=True) as file, NpzWriter(file) as writer:
         for grid in GRIDS:
             _write_grid(writer, grid, joined, tally)
         tally.add_to(counts)

@@ -17,7 +17,7 @@ CONFIG = "config.json"
 
 def write_config(out: Path, described: Mapping[str, Any]) -> None:
     """Write what a run is made of, whole or not at all."""
-    write_whole(out / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
+    write_whole(out / CONFIG, (json.dumps(described, indent=2) + "\n").encode(), durable=True)
 
 
 def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: int) -> Path | None:

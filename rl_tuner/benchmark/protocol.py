@@ -147,7 +147,7 @@ class _RowCache:
             return dict(json.loads(path.read_text()))
         row: dict[str, Any] = without_nan(measure())
         if path:
-            write_whole(path, json.dumps(row, allow_nan=False).encode())
+            write_whole(path, json.dumps(row, allow_nan=False).encode(), durable=True)
         return row
 
 

@@ -325,7 +325,7 @@ def _scale_of_calls(axes: Any, marks: Sequence[int]) -> None:
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=110)
-    write_whole(path, data.getvalue())
+    write_whole(path, data.getvalue(), durable=True)
 
 
 def measured(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -338,8 +338,8 @@ def write_report(report: Mapping[str, Any], out: str | os.PathLike[str]) -> list
     """``steering.md``, ``steering.json``, ``steering.png`` and ``steering-all.png`` in a folder; their paths."""
     folder = make_folder(out)
     paths = [folder / name for name in ("steering.md", "steering.json", "steering.png", "steering-all.png")]
-    write_whole(paths[0], all_to_markdown(report).encode())
-    write_whole(paths[1], (json.dumps(without_nan(report), indent=1, allow_nan=False) + "\n").encode())
+    write_whole(paths[0], all_to_markdown(report).encode(), durable=True)
+    write_whole(paths[1], (json.dumps(without_nan(report), indent=1, allow_nan=False) + "\n").encode(), durable=True)
     plot(report, paths[2])
     plot_all(report, paths[3])
     return paths

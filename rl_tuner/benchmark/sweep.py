@@ -116,8 +116,10 @@ def sweep(
             }
         )
         log(f"{variant.name}: {found.success_within(CALLS).mean():.3f}")
-        write_whole(out / "sweep.json", (json.dumps(without_nan(rows), indent=1, allow_nan=False) + "\n").encode())
-        write_whole(out / "sweep.md", sweep_to_markdown(rows).encode())
+        write_whole(
+            out / "sweep.json", (json.dumps(without_nan(rows), indent=1, allow_nan=False) + "\n").encode(), durable=True
+        )
+        write_whole(out / "sweep.md", sweep_to_markdown(rows).encode(), durable=True)
     return rows
 
 

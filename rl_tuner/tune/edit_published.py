@@ -187,7 +187,7 @@ def search_all(
     for number in range(len(rows), len(combinations)):
         found = search(model, log_probs, combinations[number], config)
         rows.append({"targets": combinations[number].tolist(), **found._asdict()})
-        write_whole(path, (json.dumps({**described, "rows": rows}, indent=1) + "\n").encode())
+        write_whole(path, (json.dumps({**described, "rows": rows}, indent=1) + "\n").encode(), durable=True)
         if progress:
             progress(number + 1, len(combinations), "searching")
     return path
