@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from rhythmgan.kit import ROLAND10
+from rhythmgan.training.checkpoint import write_checkpoint
 from rl_tuner.append.network import LoopNetwork, without_values
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,8 @@ def test_a_win_has_fewer_excessive_notes_shorter_runs_and_no_higher_c2st(recipe)
 
 def test_rows_are_gathered_by_name_with_the_nats_of_the_judge(recipe, setting, monkeypatch):
     """A judge that knows nothing: log 10 a note."""
-    torch.save(without_values(LoopNetwork(10, 16, 10, 256, 0.4)).state_dict(), setting.out / "jobs" / "baselines.pt")
+    judge = dict(without_values(LoopNetwork(10, 16, 10, 256, 0.4)).state_dict())
+    write_checkpoint(setting.out / "jobs" / "baselines.ckpt", judge)
     model = type("Model", (), {"kit": ROLAND10, "steps": 16, "n_given": 8})
     monkeypatch.setattr(recipe.NoteSetting, "model", lambda setting: model)
 

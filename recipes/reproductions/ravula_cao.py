@@ -33,11 +33,12 @@ from jobs import Job, Setting, add_options, run_and_report, save_figure, table, 
 from rhythmgan.bars import notes_to_bars, words_to_bars
 from rhythmgan.conditions import ANY
 from rhythmgan.corpus_file import load_corpus
-from rhythmgan.files import whole_file, write_whole
+from rhythmgan.files import write_whole
 from rhythmgan.loops import BARS, NoteLoops, draw_tokens, note_loops, windows, windows_at
 from rhythmgan.metrics import c2st, unique_share
 from rhythmgan.models.catalogue import load_likelihood, load_note_model, load_phrase_prior
 from rhythmgan.models.interfaces import NoteModel, SamplingLikelihood
+from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
 from rl_tuner.append.agent import (
     PUBLISHED,
     AppendAgent,
@@ -191,20 +192,18 @@ def _critic_of_seed(
     setting: NoteSetting, job: NoteJob, how: LoopCriticConfig, songs: tuple[NoteLoops, NoteLoops]
 ) -> tuple[tuple[Tensor, Tensor], LoopNetwork]:
     """What the CNN draws for the loops of training and validation, and the critic that has learned from it; kept."""
-    path = setting.path(job, "pt")
+    path = setting.path(job, "ckpt")
     cnn = setting.model()
     alphabet = Alphabet.of_notes(cnn.kit)
     critic = LoopNetwork(len(alphabet), cnn.steps, 1, how.width, how.dropout)
     if path.exists():
-        kept = torch.load(path, weights_only=True)
+        kept = read_checkpoint(path)
         critic.load_state_dict(kept["critic"])
         return (kept["train"].long(), kept["valid"].long()), critic.eval().requires_grad_(False)
     train, valid = (draw_for_critic(cnn, each, how) for each in songs)
     real, held_out = (torch.from_numpy(each.notes.astype(np.int64)) for each in songs)
     critic = train_loop_critic(real, train, (held_out, valid), alphabet, cnn.n_given, how)
-    kept = {"critic": critic.state_dict(), "train": train.byte(), "valid": valid.byte()}
-    with whole_file(path) as file:
-        torch.save(kept, file)
+    write_checkpoint(path, {"critic": dict(critic.state_dict()), "train": train.byte(), "valid": valid.byte()})
     return (train, valid), critic
 
 
@@ -212,7 +211,7 @@ def run_baselines(setting: NoteSetting, job: NoteJob) -> dict[str, Any]:
     """The CNN, a larger network of the same task, and noise."""
     cnn, loops, validation = setting.model(), setting.loops("train"), setting.loops("valid")
     nets = [_train_likelihood(loops, validation, cnn.n_given, seed, 20 if setting.quick else 3000) for seed in range(2)]
-    torch.save(nets[0].state_dict(), setting.path(job, "pt"))
+    write_checkpoint(setting.path(job, "ckpt"), dict(nets[0].state_dict()))
     symbols = Alphabet.of_notes(cnn.kit).symbols
 
     def larger(given: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -428,11 +427,11 @@ COLUMNS = {
 
 def gather(setting: NoteSetting, seeds: int) -> tuple[dict[str, list[dict[str, Any]]], dict[float, list[Any]]]:
     """All rows by name, a measurement for each seed; and the curves of the agents as published by ε."""
-    judge_file = setting.path(NoteJob("baselines", "baselines"), "pt")
+    judge_file = setting.path(NoteJob("baselines", "baselines"), "ckpt")
     model = setting.model()
     length = BARS * model.steps
     judge = LoopNetwork(model.kit.n_parts + 1, model.steps, model.kit.n_parts + 1, 256, 0.4).eval()
-    judge.load_state_dict(torch.load(judge_file, weights_only=True))
+    judge.load_state_dict(read_checkpoint(judge_file))
     rows: dict[str, list[dict[str, Any]]] = {}
     curves: dict[float, list[Any]] = {}
     for job in all_jobs(seeds):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rhythmgan.files import write_whole
+from rhythmgan.inputs import read_json_object
+from rhythmgan.training.checkpoint import read_checkpoint
 
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.json"
@@ -20,8 +20,8 @@ def write_config(out: Path, described: Mapping[str, Any]) -> None:
     write_whole(out / CONFIG, (json.dumps(described, indent=2) + "\n").encode(), durable=True)
 
 
-def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: int) -> Path | None:
-    """The checkpoint of a folder, if it has one, and if it is of the same run; more ``train_steps`` are welcome.
+def state_to_resume(out: Path, described: Mapping[str, Any], total_steps: int) -> dict[str, Any] | None:
+    """What a folder's checkpoint holds, if it has one, and if it is of the same run; more ``train_steps`` are welcome.
 
     Args:
         out: a folder that is there.
@@ -36,7 +36,7 @@ def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: i
     if not checkpoint.exists():
         return None
     try:
-        before = json.loads((out / CONFIG).read_text())
+        before = read_json_object(out / CONFIG)
         there, here = _flat(before), _flat(json.loads(json.dumps(described)))  # JSON makes lists of tuples
     except (OSError, LookupError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{out} holds a checkpoint but no readable {CONFIG}: choose another folder") from None
@@ -47,14 +47,13 @@ def checkpoint_to_resume(out: Path, described: Mapping[str, Any], total_steps: i
             if name == "data":
                 raise ValueError(f"{out} holds a run on other data: choose another folder")
             raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
-    try:
-        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["steps_done"]
-    except Exception as error:  # unpickling, zip and tensor errors of a dozen kinds
-        reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise ValueError(f"{checkpoint}: cannot be resumed, it is damaged or not ours: {reason}") from None
+    state = read_checkpoint(checkpoint)
+    done = state.get("steps_done")
+    if type(done) is not int or done < 0:
+        raise ValueError(f"{checkpoint}: cannot be resumed: it does not say how many steps are done")
     if done > total_steps:
         raise ValueError(f"{out} holds a run of {done} steps in all, more than the {total_steps} asked for")
-    return checkpoint
+    return state
 
 
 def _flat(described: Mapping[str, Any]) -> dict[str, Any]:

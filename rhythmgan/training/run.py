@@ -1,4 +1,7 @@
-"""A run of training with Lightning: saved to its folder after every epoch, and resumed from there."""
+"""A run of training with Lightning: saved to its folder after every epoch, and resumed from there.
+
+A folder is for one run at a time. Its checkpoints are ``checkpoint``'s, not Lightning's own, which are pickles.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from rhythmgan.training.folder import CHECKPOINT, checkpoint_to_resume, write_config
+from rhythmgan.files import sweep_parts
+from rhythmgan.locks import locked_folder
+from rhythmgan.training.checkpoint import check_alike, check_optimizer, read_checkpoint, write_checkpoint
+from rhythmgan.training.events import cut_events
+from rhythmgan.training.folder import CHECKPOINT, state_to_resume, write_config
 
 STEPS_PER_EPOCH = 50
 """Steps between checkpoints. Lightning counts them as an epoch, so that a run always resumes between
@@ -75,19 +83,21 @@ def train(
         progress: called after every step with (steps done, steps in all, phase).
 
     Raises:
-        ValueError: ``out`` holds another run, one that cannot be read or one that went further, or the
-            machine has no such accelerator.
+        ValueError: ``out`` holds another run, one that cannot be read or one that went further, another process
+            trains there, or the machine has no such accelerator. ``out`` is then left as it was.
         OSError: ``out`` cannot be written.
         KeyboardInterrupt: stopped by the user; the same call resumes from the last checkpoint.
     """
     assert isinstance(module, pl.LightningModule)
     described = dict(described) | {"devices": devices}
-    resumed = checkpoint_to_resume(out, described, module.total_steps)
-    write_config(out, described)
-    with _quiet_lightning():
+    # of several processes of one run the first has the folder; the others are started by it, and run all of this too
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    alone = locked_folder(out, "another training runs in this folder: wait for it, or choose another folder")
+    with alone if is_first else nullcontext(), _quiet_lightning():
         callbacks: list[pl.Callback] = [_Saver(out, provenance)]
         if progress:
             callbacks.append(_Progress(progress))
+        checkpoints = _Checkpoints()
         try:
             trainer = pl.Trainer(
                 accelerator=accelerator,
@@ -95,8 +105,9 @@ def train(
                 strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
                 precision=precision,  # type: ignore[arg-type]
                 max_epochs=-1,  # the module ends the run, after its steps
-                logger=TensorBoardLogger(out, name="", version=""),
+                logger=False,
                 callbacks=callbacks,
+                plugins=[checkpoints],
                 log_every_n_steps=10,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
@@ -105,12 +116,73 @@ def train(
             )
         except MisconfigurationException as error:
             raise ValueError(str(error).partition("\n")[0]) from None
+        state = state_to_resume(out, described, module.total_steps)
+        if state is not None:
+            try:
+                _check_state(state, module, trainer)
+            except ValueError as error:
+                raise ValueError(f"{out / CHECKPOINT}: cannot be resumed: {error}") from None
+        checkpoints.state = state
+        if is_first:
+            sweep_parts(out)
+            write_config(out, described)
+            cut_events(out, -1 if state is None else state["steps_done"])
+        trainer.logger = TensorBoardLogger(out, name="", version="")
         # the module draws its own batches: all that is iterated here is the number of a step
         batches: DataLoader[int] = DataLoader(range(STEPS_PER_EPOCH), batch_size=None)  # type: ignore[arg-type]
         try:
-            trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
+            trainer.fit(module, batches, ckpt_path=None if state is None else out / CHECKPOINT, weights_only=True)
         except SystemExit:  # what Lightning makes of it
             raise KeyboardInterrupt from None
+
+
+class _Checkpoints(CheckpointIO):
+    """Lightning's door to checkpoints, as ``checkpoint`` writes and reads them.
+
+    Attributes:
+        state: of the run that is resumed, which was read and checked before anything was written.
+    """
+
+    state: dict[str, Any] | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(path, checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        state, self.state = self.state, None
+        return read_checkpoint(path) if state is None else state
+
+    def remove_checkpoint(self, path: Any) -> None:
+        os.unlink(path)
+
+
+def _check_state(state: dict[str, Any], module: pl.LightningModule, trainer: pl.Trainer) -> None:
+    """Compare what a checkpoint holds with what is to be trained.
+
+    Raises:
+        ValueError: a part is missing, or of another type or shape; it says which.
+    """
+    own: dict[str, Any] = {}
+    module.on_save_checkpoint(own)
+    loops = {name: getattr(trainer, name) for name in ("fit_loop", "validate_loop", "test_loop", "predict_loop")}
+    like: dict[str, Any] = {
+        **own,
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": "",
+        "state_dict": dict(module.state_dict()),
+        "loops": {name: loop.state_dict() for name, loop in loops.items()},
+        "callbacks": {},
+        "lr_schedulers": [],
+    }
+    configured: Any = module.configure_optimizers()
+    optimizers = configured if isinstance(configured, list) else [configured]
+    found = state.get("optimizer_states")
+    if not isinstance(found, list) or len(found) != len(optimizers):
+        raise ValueError(f"it has no state of each of {len(optimizers)} optimisers")
+    check_alike(state | {"optimizer_states": []}, like | {"optimizer_states": []}, "it")
+    for number, optimizer in enumerate(optimizers):
+        check_optimizer(found[number], optimizer, f"optimiser {number}")
 
 
 class _Saver(pl.Callback):
@@ -131,14 +203,11 @@ class _Saver(pl.Callback):
             for logger in trainer.loggers if image is not None else ():
                 assert isinstance(logger, TensorBoardLogger)
                 logger.experiment.add_image("bars", image, trainable.steps_done, dataformats="HWC")
-        part = self.out / f".{CHECKPOINT}.part"
-        try:
-            trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                os.replace(part, self.out / CHECKPOINT)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self.out / CHECKPOINT)) from None
+            # a checkpoint says that all before it is logged
+            for logger in trainer.loggers:
+                assert isinstance(logger, TensorBoardLogger)
+                logger.experiment.flush()
+        trainer.save_checkpoint(self.out / CHECKPOINT)
 
 
 class _Progress(pl.Callback):
