@@ -20,8 +20,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rhythmgan.training.checkpoint import check_alike
 from rl_tuner.config import DQNConfig
-from rl_tuner.learner import Learner
+from rl_tuner.learner import Learner, Resumable
 from rl_tuner.replay import Replay
 
 Relabel = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -231,6 +232,35 @@ class DQN(Learner):
             for _ in range(self.config.gradient_steps):
                 logged |= self.update()
         return logged
+
+    def _get_progress(self) -> dict[str, Any]:
+        """How many updates are done, and, of environments that can be resumed, these and all that they have shown."""
+        progress: dict[str, Any] = {"updates_done": self.updates_done}
+        if not isinstance(self.envs, Resumable) or self._observations is None:
+            return progress
+        shown = {"observations": self._observations, "ended": self._ended, "replay": self.replay.get_state()}
+        return progress | shown | {"envs": self.envs.get_state()}
+
+    def _check_progress(self, progress: dict[str, Any]) -> None:
+        like: dict[str, Any] = {"updates_done": 0}
+        if isinstance(self.envs, Resumable) and len(progress) > 1:
+            _, n, dim = self.replay.observations.shape
+            shown = {"observations": torch.zeros(n, dim), "ended": torch.zeros(n, dtype=torch.bool)}
+            like |= shown | {"replay": {}, "envs": {}}
+        nested: dict[str, Any] = {name: {} for name in ("replay", "envs") if isinstance(progress.get(name), dict)}
+        check_alike(progress | nested, like, "its progress")
+        if progress["updates_done"] < 0:
+            raise ValueError(f"it has done {progress['updates_done']} updates")
+        if "envs" in like:
+            self.replay.check_state(progress["replay"])
+            self.envs.set_state(progress["envs"])
+
+    def _set_progress(self, progress: dict[str, Any]) -> None:
+        self.updates_done = progress["updates_done"]
+        if "replay" in progress:
+            self.replay.set_state(progress["replay"])
+            self._observations = progress["observations"].to(self.device)
+            self._ended = progress["ended"].to(self.device)
 
     def update(self) -> dict[str, float]:
         """One gradient step on segments of the replay; the loss and the mean value of the actions taken."""

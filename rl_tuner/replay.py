@@ -5,10 +5,12 @@ Prioritised replay: Schaul et al. 2016.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from rhythmgan.training.checkpoint import check_alike
 
 
 class Batch(NamedTuple):
@@ -31,6 +33,10 @@ class Batch(NamedTuple):
     terminated: Tensor
     indices: Tensor
     probabilities: Tensor
+
+
+_ROWS = ("observations", "actions", "rewards", "terminated", "ended", "priorities")
+"""What is remembered of each step."""
 
 
 class Replay:
@@ -105,6 +111,29 @@ class Replay:
             rows[:, 0] * n_envs + env,
             (priorities[index] / total[-1]).float(),
         )
+
+    def get_state(self) -> dict[str, Any]:
+        """What is remembered, without copying it: numbers, and rows of the ring as far as it is filled."""
+        held = min(self.time, self.length)
+        rows = {name: getattr(self, name)[:held] for name in _ROWS}
+        return {"time": self.time, "max_priority": self.max_priority, **rows}
+
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Raise a ValueError where a state is none of ``get_state``, or of a replay of another size."""
+        time = state.get("time")
+        if type(time) is not int or time < 0:
+            raise ValueError("the replay has no number of steps in time")
+        held = min(time, self.length)
+        rows = {name: getattr(self, name)[:held] for name in _ROWS}
+        check_alike(state, {"time": 0, "max_priority": 1.0, **rows}, "the replay")
+        if not 0 <= state["max_priority"] < float("inf") or not bool((state["priorities"] >= 0).all()):
+            raise ValueError("the replay's priorities are numbers from 0 on")
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember what ``get_state`` said."""
+        self.time, self.max_priority = state["time"], state["max_priority"]
+        for name in _ROWS:
+            getattr(self, name)[: len(state[name])] = state[name]
 
     def update_priorities(self, indices: Tensor, priorities: Tensor) -> None:
         """Set the priorities (n,) of remembered steps, of ``Batch.indices``."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_tuner.config import SoftQConfig
-from rl_tuner.learner import Learner
+from rl_tuner.learner import Learner, Resumable
 
 
 class CandidateNetwork(nn.Module):
@@ -134,7 +134,7 @@ class SoftQ(Learner):
         self.optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
         self.random = torch.Generator().manual_seed(config.seed)
         self.steps_done = 0
-        self._first: np.ndarray | None = None
+        self._is_begun = False
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
@@ -174,14 +174,33 @@ class SoftQ(Learner):
         logged = {"loss": float(np.mean(losses)), "return": float(rewards.sum(0).mean()), "q": float(q.mean())}
         return logged | {name: float(np.mean(term)) for name, term in terms.items()}
 
+    def _get_progress(self) -> dict[str, Any]:
+        """The environments, between their episodes, where they can be resumed."""
+        return {"envs": self.envs.get_state()} if isinstance(self.envs, Resumable) and self._is_begun else {}
+
+    def _check_progress(self, progress: dict[str, Any]) -> None:
+        if not progress:
+            return
+        if progress.keys() != {"envs"} or not isinstance(progress["envs"], dict):
+            raise ValueError("its progress is not that of such environments")
+        if not isinstance(self.envs, Resumable):
+            raise ValueError("it was made with environments that can be resumed, and these cannot")
+        self.envs.set_state(progress["envs"])
+
+    def _set_progress(self, progress: dict[str, Any]) -> None:
+        self._is_begun = "envs" in progress
+
     def _episodes(self) -> tuple[Tensor, Tensor, Tensor, Mapping[str, Any]]:
         """An episode of every environment: observations (steps, n, dim), actions and rewards (steps, n).
 
         And ``terms`` of the last step's info, where there are any: name → (n,).
         """
-        if self._first is None:
-            self._first, _ = self.envs.reset(seed=(self.config.seed + self.steps_done) % 2**31)
-        observations, actions, rewards = [_seen(self._first)], [], []
+        if self._is_begun:
+            first, *_ = self.envs.step(np.zeros(self.envs.num_envs, int))  # begins them anew
+        else:
+            first, _ = self.envs.reset(seed=(self.config.seed + self.steps_done) % 2**31)
+            self._is_begun = True
+        observations, actions, rewards = [_seen(first)], [], []
         while True:
             taken = self.act(observations[-1])
             following, reward, terminated, truncated, info = self.envs.step(taken.numpy())
@@ -193,7 +212,6 @@ class SoftQ(Learner):
             observations.append(_seen(following))
         if not ended.all():
             raise ValueError("all episodes must end together")
-        self._first, *_ = self.envs.step(np.zeros(len(ended), int))  # begins them anew
         return torch.stack(observations), torch.stack(actions), torch.stack(rewards), info.get("terms", {})
 
 

@@ -1,5 +1,6 @@
 """The learner: each formula by hand, and small worlds that it must solve."""
 
+import copy
 import math
 import os
 import pickle
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
 from rl_tuner.config import DQNConfig
 from rl_tuner.dqn import DQN, QNetwork, double_q, n_step_returns, policy, soft_value
 from rl_tuner.replay import Replay
@@ -832,8 +834,26 @@ def test_no_code_of_a_file_is_run(stopped, tmp_path, writer):
 
 def test_missing_parts_of_a_checkpoint_are_named(stopped):
     before, path = stopped
-    state = torch.load(path, weights_only=True)
-    del state["target"]
-    torch.save(state, path)
-    with pytest.raises(ValueError, match="target"):
-        DQN(Identity(8), before.config).load(path)
+    whole = read_checkpoint(path)
+    for name in whole:
+        write_checkpoint(path, {each: value for each, value in whole.items() if each != name})
+        with pytest.raises(ValueError, match=rf"last\.ckpt: cannot be resumed: .*{name}") as caught:
+            DQN(Identity(8), before.config).load(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 0.5, "7", [], {}, torch.zeros(1), float("nan")])
+def test_parts_of_another_type_are_refused(stopped, value):
+    """Whatever is wrong, the learner is as it was: it is none of the two."""
+    before, path = stopped
+    whole, fresh = read_checkpoint(path), DQN(Identity(8), before.config)
+    first = copy.deepcopy(fresh.network.state_dict())
+    for name in whole:
+        if name == "extra" and value == {}:
+            continue  # that is a checkpoint without extras
+        write_checkpoint(path, whole | {name: value})
+        with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: .") as caught:
+            fresh.load(path)
+        assert "\n" not in str(caught.value)
+    assert fresh.steps_done == 0
+    assert all(torch.equal(weight, first[name]) for name, weight in fresh.network.state_dict().items())

@@ -16,6 +16,7 @@ from rhythmgan.models.gan import GAN, GANConfig, load_gan, save_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig, load_prior, save_prior
 from rhythmgan.patterns import load_patterns
+from rhythmgan.training.checkpoint import read_checkpoint
 from rl_tuner import training
 from rl_tuner.agent import Agent, AgentConfig, load_agent, save_agent
 from rl_tuner.cli import main
@@ -86,7 +87,7 @@ def test_what_is_written(whole, dynamics):
     assert described["env"]["locked"] == 0.5
     assert described["read-out"]["bars"] == 400
     # what was learnt is the average of the last networks, on the read-out of its own
-    checkpoint = torch.load(whole.parent / CHECKPOINT, weights_only=True)
+    checkpoint = read_checkpoint(whole.parent / CHECKPOINT)
     assert checkpoint["steps_done"] == SMALL.train_steps
     for name, weights in agent.network.state_dict().items():
         assert torch.equal(weights, checkpoint["target"][name])
@@ -110,7 +111,7 @@ def test_the_seed_decides(train, whole, tmp_path):
 
 
 def test_a_run_that_was_stopped_is_resumed(train, stopped):
-    first = torch.load(stopped / CHECKPOINT, weights_only=True)["steps_done"]
+    first = read_checkpoint(stopped / CHECKPOINT)["steps_done"]
     assert 1500 <= first < SMALL.train_steps
     before = load_agent(stopped / WEIGHTS)
     # as if the read-out came out otherwise on another machine: the run goes on with the one that it began with
@@ -128,9 +129,9 @@ def test_a_run_that_was_stopped_is_resumed(train, stopped):
     assert not torch.equal(agent.network.from_shared.weight, before.network.from_shared.weight)
     assert json.loads(read_metadata(path)["provenance"])["trained_steps"] == str(SMALL.train_steps)
     # a run that is over is not learnt again
-    done = path.read_bytes(), torch.load(stopped / CHECKPOINT, weights_only=True)["network"]
+    done = path.read_bytes(), read_checkpoint(stopped / CHECKPOINT)["network"]
     train(stopped)
-    again = torch.load(stopped / CHECKPOINT, weights_only=True)["network"]
+    again = read_checkpoint(stopped / CHECKPOINT)["network"]
     assert all(torch.equal(done[1][name], again[name]) for name in again)
 
 

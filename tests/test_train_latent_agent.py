@@ -19,6 +19,7 @@ from rhythmgan.models.gan import GAN, load_gan
 from rhythmgan.models.weights import read_metadata
 from rhythmgan.models.word_lstm import WordLSTM
 from rhythmgan.patterns import load_patterns
+from rhythmgan.training.checkpoint import read_checkpoint
 from rl_tuner import training
 from rl_tuner.benchmark import sweep as sweeping
 from rl_tuner.config import LATENT_AGENT, DQNConfig, EnvConfig
@@ -126,7 +127,7 @@ def test_the_seed_decides(models, targets, whole, tmp_path):
 def test_the_target_network_is_what_ships(whole):
     """It is the average of the last online networks, and steadier."""
     shipped = load_file(whole[0])
-    learner = torch.load(whole[0].parent / CHECKPOINT, weights_only=True)
+    learner = read_checkpoint(whole[0].parent / CHECKPOINT)
     for name, weights in learner["target"].items():
         assert torch.equal(shipped[f"network.{name}"], weights), name
     differ = [not torch.equal(weights, learner["target"][name]) for name, weights in learner["network"].items()]

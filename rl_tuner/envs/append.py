@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
+from torch.nn import functional as F
 
 from rhythmgan.draw import bar_to_text
 from rhythmgan.loops import BARS, windows
@@ -145,6 +146,20 @@ class AppendVectorEnv(BatchVectorEnv):
 
     def _draw_openings(self) -> Tensor:
         return self.openings[torch.multinomial(self._chances, self.num_envs, True, generator=self.random)]
+
+    def _get_episodes(self) -> dict[str, Any]:
+        if self._tokens is None:
+            raise gymnasium.error.ResetNeeded("reset the environment before its state is asked for")
+        # always as long as a loop, so that states of all moments are alike
+        n_there = self._tokens.shape[1]
+        return {"tokens": F.pad(self._tokens, (0, self.length - n_there)), "n_there": n_there}
+
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        tokens, n_there = episodes["tokens"], episodes["n_there"]
+        if not 0 <= n_there <= self.length:
+            raise ValueError(f"the environments: a loop has 0 to {self.length} tokens, not {n_there}")
+        self._check_tokens(tokens)
+        self._tokens = tokens[:, :n_there]
 
     def _observe(self) -> np.ndarray:
         assert self._tokens is not None

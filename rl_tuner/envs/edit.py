@@ -32,6 +32,9 @@ from rl_tuner.edit.edits import (
 from rl_tuner.edit.observation import EDIT_LAYOUT, observe
 from rl_tuner.envs.episodes import BatchVectorEnv, EpisodeEnv, check_shares
 
+_STATE = ("row", "words", "target", "importance", "left", "ended")
+"""What there is of each episode."""
+
 
 class EditVectorEnv(BatchVectorEnv):
     """A batch of the episodes of ``EditEnv``, whose specification holds here too.
@@ -203,6 +206,18 @@ class EditVectorEnv(BatchVectorEnv):
             return None
         bars = words_to_bars(self._words, JAKI5.n_parts).cpu().numpy()
         return tuple(bar_to_text(bar, JAKI5) for bar in bars)
+
+    def _get_episodes(self) -> dict[str, Any]:
+        if not self._is_begun:
+            raise gymnasium.error.ResetNeeded("reset the environment before its state is asked for")
+        return {name: getattr(self, f"_{name}") for name in _STATE}
+
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        for name, n in (("row", len(self.log_probs)), ("words", N_WORDS)):
+            if not 0 <= int(episodes[name].min()) <= int(episodes[name].max()) < n:
+                raise ValueError(f"the environments: {name} lie in 0 … {n - 1}")
+        for name in _STATE:
+            setattr(self, f"_{name}", episodes[name])
 
     def _begin(self, begins: Tensor) -> None:
         """Begin these episodes (num_envs,) bool anew."""

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from rhythmgan.draw import bar_to_text
+from rhythmgan.training.checkpoint import check_alike
 from rl_tuner.config import Reward
 from rl_tuner.dynamics import MAX_CALLS, BarDynamics, BarScorer, State
 from rl_tuner.goals import Goals
@@ -69,6 +70,43 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
     def render(self) -> tuple[str, ...] | None:
         """Each episode in text."""
 
+    @abstractmethod
+    def _get_episodes(self) -> dict[str, Any]:
+        """What the episodes are now, as plain values, tensors and dictionaries of such."""
+
+    def _any_episodes(self) -> dict[str, Any]:
+        """What ``_get_episodes`` may say, for its types and shapes; what it says after a reset."""
+        return self._get_episodes()
+
+    @abstractmethod
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        """Let the episodes be as ``_get_episodes`` said."""
+
+    def get_state(self) -> dict[str, Any]:
+        """What the episodes and what they draw from are now: plain values and tensors in memory of their own.
+
+        Batches with the same arguments go on alike from the same state.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        return {"random": self.random.get_state(), "episodes": moved(self._get_episodes(), torch.device("cpu"))}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of ``get_state``, instead of a reset.
+
+        Raises:
+            ValueError: a state of another batch; the episodes are then begun anew.
+        """
+        self.reset(seed=0)
+        like = {"random": self.random.get_state(), "episodes": moved(self._any_episodes(), torch.device("cpu"))}
+        check_alike(dict(state), like, "the environments")
+        try:
+            self.random.set_state(state["random"])
+        except RuntimeError:
+            raise ValueError("the environments: random is no state of a generator of random numbers") from None
+        self._set_episodes(moved(state["episodes"], self.device))
+
     def _seed(self, seed: int | None, begins: bool) -> None:
         """Seed what the environments draw; without a seed only where it ``begins`` for the first time."""
         if seed is not None or begins:
@@ -84,6 +122,13 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
     def _uniform(self, *shape: int) -> Tensor:
         """Numbers of [0, 1)."""
         return torch.rand(shape, generator=self.random, dtype=torch.float32, device=self.device)
+
+
+def moved(values: Any, device: torch.device) -> Any:
+    """Plain values, tensors and dictionaries of such, with each tensor as a copy on a device."""
+    if isinstance(values, dict):
+        return {name: moved(each, device) for name, each in values.items()}
+    return values.to(device, copy=True) if isinstance(values, Tensor) else values
 
 
 class GoalVectorEnv(BatchVectorEnv):
@@ -264,6 +309,15 @@ class EpisodeVectorEnv(GoalVectorEnv):
         coefs = self._draw_coefs(n)
         spans = MIN_CALLS * (self.calls / MIN_CALLS) ** self._uniform(n)
         return Goals(targets, importance, coefs, spans.round().long())
+
+    def _get_episodes(self) -> dict[str, Any]:
+        if self._state is None or self._goals is None:
+            raise gymnasium.error.ResetNeeded("reset the environment before its state is asked for")
+        return {"goals": dict(vars(self._goals)), "state": dict(vars(self._state)), "ended": self._ended}
+
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        self._goals, self._state = Goals(**episodes["goals"]), State(**episodes["state"])
+        self._ended = episodes["ended"]
 
     def _observe(self) -> np.ndarray:
         assert self._state is not None

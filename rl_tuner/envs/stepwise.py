@@ -64,6 +64,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
         self.bars = self._checked_bars(np.zeros((1, *self._shape), bool) if bars is None else bars)
         self._goals: Goals | None = None
         self._state: StepwiseState | None = None
+        self._begins = False
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -90,6 +91,7 @@ class StepwiseVectorEnv(GoalVectorEnv):
         if locked is not None and bars is None:
             raise ValueError("what is locked are cells of given bars, but there are no bars")
         given, kept = (None if each is None else self._checked_bars(each) for each in (bars, locked))
+        self._begins = False
         self._begin(given, kept, goals)
         return self._observe(), self._info()
 
@@ -103,7 +105,8 @@ class StepwiseVectorEnv(GoalVectorEnv):
         if self._state is None or self._goals is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
         chosen, none = self._checked(actions), np.zeros(self.num_envs, bool)
-        if self._state.is_over:
+        if self._state.is_over or self._begins:
+            self._begins = False
             self._begin(None, None, None)
             return self._observe(), np.zeros(self.num_envs, np.float32), none, none, self._info()
         self._state, rewards = self.dynamics.step(self._state, self._goals, chosen, BatchDraws(self.random))
@@ -172,6 +175,20 @@ class StepwiseVectorEnv(GoalVectorEnv):
             steps, parts = self._shape
             raise ValueError(f"expected given bars (m, {steps}, {parts}) bool; got {bars.dtype} {bars.shape}")
         return torch.from_numpy(bars).to(self.device)
+
+    def _get_episodes(self) -> dict[str, Any]:
+        """Between episodes there is nothing to know; within them there is the generator's state, which stays here."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("reset the environment before its state is asked for")
+        if not (self._state.is_over or self._begins):
+            raise ValueError("the state of these environments can be had between episodes only")
+        return {}
+
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        self._begins = True
+
+    def _any_episodes(self) -> dict[str, Any]:
+        return {}
 
     def _observe(self) -> np.ndarray:
         assert self._state is not None

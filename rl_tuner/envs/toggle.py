@@ -256,6 +256,14 @@ class ToggleVectorEnv(BatchVectorEnv):
         is_step = first_cells(state["steps"], self.resolution).repeat(1, self.n_lines)
         return (score - state["score"][:, None]) * is_step
 
+    def _get_episodes(self) -> dict[str, Any]:
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("reset the environment before its state is asked for")
+        return {"state": self._state, "ended": self._ended}
+
+    def _set_episodes(self, episodes: dict[str, Any]) -> None:
+        self._state, self._ended = episodes["state"], episodes["ended"]
+
     def _tensor(self) -> Tensor:
         """Observations (num_envs, width)."""
         assert self._state is not None

@@ -211,20 +211,20 @@ def train_append_agent(
         "env": asdict(config),
         "critic": asdict(critic),
     }
-    run = Run(out, described)
-    reward = learn_reward(cnn, loops, validation, config, critic)
-    learner = append_learner(cnn, loops, reward, training, config)
-    path = run.out / WEIGHTS
-    facts = {
-        "trained_loops": str(len(loops)),
-        "trained_songs": str(len(np.unique(loops.song))),
-        **{f"coef_{name}": f"{coef:.4f}" for name, coef in reward.coefs.items()},
-    }
+    with Run(out, described) as run:
+        reward = learn_reward(cnn, loops, validation, config, critic)
+        learner = append_learner(cnn, loops, reward, training, config)
+        path = run.out / WEIGHTS
+        facts = {
+            "trained_loops": str(len(loops)),
+            "trained_songs": str(len(np.unique(loops.song))),
+            **{f"coef_{name}": f"{coef:.4f}" for name, coef in reward.coefs.items()},
+        }
 
-    def save(provenance: dict[str, str]) -> None:
-        save_append_agent(path, taught_agent(learner, cnn, config), {**facts, **provenance})
+        def save(provenance: dict[str, str]) -> None:
+            save_append_agent(path, taught_agent(learner, cnn, config), {**facts, **provenance})
 
-    run.train(learner, save, progress)
+        run.train(learner, save, progress)
     return path
 
 

@@ -106,7 +106,7 @@ def train_edit_agent(
     played = values_of(_words(second))
     targets = torch.cat([levels.repeat(max(1, LEVELS_FOR_EACH * len(played) // len(levels)), 1), played])
     config = EditAgentConfig(model.fingerprint, env.edits, width)
-    run = Run(
+    with Run(
         out,
         {
             "model": "edit-agent",
@@ -115,20 +115,20 @@ def train_edit_agent(
             "env": asdict(env),
             "training": asdict(training),
         },
-    )
-    envs = EditVectorEnv(log_probs, targets, env.num_envs, env.edits, env.skipped, device=device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        agent = EditAgent(config)
-    dqn = DQN(envs, training, agent.network, mask=envs.mask, device=device)
+    ) as run:
+        envs = EditVectorEnv(log_probs, targets, env.num_envs, env.edits, env.skipped, device=device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            agent = EditAgent(config)
+        dqn = DQN(envs, training, agent.network, mask=envs.mask, device=device)
 
-    def save(facts: dict[str, str]) -> None:
-        # the target network is the average of the last online ones, and steadier
-        shipped = EditAgent(config)
-        shipped.network.load_state_dict(dqn.target_network.state_dict())
-        save_edit_agent(run.out / WEIGHTS, shipped, {**facts, "trained_pairs": str(len(first))})
+        def save(facts: dict[str, str]) -> None:
+            # the target network is the average of the last online ones, and steadier
+            shipped = EditAgent(config)
+            shipped.network.load_state_dict(dqn.target_network.state_dict())
+            save_edit_agent(run.out / WEIGHTS, shipped, {**facts, "trained_pairs": str(len(first))})
 
-    run.train(dqn, save, progress)
+        run.train(dqn, save, progress)
     return run.out / WEIGHTS
 
 

@@ -87,25 +87,25 @@ def train_latent_agent(
         "env": asdict(env),
         "training": asdict(training),
     }
-    run = Run(out, described)
-    path = run.out / WEIGHTS
-    if run.resumes:  # in the very space that it began in
-        agent.space = load_latent_agent(path).space
-    else:
-        agent.space = find_space(generator, critic, prior, config.features, config.n_directions, seed=training.seed)
-    dynamics = agent.dynamics(generator, critic, prior)
-    envs = LatentVectorEnv(dynamics, targets, env.num_envs, env.calls, reward=env.reward, weighted=env.weighted)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        network = LatentAgent(config).network
-    dqn = DQN(envs, training, network, envs.relabel)
+    with Run(out, described) as run:
+        path = run.out / WEIGHTS
+        if run.resumes:  # in the very space that it began in
+            agent.space = load_latent_agent(path).space
+        else:
+            agent.space = find_space(generator, critic, prior, config.features, config.n_directions, seed=training.seed)
+        dynamics = agent.dynamics(generator, critic, prior)
+        envs = LatentVectorEnv(dynamics, targets, env.num_envs, env.calls, reward=env.reward, weighted=env.weighted)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            network = LatentAgent(config).network
+        dqn = DQN(envs, training, network, envs.relabel)
 
-    def save(facts: dict[str, str]) -> None:
-        # the target network is the average of the last online ones, and steadier
-        agent.network.load_state_dict(dqn.target_network.state_dict())
-        save_latent_agent(path, agent, {**facts, "trained_targets": str(len(targets))})
+        def save(facts: dict[str, str]) -> None:
+            # the target network is the average of the last online ones, and steadier
+            agent.network.load_state_dict(dqn.target_network.state_dict())
+            save_latent_agent(path, agent, {**facts, "trained_targets": str(len(targets))})
 
-    run.train(dqn, save, progress)
+        run.train(dqn, save, progress)
     return path
 
 

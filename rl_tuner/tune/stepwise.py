@@ -83,25 +83,25 @@ def train_agent(
         "training": asdict(training),
     }
     Agent(config)  # a shape or a feature that there is not leaves no folder
-    run = Run(out, described)
-    path = run.out / WEIGHTS
-    if run.resumes:  # with the very read-out that it began with; what was learnt is in the checkpoint
-        agent = load_agent(path)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
-            agent = Agent.untaught(generator, critic, prior, config, read_out)
-    envs = StepwiseVectorEnv(agent.dynamics(generator, critic, prior), targets, bars, **asdict(env))
-    learner = SoftQ(envs, training, agent.network.requires_grad_(True))
+    with Run(out, described) as run:
+        path = run.out / WEIGHTS
+        if run.resumes:  # with the very read-out that it began with; what was learnt is in the checkpoint
+            agent = load_agent(path)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(training.seed)
+                agent = Agent.untaught(generator, critic, prior, config, read_out)
+        envs = StepwiseVectorEnv(agent.dynamics(generator, critic, prior), targets, bars, **asdict(env))
+        learner = SoftQ(envs, training, agent.network.requires_grad_(True))
 
-    def save(facts: dict[str, str]) -> None:
-        # the target network is the average of the last online ones, and steadier
-        taught = Agent(config)
-        taught.load_state_dict(agent.state_dict())
-        taught.network.load_state_dict(learner.target_network.state_dict())
-        save_agent(path, taught, {**facts, "trained_targets": str(len(targets))})
+        def save(facts: dict[str, str]) -> None:
+            # the target network is the average of the last online ones, and steadier
+            taught = Agent(config)
+            taught.load_state_dict(agent.state_dict())
+            taught.network.load_state_dict(learner.target_network.state_dict())
+            save_agent(path, taught, {**facts, "trained_targets": str(len(targets))})
 
-    run.train(learner, save, progress)
+        run.train(learner, save, progress)
     return path
 
 

@@ -78,15 +78,15 @@ def train_toggle_agent(
     training, env = training or PUBLISHED_TOGGLE, env or ToggleEnvConfig()
     agent, dqn = toggle_learner(training, env, width)
     config = asdict(agent.config)
-    run = Run(out, {"model": "toggle agent", "agent": config, "env": asdict(env), "training": asdict(training)})
-    path = run.out / TOGGLE_WEIGHTS
+    with Run(out, {"model": "toggle agent", "agent": config, "env": asdict(env), "training": asdict(training)}) as run:
+        path = run.out / TOGGLE_WEIGHTS
 
-    def save(facts: dict[str, str]) -> None:
-        # the target network is the average of the last online ones, and steadier
-        agent.network.load_state_dict(dqn.target_network.state_dict())
-        save_toggle_agent(path, agent, facts)
+        def save(facts: dict[str, str]) -> None:
+            # the target network is the average of the last online ones, and steadier
+            agent.network.load_state_dict(dqn.target_network.state_dict())
+            save_toggle_agent(path, agent, facts)
 
-    run.train(dqn, save, progress)
+        run.train(dqn, save, progress)
     return path
 
 
@@ -151,7 +151,7 @@ def train_answer_agent(
         if each.dtype != bool or each.ndim != 3 or each.shape[1:] != (2, reference.steps) or not len(each):
             raise ValueError(f"expected pairs (n, 2, {reference.steps}) bool; got {each.dtype} {each.shape}")
     config = AnswerAgentConfig(reference.fingerprint, reference.steps, training.temperature, width)
-    run = Run(
+    with Run(
         out,
         {
             "model": "answer agent",
@@ -161,22 +161,22 @@ def train_answer_agent(
             "envs": num_envs,
             "training": asdict(training),
         },
-    )
-    path, before = run.out / ANSWER_WEIGHTS, run.out / _WITH_CRITIC
-    agent = untaught_answers(reference, training, width)
-    if run.resumes:  # with the very critic that it began with
-        agent.critic.load_state_dict(load_answer_agent(before, reference).critic.state_dict())
-    else:
-        agent.critic = train_critic(reference, pairs, validation, critic, config.critic_width)
-        save_answer_agent(before, agent, {})
-    dqn = answer_learner(agent, pairs[:, 0], training, num_envs)
+    ) as run:
+        path, before = run.out / ANSWER_WEIGHTS, run.out / _WITH_CRITIC
+        agent = untaught_answers(reference, training, width)
+        if run.resumes:  # with the very critic that it began with
+            agent.critic = load_answer_agent(before, reference).critic
+        else:
+            agent.critic = train_critic(reference, pairs, validation, critic, config.critic_width)
+            save_answer_agent(before, agent, {})
+        dqn = answer_learner(agent, pairs[:, 0], training, num_envs)
 
-    def save(facts: dict[str, str]) -> None:
-        # the target network is the average of the last online ones, and steadier
-        agent.network.load_state_dict(dqn.target_network.state_dict())
-        save_answer_agent(path, agent, {**facts, "trained_pairs": str(len(pairs))})
+        def save(facts: dict[str, str]) -> None:
+            # the target network is the average of the last online ones, and steadier
+            agent.network.load_state_dict(dqn.target_network.state_dict())
+            save_answer_agent(path, agent, {**facts, "trained_pairs": str(len(pairs))})
 
-    run.train(dqn, save, progress)
+        run.train(dqn, save, progress)
     return path
 
 
