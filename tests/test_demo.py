@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from rhythmgan.cli import main
+
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
 _SERVED = """
@@ -21,7 +23,7 @@ def run(*_, **__):
     print(config.get_option("runner.postScriptGC"), config.get_option("server.fileWatcherType"))
     print(gc.get_freeze_count(), len(gc.get_objects()))
 
-bootstrap.run = run
+bootstrap.run_asgi_app = run
 main(["demo", "--no-browser"])
 """
 
@@ -35,3 +37,19 @@ def test_the_server_does_not_look_for_garbage_after_every_run():
     collects, watcher, frozen, others = done.stdout.split()
     assert (collects, watcher) == ("False", "none")
     assert int(frozen) > 100_000 > 10 * int(others)
+
+
+@pytest.mark.parametrize("name", ["http://drums.example", "drums.example:80", "", "a b", "*", "*.example", "x/y"])
+def test_another_name_of_the_page_is_a_name(name, capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", "--host", name])
+    assert "expected a name without a port, as drums.example" in capsys.readouterr().err
+
+
+def test_other_names_of_the_page_are_told_to_it(monkeypatch):
+    from streamlit.web import cli
+
+    monkeypatch.setattr(cli, "main", lambda *_, **__: None)
+    monkeypatch.setenv("RHYTHMGAN_HOSTS", "")
+    main(["demo", "--no-browser", "--host", "drums.example", "--host", "192.0.2.1"])
+    assert os.environ["RHYTHMGAN_HOSTS"] == "drums.example 192.0.2.1"

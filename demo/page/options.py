@@ -21,6 +21,11 @@ def votes_file() -> Path:
     return Path(path) if path else user_data_path("rhythmgan") / "votes.sqlite"
 
 
+def hosts() -> list[str]:
+    """Names by which the server may be called beside its own, of RHYTHMGAN_HOSTS, blanks between."""
+    return os.environ.get("RHYTHMGAN_HOSTS", "").split()
+
+
 def shown(text: str) -> str:
     """A text with the name of a file in it, as browsers can be sent it: one line; what is no UTF-8 is marked."""
     return " ".join(re.sub(r"[\ud800-\udfff]", "\ufffd", text).split())

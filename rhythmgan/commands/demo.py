@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +27,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default="localhost",
         help="address to listen on; 0.0.0.0 lets others on your network in (%(default)s)",
     )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="NAME",
+        help="another name that the page has, as that of a proxy before it; --host again for each one more",
+    )
     parser.add_argument("--no-browser", action="store_true", help="only serve; do not open a browser")
+
+
+def _host(name: str) -> str:
+    """The name of a server, without a port."""
+    if not re.fullmatch(r"[\w.-]+|\[?[0-9a-fA-F:.]+\]?", name, re.ASCII):
+        raise argparse.ArgumentTypeError(f"expected a name without a port, as drums.example, not {name!r}")
+    return name
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -60,6 +76,7 @@ def _set_environment(options: argparse.Namespace) -> None:
 
         load_corpus(options.data)
         os.environ["RHYTHMGAN_DATA"] = str(Path(options.data).resolve())
+    os.environ["RHYTHMGAN_HOSTS"] = " ".join(options.host)
     if options.votes:
         make_folder(Path(options.votes).parent)
         with suppress(FileNotFoundError), open(check_target(options.votes), "rb") as file:
