@@ -408,7 +408,7 @@ def test_only_the_page_imports_streamlit():
         for room in (
             *("asking", "blind", "cards", "component", "continuation", "data", "dials", "edit", "frame"),
             *("guard", "models", "morph", "sample", "session", "songs", "stage", "steer", "takeaway"),
-            *("transport", "upload"),
+            *("transport", "upload", "wire"),
         )
     }
 

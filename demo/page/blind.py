@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from page import cards, models, options, session, songs, votes
+from page import cards, doors, models, options, session, songs, votes
 from page.component import component
 from page.loop import KIT, Loop
 from page.turns import turn
@@ -342,8 +342,8 @@ def _mount(test: Test, pair: Pair) -> None:
 
     def event(name: str) -> dict[str, Any]:
         """What the script says of this pair; nothing of one that is gone, or in words that it does not speak."""
-        said = st.session_state["blind"][name]
-        return said if isinstance(said, dict) and test.pair and said.get("pair") == test.pair.number else {}
+        said = doors.entries(st.session_state["blind"][name])
+        return said if test.pair and doors.whole(said.get("pair")) == test.pair.number else {}
 
     def voted() -> None:
         if (winner := event("voted").get("winner")) in ("A", "B", ""):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from page import session
+from page import doors, session
 from page.component import component
 from page.loop import KIT, STEPS, TRIPLETS, Loop
 from rhythmgan.draw import hue
@@ -19,6 +19,9 @@ LOOK = {
     "accents": {steps: accents(steps).tolist() for steps in (STEPS, TRIPLETS)},
 }
 """How the scripts draw the kit: the parts' names, also in two letters, and colours; velocities of accents by grid."""
+
+_MAX_TAKEN = 100
+"""Clicks of one message."""
 
 _cards = component("cards", ["played", "drawing", "cards"], ["cards"])
 
@@ -48,8 +51,8 @@ def show(
     by_code = {loop.code: (loop, before) for loop, before in reversed(list(zip(loops, befores, strict=True)))}
 
     def taken() -> None:
-        codes = st.session_state[key].taken
-        found = [by_code[str(code)] for code in codes if str(code) in by_code] if isinstance(codes, list) else []
+        codes = doors.items(st.session_state[key].taken, _MAX_TAKEN)
+        found = [by_code[code] for code in codes if isinstance(code, str) and code in by_code]
         if found:
             visitor.take(*found[-1], tag=tag)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from page import doors
 from page.component import component
 
 _dials = component("dials", ["dials"], ["dials"])
@@ -51,13 +52,11 @@ def show(dials: Sequence[Dial], key: str, moved: Callable[[dict[str, float]], No
     by_name = {dial.name: dial for dial in dials}
 
     def took() -> None:
-        sent = st.session_state[key].moved
-        if not isinstance(sent, dict):
-            return
-        number, values = sent.get("number"), sent.get("values")
-        if isinstance(number, int) and 0 <= number < 1 << 50:
+        sent = doors.entries(st.session_state[key].moved)
+        number = doors.whole(sent.get("number"))
+        if number is not None:
             st.session_state[answered] = number
-        if found := _readable(values, by_name):
+        if found := _readable(sent.get("values"), by_name):
             moved(found)
 
     _dials(
@@ -70,8 +69,8 @@ def show(dials: Sequence[Dial], key: str, moved: Callable[[dict[str, float]], No
 def _readable(values: Any, dials: dict[str, Dial]) -> dict[str, float]:
     """The values in what a browser sent, each brought into its dial's range."""
     found: dict[str, float] = {}
-    for name, value in values.items() if isinstance(values, dict) else []:
+    for name, value in doors.entries(values).items():
         dial = dials.get(name)
-        if dial is not None and isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
-            found[name] = min(max(float(value), dial.low), dial.high)
+        if dial is not None and (number := doors.clamped(value, dial.low, dial.high)) is not None:
+            found[name] = number
     return found

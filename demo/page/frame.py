@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from page import wire
+
 PANELS = {"Sample": "sample", "Steer": "steer", "Morph": "morph", "Edit": "edit"}
 """Tabs that change the loop in hand, which stands beside them, and their modules."""
 
@@ -19,6 +21,7 @@ _STYLE = Path(__file__).parent / "web" / "page.css"
 
 def show() -> None:
     """Draw the page for a visitor."""
+    wire.check()
     st.set_page_config("rhythmgan", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
     st.subheader("rhythmgan :gray[:small[drum loops from a model that you can steer]]", anchor=False)

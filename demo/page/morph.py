@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from page import models, session, songs
+from page import doors, models, session, songs
 from page.component import component
 from page.lattice import Lattice
 from page.loop import ANYTHING, LENGTHS, STEPS, TRIPLETS, Loop
@@ -19,6 +19,9 @@ from page.turns import remembered
 from rhythmgan.conditions import Condition
 
 _MAX_PATH = 64
+_MAX_SENT = 10_000
+"""Places of one message that are looked at, of which the last are kept."""
+
 _MAPPED = 1500
 
 _IN_HAND = "The loop in hand"
@@ -66,10 +69,9 @@ class Pad:
 
     def receive(self, sent: Any, lattice: Lattice) -> bool:
         """Take the path that the browser says, which may say anything; returns whether it was one."""
-        entries = sent if isinstance(sent, dict) else {}
-        epoch, revision, path = (entries.get(name) for name in ("epoch", "revision", "path"))
-        places = _readable(path, lattice)
-        if type(epoch) is int and epoch == self.epoch and type(revision) is int and 0 <= revision < 1 << 31 and places:
+        said = doors.entries(sent)
+        revision, places = doors.whole(said.get("revision")), _readable(said.get("path"), lattice)
+        if doors.whole(said.get("epoch")) == self.epoch and revision is not None and places:
             self.revision, self.path = revision, places
             return True
         return False
@@ -281,13 +283,13 @@ def _presets(steps: int) -> dict[str, Loop]:
 
 def _readable(path: Any, lattice: Lattice) -> list[list[int]]:
     """The places of the pad in what a browser sent, the latest of them where there are too many."""
-    places = path if isinstance(path, list) else []
-    places = [place for place in places if isinstance(place, list) and len(place) == 2]
-    return [
-        [i, j]
-        for i, j in places
-        if type(i) is int and type(j) is int and 0 <= i < lattice.n_columns and 0 <= j < lattice.n_rows
-    ][-_MAX_PATH:]
+    found = []
+    for place in doors.items(path, _MAX_SENT):
+        sent = doors.pair(place) or (None, None)
+        column, row = doors.whole(sent[0], 0, lattice.n_columns - 1), doors.whole(sent[1], 0, lattice.n_rows - 1)
+        if column is not None and row is not None:
+            found.append([column, row])
+    return found[-_MAX_PATH:]
 
 
 # -- the map -------------------------------------------------------------------------------------------
@@ -316,12 +318,11 @@ def _picked() -> None:
 
 def _seeds_in(picked: Any) -> Iterator[int]:
     """The seed of the map in what a browser sent, which may be anything."""
-    try:
-        seed = picked["selection"]["picked"][0]["seed"]
-    except (KeyError, TypeError, IndexError):
-        return
-    if type(seed) is int and 0 <= seed < _MAPPED:
-        yield seed
+    selection = doors.entries(doors.entries(picked).get("selection"))
+    for point in doors.items(selection.get("picked"), 1):
+        seed = doors.whole(doors.entries(point).get("seed"), 0, _MAPPED - 1)
+        if seed is not None:
+            yield seed
 
 
 @remembered(1)

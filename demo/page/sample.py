@@ -7,7 +7,7 @@ import re
 
 import streamlit as st
 
-from page import asking, cards, dials, models, session, songs, takeaway, upload
+from page import asking, cards, dials, doors, models, session, songs, takeaway, upload
 from page.loop import LENGTHS, STEPS, Loop
 from rhythmgan.conditions import ANY, DEFAULT_ROLE, Condition
 
@@ -72,18 +72,19 @@ def _model() -> None:
             on_change=_play,
             help="Four bars are a groove three times and a fill; eight have a variation in the middle.",
         )
+    # not bound to the address by Streamlit, whose field is broken by a seed that is no number or too large
+    state.setdefault("seed", _seed_of_address())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.number_input(
             "Seed",
             0,
             MAX_SEED,
-            _FIRST_SEED,
             key="seed",
-            bind="query-params",
             width=130,
             on_change=_from_seed,
             help="A seed is a loop, the same for everybody.",
         )
+        _say_seed(state.seed)
         st.button("Surprise me", on_click=_surprise, icon=":material/casino:")
         st.button("More", on_click=_further, icon=":material/arrow_forward:", help="The next seeds")
     dials.show(
@@ -114,6 +115,20 @@ def _model() -> None:
     takeaway.many(others, seeds + asking.told(asked, steps), "zip-gallery", "These as ZIP")
 
 
+def _seed_of_address() -> int:
+    """The seed that the address says, or the first one."""
+    said = doors.said(st.query_params.get("seed"), 0, MAX_SEED)
+    return int(said) if said is not None and said.is_integer() else _FIRST_SEED
+
+
+def _say_seed(seed: int) -> None:
+    """Keep a seed in the address, but for the first one."""
+    if seed != _FIRST_SEED:
+        st.query_params["seed"] = str(seed)
+    elif "seed" in st.query_params:
+        del st.query_params["seed"]
+
+
 def _shown_from() -> int:
     """The seed that the cards begin behind: the one that was asked for last by its number."""
     return int(st.session_state.setdefault("shown-from", st.session_state.get("seed", _FIRST_SEED)))
@@ -136,11 +151,9 @@ def _loop_of(seed: int, n_bars: int, asked: Condition, steps: int) -> Loop:
 def _temperature() -> float:
     state = st.session_state
     if "temperature-asked" not in state:
-        try:  # an address may say one
-            asked = float(st.query_params.get("temperature", "1"))
-        except ValueError:
-            asked = 1.0
-        state["temperature-asked"] = asked if _COLDEST <= asked <= _HOTTEST else 1.0
+        # an address may say one
+        said = doors.said(st.query_params.get("temperature"), _COLDEST, _HOTTEST)
+        state["temperature-asked"] = 1.0 if said is None else said
     return float(state["temperature-asked"])
 
 

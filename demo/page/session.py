@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from page import doors
 from page.component import component
 from page.loop import KIT, TRIPLETS, Loop
 from rhythmgan.performance import Performance
@@ -19,6 +21,9 @@ _MAX = 60
 """Loops that are remembered: of the session, of favourites, and to undo."""
 
 _MAX_NAME = 60
+
+_MAX_FOUND = 1000
+"""Favourites in a browser that are looked at."""
 
 OWN, ACCENTS = "own", "accents"
 """Feels: a loop's own velocities and timing, or accents on the grid."""
@@ -140,12 +145,13 @@ class Visitor:
 
     def keep(self, wanted: Any, loops: Mapping[str, Loop]) -> None:
         """Keep loops, or no longer, as a browser says: pairs of a code of ``loops`` and whether it is wanted."""
-        for entry in wanted if isinstance(wanted, list) else []:
-            if isinstance(entry, list) and len(entry) == 2 and (loop := loops.get(str(entry[0]))):
+        for entry in doors.items(wanted, _MAX):
+            code, keeps = doors.pair(entry) or (None, None)
+            if isinstance(code, str) and type(keeps) is bool and (loop := loops.get(code)):
                 others = [other for other in self.favourites if other.code != loop.code]
                 was_there = len(others) < len(self.favourites)
-                if was_there != bool(entry[1]):
-                    self.kept = [loop, *others][:_MAX] if entry[1] else others
+                if was_there != keeps:
+                    self.kept = [loop, *others][:_MAX] if keeps else others
 
 
 def _has_timing(loop: Loop) -> bool:
@@ -207,12 +213,12 @@ def _changed() -> None:
 def _readable(found: Any) -> list[Loop]:
     """The favourites in what a browser sent, which may be anything."""
     loops: list[Loop] = []
-    for entry in found if isinstance(found, Sequence) and not isinstance(found, str) else []:
-        try:
-            code, name = entry
-            loops.append(Loop.read(str(code), str(name)[:_MAX_NAME]))
-        except (ValueError, TypeError):  # what another version, or somebody else, left there
-            continue
+    for entry in doors.items(found, _MAX_FOUND):
+        code, name = doors.pair(entry) or (None, None)
+        called = doors.text(name, _MAX_NAME)
+        if isinstance(code, str) and called is not None:
+            with suppress(ValueError):  # what another version, or somebody else, left there
+                loops.append(Loop.read(code, called or "a favourite"))
     return _distinct(loops)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from page import cards, session
+from page import cards, doors, session
 from page.component import component
 from page.loop import KIT, Loop
 from rhythmgan.bars import words_to_bars
@@ -17,6 +16,9 @@ from rhythmgan.sound import MAX_LEVEL
 
 DRAWN = "drawn"
 """What the tag of a change begins with that was made by hand."""
+
+_MAX_STROKES = 200
+"""Strokes of one message: those of which no answer came yet."""
 
 _stage = component("stage", ["played", "drawing", "editing", "stage"], ["cards", "stage"])
 
@@ -62,17 +64,17 @@ class Desk:
 
     def receive(self, sent: Any) -> bool:
         """Take over what the browser says, which may say anything; returns whether it said something that is new."""
-        if not isinstance(sent, dict) or not (_is_whole(sent.get("epoch")) and _is_whole(sent.get("revision"))):
+        said = doors.entries(sent)
+        epoch, revision = doors.whole(said.get("epoch")), doors.whole(said.get("revision"))
+        if epoch != self.epoch or revision is None or revision <= self.revision:
             return False
-        if sent["epoch"] != self.epoch or sent["revision"] <= self.revision:
-            return False
-        locks: Any = sent.get("locks")
-        performance = _performance(sent, self.loop)
-        if performance is None or not _are_switches(locks):
+        locks = doors.switches(said.get("locks"), KIT.n_parts)
+        performance = _performance(said, self.loop)
+        if performance is None or locks is None:
             return False
         loop = Loop.of(performance, "", self.loop.asked)
         self.loop = loop.named(self.first.name if loop.code == self.first.code else self.first.called("edited"))
-        self.revision, self.locks = sent["revision"], locks
+        self.revision, self.locks = revision, locks
         return True
 
 
@@ -94,11 +96,11 @@ def show() -> None:
                     visitor.take(desk.loop, visitor.before, tag=f"{DRAWN} {desk.epoch} {desk.revision}")
 
     def mixed() -> None:
-        sent = st.session_state.stage.mixed
-        if isinstance(sent, dict) and _are_switches(sent.get("mute")) and _are_switches(sent.get("solo")):
-            level = _numbers(sent.get("level"), (KIT.n_parts,), 0, MAX_LEVEL)
-            if level is not None:
-                visitor.mix = session.Mix(sent["mute"], sent["solo"], level.tolist())
+        sent = doors.entries(st.session_state.stage.mixed)
+        mute, solo = (doors.switches(sent.get(name), KIT.n_parts) for name in ("mute", "solo"))
+        level = doors.numbers(sent.get("level"), (KIT.n_parts,), 0, MAX_LEVEL)
+        if mute is not None and solo is not None and level is not None:
+            visitor.mix = session.Mix(mute, solo, level.tolist())
 
     def kept() -> None:
         # the heart of a loop that was drawn in since is still that loop's
@@ -125,52 +127,27 @@ def show() -> None:
 
 def _strokes(sent: Any) -> list[Any]:
     """What a browser drew, stroke by stroke: also those whose messages may have been lost behind a later one."""
-    if not isinstance(sent, dict):
-        return []
-    earlier = sent.get("earlier")
-    strokes = [stroke for stroke in earlier if isinstance(stroke, dict)] if isinstance(earlier, list) else []
-    return [*({**stroke, "epoch": sent.get("epoch")} for stroke in strokes), sent]
+    last = doors.entries(sent)
+    earlier = [doors.entries(stroke) for stroke in doors.items(last.get("earlier"), _MAX_STROKES)]
+    return [*({**stroke, "epoch": last.get("epoch")} for stroke in earlier), last]
 
 
 def _performance(sent: dict[str, Any], loop: Loop) -> Performance | None:
     """What a browser drew, a performance of as many bars on the grid of ``loop``; None where it is none."""
     n_bars, steps, n_parts = shape = loop.cells.shape
-    words = _numbers(sent.get("bars"), (n_bars, steps), 0, (1 << n_parts) - 1, whole=True)
+    words = doors.whole_numbers(sent.get("bars"), (n_bars, steps), 0, (1 << n_parts) - 1)
     if words is None:
         return None
-    cells = words_to_bars(words.astype(np.int64), n_parts)
+    cells = words_to_bars(words, n_parts)
     velocities = offsets = None
     if sent.get("velocities") is not None:
-        flat = _numbers(sent["velocities"], (n_bars, steps * n_parts), 0, 127, whole=True)
+        flat = doors.whole_numbers(sent["velocities"], (n_bars, steps * n_parts), 0, 127)
         if flat is None or not flat.reshape(shape)[cells].all():
             return None
         velocities = flat.reshape(shape)
     if sent.get("offsets") is not None:
-        flat = _numbers(sent["offsets"], (n_bars, steps * n_parts), -0.5, 0.5)
+        flat = doors.numbers(sent["offsets"], (n_bars, steps * n_parts), -0.5, 0.5)
         if flat is None:
             return None
         offsets = flat.reshape(shape)
     return Performance.of(cells, KIT, velocities, offsets)
-
-
-def _numbers(sent: Any, shape: tuple[int, ...], least: float, most: float, whole: bool = False) -> np.ndarray | None:
-    """Nested lists of numbers in a range as float64 of this shape; None where that is not what was sent."""
-    flat = [sent]
-    for length in shape:
-        if not all(isinstance(row, list) and len(row) == length for row in flat):
-            return None
-        flat = [entry for row in flat for entry in row]
-    kinds = (int,) if whole else (int, float)
-    if not all(type(number) in kinds and least <= number <= most for number in flat):  # no bool, no NaN
-        return None
-    return np.array(flat, float).reshape(shape)
-
-
-def _are_switches(sent: Any) -> bool:
-    """Whether this is a list of a bool for each part."""
-    return isinstance(sent, list) and [type(switch) for switch in sent] == [bool] * KIT.n_parts
-
-
-def _is_whole(sent: Any) -> bool:
-    """Whether this is a number that counts something."""
-    return type(sent) is int and 0 <= sent < 1 << 31

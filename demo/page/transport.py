@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 import uuid
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from page import session
+from page import doors, session
 from page.component import component
 from page.loop import KIT
 from page.session import ACCENTS, FASTEST, OWN, SLOWEST
@@ -49,8 +48,8 @@ def begin() -> None:
         return
     st.session_state["transport-told"] = _Told()
     visitor = session.visitor()
-    bpm = _number(st.query_params.get("bpm"), SLOWEST, FASTEST)
-    swing = _number(st.query_params.get("swing"), round(100 * MIN_SWING), round(100 * MAX_SWING))
+    bpm = doors.said(st.query_params.get("bpm"), SLOWEST, FASTEST)
+    swing = doors.said(st.query_params.get("swing"), round(100 * MIN_SWING), round(100 * MAX_SWING))
     if bpm is not None:
         visitor.bpm = bpm
     if swing is not None:
@@ -99,44 +98,33 @@ def show() -> None:
 
 def _change(visitor: session.Visitor, told: _Told, sent: Any) -> None:
     """Take over the settings that a browser sent, which may be anything."""
-    if (
-        not isinstance(sent, dict)
-        or sent.get("epoch") != told.epoch
-        or not _is_later(sent.get("revision"), told.revision)
-    ):
+    said = doors.entries(sent)
+    revision = doors.whole(said.get("revision"), told.revision + 1)
+    bpm = doors.number(said.get("bpm"), SLOWEST, FASTEST)
+    swing = doors.number(said.get("swing"), MIN_SWING, MAX_SWING)
+    feel, sounds = said.get("feel"), said.get("sounds")
+    if said.get("epoch") != told.epoch or revision is None or bpm is None or swing is None:
         return
-    bpm, swing = _number(sent.get("bpm"), SLOWEST, FASTEST), _number(sent.get("swing"), MIN_SWING, MAX_SWING)
-    if bpm is None or swing is None or sent.get("feel") not in (OWN, ACCENTS) or sent.get("sounds") not in SOUNDS:
-        return
-    told.revision = sent["revision"]
-    visitor.bpm, visitor.swing, visitor.feel, visitor.sounds = bpm, swing, sent["feel"], sent["sounds"]
+    if feel in (OWN, ACCENTS) and sounds in SOUNDS:
+        told.revision = revision
+        visitor.bpm, visitor.swing, visitor.feel, visitor.sounds = bpm, swing, feel, sounds
 
 
 def _move(visitor: session.Visitor, told: _Told, sent: Any) -> None:
     """Undo and redo as a browser asks, which says all that it has no answer to yet: pairs of a number and a word."""
-    if not isinstance(sent, dict) or sent.get("epoch") != told.epoch or not isinstance(sent.get("moves"), list):
+    said = doors.entries(sent)
+    if said.get("epoch") != told.epoch:
         return
-    for move in sent["moves"][:_MAX_MOVES]:
-        if not (isinstance(move, list) and len(move) == 2 and _is_later(move[0], told.moved)):
+    for move in doors.items(said.get("moves"), _MAX_MOVES):
+        sent_number, word = doors.pair(move) or (None, "")
+        number = doors.whole(sent_number, told.moved + 1)
+        if number is None:
             continue
-        told.moved = move[0]
-        if move[1] == "undo":
+        told.moved = number
+        if word == "undo":
             visitor.undo()
-        elif move[1] == "redo":
+        elif word == "redo":
             visitor.redo()
-
-
-def _is_later(number: Any, than: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > than
-
-
-def _number(said: Any, least: float, most: float) -> float | None:
-    """A number of this range, also as text; None where it is none."""
-    try:
-        number = float(said)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if not isinstance(said, bool) and math.isfinite(number) and least <= number <= most else None
 
 
 def _say_in_address(name: str, value: float, default: float) -> None:
