@@ -259,7 +259,8 @@ PARSERS = {name: parser for word, parser in COMMANDS.items() for name, parser in
 
 def _scripts():
     """Options of the scripts that are run by themselves."""
-    sources = [_text(path) for folder in ("benchmarks", "recipes") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("benchmarks", "recipes", "tests/fuzz")
+    sources = [_text(path) for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return {option for source in sources for option in re.findall(r"\"(--[a-z][\w\-]*)\"", source)}
 
 

@@ -71,7 +71,7 @@ class Fault:
 
 @dataclass
 class Chunk:
-    """Inputs ``start`` to ``stop`` of a door, and what became of them."""
+    """Inputs ``start`` to ``stop`` of a door, what became of them, and the seconds of a processor that they took."""
 
     door: str
     start: int
@@ -178,6 +178,7 @@ def _work(by_name: dict[str, Door], seed: int, board: Any, connection: Connectio
                 door, start, stop = connection.recv()
             except EOFError:
                 return
+            spent = time.process_time_ns()
             for number in range(start, stop):
                 try:
                     data = make_input(by_name[door], seed, number)
@@ -194,6 +195,7 @@ def _work(by_name: dict[str, Door], seed: int, board: Any, connection: Connectio
                     return
                 signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.setitimer(signal.ITIMER_REAL, 0)
+                board[3] = time.process_time_ns() - spent
                 if _peak() - began > most:
                     connection.send((MEMORY, number, "memory"))
                     return
@@ -227,15 +229,13 @@ class _Worker:
     board: Any
     chunk: Chunk
     at: int
-    began: float
 
     def taken(self) -> None:
         """Take over what it counted."""
         self.chunk.clean += self.board[1]
         self.chunk.refused += self.board[2]
-        self.board[1] = self.board[2] = 0
-        self.chunk.seconds += time.monotonic() - self.began
-        self.began = time.monotonic()
+        self.chunk.seconds += self.board[3] / 1e9
+        self.board[1] = self.board[2] = self.board[3] = 0
 
 
 def run(
@@ -261,12 +261,12 @@ def run(
 
     def begin(chunk: Chunk, at: int) -> _Worker:
         ours, theirs = context.Pipe()
-        board = context.RawArray("q", [at, 0, 0])
+        board = context.RawArray("q", [at, 0, 0, 0])
         process = context.Process(target=_work, args=(by_name, seed, board, theirs, seconds, most), daemon=True)
         process.start()
         theirs.close()
         ours.send((chunk.door, at, chunk.stop))
-        return _Worker(process, ours, board, chunk, at, time.monotonic())
+        return _Worker(process, ours, board, chunk, at)
 
     def is_over(worker: _Worker) -> bool:
         """Hear a worker; whether its chunk is done or it ended."""

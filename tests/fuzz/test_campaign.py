@@ -17,7 +17,7 @@ import valid
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of a campaign are those of Linux")
 
 N = 60
-MOST = 200 << 20
+MOST = 64 << 20
 
 
 def _held(n):
@@ -63,7 +63,7 @@ TOY = doors.Door("toy", 1, lambda: [*PLANTED], lambda random, data: data, _opene
 @pytest.fixture(scope="module")
 def toy_chunks():
     chunks = campaign.plan([TOY], N)
-    return list(campaign.run([TOY], chunks, seed=3, workers=2, seconds=0.3, most=MOST))
+    return list(campaign.run([TOY], chunks, seed=3, workers=2, seconds=0.8, most=MOST))
 
 
 def test_each_planted_fault_is_counted_where_it_belongs(toy_chunks):
