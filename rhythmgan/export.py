@@ -353,11 +353,12 @@ def export(
         stem: what one file for all is called, without a suffix.
         kept: names of files for a loop of its own that are there, and stay as they are.
         replaced: names whose files of an earlier call are removed, in every format: ``frame`` for ``frame-012.mid``,
-            ``path`` for ``path.csv``. Otherwise files of two calls would lie beside each other.
+            ``path`` for ``path.csv``. Otherwise files of two calls would lie beside each other. Where there are any,
+            the new files take their places all at once, see ``calls.replaced_files``.
         notes: name → content of other files, written first.
 
     Raises:
-        ValueError: the playback does not fit the grid, or a part has no sound.
+        ValueError: the playback does not fit the grid, a part has no sound, or another call is writing there.
         OSError: the folder cannot be written, or the disk is full; it names the file.
     """
     formats = list(formats)
@@ -366,9 +367,28 @@ def export(
     if first is None:
         return
     check_encodable(first, formats, playback)
-    with exporting(out, formats, playback, stem=stem, kept=kept, replaced=replaced, notes=notes) as add:
+    names = list(replaced)
+    with ExitStack() as files:
+        folder = files.enter_context(replacing(out, names)) if names else out
+        add = files.enter_context(exporting(folder, formats, playback, stem=stem, kept=kept, notes=notes))
         for loops in itertools.chain([first], batches):
             add(loops)
+
+
+def replacing(out: str | os.PathLike[str], replaced: Iterable[str]) -> AbstractContextManager[Path]:
+    """A new folder to export into, whose files then take the places of an earlier call's, see ``calls.replaced_files``.
+
+    Args:
+        out: the folder that they are for.
+        replaced: as ``export``.
+    """
+    from rhythmgan.calls import replaced_files
+
+    every = "|".join(re.escape(form.suffix) for form in FORMATS.values())
+    per_loop = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
+    names = "|".join(map(re.escape, replaced))
+    ours = re.compile(rf"({names})(-\d{{3,}}\.({per_loop})|\.({every}))")
+    return replaced_files(out, lambda name: ours.fullmatch(name) is not None)
 
 
 def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback) -> None:
@@ -404,8 +424,10 @@ def check_replaceable(folder: str | os.PathLike[str], replaced: Iterable[str], r
         replaced: as ``export``.
         report: the file that each call leaves there.
     """
+    from rhythmgan.calls import is_being_replaced
+
     folder = Path(folder)
-    if not folder.is_dir() or (folder / report).exists():
+    if not folder.is_dir() or (folder / report).exists() or is_being_replaced(folder):
         return
     ours = re.compile(rf"({'|'.join(map(re.escape, replaced))})(-\d+)?\.\w+")
     theirs = sorted(path.name for path in folder.iterdir() if ours.fullmatch(path.name))
@@ -421,29 +443,25 @@ def exporting(
     *,
     stem: str,
     kept: Collection[str] = (),
-    replaced: Iterable[str] = (),
     notes: Mapping[str, bytes] | None = None,
 ) -> Iterator[Callable[[Loops], None]]:
     """The function to add loops with, for whoever writes into several folders at once; otherwise as ``export``.
 
     At the end of the context the files for all loops are complete.
     """
-    from rhythmgan.files import make_folder, sweep_parts, whole_file, write_whole
+    from rhythmgan.files import make_folder, whole_file, write_whole
 
     formats = list(formats)
     per_loop = [form for form in formats if isinstance(form, FilePerLoop)]
     one_file = [form for form in formats if isinstance(form, OneFile)]
     folder = make_folder(out)
-    sweep_parts(folder)
-    for name in replaced:
-        _remove_files_of(folder, name)
     for name, content in (notes or {}).items():
         write_whole(folder / name, content)
     with ExitStack() as files:
         adding: list[tuple[Path, Callable[[Loops], None]]] = []
         for row in reversed(one_file):  # the first is completed first
             path = folder / f"{stem}.{row.suffix}"
-            file = files.enter_context(whole_file(path))
+            file = files.enter_context(whole_file(path, durable=True))
             adding.append((path, files.enter_context(row.encode(file, playback))))
 
         def add(loops: Loops) -> None:
@@ -477,12 +495,3 @@ def _blamed_on(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
-
-
-def _remove_files_of(folder: Path, name: str) -> None:
-    """Remove the files of an earlier call, of every format: they would look like this one's."""
-    every = "|".join(re.escape(form.suffix) for form in FORMATS.values())
-    per_loop = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
-    for path in folder.glob(f"{name}*"):
-        if re.fullmatch(rf"{name}(-\d{{3,}}\.({per_loop})|\.({every}))", path.name):
-            path.unlink()

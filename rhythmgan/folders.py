@@ -18,11 +18,13 @@ from rhythmgan.export import (
     FilePerLoop,
     Format,
     Loops,
+    check_encodable,
     check_replaceable,
     export,
     files_written,
     formats_named,
     is_played,
+    replacing,
 )
 from rhythmgan.features import with_swung_bars
 from rhythmgan.generate.combine import Score, combine
@@ -111,8 +113,11 @@ def export_path(
         arrays=arrays,
     )
     whole = Loops(["path"], Performance.of(bars, kit).as_several(), "name", ["path"], ["path"], {})
-    export([written], out, formats, playback, stem="path", replaced=["frame", "path"])
-    export([whole], out, [form for form in formats if isinstance(form, FilePerLoop)], playback, stem="path")
+    per_loop = [form for form in formats if isinstance(form, FilePerLoop)]
+    check_encodable(written, formats, playback)
+    with replacing(out, ["frame", "path"]) as new:
+        export([written], new, formats, playback, stem="path")
+        export([whole], new, per_loop, playback, stem="path")
     return Exported(arrays["bars"], files_written(formats, [*whole.names, *written.names], "path"))
 
 

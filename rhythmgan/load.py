@@ -12,6 +12,7 @@ import numpy as np
 
 from rhythmgan import midi_reader
 from rhythmgan.bars import check_steps, fold_bars, kit_of, words_to_bars
+from rhythmgan.calls import check_settled
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.data import Split
 from rhythmgan.grid import NoBars
@@ -83,6 +84,7 @@ def load_bars(
                 raise ValueError(f"{path}: no song of it falls into the {split} split")
             corpus = corpus.distinct() if distinct else corpus
             return words_to_bars(corpus.words, corpus.kit.n_parts), corpus.song_id, corpus.kit
+    check_settled(path)
     if archives := _own_archives(path):
         return _asked_for(path, *_generated_bars(path, archives), kit, steps)
     if not path.exists():

@@ -13,26 +13,63 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-"""The file in a folder that is locked; it is removed when the lock is given back."""
+"""The file in a folder that is locked where the folder itself cannot be: on Windows, and on NFS."""
 
 
 @contextmanager
-def locked_folder(folder: str | os.PathLike[str], refused: str = "another run is writing here") -> Iterator[None]:
+def locked_folder(
+    folder: str | os.PathLike[str], refused: str = "another run is writing here", *, wait: bool = False
+) -> Iterator[None]:
     """A folder that is there, for this process alone until the block ends.
 
+    The folder itself is locked, which leaves nothing behind; where that cannot be, its ``LOCK``.
+
     Args:
-        folder: its ``.lock`` is locked.
+        folder: what is locked.
         refused: what is said where another process, or another thread of this one, has it.
+        wait: until they have it no longer, instead.
 
     Raises:
-        ValueError: it has; the message names the folder.
+        ValueError: they have it; the message names the folder.
         OSError: the folder is not there, or nothing can be written into it.
     """
+    descriptor = _lock_itself(folder, refused, wait)
+    if descriptor is None:
+        with _locked_file(folder, refused, wait):
+            yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_itself(folder: str | os.PathLike[str], refused: str, wait: bool) -> int | None:
+    """A descriptor that locks a folder until it is closed, or None where a folder cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # a folder that may be written to and not read
+        return None
+    try:
+        if try_lock(descriptor, wait=wait):
+            return descriptor
+    except OSError:  # NFS locks only what is open to be written to
+        os.close(descriptor)
+        return None
+    os.close(descriptor)
+    raise ValueError(f"{os.fspath(folder)}: {refused}")
+
+
+@contextmanager
+def _locked_file(folder: str | os.PathLike[str], refused: str, wait: bool) -> Iterator[None]:
+    """See ``locked_folder``."""
     path = Path(folder) / LOCK
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if not try_lock(descriptor):
+            if not try_lock(descriptor, wait=wait):
                 raise ValueError(f"{os.fspath(folder)}: {refused}")
             if not leads_to(path, descriptor):
                 continue  # the run before removed it between our opening and locking
@@ -45,21 +82,28 @@ def locked_folder(folder: str | os.PathLike[str], refused: str = "another run is
             os.close(descriptor)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process, without waiting; whether it could be."""
+def try_lock(descriptor: int, *, wait: bool = False) -> bool:
+    """Lock an open file for this process, without waiting unless asked to; whether it could be.
+
+    Raises:
+        OSError: its file system has no locks.
+    """
     if fcntl is not None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
         return True
     import msvcrt
 
-    try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except OSError:
-        return False
-    return True
+    while True:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            if not wait:  # it gives up after ten seconds
+                return False
+        else:
+            return True
 
 
 def leads_to(path: str | os.PathLike[str], descriptor: int) -> bool:

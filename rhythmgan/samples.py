@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -17,11 +17,14 @@ from rhythmgan.conditions import ANY
 from rhythmgan.data import digest
 from rhythmgan.export import FilePerLoop, Format, Loops, OneFile, check_encodable, exporting, formats_named
 from rhythmgan.features import measure
+from rhythmgan.files import make_folder, whole_file
 from rhythmgan.generate.config import SampleConfig
 from rhythmgan.generate.phrases import phrases
 from rhythmgan.generate.selection import Criterion, Search, Selection, View, parse_criteria
+from rhythmgan.inputs import read_json_object
 from rhythmgan.kit import Kit
 from rhythmgan.load import SAMPLE_OPTIONS
+from rhythmgan.locks import locked_folder
 from rhythmgan.models.interfaces import LatentModel, PhrasePrior, PhraseSampler
 from rhythmgan.performance import PLAIN, Performance, Playback
 from rhythmgan.seeds import MAX_SEED
@@ -117,6 +120,9 @@ def export_samples(
     that ``Selection`` takes: of the bars as they are written, in every kit. A larger n takes these and more. They are
     tried again when a call is resumed, so what is taken is the same.
 
+    Calls of the same options may write into one folder at the same time, such as those of other seeds. Of calls of
+    other options the one that begins first has it.
+
     Args:
         model: makes the bars.
         config: what to sample, and in which formats.
@@ -143,7 +149,9 @@ def export_samples(
     draw = _draw(model, config, prior, given)
     kits = tuple(dict.fromkeys(kits)) or (model.kit,)
     folders = [_Folder(Path(out, name), config, formats) for name in _folder_names(kits)]
-    notes = [_note(each.path, _options(draw, playback, kits, kit)) for each, kit in zip(folders, kits, strict=True)]
+    options = [_options(draw, playback, kits, kit) for kit in kits]
+    for each, own in zip(folders, options, strict=True):
+        _check_note(each.path, own)
     search = Search(config.seed, config.n, config.tries)
     if config.selects:
         if given is not None:
@@ -162,8 +170,8 @@ def export_samples(
                 if not adding:
                     for each, loops in zip(folders, batches, strict=True):
                         check_encodable(loops, each.unfinished, playback)
-                    for each, note in zip(folders, notes, strict=True):
-                        adding.append(files.enter_context(each.exporting(playback, note)))
+                    _write_notes([each.path for each in folders], options)
+                    adding.extend(files.enter_context(each.exporting(playback)) for each in folders)
                 for add, loops in zip(adding, batches, strict=True):
                     add(loops)
                 first.extend(batches[0].performances.bars[: max(n_first - len(first), 0)])
@@ -423,7 +431,9 @@ class _Folder:
     def __init__(self, path: Path, config: SampleConfig, formats: Sequence[Format]) -> None:
         self.path = path
         self._config = config
-        self._here = {entry.name for entry in os.scandir(path)} if path.is_dir() else set()
+        entries = os.scandir(path) if path.is_dir() else ()
+        # none of ours is empty, but after a power loss
+        self._here = {entry.name for entry in entries if entry.stat(follow_symlinks=False).st_size}
         self._own = [form for form in formats if isinstance(form, FilePerLoop)]
         # a file for each seed may be missing anywhere; one for all is whole or not there
         self._of_all = [form for form in formats if isinstance(form, OneFile) and not self._has(form)]
@@ -447,16 +457,17 @@ class _Folder:
             return True
         return not all(self._has(form, seed) for form in self._own)
 
-    def exporting(self, playback: Playback, note: dict[str, bytes]) -> AbstractContextManager[Callable[[Loops], None]]:
+    def exporting(self, playback: Playback) -> AbstractContextManager[Callable[[Loops], None]]:
         """See ``export.exporting``."""
         stem = stem_of_all(self._config, self._config.n)
-        return exporting(self.path, self.unfinished, playback, stem=stem, kept=self._here, notes=note)
+        return exporting(self.path, self.unfinished, playback, stem=stem, kept=self._here)
 
     def rename_files_of_all(self, n: int) -> None:
         """Call the files for all that were written what they are: of n, not of as many as were asked for."""
         for form in self._of_all if n else ():
-            asked, found = (f"{stem_of_all(self._config, of)}.{form.suffix}" for of in (self._config.n, n))
-            os.replace(self.path / asked, self.path / found)
+            asked, found = (self.path / f"{stem_of_all(self._config, of)}.{form.suffix}" for of in (self._config.n, n))
+            with suppress(FileNotFoundError):  # the same call beside this one was first
+                os.replace(asked, found)
 
 
 def _options(draw: _Draw, playback: Playback, kits: Sequence[Kit], kit: Kit) -> dict[str, object]:
@@ -487,22 +498,50 @@ _ANY = {"role": ANY, "style": ANY, "unique": False, "min-onsets": 0, "where": []
 """What a note means that does not say what was asked for, as those of release 0.1.0."""
 
 
-def _note(folder: Path, options: dict[str, object]) -> dict[str, bytes]:
-    """The note of what made the files, where there is none yet; files that something else made are not mixed in.
+def _write_notes(folders: Sequence[Path], options: Sequence[dict[str, object]]) -> None:
+    """The note of what makes the files, in each folder that has none yet; nothing where one has another.
+
+    Of several calls at the same time one writes first, and the others see its note.
+
+    Raises:
+        ValueError: as ``_check_note``.
+        OSError: a folder cannot be written.
+    """
+    with ExitStack() as locks:
+        for folder in sorted(folders):  # in the same order everywhere: nobody waits for whom it keeps waiting
+            locks.enter_context(locked_folder(make_folder(folder), wait=True))
+        for folder, own in zip(folders, options, strict=True):
+            _check_note(folder, own)
+        for folder, own in zip(folders, options, strict=True):
+            if not (folder / SAMPLE_OPTIONS).exists():
+                with whole_file(folder / SAMPLE_OPTIONS, durable=True) as file:
+                    file.write((json.dumps(own, indent=2) + "\n").encode())
+
+
+def _check_note(folder: Path, options: dict[str, object]) -> None:
+    """Have nothing mixed with files that something else made.
 
     Raises:
         ValueError: the folder holds samples of other options, or its note cannot be read.
     """
     path = folder / SAMPLE_OPTIONS
     if not path.exists():
-        return {SAMPLE_OPTIONS: (json.dumps(options, indent=2) + "\n").encode()}
+        return
     try:
-        before = _ANY | dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
+        before = _ANY | read_json_object(path)
+    except ValueError:
         raise ValueError(f"{path} cannot be read: choose another folder") from None
     for name, value in options.items():
         if before.get(name) != value:
             raise ValueError(
-                f"{folder} holds samples with {name} {before.get(name)}, not {value}: choose another folder"
+                f"{folder} holds samples with {name} {_shown(before.get(name))}, not {value}: choose another folder"
             )
-    return {}
+
+
+def _shown(value: object) -> str:
+    """An option of a note in a line; it may be anything there."""
+    is_nested = isinstance(value, dict) or (
+        isinstance(value, list) and not all(isinstance(each, str) for each in value)
+    )
+    text = "something else" if is_nested else str(value)[:80]
+    return text if text.isprintable() else ascii(text)

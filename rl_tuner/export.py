@@ -23,6 +23,7 @@ from rhythmgan.export import (
     files_written,
     formats_named,
     is_played,
+    replacing,
 )
 from rhythmgan.kit import Kit
 from rhythmgan.midi_reader import SUFFIXES
@@ -91,9 +92,10 @@ def export_steered(
     first = next(batches)
     check_encodable(first.loops, rows, playback)
     with ExitStack() as writing:
-        add = writing.enter_context(exporting(out, rows, playback, stem="steered", replaced=_REPLACED, notes=files))
+        new = writing.enter_context(replacing(out, _REPLACED))
+        add = writing.enter_context(exporting(new, rows, playback, stem="steered", notes=files))
         of_bars = [row for row in rows if isinstance(row, FilePerLoop)]
-        add_bars = writing.enter_context(exporting(out, of_bars, playback, stem="steered"))
+        add_bars = writing.enter_context(exporting(new, of_bars, playback, stem="steered"))
         for batch in itertools.chain([first], batches):
             add(batch.loops)
             if batch.bars is not None:

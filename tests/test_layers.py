@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"rhythmgan.kit", "rhythmgan.inputs", "rhythmgan.locks", "rhythmgan.npy", "rhythmgan.zips"},
     {f"rhythmgan.{room}" for room in ("files", "npz", "bars", "seeds", "latent", "grid_choice", "conditions")},
-    {"rhythmgan.grid", "rhythmgan.playback", "rhythmgan.tensor_file"},
+    {"rhythmgan.grid", "rhythmgan.playback", "rhythmgan.calls", "rhythmgan.tensor_file"},
     {"rhythmgan.performance"},
     {"rhythmgan.features.metrical", "rhythmgan.features.lines", "rhythmgan.roles"},
     {

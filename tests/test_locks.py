@@ -1,8 +1,12 @@
+import errno
+import os
+import stat
 import subprocess
 import sys
 
 import pytest
 
+from rhythmgan import locks
 from rhythmgan.locks import LOCK, locked_folder
 
 HOLD = """
@@ -39,8 +43,28 @@ def test_a_killed_process_keeps_nobody_out(tmp_path):
         with pytest.raises(ValueError, match="another run"), locked_folder(tmp_path):
             pytest.fail("both had it")
         process.kill()
-    assert (tmp_path / LOCK).exists()
+    assert not list(tmp_path.iterdir())
     with locked_folder(tmp_path):
+        pass
+
+
+def test_a_file_is_locked_where_a_folder_cannot_be(tmp_path, monkeypatch):
+    real = locks.try_lock
+
+    def as_on_nfs(descriptor, *, wait):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return real(descriptor, wait=wait)
+
+    monkeypatch.setattr(locks, "try_lock", as_on_nfs)
+    for _ in range(2):
+        (tmp_path / LOCK).touch()  # as a killed process leaves it
+        with locked_folder(tmp_path):
+            with pytest.raises(ValueError, match=f"{tmp_path}: another run is writing here"), locked_folder(tmp_path):
+                pytest.fail("both had it")
+            assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "none"):
         pass
 
 

@@ -201,6 +201,95 @@ def test_what_a_killed_process_left_is_swept(gan, tmp_path):
     assert [path.exists() for path in (dead, alive, elsewhere)] == [False, True, True]
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"[" * 100_000,
+        b'{"bpm":' * 50_000,
+        b"[]",
+        b"7",
+        b"null",
+        b'"bpm"',
+        b"\xff{}",
+        b"",
+        b'{"bpm": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_a_note_of_any_content_is_one_line(gan, tmp_path, note):
+    (tmp_path / SAMPLE_OPTIONS).write_bytes(note)
+    with pytest.raises(ValueError, match="^[^\n]*sample.json cannot be read: choose another folder$"):
+        _sample(gan, 1, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [SAMPLE_OPTIONS]
+
+
+@pytest.mark.parametrize(
+    "value", ["9\n9", "\u001b[2J", "9" * 100_000, [9] * 10_000, {"9": 9}, None, 1e300, True, 10**4000]
+)
+def test_an_option_of_any_type_is_one_short_line(gan, tmp_path, value):
+    _sample(gan, 1, tmp_path)
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
+    (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(note | {"bpm": value}))
+    with pytest.raises(ValueError, match="holds samples with bpm .*, not 90.0: choose another folder") as refused:
+        _sample(gan, 1, tmp_path)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_note_that_is_no_file_is_not_waited_for(gan, tmp_path):
+    os.mkfifo(tmp_path / SAMPLE_OPTIONS)
+    with pytest.raises(OSError, match="not a regular file"):
+        _sample(gan, 1, tmp_path)
+
+
+_AT_ONCE = """
+import json, os, sys
+from pathlib import Path
+from rhythmgan.kit import GM9, GM12
+from rhythmgan.samples import _write_notes
+
+def child(folders, options, start):
+    if process := os.fork():
+        return process
+    os.read(start, 1)
+    try:
+        _write_notes(folders, options)
+    except ValueError:
+        os._exit(1)
+    os._exit(0)
+
+for number in range(200):
+    both = [Path(sys.argv[1], str(number), name) for name in ("a", "b")]
+    read, write = os.pipe()
+    asked = [({"bpm": 100}, both), ({"bpm": 120}, both[::-1])]
+    if number % 4 == 3:  # the same options for all: nobody keeps another out
+        asked = [({"bpm": 100}, both)] * 3
+    running = [child(folders, [options] * 2, read) for options, folders in asked]
+    os.write(write, b"go!")
+    ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in running]
+    os.close(read), os.close(write)
+    assert sorted(ended) == ([0, 1] if number % 4 < 3 else [0, 0, 0]), ended
+    won = asked[ended.index(0)][0]
+    assert [json.loads((folder / "sample.json").read_text()) for folder in both] == [won] * 2
+    assert {name for folder in both for name in os.listdir(folder)} == {"sample.json"}
+"""
+
+
+def test_of_two_calls_of_other_options_exactly_one_has_the_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_ONCE, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_a_power_loss_emptied_is_made_again(gan, tmp_path):
+    _sample(gan, 3, tmp_path, ("midi", "npz"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("seed-000004.mid", "seeds-000003-000005.npz"):
+        (tmp_path / name).write_bytes(b"")
+    _sample(gan, 3, tmp_path, ("midi", "npz"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_long_phrases_stay_in_memory_a_few_at_a_time(gan, prior, tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "_CHUNK", 100)
     sizes = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +89,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.bars import bar_to_lines
     from rhythmgan.commands.models import sampler_given
     from rhythmgan.folders import read_loop
+    from rhythmgan.inputs import read_json_object
     from rhythmgan.kit import kit_named
     from rhythmgan.load import SAMPLE_OPTIONS
     from rhythmgan.models.catalogue import load_phrase_prior
@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         )
     folder = Path(options.out).resolve()
     if options.json:
-        note = json.loads((folder / done.folders[0] / SAMPLE_OPTIONS).read_text())
+        note = read_json_object(folder / done.folders[0] / SAMPLE_OPTIONS)
         return (
             {"out": str(folder), "n": config.n, "seed": config.seed, "tried": done.tried, "were_there": done.were_there}
             | note

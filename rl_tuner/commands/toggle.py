@@ -263,7 +263,7 @@ def _write_lines(out: str, kick: Any, lines: Any) -> None:
     import numpy as np
 
     from rhythmgan.bars import GRIDS
-    from rhythmgan.files import make_folder
+    from rhythmgan.calls import replaced_files
     from rhythmgan.kit import GM9
     from rhythmgan.midi import write_midi
     from rl_tuner.toggle.lines import stretched
@@ -272,12 +272,12 @@ def _write_lines(out: str, kick: Any, lines: Any) -> None:
     per_bar = steps if steps in GRIDS else 16
     if steps % per_bar:
         raise ValueError(f"lines of {len(kick)} steps are no bars: they cannot be written as MIDI")
-    folder = make_folder(out)
-    for name, answers in zip(("before", "after"), lines, strict=True):
-        parts = np.concatenate([kick[None], answers])
-        bars = np.zeros((steps, GM9.n_parts), bool)
-        bars[:, : len(parts)] = stretched(parts, steps).T
-        write_midi(folder / f"{name}.mid", bars.reshape(-1, per_bar, GM9.n_parts), GM9)
+    with replaced_files(out, lambda _: False) as new:
+        for name, answers in zip(("before", "after"), lines, strict=True):
+            parts = np.concatenate([kick[None], answers])
+            bars = np.zeros((steps, GM9.n_parts), bool)
+            bars[:, : len(parts)] = stretched(parts, steps).T
+            write_midi(new / f"{name}.mid", bars.reshape(-1, per_bar, GM9.n_parts), GM9)
 
 
 def _answer(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -1,0 +1,222 @@
+"""Files of a folder that one call made, wherever a call is killed."""
+
+import errno
+import json
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from rhythmgan.calls import NEW, READY, check_settled, replaced_files
+from rhythmgan.export import check_replaceable
+
+
+def _write(out, names, text):
+    with replaced_files(out, lambda name: name.startswith("bar-")) as new:
+        for name in names:
+            (new / name).write_text(text)
+
+
+def _content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_the_new_files_come_in_at_once(tmp_path):
+    out = tmp_path / "a" / "out"
+    _write(out, ["bar-1", "bar-2", "note"], "first")
+    (out / "own").write_text("kept")
+    with replaced_files(out, lambda name: name.startswith("bar-")) as new:
+        (new / "bar-2").write_text("second")
+        assert _content(out / NEW) == {"bar-2": "second"}
+        assert (out / "bar-2").read_text() == "first"
+    assert _content(out) == {"bar-2": "second", "note": "first", "own": "kept"}
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, OSError])
+def test_a_call_that_fails_leaves_the_earlier_ones_files(tmp_path, kind):
+    _write(tmp_path, ["bar-1"], "first")
+
+    def fail():
+        with replaced_files(tmp_path, lambda _: True) as new:
+            (new / "bar-1").write_text("second")
+            raise kind(errno.ENOSPC, "No space left", str(new / "bar-1"))
+
+    with pytest.raises(kind) as failed:
+        fail()
+    assert kind is not OSError or failed.value.filename == str(tmp_path / "bar-1")
+    assert _content(tmp_path) == {"bar-1": "first"}
+
+
+def test_what_cannot_be_replaced_is_said_before_anything_is(tmp_path):
+    _write(tmp_path, ["bar-1"], "first")
+    (tmp_path / "bar-2").mkdir()
+    with pytest.raises(IsADirectoryError) as failed:
+        _write(tmp_path, ["bar-1", "bar-2"], "second")
+    assert failed.value.filename == str(tmp_path / "bar-2")
+    assert (tmp_path / "bar-1").read_text() == "first"
+    (tmp_path / "bar-2").rmdir()
+    assert _content(tmp_path) == {"bar-1": "first"}
+
+
+def test_modes_stay(tmp_path):
+    _write(tmp_path, ["bar-1", "note"], "first")
+    (tmp_path / "note").chmod(0o600)
+    _write(tmp_path, ["bar-1", "note"], "second")
+    assert stat.S_IMODE((tmp_path / "note").stat().st_mode) == 0o600
+    assert (tmp_path / "note").read_text() == "second"
+
+
+def test_only_one_call_at_a_time(tmp_path):
+    _write(tmp_path, ["bar-1"], "first")
+    with replaced_files(tmp_path, lambda _: False) as new:
+        (new / "bar-1").write_text("second")
+        with pytest.raises(ValueError, match=f"^{tmp_path}: another call is writing here$"):
+            _write(tmp_path, ["bar-1"], "third")
+    assert _content(tmp_path) == {"bar-1": "second"}
+
+
+def _half_replaced(folder, going='["bar-1"]'):
+    (folder / READY).mkdir()
+    (folder / READY / "bar-2").write_text("second")
+    if going is not None:
+        (folder / READY / ".replaced").write_text(going)
+
+
+def test_readers_refuse_what_is_half_replaced(tmp_path):
+    _write(tmp_path, ["bar-1"], "first")
+    check_settled(tmp_path)
+    _half_replaced(tmp_path)
+    with pytest.raises(ValueError, match=f"^{tmp_path}: its files are being replaced by another call's"):
+        check_settled(tmp_path)
+    check_replaceable(tmp_path, ["bar"], "report.json")  # an earlier call was here, whose report may not be yet
+    _write(tmp_path, ["bar-3"], "third")
+    check_settled(tmp_path)
+    assert _content(tmp_path) == {"bar-3": "third"}
+
+
+@pytest.mark.parametrize(
+    "going",
+    [
+        '["../own"]',
+        '["a/b"]',
+        '["/etc/passwd"]',
+        '[".."]',
+        '[""]',
+        '["\\u0000"]',
+        "[1]",
+        "{}",
+        "7",
+        "[" * 100_000,
+        "\xff",
+        "",
+    ],
+)
+def test_a_list_that_leads_elsewhere_is_not_followed(tmp_path, going):
+    (tmp_path / "own").write_text("own")
+    out = tmp_path / "out"
+    out.mkdir()
+    _half_replaced(out, going)
+    with pytest.raises(ValueError, match=rf"{READY}/\.replaced: no list of "):
+        _write(out, ["bar-1"], "first")
+    assert (tmp_path / "own").exists()
+
+
+def test_a_link_is_not_taken_for_new_files(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "own").write_text("own")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / READY).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="Not a directory"):
+        _write(out, ["bar-1"], "first")
+    assert _content(tmp_path / "elsewhere") == {"own": "own"}
+
+
+_EVERY_KILL = r"""
+import builtins, itertools, json, os, sys
+from pathlib import Path
+
+import numpy as np
+
+from rhythmgan.calls import NEW, READY, is_being_replaced
+from rhythmgan.export import FORMATS, Loops, export
+from rhythmgan.performance import PLAIN, Performance
+
+CHANGES = ("open", "write", "replace", "rename", "unlink", "mkdir", "rmdir", "chmod", "fsync")
+
+
+def call(out, seed, n):
+    bars = np.random.default_rng(seed).random((n, 2, 16, 9)) < 0.2
+    names = [f"bar-{i:03d}" for i in range(n)]
+    loops = Loops(names, Performance.of(bars), "name", names, names, {"bars": bars, "n": np.arange(n)})
+    formats = [FORMATS[name] for name in ("midi", "npz", "csv")]
+    notes = {"note.json": json.dumps(seed).encode()}
+    export([loops], out, formats, PLAIN, stem="bars", replaced=["bar", "bars"], notes=notes)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def killed(number, what):
+    # in a child: ends before the change of this number, without a word; whether it came to that
+    child = os.fork()
+    if child == 0:
+        done = itertools.count()
+        for name in CHANGES:
+            real = getattr(os, name)
+
+            def change(*args, _real=real, **keywords):
+                if next(done) == number:
+                    os._exit(7)
+                return _real(*args, **keywords)
+
+            setattr(os, name, change)
+        what()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+root = Path(sys.argv[1])
+call(root / "old", 1, 4)
+call(root / "new", 2, 3)
+call(root / "other", 3, 5)
+old, new, other = (content(root / name) for name in ("old", "new", "other"))
+states = {"old": 0, "new": 0, "between": 0}
+for number in itertools.count():
+    out = root / f"out-{number}"
+    call(out, 1, 4)
+    if not killed(number, lambda: call(out, 2, 3)):
+        assert content(out) == new
+        break
+    left = [path for path in out.iterdir() if path.is_file() and not path.name.endswith(".part")]
+    found = {path.name: path.read_bytes() for path in left}
+    if is_being_replaced(out):
+        states["between"] += 1
+    else:
+        states["old" if found == old else "new"] += 1
+        assert found in (old, new), (number, sorted(found))
+    # a kill of the call that comes after it is no worse
+    again = number % 3
+    if again:
+        killed(number * 7 % 40, lambda: call(out, 2, 3))
+    if again == 2:
+        call(out, 3, 5)
+        assert content(out) == other, (number, sorted(os.listdir(out)))
+    call(out, 2, 3)
+    assert content(out) == new, (number, sorted(os.listdir(out)))
+print(json.dumps(states))
+"""
+
+
+def test_a_kill_before_any_change_leaves_the_files_of_one_call(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _EVERY_KILL, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    states = json.loads(done.stdout)
+    assert states["old"] > 40
+    assert states["between"] > 5
+    # the removal of the empty folder is the last change
+    assert states["new"] <= 1
