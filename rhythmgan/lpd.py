@@ -100,6 +100,8 @@ class _Archive:
         """
         content = self.read(name)
         header = _checked_header(name, content)
+        if header.dtype == bool:  # of a byte that is neither 0 nor 1 NumPy counts wrong
+            return np.frombuffer(content, np.uint8, header.shape[0], header.begin) != 0
         return np.frombuffer(content, header.dtype, header.shape[0], header.begin)
 
     def first_values(self, name: str) -> np.ndarray:
@@ -316,6 +318,8 @@ def downbeats_to_time_signatures(
     found: list[tuple[int, int, int]] = []
     start = 0  # of the bar, as it should be where its mark is a tick off
     for mark in marks[1:]:
+        if mark <= start:  # two marks of one bar line, a tick apart
+            continue
         n = round((mark - start) / bar)
         if n >= 1 and abs(mark - start - n * bar) <= tolerance and (n == 1 or mostly_four):
             signature, end = (4, 4), start + n * bar

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable
@@ -89,7 +90,8 @@ def map_npz(
     Args:
         path: the file.
         what: was expected.
-        checked: whether the checksums are compared, if the file is no larger than ``MAX_CHECKED``.
+        checked: whether letters and truth values are looked at, and checksums compared, these if the file is no larger
+            than ``MAX_CHECKED``.
         names: the members that are wanted, where they are there; all by default.
 
     Raises:
@@ -103,7 +105,7 @@ def map_npz(
             if checked and n_bytes <= MAX_CHECKED and archive.testzip() is not None:
                 raise ValueError("its checksums do not fit")
             return {
-                _name(info): _mapped(file, info)
+                _name(info): _mapped(file, info, checked)
                 for info in archive.infolist()
                 if info.filename.endswith(".npy") and (names is None or _name(info) in names)
             }
@@ -148,7 +150,18 @@ def _read_array(file: IO[bytes], n_bytes: int, name: str) -> np.ndarray:
         values[place : place + len(piece)] = np.frombuffer(piece, np.uint8)
         place += len(piece)
     array = values.view(header.dtype) if len(values) else np.empty(0, header.dtype)
+    _check_values(array, name)
     return array.reshape(header.shape[::-1]).T if header.fortran else array.reshape(header.shape)
+
+
+def _check_values(array: np.ndarray, name: str) -> None:
+    """Refuse what no text and no truth value is: Python ends in errors of its own, and NumPy counts wrong."""
+    if array.dtype.kind == "U":
+        letters = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if letters.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name} holds letters that there are not")
+    if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError(f"{name} holds truth values that are neither")
 
 
 def _checked_header(head: bytes, n_bytes: int, name: str) -> Header:
@@ -164,7 +177,7 @@ def _checked_header(head: bytes, n_bytes: int, name: str) -> Header:
     return header
 
 
-def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> np.ndarray:
+def _mapped(file: BinaryIO, info: zipfile.ZipInfo, checked: bool) -> np.ndarray:
     file.seek(info.header_offset)
     name_length, extra_length = struct.unpack("<26xHH", file.read(30))
     begin = info.header_offset + 30 + name_length + extra_length
@@ -174,7 +187,10 @@ def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{printable(info)} is in Fortran's order, which is not mapped")
     if not header.n_bytes:
         return np.zeros(header.shape, header.dtype)  # nothing cannot be mapped
-    return np.memmap(file, header.dtype, "r", begin + header.begin, header.shape)
+    array = np.memmap(file, header.dtype, "r", begin + header.begin, header.shape)
+    if checked:
+        _check_values(array, printable(info))
+    return array
 
 
 def _reason(error: Exception) -> str:

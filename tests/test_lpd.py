@@ -667,6 +667,22 @@ def test_a_header_of_many_zero_width_strings(tmp_path):
         assert "is of type |S0, which is never loaded" in _unreadable(path)
 
 
+@pytest.mark.parametrize("more", [[95], [96], [95, 96], [95, 96, 97], [94, 95, 96]])
+def test_two_marks_of_one_bar_line(more):
+    """A tick apart, each is one: a bar of no ticks there is not, nor one of less."""
+    signatures = downbeats_to_time_signatures(np.array([0, *more, 192, 288]), 24, 384)
+    assert all(signature.numerator > 0 for signature in signatures)
+    assert downbeats_to_time_signatures(np.array([0, 95, 96, 192, 288]), 24, 384) == FOUR
+
+
+def test_downbeats_of_bytes_that_are_neither_true_nor_false(tmp_path):
+    """They are marks as others are."""
+    header = b"{'descr': '|b1', 'fortran_order': False, 'shape': (96,), }"
+    member = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"\xff" + bytes(95)
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": member})
+    assert read_lpd(path).time_signatures == ()
+
+
 def test_downbeats_have_a_largest_number(tmp_path):
     path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS + 1, bool)})
     assert _unreadable(path) == "more than 65,536 downbeats"

@@ -300,3 +300,16 @@ def test_pipes_and_devices_are_not_read(tmp_path, read):
 def test_names_in_messages_are_short_and_of_one_line(tmp_path):
     assert _refused(_zip(tmp_path / "song.npz", {"a\nb.npy": b""})).startswith(r"'a\nb.npy' is no array")
     assert len(_refused(_zip(tmp_path / "song.npz", {"a" * 60_000 + ".npy": b""}))) < 200
+
+
+@pytest.mark.parametrize("letter", [0x110000, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_letters_that_there_are_not(tmp_path, letter, order):
+    content = _npy(_words(f"{order}U2", (1,)), struct.pack(f"{order}2I", 97, letter))
+    assert _refused(_zip(tmp_path / "song.npz", {"kit.npy": content})) == "kit.npy holds letters that there are not"
+
+
+@pytest.mark.parametrize("value", [2, 128, 255])
+def test_truth_values_that_are_neither(tmp_path, value):
+    content = _npy(_words("|b1", (2, 2), fortran=False), bytes((0, 1, value, 0)))
+    assert _refused(_zip(tmp_path / "song.npz", {"a.npy": content})) == "a.npy holds truth values that are neither"
