@@ -21,7 +21,7 @@ import numpy as np
 from rhythmgan.grid import NoBars, Onsets, TimeSignature
 from rhythmgan.inputs import MAX_JSON, open_input, parse_json_object
 from rhythmgan.npy import Header, npy_header
-from rhythmgan.zips import check_members, check_packing, open_zip
+from rhythmgan.zips import check_members, check_packing, open_zip, read_member
 
 SUFFIX = ".npz"
 
@@ -53,6 +53,7 @@ class _Archive:
     """The members of a file by name, each read when it is asked for and not beyond the size that it declares."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         try:
             self._zip = open_zip(file, _MAX_DIRECTORY)
         except ValueError:
@@ -76,21 +77,17 @@ class _Archive:
         if name not in self:
             raise NoBars("unreadable", f"no member {name}")
         info = self._zip.getinfo(name)
-        if info.file_size > MAX_MEMBER:
+        if max(info.file_size, info.compress_size) > MAX_MEMBER:
             raise NoBars("unreadable", f"{name} is larger than {MAX_MEMBER >> 20} MiB")
         try:
             check_packing([info])
         except ValueError as error:
             raise NoBars("unreadable", str(error)) from None
-        size = info.file_size if most is None else min(info.file_size, most)
+        where = info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
         try:
-            with self._zip.open(info) as member:
-                content = member.read(size)  # asked for all, zipfile would unpack more than is declared
-        except _DAMAGE:
+            return read_member(self._file, *where, most)
+        except ValueError:
             raise NoBars("unreadable", f"{name} is damaged") from None
-        if len(content) != size:
-            raise NoBars("unreadable", f"{name} is damaged")
-        return content
 
     def array(self, name: str) -> np.ndarray:
         """A one-dimensional .npy member (or one column) of a plain number type, as (n,).

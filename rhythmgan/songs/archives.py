@@ -8,7 +8,6 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
-import io
 import lzma
 import os
 import stat
@@ -23,7 +22,7 @@ from typing import IO, Any, cast
 from rhythmgan.midi_reader import MAX_BYTES
 from rhythmgan.songs import parquet
 from rhythmgan.songs.members import FILE, MAX_RATIO, MAX_SMALL, PARQUET, TAR, ZIP, Listing, Place, without_controls
-from rhythmgan.zips import open_zip, overlapping
+from rhythmgan.zips import open_zip, overlapping, read_member
 
 SUFFIXES = {
     ".zip": ZIP,
@@ -220,46 +219,6 @@ def _zip_place(info: zipfile.ZipInfo, problem: str = "") -> Place:
     return Place(ZIP, info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC, problem)
 
 
-def _read_zip_member(file: IO[bytes], place: Place) -> bytes:
-    """A member by its own header: to open an archive of 100,000 members for each run of 64 would take hours."""
-    file.seek(place.offset)
-    header = file.read(30)
-    if len(header) < 30 or header[:4] != b"PK\3\4":
-        raise ValueError("damaged: its header is not where the directory of the archive says")
-    file.seek(sum(struct.unpack("<HH", header[26:30])), io.SEEK_CUR)
-    content = file.read(place.packed)
-    # one byte more than is declared says that the declaration is false, whatever else would come
-    try:
-        if place.method == zipfile.ZIP_DEFLATED:
-            content = zlib.decompressobj(-15).decompress(content, place.size + 1)
-        elif place.method == zipfile.ZIP_BZIP2:
-            content = bz2.BZ2Decompressor().decompress(content, place.size + 1)
-        elif place.method == zipfile.ZIP_LZMA:
-            content = _unpacked_lzma(content, place.size)
-    except (zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError):
-        raise ValueError("damaged: it cannot be unpacked") from None
-    if len(content) != place.size or zlib.crc32(content) != place.crc:
-        raise ValueError("damaged: its size or its checksum is not the declared one")
-    return content
-
-
-def _unpacked_lzma(content: bytes, size: int) -> bytes:
-    """What a .zip packs by LZMA: a version, the length of the properties, these, and a stream without a header.
-
-    No more than ``size`` is asked for, because a stream without a mark of its end goes on in what fills its last bytes.
-
-    Raises:
-        lzma.LZMAError, struct.error, ValueError: damaged.
-    """
-    n_properties, packing, dictionary = struct.unpack("<2xHBI", content[:9])
-    packing, lc = divmod(packing, 9)
-    pb, lp = divmod(packing, 5)
-    # nothing further back than all of it can be repeated, whatever dictionary is declared
-    bounded = max(min(dictionary, size), 4096)
-    chain = [{"id": lzma.FILTER_LZMA1, "dict_size": bounded, "lc": lc, "lp": lp, "pb": pb}]
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain).decompress(content[4 + n_properties :], size)
-
-
 # -- .tar ----------------------------------------------------------------------------------------
 
 
@@ -426,7 +385,7 @@ def _read_place(file: IO[bytes], path: str, place: Place) -> bytes | OSError:
         return _too_large(path)
     if place.kind == ZIP:
         try:
-            return _read_zip_member(file, place)
+            return read_member(file, place.offset, place.packed, place.size, place.method, place.crc)
         except ValueError as error:
             return OSError(errno.EIO, str(error), path)
     file.seek(place.offset)
