@@ -37,3 +37,14 @@ def test_of_members_that_are_called_alike_the_last_stays():
     ]
     once = members.without_repeats()
     assert once.without_repeats() is once
+
+
+@pytest.mark.parametrize("place", [Place("tar", 1 << 63), Place("tar", 0, 1 << 80), Place("zip", 0, 0, 1 << 63)])
+def test_a_place_beyond_all_files_leaves_the_columns_as_long_as_each_other(place):
+    members = Members()
+    members.append("a.mid", Place("tar", 512, 3))
+    with pytest.raises(OverflowError):
+        members.append("b.mid", place)
+    assert [member.name for member in members] == ["a.mid"]
+    members.append("c.mid", Place("tar", 1024, 4))
+    assert members[1].place.offset == 1024

@@ -95,6 +95,13 @@ class Members(Sequence[Member]):
         self._rest_of: list[tuple[str, int, str, str]] = []
 
     def append(self, name: str, place: Place, style: str = "") -> None:
+        """Add a member.
+
+        Raises:
+            OverflowError: its place is beyond all files; nothing is added.
+        """
+        if max(place.offset, place.size, place.packed) >= 1 << 63:
+            raise OverflowError("a member beyond all files")
         self.names.append(name)
         self._offset.append(place.offset)
         self._size.append(place.size)
