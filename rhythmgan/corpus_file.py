@@ -66,7 +66,8 @@ BAR_COLUMNS: dict[str, np.dtype[Any]] = {
 def load_corpus(path: str | os.PathLike[str], steps: int | None = None, kit: Kit | None = None) -> Corpus:
     """The bars of one grid of a corpus, or of a text of bars in the text view (``.txt``).
 
-    A corpus is mapped into memory: of one that is larger than it only what is used is read.
+    A corpus is mapped into memory: of one that is larger than it only what is used is read. Names take up to 40 bytes
+    for each of theirs in the file, as Python's texts do.
 
     Args:
         path: the file.
@@ -139,6 +140,8 @@ def corpus_grids(path: str | os.PathLike[str], kit: Kit | None = None) -> dict[i
 
 def corpus_counts(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """What ``prepare`` counted of each source of a corpus, as ``SourceCount.facts`` has it; nothing of a text.
+
+    Of counts there may be ``_MAX_COUNTS`` bytes, and each takes up to 25.
 
     Raises:
         ValueError, OSError: as ``load_corpus``.

@@ -30,6 +30,8 @@ written), onsets outside the kit, and why there are no bars (None where there ar
 def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Name → value of what there is to say about any file; of one that holds nothing that we read, why.
 
+    It costs what the reader of its kind does: ``midi_reader``, ``lpd``, ``npz``, ``corpus_file`` say what that is.
+
     Args:
         path: weights, a reference, a corpus, MIDI, LPD, generated bars or a text of bars; the bundled weights by
             default.

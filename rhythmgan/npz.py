@@ -72,6 +72,8 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
     """The names of the members of a .npz file, without reading them; none of another kind of file.
 
+    It takes ten times the bytes of the directory, which may have ``MAX_DIRECTORY``.
+
     Raises:
         OSError: the file cannot be opened.
     """
@@ -86,6 +88,8 @@ def map_npz(
     path: str | os.PathLike[str], what: str, checked: bool = True, names: Collection[str] | None = None
 ) -> dict[str, np.ndarray]:
     """The members of an uncompressed .npz file as an array that is mapped into memory: it is read where it is used.
+
+    It takes ten times the bytes of the directory, which may have ``MAX_DIRECTORY``; nothing is ever unpacked.
 
     Args:
         path: the file.

@@ -718,6 +718,30 @@ def test_a_stopped_run_is_resumed(tmp_path, save_lpd, monkeypatch):
     assert not (tmp_path / "out.npz.parts").exists()
 
 
+@pytest.mark.parametrize("facts", [b"[" * 100_000, b"{}", b"[1]", b'[{"x": 1}]', b'[{"bars": 3}]', b"[]", None])
+def test_a_damaged_part_is_named_and_not_resumed_again(tmp_path, save_lpd, monkeypatch, facts):
+    """As a power cut leaves one: the next run ends with its name, and the one after begins anew."""
+    folder = _many(tmp_path, save_lpd, 30)
+    monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
+    out = tmp_path / "out.npz"
+    monkeypatch.setattr(songs, "read_files", _stopped_at(15))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder, out, workers=1)
+    monkeypatch.setattr(songs, "read_files", reading.read_files)
+    part = sorted((tmp_path / "out.npz.parts").glob("files-*"))[1]
+    if facts is None:
+        part.write_bytes(part.read_bytes()[:-40])
+    else:
+        with np.load(part) as archive:
+            members = dict(archive)
+        with part.open("wb") as file:
+            np.savez(file, **members | {"facts": np.frombuffer(facts, np.uint8)})
+    with pytest.raises(ValueError, match=rf"{part.name}: not a part of a corpus: ."):
+        prepare(folder, out, workers=1)
+    assert not (tmp_path / "out.npz.parts").exists()
+    assert prepare(folder, out, workers=1)[0].n_files == 31
+
+
 def test_parts_of_other_files_are_not_resumed(tmp_path, save_lpd, monkeypatch):
     folder = _many(tmp_path, save_lpd, 30)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 5)

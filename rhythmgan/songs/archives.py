@@ -326,7 +326,8 @@ def read(path: str, places: Iterable[Place]) -> Iterator[bytes | OSError]:
 
     What is wrong with one costs no other, except behind the point where a stream breaks off. The archive
     is opened once; of a kind in ``STREAMED`` it is read from its beginning to the last of the places, which
-    are best in rising order. They are taken one at a time.
+    are best in rising order. They are taken one at a time, and one content is held, of ``MAX_BYTES`` at most (of a
+    table, see ``parquet.list_table``).
     """
     rest = iter(places)
     place = next(rest, None)

@@ -28,6 +28,7 @@ from rhythmgan.grid import (
     quantise_by_grid_or_explain,
     quantise_or_explain,
 )
+from rhythmgan.inputs import parse_json
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.npz import NpzWriter, map_npz
 from rhythmgan.roles import song_roles
@@ -172,12 +173,22 @@ def _columns(rows: Sequence[tuple[int, QuantisedBars]]) -> dict[str, np.ndarray]
 
 
 def read_facts(part: str) -> tuple[list[FileFacts], np.ndarray]:
-    """What each file of a part gave, and how many of its drum onsets have each pitch (files, 128)."""
+    """What each file of a part gave, and how many of its drum onsets have each pitch (files, 128).
+
+    Raises:
+        ValueError: the part is none, or damaged; it names it.
+    """
     members = map_npz(part, "a part of a corpus")
-    facts = [FileFacts(**each) for each in json.loads(bytes(members["facts"]))]
-    for each in facts:
-        each.bars = {int(grid): n for grid, n in each.bars.items()}
-    return facts, np.array(members["pitches"])
+    try:
+        facts = [FileFacts(**each) for each in parse_json(members["facts"].tobytes())]
+        for each in facts:
+            each.bars = {int(grid): int(n) for grid, n in each.bars.items()}
+        pitches = np.array(members["pitches"])
+        if pitches.shape != (len(facts), 128) or pitches.dtype.kind != "i":
+            raise ValueError(f"pitches of {pitches.shape}")
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"{part}: not a part of a corpus: {error}") from None
+    return facts, pitches
 
 
 class Placed(NamedTuple):

@@ -120,6 +120,9 @@ def find_files(
     file, else (in a source's own top folder, in a folder of one letter, and of a row of a table) the file.
     ``manifest.csv`` and ``info.csv`` in a source's own folder are found by themselves.
 
+    A file takes 80 bytes and its path. What an archive, a table or a manifest may cost say ``archives.list_archive``,
+    ``parquet.list_table`` and ``manifests.read_manifest``.
+
     Args:
         sources: folders, archives and files.
         manifest: a CSV file that names the song of files in any source, see ``manifests.read_manifest``.
