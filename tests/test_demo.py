@@ -53,3 +53,10 @@ def test_other_names_of_the_page_are_told_to_it(monkeypatch):
     monkeypatch.setenv("RHYTHMGAN_HOSTS", "")
     main(["demo", "--no-browser", "--host", "drums.example", "--host", "192.0.2.1"])
     assert os.environ["RHYTHMGAN_HOSTS"] == "drums.example 192.0.2.1"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_as_file_of_votes_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["demo", "--no-browser", "--votes", str(tmp_path / "pipe")]) != 0
+    assert "not a regular file" in capsys.readouterr().err

@@ -262,7 +262,7 @@ def test_how_bars_are_played_that_cannot_be_read_is_said_and_they_get_accents(st
     monkeypatch.setattr(songs, "performance", refuse)
     app = _open()
     assert [each.value for each in app.warning] == [
-        f"{tmp_path}/w.npz: onsets of bar 1 do not fit. These bars are heard with accents on the grid."
+        "w.npz: onsets of bar 1 do not fit. These bars are heard with accents on the grid."
     ]
     assert _onsets(app) == [(3,), (5,)]
 
@@ -341,7 +341,8 @@ def test_a_file_that_cannot_be_shown_is_one_line_and_the_textbook_stands_in(star
     start_with(path)
     app = _open()
     (line,) = [each.value for each in app.warning]
-    assert line.startswith(f"{path}: ")
+    assert line.startswith("my songs.npz: ")
+    assert str(tmp_path) not in line
     assert line.endswith(". The textbook stands in for your songs.")
     assert "\n" not in line
     assert _loops(app)[0]["name"] == "rock: basic eighths"
@@ -395,7 +396,8 @@ def test_damage_anywhere_is_said_or_does_no_harm(start_with, tmp_path, seed):
     trouble = songs._file().trouble
     assert "\n" not in trouble
     assert songs.are_textbook() == bool(trouble)
-    assert trouble.startswith(str(path)) or not trouble
+    assert trouble.startswith("w.npz: ") or not trouble
+    assert str(tmp_path) not in trouble
     assert len(songs.titles()) == len(songs.words().songs)
     songs.performance(songs.words())
     assert songs.unheard(16) is None or len(songs.unheard(16))

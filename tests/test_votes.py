@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from page import votes
 from page.votes import Choice, Verdict, Vote, results, store, verdict
 
 # who beat whom how often, of 10 a pair: 47, 42, 30, 19, 7 and 5 wins of 50 (Ravula & Cao 2019)
@@ -308,20 +310,21 @@ def test_several_votes_are_stored_all_or_none(tmp_path):
 
 
 def test_rows_by_other_hands_are_no_exception(tmp_path):
-    """No names, numbers, blobs, text that is no UTF-8: whoever counts sees kinds that he does not know."""
+    """No names, numbers, blobs, text that is no UTF-8: what names no two kinds is no vote."""
     base = sqlite3.connect(tmp_path / "strange.sqlite")
     base.execute("CREATE TABLE votes (first, second, first_won)")
     base.executemany(
         "INSERT INTO votes VALUES (?, ?, ?)",
-        [("GAN", "real", 1), (None, 7, 1), (b"\xff", 2.5, 0), ("GAN", "real", "yes"), ("GAN", "real", 3)],
+        [
+            *(("GAN", "real", 1), (None, 7, 1), (b"\xff", 2.5, 0), ("GAN", "real", "yes"), ("GAN", "real", 3)),
+            *(("GAN", None, None), (7, "GAN", None), ("GAN", "real", 1.0), ("GAN", "real", b"\1"), ("GAN", "real", -1)),
+        ],
     )
     base.execute("INSERT INTO votes VALUES (CAST(x'63616fe9' AS TEXT), 'real', 1)")
     base.commit()
     base.close()
     assert results(tmp_path / "strange.sqlite") == [
         Choice("GAN", "real"),
-        Choice(None, 7),
-        Choice(2.5, b"\xff"),
         Choice("cao\ufffd", "real"),
     ]
 
@@ -335,6 +338,101 @@ def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path):
     with pytest.raises(OSError, match=r"votes\.sqlite") as refused:
         results(path)
     assert "\n" not in str(refused.value)
+
+
+def _refused(path, said, use=results):
+    """A use of a file is refused in one line, which names it."""
+    with pytest.raises(OSError, match=said) as refused:
+        use(path)
+    assert str(refused.value).startswith(f"{path}: no file of votes: ")
+    assert "\n" not in str(refused.value)
+
+
+def _with(path, *statements):
+    """A file of a vote, and of what else is said to SQLite."""
+    store(path, _vote())
+    with closing(sqlite3.connect(path)) as base:
+        for statement in statements:
+            base.execute(statement)
+        base.commit()
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("use", [results, lambda path: store(path, _vote())])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path, use):
+    os.mkfifo(tmp_path / "pipe")
+    _refused(tmp_path / "pipe", "not a regular file", use)
+    _refused(Path("/dev/zero"), "not a regular file", use)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with open(tmp_path / "large.sqlite", "wb") as file:
+        file.truncate(votes.MAX_BYTES + 1)
+    _refused(tmp_path / "large.sqlite", "larger than 256 MiB")
+
+
+def test_nothing_in_a_file_is_run(tmp_path):
+    trigger = "CREATE TRIGGER more AFTER INSERT ON votes BEGIN INSERT INTO votes SELECT * FROM votes; END"
+    path = _with(tmp_path / "trigger.sqlite", trigger)
+    for use in (results, lambda path: store(path, _vote())):
+        _refused(path, "views or triggers", use)
+    assert len(_rows(path)) == 1
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+    view = f"CREATE VIEW votes AS {endless} SELECT 'GAN' AS first, 'x' AS second, i AS first_won FROM n"
+    _refused(_with(tmp_path / "view.sqlite", "DROP TABLE votes", view), "views or triggers")
+    virtual = "CREATE VIRTUAL TABLE votes USING fts5(first, second, first_won)"
+    _refused(_with(tmp_path / "virtual.sqlite", "DROP TABLE votes", virtual), "something else")
+
+
+def test_the_steps_that_a_file_asks_for_are_bounded(tmp_path, monkeypatch):
+    path = tmp_path / "votes.sqlite"
+    store(path, *[_vote()] * 3000)
+    assert len(results(path)) == 3000
+    monkeypatch.setattr(votes, "MAX_STEPS", 20_000)
+    monkeypatch.setattr(votes, "_STEPS", 1000)
+    _refused(path, "it takes too long to read")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python could not bound texts before")
+def test_a_text_of_megabytes_is_refused(tmp_path):
+    path = _with(tmp_path / "votes.sqlite", f"UPDATE votes SET first = '{'x' * (1 << 21)}'")
+    _refused(path, "too big")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "CREATE TABLE votes (x)",
+        "CREATE TABLE votes (first TEXT PRIMARY KEY, second, first_won) WITHOUT ROWID",
+        "CREATE TABLE votes (first, second)",
+        "CREATE TABLE votes (first, second, first_won AS (abs(-9223372036854775808)))",
+    ],
+)
+def test_a_table_of_another_form_is_refused_or_empty(tmp_path, schema):
+    path = _with(tmp_path / "votes.sqlite", "DROP TABLE votes", schema)
+    with suppress(OSError):
+        assert results(path) == []
+    _refused(path, ".", lambda path: store(path, _vote()))
+
+
+def test_a_file_with_a_damaged_page_is_named_whichever_it_is(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    store(path, *[_vote(first_bar="A" * 300)] * 60)
+    whole = path.read_bytes()
+    for page in range(4096, len(whole), 4096):
+        path.write_bytes(whole[:page] + random.Random(page).randbytes(4096) + whole[page + 4096 :])
+        _refused(path, ".")
+
+
+def test_a_locked_file_is_said_to_be(tmp_path, monkeypatch):
+    path = tmp_path / "votes.sqlite"
+    store(path, _vote())
+    monkeypatch.setattr(votes, "_PATIENCE", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as base:
+        base.execute("BEGIN EXCLUSIVE")
+        for use in (results, lambda path: store(path, _vote())):
+            _refused(path, "locked", use)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="whoever may do everything is refused nothing")

@@ -294,7 +294,7 @@ class Test:
         try:
             votes.store(options.votes_file(), *self.waiting)
         except OSError as error:
-            self.trouble = options.shown(str(error))
+            self.trouble = options.trouble(options.votes_file(), error)
         else:
             self.waiting, self.trouble = [], ""
 
@@ -372,7 +372,7 @@ def _results(kinds: set[str]) -> None:
     try:
         choices = votes.results(options.votes_file())
     except OSError as error:
-        st.warning(options.shown(str(error)), icon=":material/error:")
+        st.warning(options.trouble(options.votes_file(), error), icon=":material/error:")
         return
     found = votes.verdict([choice for choice in choices if len({choice.winner, choice.loser} & kinds) == 2])
     if not found.pairs:
@@ -406,7 +406,7 @@ def _results(kinds: set[str]) -> None:
     n_votes = sum(pair.wins + pair.losses + pair.ties for pair in found.pairs)
     st.caption(
         "No difference is half a win for both in the shares, and is left out of both tests. "
-        f"{n_votes:,} votes of all listeners, in {options.shown(str(options.votes_file()))}, an SQLite file with a row "
+        f"{n_votes:,} votes of all listeners, in {options.shown(options.votes_file().name)}, an SQLite file with a row "
         "for each."
     )
 

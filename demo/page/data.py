@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -116,7 +117,7 @@ def _of_song(rows: np.ndarray) -> tuple[list[Loop], list[str]]:
     try:
         found = songs.performance(chosen)
     except ValueError as error:  # a large corpus is checked where it is read
-        trouble = options.shown(f"{options.data_file()}: {error}")
+        trouble = options.trouble(options.data_file() or Path(), error)
         st.warning(f"{trouble}. These bars are heard with accents on the grid.", icon=":material/error:")
         found = Performance.of(songs.cells(chosen), KIT)
     loops, told = [], []

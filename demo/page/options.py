@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
 
 from platformdirs import user_data_path
+
+_FOLDERS = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[\\/](?:[^\\/:\n]+[\\/])*")
+"""Of a path from the root on."""
 
 
 def data_file() -> Path | None:
@@ -29,3 +33,10 @@ def hosts() -> list[str]:
 def shown(text: str) -> str:
     """A text with the name of a file in it, as browsers can be sent it: one line; what is no UTF-8 is marked."""
     return " ".join(re.sub(r"[\ud800-\udfff]", "\ufffd", text).split())
+
+
+def trouble(path: Path, error: Exception) -> str:
+    """What is wrong with a file of whoever started the page, for visitors: its folder is said in the log only."""
+    said = str((isinstance(error, OSError) and error.strerror) or error).removeprefix(f"{path}: ")
+    logging.getLogger(__name__).warning("%s", shown(f"{path}: {said}"))
+    return shown(f"{path.name}: {_FOLDERS.sub('', said)}")

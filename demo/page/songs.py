@@ -71,10 +71,8 @@ def _file() -> _File:
                 f"{path}: its bars are of kit {kit.name}; the page shows those of {KIT.name} and {GM9.name}"
             )
         return _File({steps: load_corpus(path, steps) for steps in corpus_grids(path)})
-    except OSError as error:
-        return _File({}, options.shown(f"{path}: {error.strerror or error}"))
-    except ValueError as error:
-        return _File({}, options.shown(str(error)))
+    except (OSError, ValueError) as error:
+        return _File({}, options.trouble(path, error))
 
 
 def are_textbook() -> bool:

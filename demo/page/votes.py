@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
+
+from rhythmgan.inputs import open_input
+
+MAX_BYTES = 1 << 28
+"""Of a file of votes: a million of them."""
+
+MAX_STEPS = 100_000_000
+"""Of SQLite in one use of a file: a vote that is read takes about ten."""
+
+_STEPS = 1000
+"""Steps after which they are counted."""
+
+_MAX_TEXT = 1 << 20
+"""Bytes of a text: the code of a loop has 6,500 at most."""
+
+_PATIENCE = 10.0
+"""Seconds that somebody else may hold the file."""
 
 _COLUMNS = """
     time TEXT NOT NULL,            -- ISO 8601, UTC
@@ -53,21 +72,45 @@ class Choice(NamedTuple):
 def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
     """The file, ``how`` being rwc or ro, which has a table of votes or, with rwc, none at all yet.
 
-    What is done with it is done in one transaction.
+    What is done with it is done in one transaction. The file may be anybody's: it is a regular one, nothing in it is
+    run, as a trigger would be, and what it makes SQLite do is bounded, in memory and in steps.
     """
     try:
+        with suppress(FileNotFoundError):
+            open_input(path, MAX_BYTES).close()
         uri = f"{path.absolute().as_uri()}?mode={how}"
         # the transaction is begun by hand: Python's own would leave out what changes a table
-        with closing(sqlite3.connect(uri, timeout=10, uri=True, isolation_level=None)) as base:
+        with closing(sqlite3.connect(uri, timeout=_PATIENCE, uri=True, isolation_level=None)) as base:
             base.text_factory = lambda text: text.decode("utf-8", "replace")
+            if sys.version_info >= (3, 11):  # before, Python could not; the page asks for it
+                base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT)
+            begun = itertools.count(1)
+            base.set_progress_handler(lambda: next(begun) * _STEPS > MAX_STEPS, _STEPS)
+            base.execute("PRAGMA trusted_schema = OFF")
+            base.execute("PRAGMA cell_size_check = ON")
             base.execute("BEGIN IMMEDIATE" if how == "rwc" else "BEGIN")
-            tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if tables and "votes" not in tables:
-                raise sqlite3.DatabaseError("it is an SQLite file of something else")
+            _check(base)
             yield base
             base.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        said = "it takes too long to read" if str(error) == "interrupted" else str(error)
+        raise OSError(f"{path}: no file of votes: {said}") from None
     except (sqlite3.Error, OSError) as error:
         raise OSError(f"{path}: no file of votes: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _check(base: sqlite3.Connection) -> None:
+    """Look at what is in a file before any of it is used.
+
+    Raises:
+        sqlite3.DatabaseError: something else than tables, or no table of votes among them.
+    """
+    found = {(kind, name): page for kind, name, page in base.execute("SELECT type, name, rootpage FROM sqlite_master")}
+    if any(kind not in ("table", "index") for kind, _ in found):
+        raise sqlite3.DatabaseError("it holds views or triggers")
+    # a table that is no table but a program's has no page of its own
+    if found and not found.get(("table", "votes")):
+        raise sqlite3.DatabaseError("it is an SQLite file of something else")
 
 
 def store(path: Path, *votes: Vote) -> None:
@@ -112,7 +155,7 @@ def _holds_ties(base: sqlite3.Connection) -> bool:
 
 
 def results(path: Path) -> list[Choice]:
-    """All votes in the order they were made; rows that say no outcome are left out.
+    """All votes in the order they were made; rows that name no two kinds or say no outcome are left out.
 
     Raises:
         OSError: no SQLite file of votes.
@@ -123,12 +166,22 @@ def results(path: Path) -> list[Choice]:
     except OSError as error:
         raise OSError(f"{path}: no file of votes: {error.strerror}") from None
     with _opened(path, "ro") as base:
+        (said,) = base.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise OSError(f"{path}: no file of votes: it is damaged: {' '.join(said.split())}")
         rows = base.execute("SELECT first, second, first_won FROM votes ORDER BY rowid").fetchall()
-    return [
-        Choice(second, first) if won == 0 else Choice(first, second, tie=won is None)
-        for first, second, won in rows
-        if won in (None, 0, 1)
-    ]
+    return [choice for row in rows if (choice := _choice(*row)) is not None]
+
+
+def _choice(first: object, second: object, won: object) -> Choice | None:
+    """What a row says, which other hands may have written; None where it is no vote."""
+    if not (isinstance(first, str) and isinstance(second, str)):
+        return None
+    if won is None:
+        return Choice(first, second, tie=True)
+    if type(won) is not int or won not in (0, 1):
+        return None
+    return Choice(first, second) if won else Choice(second, first)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def _run(options: argparse.Namespace) -> None:
 def _set_environment(options: argparse.Namespace) -> None:
     """Tell the page its files; those that it could not use are refused here, not in the page."""
     from rhythmgan.files import check_target, make_folder
+    from rhythmgan.inputs import open_input
 
     if options.data:
         from rhythmgan.corpus_file import load_corpus
@@ -79,7 +80,7 @@ def _set_environment(options: argparse.Namespace) -> None:
     os.environ["RHYTHMGAN_HOSTS"] = " ".join(options.host)
     if options.votes:
         make_folder(Path(options.votes).parent)
-        with suppress(FileNotFoundError), open(check_target(options.votes), "rb") as file:
+        with suppress(FileNotFoundError), open_input(check_target(options.votes)) as file:
             if file.read(16) not in (b"", b"SQLite format 3\0"):
                 raise ValueError(f"{options.votes}: not an SQLite file")
         os.environ["RHYTHMGAN_VOTES"] = str(Path(options.votes).resolve())
