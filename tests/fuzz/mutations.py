@@ -203,7 +203,7 @@ def midi(random: Random, data: bytes) -> bytes:
         )
         chunks[0] = b"MThd", struct.pack(">HHH", *values) + bytes(random.choice((0, 0, 1, 100)))
     elif kind == 2:  # a chunk again and again, or only its head with a length that is none
-        n = random.choice((1, 2, 30, 4000))
+        n = random.choice((2, 30, 4000, 4000))
         if random.random() < 0.5:
             head = name + random.choice(_SIZES).to_bytes(4, "big")
             tail = random.choice((b"", b"\0\x99\x24\x40", b"\0\0\0\0", random.randbytes(random.randrange(8))))
@@ -223,7 +223,7 @@ def midi(random: Random, data: bytes) -> bytes:
         far = random.choice((b"\xff\xff\xff\x7f", b"\x87\x80\x80\x00")) + b"\xff\x01\x00"
         chunks[place] = (
             b"MTrk",
-            b"\0\x99\x24\x40" + far * random.choice((1, 2, 8, 1000)) + b"\0\x99\x26\x40\0\xff\x2f\0",
+            b"\0\x99\x24\x40" + far * random.choice((1, 2, 4, 7, 8, 1000)) + b"\0\x99\x26\x40\0\xff\x2f\0",
         )
     elif kind == 7:
         riff = b"RMIDdata" + random.choice((len(data), *_SIZES)).to_bytes(4, "little") + data
@@ -545,7 +545,16 @@ def _bomb(random: Random, name: bytes, content: bytes) -> _Packed:
     """A member that begins as it should and unpacks to 16 MiB up to a gigabyte of zeros, of which it may say less."""
     packed, bits, least = _zeros()
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
-    n = random.choice((1, 1, 4, 16, 64))
+    n = random.choice((1, 1, 4, 15, 64))
+    if random.random() < 0.7:  # an array that is as long as its header says
+        width = int((re.findall(rb"'descr': '[<>|]\w(\d+)'", content) or [b"1"])[0])
+        shape = b"'shape': (%d,)" % (n * _BLOCK // max(width, 1))
+        content = re.sub(rb"'shape': \([^)]*\),? ?\}( *)\n.*", lambda found: shape + b", }\n", content, flags=re.DOTALL)
+        content = (
+            content[:8] + (len(content) - 10).to_bytes(2, "little") + content[10:]
+            if content[:1] == b"\x93"
+            else content
+        )
     crc = zlib.crc32(content)
     for _ in range(n):
         crc = functools.reduce(operator.xor, (bits[bit] for bit in range(32) if crc >> bit & 1), least)
@@ -635,6 +644,11 @@ def zipped(of_member: Callable[[str], Mutator]) -> Mutator:
             packed += [
                 _Packed(b"%d-%s" % (i, first.name), shared.data, shared.method, shared.crc, shared.size, 0, at)
                 for i in range(n)
+            ]
+        elif kind == 10 and random.random() < 0.1:
+            packed = [
+                _bomb(random, each.name, each_content)
+                for each, (_, each_content, _) in zip(packed, members, strict=True)
             ]
         elif kind == 10 and random.random() < 0.2:
             packed[place] = _bomb(random, packed[place].name, content[: random.choice((len(content), 128, 80))])
@@ -735,6 +749,17 @@ def gzip_zeros(blocks: int) -> bytes:
 # --- Weights -----------------------------------------------------------------------------------------
 
 
+def _enlarged(random: Random, data: bytes) -> bytes:
+    """JSON of which most whole numbers are larger: each may be allowed, and all together build what nobody has."""
+    values = random.choice(((b"8", b"4096"), (b"8", b"16", b"512", b"1024", b"4096", b"1000000")))
+
+    def larger(found: re.Match[bytes]) -> bytes:
+        return found[1] + (found[2] if random.random() < 0.3 else random.choice(values))
+
+    names = random.choice((rb"\w*?width|layers", rb"(?!steps)\w+"))
+    return re.sub(rb'("(?:%b)": )(\d+)' % names, larger, data)
+
+
 def safetensors(random: Random, data: bytes) -> bytes:
     """Lies in the header of a safetensors file, in its metadata, and in the config that is written there."""
     length = int.from_bytes(data[:8], "little")
@@ -751,8 +776,9 @@ def safetensors(random: Random, data: bytes) -> bytes:
     if kind < 6:  # the JSON in the metadata
         inside = [name for name in metadata if str(metadata[name])[:1] in "{["]
         name = random.choice(inside * 3 or [*metadata] or ["config"])
-        written = metadata.get(name, "{}")
-        metadata[name] = as_json(random, str(written).encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+        written = str(metadata.get(name, "{}")).encode("utf-8", "surrogatepass")
+        said = _enlarged(random, written) if kind < 2 else as_json(random, written)
+        metadata[name] = said.decode("utf-8", "replace")
     elif kind == 6:
         mutate_tree(random, metadata)
     elif kind == 7:
