@@ -227,7 +227,7 @@ def _unpacked(data: bytes, folder: Path) -> Iterator[None]:
         with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 if info.file_size < mutations.MAX_BYTES and Path(info.filename).name == info.filename:
-                    (folder / info.filename).write_bytes(archive.read(info))
+                    (folder / info.filename).write_bytes(mutations.read_member(archive, info))
         yield
     finally:
         for path in folder.iterdir():

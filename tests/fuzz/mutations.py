@@ -284,8 +284,9 @@ def mutate_tree(random: Random, tree: Any) -> Any:
         elif kind == 1:
             node.insert(key, weird_value(random))
         elif kind == 2 and isinstance(node, list):
-            del node[1000:]
-            node *= random.choice((0, 2, 100))
+            times = random.choice((0, 2, 100))
+            if times * len(json.dumps(node)) < MAX_BYTES // 4:
+                node *= times
         elif kind == 3 and type(node.get(key) if isinstance(node, dict) else node[key]) in (int, float):
             value = node[key]
             node[key] = random.choice(
@@ -587,7 +588,7 @@ def _write_zip(random: Random, members: Sequence[_Packed], lies: int) -> bytes:
     return bytes(out) + body + b"PK\5\6" + end
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A member up to the size that it says; asked for all, zipfile unpacks more."""
     with archive.open(info) as member:
         return member.read(info.file_size)
@@ -606,7 +607,7 @@ def zipped(of_member: Callable[[str], Mutator]) -> Mutator:
                 infos = archive.infolist()
                 if sum(info.file_size for info in infos) > 16 * MAX_BYTES:  # a bomb of the round before
                     raise Unreadable
-                members = [(info.filename, _read_member(archive, info), info.compress_type) for info in infos]
+                members = [(info.filename, read_member(archive, info), info.compress_type) for info in infos]
         except Exception:
             raise Unreadable from None
         if not members:
