@@ -540,8 +540,6 @@ def _check_note(folder: Path, options: dict[str, object]) -> None:
 
 def _shown(value: object) -> str:
     """An option of a note in a line; it may be anything there."""
-    is_nested = isinstance(value, dict) or (
-        isinstance(value, list) and not all(isinstance(each, str) for each in value)
-    )
-    text = "something else" if is_nested else str(value)[:80]
+    is_list_of_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    text = "something else" if isinstance(value, (dict, list)) and not is_list_of_texts else str(value)[:80]
     return text if text.isprintable() else ascii(text)

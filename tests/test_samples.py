@@ -206,18 +206,13 @@ def test_what_a_killed_process_left_is_swept(gan, tmp_path):
     [
         b"[" * 100_000,
         b'{"bpm":' * 50_000,
-        b"[]",
-        b"7",
-        b"null",
-        b'"bpm"',
-        b"\xff{}",
-        b"",
+        *(b"", b"[]", b"7", b"null", b'"bpm"', b"\xff{}"),
         b'{"bpm": ' + b"9" * 5000 + b"}",
     ],
 )
 def test_a_note_of_any_content_is_one_line(gan, tmp_path, note):
     (tmp_path / SAMPLE_OPTIONS).write_bytes(note)
-    with pytest.raises(ValueError, match="^[^\n]*sample.json cannot be read: choose another folder$"):
+    with pytest.raises(ValueError, match=r"^[^\n]*sample\.json cannot be read: choose another folder$"):
         _sample(gan, 1, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [SAMPLE_OPTIONS]
 
@@ -229,7 +224,7 @@ def test_an_option_of_any_type_is_one_short_line(gan, tmp_path, value):
     _sample(gan, 1, tmp_path)
     note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
     (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(note | {"bpm": value}))
-    with pytest.raises(ValueError, match="holds samples with bpm .*, not 90.0: choose another folder") as refused:
+    with pytest.raises(ValueError, match=r"holds samples with bpm .*, not 90\.0: choose another folder") as refused:
         _sample(gan, 1, tmp_path)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 300 + len(str(tmp_path))
