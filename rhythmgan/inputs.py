@@ -47,8 +47,11 @@ def read_input(path: str | os.PathLike[str], most: int) -> bytes:
         OSError: as ``open_input``, or it grew meanwhile.
     """
     with open_input(path, most) as file:
-        # what is asked for is set aside at once, however little there is
-        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        # room for what there is: to ask for the most takes that much memory, however small the file
+        n_bytes = os.fstat(file.fileno()).st_size
+        data = file.read(n_bytes + 1)
+        if len(data) > n_bytes:
+            data += file.read(most - n_bytes)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {_in_words(most)}", os.fspath(path))
     return data
