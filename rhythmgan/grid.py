@@ -21,7 +21,11 @@ MAX_BARS = 1 << 16
 """Bars of a song on its own grids: what a damaged file puts behind them is left out."""
 
 MAX_BARS_ON_ONE_GRID = 1 << 20
-"""The same for ``quantise``: enough to see that what is to be a loop is too long."""
+"""The place in its song up to which ``quantise`` looks for bars: enough to see that what is to be a loop is too long.
+Of these it reads the first ``MAX_BARS`` that sound."""
+
+_FEW_SIGNATURES = 8
+"""Time signatures whose columns are kept for the next song: nearly all songs have so few."""
 
 _NEAR_BAR_LINE = 1 / 16
 """A time signature so near to a bar line, in quarter notes, stands on it."""
@@ -75,7 +79,7 @@ class QuantisedBars:
         index: (n,) int32, each bar's place in its song (neighbours differ by one).
         n_empty: bars of four beats between the first and the last that sound, without an onset of this kit.
         n_other_time_signature: onsets in other time signatures, in bars that a change of time signature
-            cuts short, or behind ``MAX_BARS_ON_ONE_GRID``.
+            cuts short, or behind ``MAX_BARS_ON_ONE_GRID`` or ``MAX_BARS`` that sound.
         n_outside_kit: onsets of pitches that are not of this kit.
     """
 
@@ -178,11 +182,25 @@ class _Sections:
         return int(np.maximum(end - begin, 0)[is_kept].sum())
 
 
-def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
+def quantise(
+    onsets: Onsets, kit: Kit, steps: int = 16, *, max_bars: int | None = None, from_start: bool = False
+) -> QuantisedBars:
     """Quantise a whole song to the nearest step of one grid, then cut it into its bars of four beats.
 
     Quantising first lets an onset that is played just ahead of a bar line fall on the one. Bars of 12/8 are kept on
-    grids of triplets (12, 24, 48).
+    grids of triplets (12, 24, 48). Work is linear in the onsets but for sorting them. Memory is at most 400 bytes an
+    onset or time signature and six a cell of the bars that sound, of which there are ``MAX_BARS`` at most.
+
+    Args:
+        onsets: of the song.
+        kit: what the parts are.
+        steps: the grid.
+        max_bars: from the first that sounds to the last; more are refused before there is any cell. By default as
+            many as there are.
+        from_start: whether these are counted from the start of the song.
+
+    Raises:
+        NoBars: more than ``max_bars``.
     """
     per_beat = check_steps(steps) // BEATS
     sections = _sections(onsets.time_signatures or (TimeSignature(0, 4, 4),))
@@ -195,6 +213,10 @@ def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
     step = np.floor(exact + 0.5).astype(np.int64)
     place = sections.number(section, step // steps, is_kept, MAX_BARS_ON_ONE_GRID)
     kept = place >= 0
+    if max_bars is not None and kept.any():
+        check_loop_length(int(place.max()) + 1 - (0 if from_start else int(place[kept].min())), max_bars)
+    if np.count_nonzero(kept) > MAX_BARS and len(heard := np.unique(place[kept])) > MAX_BARS:
+        kept &= place < heard[MAX_BARS]
     found = _cells(
         place[kept], step[kept] % steps, part[kept], velocity[kept], (exact - step)[kept], (steps, kit.n_parts)
     )
@@ -207,12 +229,21 @@ def quantise(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
     )
 
 
+def check_loop_length(n_bars: int, most: int) -> None:
+    """Raise a NoBars where what is to be a loop has more than ``most`` bars."""
+    if n_bars > most:
+        raise NoBars("too long", f"{n_bars:,} bars, {most:,} at most")
+
+
 def quantise_by_grid(onsets: Onsets, kit: Kit) -> SongBars:
     """Cut a whole song into its bars of four beats, and quantise each on the grid that it is on; none is forced.
 
     All onsets say which grid a bar is on (``choose_grids``), also those outside the kit. An onset belongs to the bar in
     which it is played, unless it is nearer to the next bar line than to the last step of its bar's grid: then to the
     one of the next bar. There it is half a step early at most, also where that bar's steps are shorter.
+
+    Work is linear in the onsets but for sorting them. Memory is at most 400 bytes an onset or time signature and
+    4 KiB a bar that sounds, of which there are ``MAX_BARS`` at most.
     """
     sections = _sections(onsets.time_signatures or (TimeSignature(0, 4, 4),))
     is_kept = sections.has_four_beats
@@ -310,9 +341,12 @@ def _cells(
     return QuantisedBars(velocities > 0, velocities, offsets, index.astype(np.int32))
 
 
-@lru_cache(maxsize=64)
 def _sections(time_signatures: tuple[TimeSignature, ...]) -> _Sections:
-    """The time signatures as columns. Kept, because most songs have the same one time signature."""
+    """The time signatures as columns. Few are kept, because most songs have the same one; many fill the memory."""
+    return (_kept_sections if len(time_signatures) <= _FEW_SIGNATURES else _columns)(time_signatures)
+
+
+def _columns(time_signatures: tuple[TimeSignature, ...]) -> _Sections:
     metres = [(signature.numerator, signature.denominator) for signature in time_signatures]
     starts, n_full, n_bars = [time_signatures[0].beat], [], []
     for before, signature in pairwise(time_signatures):
@@ -333,6 +367,9 @@ def _sections(time_signatures: tuple[TimeSignature, ...]) -> _Sections:
     )
 
 
+_kept_sections = lru_cache(maxsize=64)(_columns)
+
+
 class NoBars(ValueError):
     """A file that gives no bars.
 
@@ -351,13 +388,15 @@ class NoBars(ValueError):
         return NoBars, (self.reason, self.detail)
 
 
-def quantise_or_explain(onsets: Onsets, kit: Kit, steps: int = 16) -> QuantisedBars:
+def quantise_or_explain(
+    onsets: Onsets, kit: Kit, steps: int = 16, *, max_bars: int | None = None, from_start: bool = False
+) -> QuantisedBars:
     """``quantise``, for a song that must have bars.
 
     Raises:
-        NoBars: it has none; the reason says why.
+        NoBars: it has none, or more than ``max_bars``; the reason says why.
     """
-    found = quantise(onsets, kit, steps)
+    found = quantise(onsets, kit, steps, max_bars=max_bars, from_start=from_start)
     if len(found.bars):
         return found
     raise _why_none(onsets, kit, found.n_outside_kit)
@@ -377,10 +416,15 @@ def quantise_by_grid_or_explain(onsets: Onsets, kit: Kit) -> SongBars:
     raise _why_none(onsets, kit, found.n_outside_kit)
 
 
+_MAX_SAID = 16
+"""Time signatures that an error names."""
+
+
 def _why_none(onsets: Onsets, kit: Kit, n_outside_kit: int) -> NoBars:
     if not len(onsets.beat):
         return NoBars("no drums", "the drum track has no notes")
     if n_outside_kit == len(onsets.beat):
         return NoBars("outside the kit", f"no onset of kit {kit.name}")
-    time_signatures = sorted({f"{signature.numerator}/{signature.denominator}" for signature in onsets.time_signatures})
-    return NoBars("other time signature", ", ".join(time_signatures))
+    found = sorted({f"{signature.numerator}/{signature.denominator}" for signature in onsets.time_signatures})
+    more = [f"{len(found) - _MAX_SAID:,} more"] if len(found) > _MAX_SAID else []
+    return NoBars("other time signature", ", ".join(found[:_MAX_SAID] + more))

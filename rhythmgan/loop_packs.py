@@ -222,24 +222,35 @@ def _as_drums(events: MidiEvents, pitch: int) -> bytes:
     tick, velocity = tick[order][first], velocity[order][first]
     gate = np.minimum(max(events.ticks_per_beat // 8, 1), np.diff(tick, append=tick[-1] + (1 << 28)))
     end = max(*events.ends, int(tick[-1] + gate[-1]))
-    # of what stands on one tick: what holds from here on, notes that end, notes that begin
     said = [
-        (event.tick, 0, _meta(event.kind, event.content[:length]))
+        (event.tick, _meta(event.kind, event.content[:length]))
         for event in events.others
         if event.status == 0xFF and (length := _LENGTHS.get(event.kind, 0)) and len(event.content) >= length
     ]
-    for at, until, level in zip(tick.tolist(), (tick + gate).tolist(), velocity.tolist(), strict=True):
-        said.append((at, 2, bytes((0x90 | DRUM_CHANNEL, pitch, level))))
-        said.append((until, 1, bytes((0x80 | DRUM_CHANNEL, pitch, 0))))
-    said.sort(key=lambda each: each[:2])
-    said.append((end, 3, _meta(0x2F, b"")))
-    body, now = bytearray(b"\0" + _meta(0x03, b"Drums")), 0
-    for at, _, content in said:
-        body += _number(at - now) + content
-        now = at
+    # of what stands on one tick: what holds from here on, notes that end, notes that begin
+    at = np.concatenate([np.array([each for each, _ in said], np.int64), tick + gate, tick])
+    kind = np.repeat(np.arange(3, dtype=np.uint8), [len(said), len(tick), len(tick)])
+    order = np.lexsort((kind, at))
+    after = np.diff(at[order], prepend=0)
+    first_on = len(said) + len(tick)
+    body = bytearray(b"\0" + _meta(0x03, b"Drums"))
+    for start in range(0, len(order), _AT_ONCE):
+        piece = slice(start, start + _AT_ONCE)
+        for place, delta in zip(order[piece].tolist(), after[piece].tolist(), strict=True):
+            body += _number(delta)
+            if place < len(said):
+                body += said[place][1]
+            elif place < first_on:
+                body += bytes((0x80 | DRUM_CHANNEL, pitch, 0))
+            else:
+                body += bytes((0x90 | DRUM_CHANNEL, pitch, velocity[place - first_on]))
+    body += _number(end - int(at[order[-1]])) + _meta(0x2F, b"")
     header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, events.ticks_per_beat)
     return header + struct.pack(">4sI", b"MTrk", len(body)) + bytes(body)
 
+
+_AT_ONCE = 1 << 12
+"""Events that are written at a time: as Python's numbers they take many times the memory of an array."""
 
 _LENGTHS = {TEMPO: 3, TIME_SIGNATURE: 4}
 """Meta events that are kept, and how many bytes they have."""
@@ -280,19 +291,34 @@ def find_pack(folder: str | os.PathLike[str]) -> tuple[list[str], list[PackFile]
     if Path(folder).is_file():
         raise ValueError(f"{folder}: a loop pack is a folder, not a file")
     os.scandir(folder).close()
-    unread: list[OSError] = []
-    names = []
-    for place, below, files in os.walk(folder, onerror=unread.append):
-        below.sort()
-        midi = [file for file in files if os.path.splitext(file)[1].lower() in SUFFIXES]
-        names += [os.path.relpath(os.path.join(place, file), folder) for file in midi]
+    names: list[str] = []
+    closed: list[PackFile] = []
+    # a stack, since folders may lie in each other deeper than functions may
+    places = [""]
+    while places:
+        place = places.pop()
+        try:
+            with os.scandir(os.path.join(folder, place)) as entries:
+                for entry in entries:
+                    name = os.path.join(place, entry.name)
+                    if _is_folder(entry):
+                        if not entry.is_symlink():
+                            places.append(name)
+                    elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                        names.append(name)
+        except OSError as error:
+            closed.append(PackFile(place or ".", "", "left out", error.strerror or str(error)))
     if not names:
         raise ValueError(f"{folder}: holds no MIDI file")
-    closed = [
-        PackFile(os.path.relpath(error.filename, folder), "", "left out", error.strerror or str(error))
-        for error in unread
-    ]
-    return sorted(names), closed
+    return sorted(names), sorted(closed, key=lambda each: each.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or leads to one; a link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def standardise(
@@ -396,12 +422,10 @@ class Heard:
         Raises:
             NoBars: it plays several parts, or nothing on this grid, or has more bars.
         """
-        performance, playback = onsets_to_performance(self.onsets, self.kit, steps, whole=True)
+        performance, playback = onsets_to_performance(self.onsets, self.kit, steps, whole=True, max_bars=max_bars)
         playing = np.flatnonzero(performance.bars.any((0, 1)))
         if len(playing) > 1:
             raise NoBars("several parts", f"it plays {' and '.join(self.kit.names[part] for part in playing)}")
-        if len(performance) > max_bars:
-            raise NoBars("too long", f"{len(performance):,} bars, {max_bars} at most")
         n_lost = len(np.unique(self.onsets.beat)) - int(performance.bars.sum())
         return Pattern(self.name, performance, playback.bpm, n_lost, self.own_grid, self.is_on_beats)
 

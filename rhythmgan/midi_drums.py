@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def drum_notes(events: MidiEvents, file_name: str) -> np.ndarray:
     if len(drums):
         return drums
     words = _folded(file_name)
-    if (_says_drums(words) or _may_say_drums(words, notes)) and _all_plausible(events):
+    if (_says_drums(words) or _may_say_drums([words], notes)) and _all_plausible(events):
         return notes
     raise NoBars("no drums", "nothing on channel 10, no track or file named like drums")
 
@@ -272,8 +272,9 @@ _CLICK_NAMES = re.compile(r"\b(?:cli(?:ck|c)s?|klick|metronom\w*|count ?in|ме�
 _ENCODINGS = ("utf-8", "latin-1", "mac-roman", "cp932", "cp1251", "cp949", "gb18030")
 """What names are written in; a file does not say."""
 
-_MAX_NAMES, _MAX_NAME = 1 << 11, 250
-"""Names of a file that are looked at, and bytes of each. Real files have up to 30 in a track, of up to 115 bytes."""
+_MAX_NAMES, _MAX_NAME, _MAX_OF_NAMES = 1 << 11, 250, 1 << 15
+"""Names of a file that are looked at, bytes of each, and of all of them: a byte of a name takes hundreds of times as
+long as one of a note. Real files have up to 30 names in a track, of up to 115 bytes, and 1,339 bytes altogether."""
 
 
 def _readings(name: bytes) -> Iterator[str]:
@@ -311,11 +312,26 @@ def _says_drums(words: str) -> bool:
     return bool(_DRUM_NAMES.search(words) or _DRUM_SIGNS.search(words)) and not _MELODIC_NAMES.search(words)
 
 
-def _may_say_drums(words: str, notes: np.ndarray) -> bool:
-    """Whether a folded name says drums of notes that may be: it is a genre's, or says several parts ("Kick+Snare")."""
-    if _GENRE.search(words):
-        return _says_drums(_GENRE.sub("drums", words)) and _as_a_kit(notes)
-    return len(_parts_named_by(words)) > 1 and not _MELODIC_NAMES.search(words) and _plausible(notes, 0.9)
+def _may_say_drums(names: Sequence[str], notes: np.ndarray) -> bool:
+    """Whether a folded name says drums of notes that may be: it is a genre's, or says several parts ("Kick+Snare").
+
+    The notes are looked at once, however many names there are.
+    """
+    if any(map(_says_a_genre, names)) and _as_a_kit(notes):
+        return True
+    return any(map(_says_several_parts, names)) and _plausible(notes, 0.9)
+
+
+def _says_a_genre(words: str) -> bool:
+    """Whether a folded name says drums if drums and bass are drums."""
+    return bool(_GENRE.search(words)) and _says_drums(_GENRE.sub("drums", words))
+
+
+def _says_several_parts(words: str) -> bool:
+    """Whether a folded name says several parts, and no genre and no other instrument."""
+    if _GENRE.search(words) or _MELODIC_NAMES.search(words):
+        return False
+    return len(_parts_named_by(words)) > 1
 
 
 def _parts_named_by(words: str) -> set[int]:
@@ -361,12 +377,13 @@ class _Names:
     def __init__(self, events: MidiEvents) -> None:
         self._events = events
         names: dict[int, list[bytes]] = {}
-        n_names = 0
+        n_names = n_bytes = 0
         for kind in (TEXT, INSTRUMENT):
             for event in events.others:
                 if event.status == 0xFF and event.kind == kind and (kind == TEXT or event.track not in names):
                     n_names += 1
-                    if n_names <= _MAX_NAMES:
+                    n_bytes += min(len(event.content), _MAX_NAME)
+                    if n_names <= _MAX_NAMES and n_bytes <= _MAX_OF_NAMES:
                         names.setdefault(event.track, []).append(event.content)
         self._names = {track: [each for name in found for each in _readings(name)] for track, found in names.items()}
 
@@ -391,7 +408,7 @@ class _Names:
         kits = [
             track
             for track, mine in zip(tracks.tolist(), np.split(notes, starts[1:]), strict=False)
-            if any(_says_drums(name) or _may_say_drums(name, mine) for name in self._names.get(track, ()))
+            if any(map(_says_drums, names := self._names.get(track, ()))) or _may_say_drums(names, mine)
         ]
         of_kits = notes[np.isin(notes[:, _TRACK], kits)]
         others = notes[~np.isin(notes[:, _TRACK], kits)]
@@ -415,10 +432,11 @@ class _Names:
         found, others = {}, []
         tracks, starts = np.unique(notes[:, _TRACK], return_index=True)
         for track, mine in zip(tracks.tolist(), np.split(notes, starts[1:]), strict=False):
-            pitches = [pitch for name in self._names.get(track, ()) if (pitch := _pitch_named_by(name)) is not None]
-            if not pitches:
+            named = (pitch for name in self._names.get(track, ()) if (pitch := _pitch_named_by(name)) is not None)
+            pitch = next(named, None)
+            if pitch is None:
                 continue
-            pitch, played = pitches[0], np.unique(mine[:, _PITCH]).tolist()
+            played = np.unique(mine[:, _PITCH]).tolist()
             if len(played) == 1:
                 same_part = GM9.part_of_pitch[played[0]] == GM9.part_of_pitch[pitch] >= 0
                 found[pitch, track] = mine if same_part else _with_pitch(mine, pitch)

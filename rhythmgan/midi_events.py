@@ -88,6 +88,9 @@ def midi_events(data: bytes) -> MidiEvents:
     A RIFF wrapper (RMID, RP-029) and other bytes before the header are stepped over. There are as many tracks as
     there are chunks, whatever the header counts. A chunk header that is off is looked for further on.
 
+    Work is linear: all tracks together have twice the bytes of the file at most (``_chunks``), each of which is read
+    three times at most, by the rules and byte by byte. Memory is at most 200 bytes a byte of the file.
+
     Raises:
         NoBars: no MIDI file, one that counts time in film frames, or one with more than ``MAX_TRACKS``,
             ``MAX_EVENTS`` or ``MAX_KEPT``.
@@ -98,8 +101,14 @@ def midi_events(data: bytes) -> MidiEvents:
 
 
 def _chunks(data: bytes, start: int) -> list[tuple[int, int]]:
-    """Where the events of each track begin and end."""
+    """Where the events of each track begin and end: altogether in twice the bytes of the file, whatever lengths say.
+
+    A track may reach over the headers of others, as one whose length is wrong does, or one that has the word of a
+    header in a text. Once the bytes that are in several tracks are as many as the file has, a track that would reach
+    over the next header ends there.
+    """
     chunks: list[tuple[int, int]] = []
+    n_shared = 0
     start = data.find(b"MTrk", start)
     while start >= 0:
         if len(chunks) == MAX_TRACKS:
@@ -110,8 +119,13 @@ def _chunks(data: bytes, start: int) -> list[tuple[int, int]]:
             start = end
         else:
             start = data.find(b"MTrk", begin)
+            following = start if start >= 0 else len(data)
             if data[end - 3 : end] != b"\xff\x2f\x00":  # a length that is too small: the track goes on
-                end = max(end, start if start >= 0 else len(data))
+                end = max(end, following)
+            n_shared += max(end - following, 0)
+            if n_shared > len(data):
+                n_shared -= end - following
+                end = following
         chunks.append((begin, end))
     return chunks
 

@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rhythmgan.bars import BEATS, check_steps, kit_of
-from rhythmgan.grid import FOUR_BEATS, NoBars, Onsets, TimeSignature, quantise_or_explain
+from rhythmgan.grid import FOUR_BEATS, Onsets, TimeSignature, check_loop_length, quantise_or_explain
 from rhythmgan.kit import Kit, fold_table
 from rhythmgan.playback import MAX_BPM, MIN_BPM
 from rhythmgan.playback import PLAIN as PLAIN
 from rhythmgan.playback import Playback as Playback
 
 MAX_LOOP = 1 << 16
-"""Bars of a loop that is read: at 120 bpm they last 36 hours."""
+"""Bars of a loop that is read: at 120 bpm they last 36 hours. What takes fewer says so to whoever reads it."""
 
 
 def accents(steps: int) -> np.ndarray:
@@ -323,7 +323,7 @@ def events(performance: Performance, playback: Playback = PLAIN) -> Events:
 
 
 def onsets_to_performance(
-    onsets: Onsets, kit: Kit, steps: int = 16, *, whole: bool = False
+    onsets: Onsets, kit: Kit, steps: int = 16, *, whole: bool = False, max_bars: int = MAX_LOOP
 ) -> tuple[Performance, Playback]:
     """How a song plays its bars, from the first that sounds to the last, silent ones between included; and its tempo.
 
@@ -338,17 +338,18 @@ def onsets_to_performance(
         steps: the grid.
         whole: also the silent bars before and after these, as many as are written. After the last they are known of a
             song in one time signature.
+        max_bars: that it may have, the silent ones included. More are refused before there is memory for any: what is
+            read costs as ``quantise`` and 16 bytes a cell of the loop.
 
     Raises:
-        NoBars: it has none, or more than ``MAX_LOOP``; see ``grid.quantise_or_explain``.
+        NoBars: it has none, or more than ``max_bars``; see ``grid.quantise_or_explain``.
     """
-    found = quantise_or_explain(_looped(onsets, steps), kit, steps)
+    found = quantise_or_explain(_looped(onsets, steps), kit, steps, max_bars=max_bars, from_start=whole)
     place = found.index if whole else found.index - found.index[0]
     n_bars = int(place[-1]) + 1
     if whole and onsets.n_beats and len(onsets.time_signatures) < 2:
         n_bars = max(n_bars, _n_bars_of_last(onsets))
-    if n_bars > MAX_LOOP:
-        raise NoBars("too long", f"{n_bars:,} bars")
+    check_loop_length(n_bars, max_bars)
     shape = (n_bars, steps, kit.n_parts)
     velocities, offsets = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     velocities[place], offsets[place] = found.velocities, found.offsets

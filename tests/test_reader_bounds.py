@@ -1,0 +1,261 @@
+"""What readers cost at most: bytes of memory for each byte they are given, and bytes that they look at. No seconds."""
+
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhythmgan import grid, midi_drums, midi_events
+from rhythmgan.grid import MAX_BARS, NoBars, Onsets, TimeSignature, quantise, quantise_by_grid
+from rhythmgan.kit import GM9, GM12
+from rhythmgan.loop_packs import standard_midi
+from rhythmgan.midi_reader import parse_midi
+from rhythmgan.performance import onsets_to_performance
+
+MIB = 1 << 20
+END = b"\x00\xff\x2f\x00"
+BEAT = b"\x00\x99\x24\x5a\x00\x26\x5a\x00\x2a\x5a\x00\x31\x5a\x00\x33\x5a"
+"""Five parts at once: so many that no name is asked for."""
+
+
+def _file(*tracks, format_=1, division=96):
+    header = b"MThd" + struct.pack(">IHHH", 6, format_, len(tracks), division)
+    return header + b"".join(b"MTrk" + struct.pack(">I", len(track) + 4) + track + END for track in tracks)
+
+
+HEADER = _file()
+
+
+def _peak(call):
+    """Bytes of memory that a call takes at most; a NoBars or another ValueError is an answer too."""
+    tracemalloc.start()
+    try:
+        call()
+    except ValueError:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak
+
+
+def _texts(n, names):
+    return b"".join(b"\x00\xff\x03" + bytes([len(name)]) + name for name in names(n))
+
+
+HOSTILE = {
+    "headers of an absurd length": lambda n: HEADER + b"MTrk\xff\xff\xff\xff" * (n // 8),
+    "such headers, a note in each": lambda n: HEADER + b"MTrk\x7f\xff\xff\xff\x00\x99\x24\x5a" * (n // 12),
+    "such headers, a wrong note in each": lambda n: HEADER + b"MTrk\x7f\xff\xff\xff\x00\x99\x24\xff" * (n // 12),
+    "headers that are notes of the track before": lambda n: (
+        HEADER + b"MTrk\x7f\x01\x01\x01\x00\x99\x24\x5a\x00\x24\x5a\x00" * (n // 16) + END[1:]
+    ),
+    "headers within an exclusive": lambda n: (
+        HEADER + (b"MTrk\x7f\xff\xff\xff\x00\xf0\xff\xff\x7f" + bytes(80)) * (n // 93)
+    ),
+    "lengths that reach to the end": lambda n: (
+        HEADER
+        + b"".join(b"MTrk" + struct.pack(">I", 12 * i + 8) + b"\x00\x99\x24\x5a" for i in range(n // 12, 0, -1))
+        + END
+    ),
+    "headers of a file": lambda n: b"MThd" * (n // 4),
+    "headers of a file in RIFF": lambda n: b"RIFF" + b"MThd\0\0\0\0" * (n // 8) + _file(BEAT),
+    "notes": lambda n: _file(BEAT + b"\x01\x24\x5a" * (n // 3)),
+    "notes read byte by byte": lambda n: _file(BEAT + b"\x00\x24\xff" + b"\x01\x24\x5a" * (n // 3)),
+    "programs": lambda n: _file(BEAT + b"\x00\xc0\x01" + b"\x00\x01" * (n // 2)),
+    "time signatures": lambda n: _file(b"\x01\xff\x58\x04\x04\x02\x18\x08" * (n // 8) + BEAT),
+    "bank selects": lambda n: _file(b"\x00\xb9\x00\x7f" * (n // 4) + BEAT),
+    "exclusives": lambda n: _file(b"\x00\xf0\x05\x7e\x7f\x09\x01\xf7\x00\xb9\x00\x7f" * (n // 12) + BEAT),
+    "bytes of times": lambda n: _file(BEAT + b"\xbf" * n),
+    "statuses": lambda n: _file(BEAT + b"\xc5" * n),
+    "tracks": lambda n: _file(*[BEAT] * (n // 30)),
+    "sequences": lambda n: _file(*[b"\x00\xff\x58\x04\x04\x02\x18\x08" + BEAT] * (n // 40), format_=2),
+    "named tracks": lambda n: _file(*[b"\x00\xff\x03\x04Kick\x00\x90\x4d\x5a\x00\x4c\x5a"] * (n // 30)),
+    "names": lambda n: _file(
+        _texts(n // 20, lambda k: (b"Kick+Snare %04d" % i for i in range(k)))
+        + b"\x00\x90\x4d\x5a"
+        + b"\x01\x4c\x5a" * n
+    ),
+    "letters that fold into eighteen": lambda n: _file(
+        _texts(n // 120, lambda k: ["\ufdfa".encode() * 40] * k) + b"\x00\x90\x4d\x5a\x01\x4c\x5a"
+    ),
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_midi_takes_two_hundred_bytes_a_byte(hostile):
+    data = HOSTILE[hostile](20_000)
+    assert _peak(lambda: midi_events.midi_events(data)) <= 200 * len(data)
+    assert _peak(lambda: parse_midi(data, "loop.mid")) <= 200 * len(data) + MIB
+    assert _peak(lambda: standard_midi(data, "Kick_01.mid")) <= 200 * len(data) + MIB
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_tracks_are_twice_the_file_at_most(hostile, monkeypatch):
+    """What the rules read, and what is read byte by byte, are bytes of the tracks."""
+    n_scanned = []
+    scan = midi_events._scan
+    monkeypatch.setattr(midi_events, "_scan", lambda data, track: n_scanned.append(len(data)) or scan(data, track))
+    data = HOSTILE[hostile](20_000)
+    try:
+        assert sum(end - begin for begin, end in midi_events._chunks(data, 0)) <= 2 * len(data)
+        midi_events.midi_events(data)
+    except NoBars:
+        pass
+    assert sum(n_scanned) <= 2 * len(data)
+
+
+_lengths = st.sampled_from([0, 1, 7, 8, 9, 12, 16, 40, 100, 1 << 20, 0x7FFFFFFF, 0xFFFFFFFF]) | st.integers(0, 300)
+_pieces = st.one_of(
+    st.builds(lambda length: b"MTrk" + struct.pack(">I", length), _lengths),
+    st.sampled_from([END, END[1:], BEAT, b"MTrk", b"MThd", b"\x00\xf0\xff\x7f", b"\x00\x24\xff", bytes(20)]),
+    st.binary(max_size=12),
+)
+
+
+@given(st.lists(_pieces, max_size=40))
+def test_tracks_are_twice_the_file_at_most_whatever_it_is(pieces):
+    data = HEADER + b"".join(pieces)
+    chunks = midi_events._chunks(data, 14)
+    assert sum(max(end - begin, 0) for begin, end in chunks) <= 2 * len(data)
+    # every header begins a track, but for those within a track whose length leads to the next one
+    assert [data[begin - 8 : begin - 4] for begin, _ in chunks] == [b"MTrk"] * len(chunks)
+    try:
+        found = midi_events.midi_events(data)
+    except NoBars:
+        return
+    assert len(found.ends) == len(chunks)
+
+
+def test_a_file_is_read_behind_thousands_of_broken_headers():
+    drums = b"\x00\x99\x24\x5a\x60\x26\x5a" + END
+    spam = b"MTrk\xff\xff\xff\xff" * 4000
+    found = midi_events.midi_events(HEADER + spam + b"MTrk" + struct.pack(">I", len(drums)) + drums)
+    assert found.broken
+    assert [row[1:] for row in found.notes.tolist() if row[0] == 4000] == [[0, 9, 36, 90], [96, 9, 38, 90]]
+
+
+def test_a_track_may_hold_the_word_of_a_header():
+    """Its notes stand on both sides of it, and there is one track more, without notes."""
+    data = _file(b"\x00\x99\x24\x5a\x05\xff\x01\x04MTrk\x07\x99\x26\x5a")
+    assert [row[1:] for row in midi_events.midi_events(data).notes.tolist() if row[0] == 0] == [
+        [0, 9, 36, 90],
+        [12, 9, 38, 90],
+    ]
+
+
+def test_a_length_that_is_too_large_costs_no_track():
+    kick, snare, hat = (b"\x00\x99" + bytes([pitch, 90]) + END for pitch in (36, 38, 42))
+    for length in (len(kick) + 1, len(kick) + 20, 0x7FFFFFFF, 0xFFFFFFFF):
+        data = HEADER + b"".join(b"MTrk" + struct.pack(">I", length) + track for track in (kick, snare, hat))
+        assert [row[0::3] for row in midi_events.midi_events(data).notes.tolist()] == [[0, 36], [1, 38], [2, 42]]
+
+
+def test_notes_are_looked_at_once_however_many_names_there_are(monkeypatch):
+    looks = []
+    plausible = midi_drums._plausible
+    monkeypatch.setattr(midi_drums, "_plausible", lambda *given: looks.append(len(given[0])) or plausible(*given))
+    names = b"".join(b"\x00\xff\x03\x0fKick+Snare %04d" % i for i in range(1000))
+    genres = b"".join(b"\x00\xff\x03\x0eDrum Bass %04d" % i for i in range(500))
+    as_a_kit = midi_drums._as_a_kit
+    monkeypatch.setattr(midi_drums, "_as_a_kit", lambda notes: looks.append(len(notes)) or as_a_kit(notes))
+    for texts in (names, genres):
+        with pytest.raises(NoBars, match="no drums"):
+            parse_midi(_file(texts + b"\x00\x90\x05\x5a\x01\x06\x5a\x01\x07\x5a"), "x.mid")
+        assert sum(looks) <= 6
+        looks.clear()
+
+
+def test_few_bytes_of_names_are_read(monkeypatch):
+    folded = []
+    fold = midi_drums._folded
+    monkeypatch.setattr(midi_drums, "_folded", lambda name: folded.append(len(name)) or fold(name))
+    texts = _texts(1000, lambda n: (b"%04d some text of a name" % i for i in range(n)))
+    track = texts + b"\x00\x90\x05\x5a\x01\x06\x5a\x01\x07\x5a"
+    with pytest.raises(NoBars, match="no drums"):
+        parse_midi(_file(*[track] * 4), "x.mid")
+    # each name once, and once more for each of two looks at its part; 96 kB are written
+    assert sum(folded) <= 3 * midi_drums._MAX_OF_NAMES
+
+
+# -- onsets --------------------------------------------------------------------------------------
+
+
+def _onsets(beat, time_signatures=()):
+    n = len(beat)
+    return Onsets(np.asarray(beat, float), np.full(n, 36, np.uint8), np.full(n, 90, np.uint8), time_signatures)
+
+
+@pytest.mark.parametrize(
+    "beat",
+    [
+        np.arange(20_000) / 96,
+        np.arange(20_000) / 4.7,
+        np.arange(20_000) * 4.0,
+        np.cumsum(np.tile([0.19, 0.45, 0.24, 0.63], 5000)),
+        np.zeros(20_000),
+    ],
+    ids=["dense", "on no grid", "a bar each", "people", "at once"],
+)
+def test_onsets_take_four_hundred_bytes_and_cells_a_few(beat):
+    onsets = _onsets(beat)
+    n_bars = len(np.unique(beat // 4)) + 1
+    cells = n_bars * 16 * GM12.n_parts
+    fixed = MIB // 4
+    assert _peak(lambda: quantise(onsets, GM12)) <= 400 * len(beat) + 6 * cells + fixed
+    assert _peak(lambda: quantise_by_grid(onsets, GM12)) <= 400 * len(beat) + 4096 * n_bars + fixed
+    assert _peak(lambda: onsets_to_performance(onsets, GM12)) <= 400 * len(beat) + 22 * cells + fixed
+
+
+def test_more_bars_than_any_song_has_are_left_behind_and_counted():
+    found = quantise(_onsets(np.arange(MAX_BARS + 5) * 4.0), GM9, 12)
+    assert len(found.bars) == MAX_BARS
+    assert found.index[-1] == MAX_BARS - 1
+    assert found.n_other_time_signature == 5
+
+
+def test_columns_of_many_time_signatures_are_not_kept():
+    grid._kept_sections.cache_clear()
+    for song in range(20):
+        many = tuple(TimeSignature(4.0 * i, 4, 4) for i in range(song, 2000))
+        quantise(_onsets([0.0, 1.0], many[:1]), GM9)
+        tracemalloc.start()
+        quantise(_onsets([8000.0], many), GM9)
+        kept = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert kept < 20_000
+    assert grid._kept_sections.cache_info().currsize <= 20
+
+
+@pytest.mark.parametrize(("steps", "whole"), [(16, False), (48, True)])
+def test_what_is_too_long_is_refused_before_there_is_memory_for_it(steps, whole):
+    far, many = _onsets([0.0, 4.0 * (1 << 16)]), _onsets(np.arange(1000) * 4.0)
+
+    def read(onsets, most):
+        return lambda: onsets_to_performance(onsets, GM12, steps, whole=whole, max_bars=most)
+
+    assert _peak(read(far, 256)) < MIB // 4
+    assert _peak(read(many, 256)) < MIB // 4
+    with pytest.raises(NoBars, match="too long: 65,537 bars, 256 at most"):
+        read(far, 256)()
+    assert len(read(many, 1000)()[0]) == 1000
+    with pytest.raises(NoBars, match="too long: 1,000 bars, 999 at most"):
+        read(many, 999)()
+
+
+def test_silent_bars_count_where_the_whole_is_read():
+    onsets = _onsets([12.0, 20.0])
+    assert len(onsets_to_performance(onsets, GM9, max_bars=3)[0]) == 3
+    with pytest.raises(NoBars, match="too long: 6 bars, 5 at most"):
+        onsets_to_performance(onsets, GM9, whole=True, max_bars=5)
+
+
+def test_an_error_names_few_of_many_time_signatures():
+    many = tuple(TimeSignature(4.0 * i, 3 + i, 4) for i in range(2, 500))
+    with pytest.raises(NoBars, match="other time signature") as why:
+        grid.quantise_or_explain(_onsets([8.0], many), GM9)
+    assert str(why.value).endswith("482 more")
+    assert len(str(why.value)) < 300
