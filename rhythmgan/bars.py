@@ -17,6 +17,7 @@ sixteenths, 32, or 12, 24 and 48 for triplets.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -35,6 +36,7 @@ GRIDS = (12, 16, 24, 32, 48)
 """The grids a bar may have, in steps a bar."""
 
 _WORD = re.compile(r"0b[01]+")
+_TOKEN = re.compile(r"\S+")
 
 
 def check_steps(steps: int) -> int:
@@ -116,10 +118,29 @@ def words_to_text(words: np.ndarray, n_parts: int) -> str:
     return "".join(f"{line} BAR\n" for line in lines)
 
 
-def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
+_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_LINE = re.compile(f"([^{_BREAKS}]*)(?:\r\n|[{_BREAKS}]|$)")
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """Where each line begins, and the line: those of ``str.splitlines``, one at a time.
+
+    A list of them would take many times the memory of the text. Behind a last line break there is an empty line.
+    """
+    for found in _LINE.finditer(text):
+        yield found.start(), found[1]
+
+
+def text_to_words(text: str, n_parts: int, first_line: int = 1) -> list[np.ndarray]:
     """Every bar of a text, (steps,) uint16 each: bars of one text may have different grids.
 
-    Line breaks mean nothing; a ``#`` and what follows it in a line is a comment.
+    Line breaks mean nothing; a ``#`` and what follows it in a line is a comment. Work is linear in the text, and memory
+    is at most ten bytes a letter: it is read token by token, up to the first that is wrong.
+
+    Args:
+        text: in the text view.
+        n_parts: of a word.
+        first_line: the number of its first line, for messages.
 
     Raises:
         ValueError: something that is no word of ``n_parts`` bits, a bar of a length that is
@@ -127,8 +148,11 @@ def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
     """
     bars: list[np.ndarray] = []
     bar: list[int] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        for token in line.partition("#")[0].split():
+    begun = 0
+    for number, (_, line) in enumerate(lines_of(text), first_line):
+        for found in _TOKEN.finditer(line.partition("#")[0]):
+            token = found[0]
+            begun = begun if bar else number
             if token == "BAR":
                 if len(bar) not in GRIDS:
                     raise ValueError(
@@ -136,12 +160,12 @@ def text_to_words(text: str, n_parts: int) -> list[np.ndarray]:
                     )
                 bars.append(np.array(bar, np.uint16))
                 bar = []
-            elif _WORD.fullmatch(token) and len(token) == n_parts + 2:
+            elif len(token) == n_parts + 2 and _WORD.fullmatch(token):
                 bar.append(int(token, 2))
             else:
                 raise ValueError(f"line {number}: {token[:40]!r} is neither BAR nor a word of {n_parts} bits")
     if bar:
-        raise ValueError(f"the text ends within a bar: {len(bar)} words after the last BAR")
+        raise ValueError(f"line {begun}: the text ends within a bar: {len(bar)} words after the last BAR")
     return bars
 
 

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rhythmgan.bars import text_to_words
+from rhythmgan.bars import lines_of, text_to_words
 from rhythmgan.data import Corpus
+from rhythmgan.inputs import read_input
 from rhythmgan.kit import GM9, KITS, Kit
+from rhythmgan.songs.members import without_controls
+
+MAX_TEXT = 64 << 20
+"""Bytes of a text that is read: 300,000 bars of sixteen steps."""
+
+MAX_NAME = 200
+"""Letters of the name of a bar."""
 
 
 def patterns_path() -> Path:
@@ -53,32 +61,54 @@ def load_patterns(path: str | os.PathLike[str] | None = None, steps: int | None 
 def read_text(path: str | os.PathLike[str]) -> tuple[list[np.ndarray], list[str], Kit]:
     """Every bar of a text in the text view, with the comment above it as its name, and their kit.
 
+    Control characters of a name are spaces, and of a long one the first ``MAX_NAME`` letters are kept. Work is linear
+    in the bytes of the file, and memory is at most 16 bytes for each.
+
     Raises:
-        ValueError: the text is broken, or has no bar.
+        ValueError: the text is broken, no UTF-8, or has no bar; it names the file, and the line.
+        OSError: the file cannot be opened, is no regular one, or is larger than ``MAX_TEXT``.
     """
+    data = read_input(path, MAX_TEXT)
     names: list[str] = []
     bars: list[np.ndarray] = []
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        words = re.search(r"^\s*0b([01]+)", text, re.M)
+        text = _decoded(data)
+        words = re.search(r"^[^\S\n]*0b([01]+)", text, re.M)
         length = len(words[1]) if words else GM9.n_parts
         kit = next((kit for kit in KITS.values() if kit.n_parts == length), GM9)
-        for name, part in _named_texts(text):
-            found = text_to_words(part, kit.n_parts)
+        for name, part, line in _named_texts(text):
+            found = text_to_words(part, kit.n_parts, line)
             bars += found
             names += [name] if len(found) == 1 else [f"{name} {i}".strip() for i in range(1, len(found) + 1)]
     except ValueError as error:
-        raise ValueError(f"{path}: not a text of bars: {error}") from None
+        raise ValueError(f"{os.fspath(path)}: not a text of bars: {error}") from None
     if not bars:
-        raise ValueError(f"{path}: not a text of bars: it has none")
+        raise ValueError(f"{os.fspath(path)}: not a text of bars: it has none")
     return bars, names, kit
 
 
-def _named_texts(text: str) -> Iterator[tuple[str, str]]:
-    """(comment, what follows it up to the next one), each with blank lines ahead so that its line numbers hold."""
-    name, begin = "", 0
-    lines = text.splitlines()
-    for number, line in enumerate([*lines, "#"]):
+def _decoded(data: bytes) -> str:
+    """The text of UTF-8, with or without a mark of the order of bytes.
+
+    Raises:
+        ValueError: it is none; the message names the line.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}: byte 0x{data[error.start]:02x} is no UTF-8") from None
+
+
+def _named_texts(text: str) -> Iterator[tuple[str, str, int]]:
+    """(comment, what follows it up to the next one, the line in which that begins)."""
+    name, begin, first_line = "", 0, 1
+    for number, (place, line) in enumerate(lines_of(text), 1):
         if line.lstrip().startswith("#"):
-            yield name, "\n" * begin + "\n".join(lines[begin:number])
-            name, begin = line.lstrip()[1:].strip(), number + 1
+            yield name, text[begin:place], first_line
+            name, begin, first_line = _name(line), place + len(line), number
+    yield name, text[begin:], first_line
+
+
+def _name(comment: str) -> str:
+    return without_controls(comment.lstrip()[1:].strip()[:MAX_NAME])

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhythmgan import grid, midi_drums, midi_events
+from rhythmgan.bars import text_to_words
 from rhythmgan.grid import MAX_BARS, NoBars, Onsets, TimeSignature, quantise, quantise_by_grid
 from rhythmgan.kit import GM9, GM12
 from rhythmgan.loop_packs import standard_midi
 from rhythmgan.midi_reader import parse_midi
+from rhythmgan.patterns import read_text
 from rhythmgan.performance import onsets_to_performance
 
 MIB = 1 << 20
@@ -259,3 +261,48 @@ def test_an_error_names_few_of_many_time_signatures():
         grid.quantise_or_explain(_onsets([8.0], many), GM9)
     assert str(why.value).endswith("482 more")
     assert len(str(why.value)) < 300
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+BAR = "0b100000000 " * 16 + "BAR\n"
+
+TEXTS = {
+    "bars": lambda n: BAR * (n // len(BAR)),
+    "short bars in short lines": lambda n: ("0b100000000 " * 12 + "BAR ").replace(" ", "\n") * (n // 148),
+    "comments": lambda n: "#\n" * (n // 2) + BAR,
+    "a comment above each bar": lambda n: ("# " + "x" * 60 + "\n" + BAR) * (n // 260),
+    "a long comment and many bars": lambda n: "# " + "x" * (n // 2) + "\n" + BAR * (n // 2 // len(BAR)),
+    "blank lines": lambda n: "\n" * n + BAR,
+    "spaces": lambda n: " " * n + BAR,
+    "spaces in lines": lambda n: (" " * 100 + "\n") * (n // 101) + BAR,
+    "one long word": lambda n: "0b1" + "0" * n,
+    "one long line": lambda n: BAR.replace("\n", " ") * (n // len(BAR)),
+    "short words": lambda n: "a " * (n // 2),
+    "line breaks of all kinds": lambda n: "\x0b\x0c\x85\u2028" * (n // 8) + BAR,
+    "letters beyond the first plane": lambda n: "#\U0001f941\n" * (n // 6) + BAR,
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_texts_take_sixteen_bytes_a_byte(kind, tmp_path):
+    path = tmp_path / "bars.txt"
+    path.write_text(TEXTS[kind](50_000), encoding="utf-8")
+    assert _peak(lambda: read_text(path)) <= 16 * path.stat().st_size + MIB // 16
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_letters_take_ten_bytes_each(kind):
+    text = TEXTS[kind](50_000)
+    assert _peak(lambda: text_to_words(text, 9)) <= 10 * len(text) + MIB // 16
+
+
+def test_a_line_is_looked_at_once_however_many_comments_there_are(tmp_path, monkeypatch):
+    from rhythmgan import patterns
+
+    looks = []
+    monkeypatch.setattr(patterns, "text_to_words", lambda *given: looks.append(len(given[0])) or text_to_words(*given))
+    path = tmp_path / "bars.txt"
+    path.write_text(("# name\n" + BAR) * 200, encoding="utf-8")
+    read_text(path)
+    assert sum(looks) <= path.stat().st_size
