@@ -280,7 +280,7 @@ def read_loop(path: str, model: BarModel, out: str) -> tuple[Performance, Playba
     """
     if Path(path).resolve().parent == Path(out).resolve():
         raise ValueError(f"{out} holds the loop itself, which could be written over: choose another --out")
-    loop, playback = load_loop(path, model.kit, model.steps)
+    loop, playback = load_loop(path, model.kit, model.steps, max_bars=MAX_BARS)
     _, steps, n_parts = loop.bars.shape
     if (steps, n_parts) != (model.steps, model.kit.n_parts):
         raise ValueError(

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,15 @@ from rhythmgan.calls import check_settled
 from rhythmgan.corpus_file import load_corpus
 from rhythmgan.data import Split
 from rhythmgan.grid import NoBars
+from rhythmgan.inputs import open_input
 from rhythmgan.kit import GM12, Kit, kit_named
 from rhythmgan.npz import npz_names, read_npz
-from rhythmgan.performance import PLAIN, Performance, Playback, onsets_to_performance
+from rhythmgan.performance import MAX_LOOP, PLAIN, Performance, Playback, onsets_to_performance
 from rhythmgan.songs.contents import suffix_of
 from rhythmgan.songs.preparation import read_songs
+
+MAX_LOOP_BYTES = 128 << 20
+"""Bytes of the file of a loop that is not MIDI: ``MAX_LOOP`` bars with how they are played take less."""
 
 SAMPLE_OPTIONS = "sample.json"
 """In every folder of samples: the options that made its files."""
@@ -50,6 +55,7 @@ def load_bars(
     *,
     split: Split = "all",
     distinct: bool = True,
+    max_bars: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, Kit]:
     """Bars of whatever holds any: a corpus, an .npz with ``bars``, a text, MIDI, or a folder of samples or of songs.
 
@@ -64,6 +70,7 @@ def load_bars(
             bars. An .npz of bars or a text has one of its own, which this has to be.
         split: which songs of a corpus.
         distinct: only each song's distinct bars, of a corpus.
+        max_bars: more are refused before they are unpacked; by default as many as there are.
 
     Returns:
         The bars (n, steps, parts) bool; the song of each (n,) ints, or None where there is one or none is known;
@@ -77,12 +84,15 @@ def load_bars(
     if path.is_file() and path.suffix in (".npz", ".txt"):
         names = npz_names(path) if path.suffix == ".npz" else []
         if "bars" in names:
-            return _asked_for(path, *_bars_of(path, read_npz(path, "a file of bars")), kit, steps)
+            found = _bars_of(path, read_npz(path, "a file of bars"))
+            _check_number(path, len(found[0]), max_bars)
+            return _asked_for(path, *found, kit, steps)
         if is_corpus(path):
             corpus = load_corpus(path, steps, kit).split(split)
             if not len(corpus):
                 raise ValueError(f"{path}: no song of it falls into the {split} split")
             corpus = corpus.distinct() if distinct else corpus
+            _check_number(path, len(corpus), max_bars)
             return words_to_bars(corpus.words, corpus.kit.n_parts), corpus.song_id, corpus.kit
     check_settled(path)
     if archives := _own_archives(path):
@@ -98,7 +108,14 @@ def load_bars(
         logging.getLogger(__name__).warning("%s: %d files gave no bars: %s", path, len(count.named), reasons)
     # one song is a file of bars, not songs to be kept apart
     song = corpus.song_id if len(corpus.songs) > 1 else None
+    _check_number(path, len(corpus), max_bars)
     return words_to_bars(corpus.words, corpus.kit.n_parts), song, corpus.kit
+
+
+def _check_number(path: Path, n_bars: int, most: int | None) -> None:
+    """Raise a ValueError where there are more bars than the most that are asked for."""
+    if most is not None and n_bars > most:
+        raise ValueError(f"{path}: too long: {n_bars:,} bars, {most:,} at most")
 
 
 def _asked_for(
@@ -120,22 +137,39 @@ def _asked_for(
 def _bars_of(path: Path, members: dict[str, np.ndarray]) -> tuple[np.ndarray, None, Kit]:
     """The bars of an .npz file and their kit: the one that it names, or else the one of as many parts."""
     bars = members["bars"]
-    if bars.ndim == 4:  # loops, as `rhythmgan vary` writes them
-        bars = bars.reshape(-1, *bars.shape[2:])
     try:
-        named = kit_named(str(members["kit"])) if "kit" in members else None
+        named = kit_named(_one_text(members["kit"])) if "kit" in members else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     try:
         kit = kit_of(bars, named)
-        if bars.ndim != 3 or bars.dtype != bool or not len(bars) or bars.shape[2] != kit.n_parts:
+        # of four axes they are loops, as `rhythmgan vary` writes them
+        if bars.ndim not in (3, 4) or bars.dtype != bool or not bars.size or bars.shape[-1] != kit.n_parts:
             raise ValueError
-        check_steps(bars.shape[1])
+        check_steps(bars.shape[-2])
     except ValueError:
         raise ValueError(
             f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
         ) from None
-    return bars, None, kit
+    return bars.reshape(-1, *bars.shape[-2:]), None, kit
+
+
+def _one_text(member: np.ndarray) -> str:
+    """The text of a member that is one.
+
+    Raises:
+        ValueError: it is something else, or holds letters that there are not.
+    """
+    if member.shape or member.dtype.kind != "U" or member.dtype.itemsize > _MAX_KIT_NAME:
+        raise ValueError(f"its kit is {member.dtype} {member.shape}, not a name")
+    letters = np.frombuffer(member.tobytes(), np.dtype(np.uint32).newbyteorder(member.dtype.byteorder)).tolist()
+    if not all(letter <= sys.maxunicode for letter in letters):  # of such text no str can be made
+        raise ValueError("its kit is no text")
+    return "".join(map(chr, letters)).rstrip("\0")
+
+
+_MAX_KIT_NAME = 400
+"""Bytes of the name of a kit, four a letter; ours have up to ten letters."""
 
 
 def _own_archives(folder: Path) -> list[Path]:
@@ -158,18 +192,19 @@ def _generated_bars(folder: Path, archives: list[Path]) -> tuple[np.ndarray, Non
         ValueError: a damaged file, or bars of several kits or grids.
     """
     parts: list[np.ndarray] = []
-    seeds = np.zeros(0, np.int64)
+    known: set[int] = set()
     for path in archives:
         bars, _, kit = load_bars(path)
         if path.name not in _WRITTEN:
             own = read_npz(path, "a file of samples").get("seed")
-            if own is None or own.shape != bars.shape[:1]:
+            if own is None or own.shape != bars.shape[:1] or own.dtype.kind not in "iu":
                 raise ValueError(f"{path}: expected a seed for each of its {len(bars)} bars")
-            bars, seeds = bars[~np.isin(own, seeds)], np.union1d(seeds, own)
+            is_new = [seed not in known for seed in own.tolist()]
+            bars = bars[is_new]
+            known.update(own.tolist())
         if parts and bars.shape[1:] != parts[0].shape[1:]:
             raise ValueError(f"{folder}: its .npz files have bars of several kits or grids: name one of them")
         parts.append(bars)
-    known = set(seeds.tolist())
     patterns = [_WRITTEN[path.name] for path in archives if path.name in _WRITTEN]
 
     def is_read(name: str) -> bool:
@@ -184,31 +219,36 @@ def _generated_bars(folder: Path, archives: list[Path]) -> tuple[np.ndarray, Non
     return np.concatenate(parts), None, kit
 
 
-def load_loop(path: str | os.PathLike[str], kit: Kit = GM12, steps: int = 16) -> tuple[Performance, Playback]:
+def load_loop(
+    path: str | os.PathLike[str], kit: Kit = GM12, steps: int = 16, *, max_bars: int = MAX_LOOP
+) -> tuple[Performance, Playback]:
     """The bars of one file in their order, as they are played: of MIDI from the first that sounds to the last.
 
-    Unlike ``load_bars`` it keeps silent bars between and repeated ones.
+    Unlike ``load_bars`` it keeps silent bars between and repeated ones. It costs what the file's own reader says
+    (``parse_midi``, ``read_text``, ``read_npz``, ``load_corpus``) and 16 bytes a cell of the loop.
 
     Args:
         path: MIDI, or what ``load_bars`` takes, but no folder.
         kit: what MIDI is read into.
         steps: the grid that MIDI is read on.
+        max_bars: that it may have, the silent ones between included; more are refused before there is memory for any.
 
     Returns:
         The loop and how it is played back. MIDI has its own velocities, offsets and first tempo, and no swing, which is
         in the offsets. Bars that say nothing of all that have accents, on the grid, at 120 beats a minute.
 
     Raises:
-        ValueError: no bars in it, or a folder.
-        OSError: it cannot be opened.
+        ValueError: no bars in it, more than ``max_bars``, or a folder.
+        OSError: it cannot be opened, is no regular file, or has more than ``MAX_LOOP_BYTES``.
     """
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: a loop is one file, not a folder")
     if suffix_of(str(path)) not in midi_reader.SUFFIXES:
-        bars, _, kit = load_bars(path, kit, steps, distinct=False)
+        open_input(path, MAX_LOOP_BYTES).close()
+        bars, _, kit = load_bars(path, kit, steps, distinct=False, max_bars=max_bars)
         return Performance.of(bars, kit), PLAIN
     try:
-        return onsets_to_performance(midi_reader.read_midi(path), kit, steps)
+        return onsets_to_performance(midi_reader.read_midi(path), kit, steps, max_bars=max_bars)
     except NoBars as why:
         raise ValueError(f"{path}: {why}") from None

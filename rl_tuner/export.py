@@ -25,7 +25,9 @@ from rhythmgan.export import (
     is_played,
     replacing,
 )
+from rhythmgan.inputs import read_input
 from rhythmgan.kit import Kit
+from rhythmgan.load import MAX_LOOP_BYTES
 from rhythmgan.midi_reader import SUFFIXES
 from rhythmgan.performance import PLAIN, Performance, Playback
 from rl_tuner.result import SWING_TOLERANCE, SteeringResult
@@ -86,7 +88,7 @@ def export_steered(
     files = {REPORT: (json.dumps(report(steered, seed, asked, notes), indent=1) + "\n").encode()}
     own_file = None if original is None else _name_of_original(original)
     if original is not None and own_file is not None:
-        files[own_file] = Path(original).read_bytes()
+        files[own_file] = read_input(original, MAX_LOOP_BYTES)
     kit = kit or steered.kit
     batches = _batches_of_bars(steered, kit) if steered.before is None else _batches_of_versions(steered, kit)
     first = next(batches)

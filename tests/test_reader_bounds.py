@@ -1,18 +1,25 @@
 """What readers cost at most: bytes of memory for each byte they are given, and bytes that they look at. No seconds."""
 
+import os
 import struct
+import subprocess
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rhythmgan.cli
+import rl_tuner.cli
 from rhythmgan import grid, midi_drums, midi_events
 from rhythmgan.bars import text_to_words
+from rhythmgan.commands.interpolate import MAX_Z_BYTES, _read_z
 from rhythmgan.grid import MAX_BARS, NoBars, Onsets, TimeSignature, quantise, quantise_by_grid
 from rhythmgan.kit import GM9, GM12
-from rhythmgan.loop_packs import standard_midi
+from rhythmgan.load import load_bars, load_loop
+from rhythmgan.loop_packs import find_pack, standard_midi
 from rhythmgan.midi_reader import parse_midi
 from rhythmgan.patterns import read_text
 from rhythmgan.performance import onsets_to_performance
@@ -306,3 +313,159 @@ def test_a_line_is_looked_at_once_however_many_comments_there_are(tmp_path, monk
     path.write_text(("# name\n" + BAR) * 200, encoding="utf-8")
     read_text(path)
     assert sum(looks) <= path.stat().st_size
+
+
+def test_a_loop_of_too_many_bars_is_refused_in_every_format(tmp_path):
+    text, arrays = tmp_path / "bars.txt", tmp_path / "bars.npz"
+    text.write_text(BAR * 300, encoding="utf-8")
+    np.savez(arrays, bars=np.ones((3, 100, 16, 9), bool))
+    midi = tmp_path / "loop.mid"
+    midi.write_bytes(_file(b"\x00\x99\x24\x5a\x85\xff\x00\x99\x26\x5a" + b"\xff\xff\xff\x7f\x99\x2a\x5a"))
+    for path, found in ((text, "300"), (arrays, "300"), (midi, "699,[0-9]{3}")):
+        with pytest.raises(ValueError, match=f"{path}: too long: {found} bars, 256 at most"):
+            load_loop(path, GM9, max_bars=256)
+    assert len(load_loop(text, GM9, max_bars=300)[0]) == 300
+    for path in (text, arrays):
+        with pytest.raises(ValueError, match="too long: 300 bars, 299 at most"):
+            load_bars(path, max_bars=299)
+
+
+def _far_apart(path):
+    """A file of two onsets, of which the last lies half a beat before the end of its bar; and how many bars that is."""
+    path.write_bytes(_file(b"\x00\x99\x24\x5a" + b"\xff\xff\xff\x00\x99\x26\x5a", division=256))
+    return path, 1 << 18
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (rl_tuner.cli, ["steer", "--density", "12", "--from-midi", "LOOP"]),
+        (rl_tuner.cli, ["continue", "LOOP", "--cymbals", "high"]),
+        (rl_tuner.cli, ["toggle", "answer", "LOOP"]),
+        (rl_tuner.cli, ["toggle", "test", "--midi", "LOOP"]),
+        (rhythmgan.cli, ["vary", "LOOP"]),
+        (rhythmgan.cli, ["fill", "LOOP", "--lock", "kick"]),
+        (rhythmgan.cli, ["interpolate", "--loops", "LOOP", "LOOP"]),
+        (rhythmgan.cli, ["sample", "--model", "rythmgan", "--bars", "4", "--given", "LOOP"]),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_every_command_refuses_a_loop_that_is_too_long_in_one_line(program, command, tmp_path, capsys, one_thread):
+    path, n_bars = _far_apart(tmp_path / "loop.mid")
+    out = [] if "test" in command else ["--out", str(tmp_path / "out")]
+    assert program.main([str(path) if each == "LOOP" else each for each in command] + out) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{path}: too long: {n_bars:,} bars, " in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pipe.npz", "pipe.txt", "pipe.mid", "/dev/zero"])
+def test_pipes_and_devices_are_no_loops(name, tmp_path):
+    path = tmp_path / name
+    if name != "/dev/zero":
+        os.mkfifo(path)
+    with pytest.raises((OSError, ValueError), match="not a regular file"):
+        load_loop(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"bars": np.ones((4, 16, 9))}, "float64"),
+        ({"bars": np.ones((4, 0, 16, 9), bool)}, r"expected bars .* found bool \(4, 0, 16, 9\)"),
+        ({"bars": np.ones((4, 16, 0), bool)}, "expected bars"),
+        ({"bars": np.array(True)}, "expected bars"),
+        ({"bars": np.ones((4, 17, 9), bool)}, "expected bars"),
+        ({"bars": np.ones((4, 16, 9), bool), "kit": np.arange(2000)}, r"its kit is int64 \(2000,\), not a name"),
+        ({"bars": np.ones((4, 16, 9), bool), "kit": np.array("gm9" * 99)}, "not a name"),
+        ({"bars": np.ones((4, 16, 9), bool), "kit": np.array("gm8")}, "gm8"),
+    ],
+)
+def test_arrays_that_are_no_bars_are_one_line(members, message, tmp_path):
+    path = tmp_path / "bars.npz"
+    np.savez(path, **members)
+    with pytest.raises(ValueError, match=message) as refused:
+        load_loop(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_kit_of_letters_that_there_are_not_is_one_line(tmp_path):
+    path = tmp_path / "bars.npz"
+    np.savez(path, bars=np.ones((1, 16, 9), bool), kit=np.array("gm9"))
+    path.write_bytes(path.read_bytes().replace("gm9".encode("utf-32-le"), b"\xff" * 12))
+    with zipfile.ZipFile(path) as archive:  # with checksums that fit
+        members = {each.filename: _unchecked(archive, each) for each in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="its kit is no text"):
+        load_loop(path)
+
+
+def _unchecked(archive, member):
+    with archive.open(member) as file:
+        file._expected_crc = None
+        return file.read()
+
+
+def test_seeds_of_samples_are_whole_numbers_and_the_first_of_each_is_read(tmp_path):
+    (tmp_path / "sample.json").write_text("{}")
+    bars = np.zeros((2, 16, 9), bool)
+    for i, seeds in enumerate(([4, 5], [5, 6])):
+        bars[:, i] = True
+        np.savez(tmp_path / f"seeds-{i}.npz", bars=bars, seed=np.array(seeds))
+    found, *_ = load_bars(tmp_path)
+    assert found.any(2).sum(1).tolist() == [1, 1, 2]
+    np.savez(tmp_path / "seeds-2.npz", bars=bars, seed=np.array([np.inf, 7]))
+    with pytest.raises(ValueError, match=r"seeds-2\.npz: expected a seed for each of its 2 bars"):
+        load_bars(tmp_path)
+
+
+def test_latent_points_are_finite_few_and_of_a_regular_file(tmp_path):
+    def read(z):
+        np.save(tmp_path / "z.npy", z)
+        return _read_z(str(tmp_path / "z.npy"), 4)
+
+    assert read(np.ones((2, 3, 4), np.float32)).shape == (6, 4)
+    for wrong in (np.inf, np.nan, 1e300):
+        with pytest.raises(ValueError, match=r"z\.npy: expected finite floats"):
+            read(np.full((2, 4), wrong))
+    for wrong in (np.ones((2, 5)), np.ones((2, 4), int), np.array(1.0), np.ones((0, 3, 2, 4)), np.full((2, 4), "1")):
+        with pytest.raises(ValueError, match=r"z\.npy: expected finite floats \(n, 4\), found"):
+            read(wrong)
+    with pytest.raises(ValueError, match="4,096 points at most, not 5,000"):
+        read(np.ones((5000, 4)))
+    os.mkfifo(tmp_path / "pipe.npy")
+    for path in (str(tmp_path / "pipe.npy"), "/dev/zero"):
+        with pytest.raises(OSError, match="not a regular file"):
+            _read_z(path, 4)
+    with open(tmp_path / "large.npy", "wb") as file:
+        file.truncate(MAX_Z_BYTES + 1)
+    with pytest.raises(OSError, match="larger than 64 MiB"):
+        _read_z(str(tmp_path / "large.npy"), 4)
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A folder that is removed by a program, since pytest's own clean-up goes no deeper than functions may."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_packs_are_walked_however_deep(deep):
+    """1,100 folders in each other, deeper than functions may be."""
+    here = os.open(deep, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    with open(os.open("Kick.mid", os.O_WRONLY | os.O_CREAT, dir_fd=here), "wb") as file:
+        file.write(_file(b"\x00\x90\x3c\x5a"))
+    os.close(here)
+    (deep / "up").symlink_to(deep)
+    (deep / "nowhere.mid").symlink_to(deep / "nothing")
+    assert find_pack(deep) == (["d/" * 1100 + "Kick.mid", "nowhere.mid"], [])

@@ -17,7 +17,7 @@ from rhythmgan.console import (
     given,
     output_given,
 )
-from rhythmgan.generate.config import PathConfig
+from rhythmgan.generate.config import MAX_LOOPS, PathConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rhythmgan.models.interfaces import LatentModel
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
+
+MAX_Z_BYTES = 64 << 20
+"""Bytes of a file of latent points: as many as a path can go through take a few MB."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -102,16 +105,30 @@ def _read_loops(options: argparse.Namespace, model: LatentModel) -> tuple[np.nda
 
 
 def _read_z(path: str, latent_dim: int) -> np.ndarray:
+    """The latent points of a file, (n, latent_dim) floats.
+
+    Raises:
+        ValueError: other arrays, infinities, or more points than a path goes through.
+        OSError: it cannot be opened, is no regular file, or has more than ``MAX_Z_BYTES``.
+    """
     import numpy as np
 
+    from rhythmgan.inputs import open_input
     from rhythmgan.npz import read_npz
 
+    open_input(path, MAX_Z_BYTES).close()
     members = read_npz(path, "a file of latent points")
     z = members.get("z", members.get(""))
     if z is None:
         raise ValueError(f"{path}: not a file of latent points: it has no member z")
-    if z.ndim == 3:  # of loops, as `rhythmgan vary` writes them
-        z = z.reshape(-1, z.shape[2])
-    if z.ndim != 2 or z.shape[1] != latent_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
+    # of three axes they are of loops, as `rhythmgan vary` writes them
+    if z.ndim not in (2, 3) or z.shape[-1] != latent_dim or z.dtype.kind != "f":
         raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found {z.dtype} {z.shape}")
+    z = z.reshape(-1, latent_dim)
+    if len(z) > MAX_LOOPS:
+        raise ValueError(f"{path}: a path goes through {MAX_LOOPS:,} points at most, not {len(z):,}")
+    with np.errstate(over="ignore"):  # what is too large for a float32 is infinite there
+        points = z.astype(np.float32) if z.dtype.itemsize > 4 else z
+    if not np.isfinite(points).all():
+        raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found infinities or no numbers")
     return z

@@ -23,7 +23,6 @@ from rhythmgan.console import (
     positive,
 )
 from rhythmgan.export import DEFAULT_FORMATS
-from rhythmgan.generate.config import MAX_BARS
 from rhythmgan.playback import Playback
 from rl_tuner.commands.models import PRIOR_USE, load_models
 from rl_tuner.config import CALLS, CLOSENESS, REALISM
@@ -138,8 +137,6 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     played, playback = None, PLAIN
     if options.from_midi is not None:
         played, playback = read_loop(options.from_midi, gan, options.out)
-        if len(played) > MAX_BARS:
-            raise ValueError(f"{options.from_midi}: a loop has 1 to {MAX_BARS} bars, not {len(played)}")
     elif options.from_seed is not None:
         played = Performance.of(gan.sample(1, options.from_seed), gan.kit)
     locked = None if played is None else _locked(options, played)
