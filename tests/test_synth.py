@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ import pytest
 from rhythmgan.kit import GM9, GM12, KITS, RYTHMGAN7, Kit, Part
 from rhythmgan.performance import Performance
 from rhythmgan.sound import render
-from rhythmgan.synth import RATE, SOUNDS, one_shots
+from rhythmgan.synth import _VOICES, RATE, SOUNDS, lo_fi, one_shots
+from rhythmgan.synth.waves import GRID, finished, on_grid, unrounded
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
 every_sounds = pytest.mark.parametrize("sounds", SOUNDS)
@@ -272,3 +274,83 @@ def test_lo_fi_is_darker_than_the_acoustic_kit():
     for name in GM12.names:
         if name != "kick" and "tom" not in name:
             assert _centroid(_shot(GM12, name, "lo-fi")) < 0.95 * _centroid(_shot(GM12, name)), name
+
+
+# -- on every processor ---------------------------------------------------------------------------
+
+
+_MARGIN = 1e-12
+"""How near to where rounding turns a sample may lie: processors differ by 4e-14."""
+
+
+@pytest.mark.parametrize("sounds", SOUNDS)
+def test_no_sample_lies_where_another_processor_would_round_it_otherwise(sounds):
+    for pitch, voice in _VOICES[sounds].items():
+        steps = unrounded(voice) / GRID
+        assert np.abs(steps % 1 - 0.5).min() * GRID > _MARGIN, pitch
+        np.testing.assert_array_equal(finished(voice), np.rint(steps) * GRID)
+
+
+def test_no_step_of_the_early_sampler_lies_there_either(monkeypatch):
+    real, found = np.rint, []
+
+    def rint(values):
+        found.append(np.abs(values % 1 - 0.5).min() / 128)
+        return real(values)
+
+    monkeypatch.setattr(np, "rint", rint)
+    for voice in lo_fi.VOICES.values():
+        unrounded(voice)
+    assert len(found) == len(lo_fi.VOICES)
+    assert min(found) > _MARGIN
+
+
+def test_finished_sounds_have_one_zero():
+    values = np.array([-1e-9, -0.0, 0.0, 1e-9, -GRID, 0.6 * GRID])
+    rounded = on_grid(values)
+    assert not np.signbit(rounded[:4]).any()
+    assert (rounded / GRID).tolist() == [0, 0, 0, 0, -1, 1]
+
+
+_DIGEST = """
+import hashlib
+import numpy as np
+from rhythmgan.kit import GM12
+from rhythmgan.performance import Performance, Playback
+from rhythmgan.sound import render, stems, velocity_to_gain, wav_bytes
+from rhythmgan.synth import SOUNDS, one_shots
+
+found = hashlib.sha256(velocity_to_gain(np.arange(1, 128)).tobytes())
+random = np.random.default_rng(0)
+for sounds in SOUNDS:
+    for shot in one_shots(GM12, sounds):
+        found.update(shot.tobytes())
+    for density, bpm in ((0.1, 100), (0.4, 137.3), (1.0, 300)):
+        bars = random.random((6, 16, 12)) < density
+        velocities = np.where(bars, random.integers(1, 128, bars.shape), 0).astype(np.uint8)
+        offsets = np.where(bars, random.uniform(-0.4, 0.4, bars.shape), 0).astype(np.float32)
+        loop = Performance(bars, velocities, offsets, GM12)
+        mix = render(loop, Playback(bpm), sounds=sounds, levels=random.uniform(0, 1.5, 12))
+        found.update(mix.tobytes() + wav_bytes(mix))
+        for sound in stems(loop, Playback(bpm), sounds=sounds).values():
+            found.update(sound.tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_sounds_are_the_same_bytes_without_what_this_processor_can_do():
+    can = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    if not can:
+        pytest.skip("NumPy uses nothing here that another processor of this kind lacks")
+    digests = {}
+    for left_out in ([], can, can[-1:]):
+        done = subprocess.run(
+            [sys.executable, "-c", _DIGEST],
+            env=os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(left_out)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        digests[" ".join(left_out)] = done.stdout
+    assert len(set(digests.values())) == 1, digests

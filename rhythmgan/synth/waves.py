@@ -11,6 +11,10 @@ import numpy as np
 RATE = 44100
 """Samples a second, of each channel."""
 
+GRID = 2.0**-17
+"""What finished sounds are rounded to, a quarter of a step of 16 bits. NumPy's sines and transforms differ
+from processor to processor by some 1e-14; of no sample does that decide which way it is rounded."""
+
 
 class Voice(NamedTuple):
     """How the sound of a pitch is made.
@@ -31,7 +35,19 @@ class Voice(NamedTuple):
 
 
 def finished(voice: Voice) -> np.ndarray:
-    """The sound of a voice (n, 2) float32, read-only: made, placed, put into the room, scaled, faded out."""
+    """The sound of a voice (n, 2) float32, read-only: made, placed, put into the room, scaled, faded out, rounded."""
+    sound = on_grid(unrounded(voice))
+    sound.flags.writeable = False
+    return sound
+
+
+def on_grid(values: np.ndarray) -> np.ndarray:
+    """Values of up to 1 as float32, which holds them on ``GRID`` exactly; none is -0."""
+    return (np.rint(values / GRID) * GRID + 0.0).astype(np.float32)
+
+
+def unrounded(voice: Voice) -> np.ndarray:
+    """The sound of a voice (n, 2) before it is rounded."""
     n = round(voice.seconds * RATE)
     dry = voice.make(n)
     angle = (voice.place + 1) * np.pi / 4  # equal power wherever it stands
@@ -40,9 +56,7 @@ def finished(voice: Voice) -> np.ndarray:
     n_fade = n // 4
     sound[-n_fade:] *= np.cos(np.linspace(0, np.pi / 2, n_fade))[:, None] ** 2
     sound[-1] = 0
-    sound = (sound * (voice.peak / np.abs(sound).max())).astype(np.float32)
-    sound.flags.writeable = False
-    return sound
+    return sound * (voice.peak / np.abs(sound).max())
 
 
 def seconds(n: int) -> np.ndarray:
