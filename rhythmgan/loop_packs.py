@@ -17,10 +17,11 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from rhythmgan.files import make_folder, write_whole
+from rhythmgan.files import make_folder, sweep_parts, write_whole
 from rhythmgan.grid import NoBars, Onsets, quantise_by_grid
 from rhythmgan.grid_choice import TOLERANCE
 from rhythmgan.kit import GM12, Kit
+from rhythmgan.locks import locked_folder
 from rhythmgan.midi_drums import DRUM_CHANNEL, pitches_named_by
 from rhythmgan.midi_events import TEMPO, TIME_SIGNATURE, MidiEvents, midi_events
 from rhythmgan.midi_reader import SUFFIXES, parse_midi, read_midi_bytes
@@ -329,7 +330,7 @@ def standardise(
     """Write every file of a loop pack as standard drum MIDI, each under its own path; see ``standard_midi``.
 
     What cannot be read or is named by no part is left out, and the rest goes on. ``standardise.json`` in the output
-    folder says what became of each file.
+    folder says what became of each file, once all are written: until then, and after a kill, it lists none.
 
     Args:
         folder: the pack.
@@ -340,28 +341,38 @@ def standardise(
         Every MIDI file of the pack.
 
     Raises:
-        ValueError: no MIDI file in it, or an output folder that lies in it or holds files that no earlier call wrote.
+        ValueError: no MIDI file in it, or an output folder that lies in it, holds files that no earlier call wrote, or
+            is written into by another call.
         OSError: it cannot be read, the output folder cannot be written, or the disk is full.
     """
     names, done = find_pack(folder)
     check_outside(folder, out)
     _check_free(Path(folder), Path(out), names)
     target = make_folder(out)
-    for number, name in enumerate(names, 1):
-        try:
-            found = standard_midi(read_midi_bytes(os.path.join(folder, name)), name)
-        except (NoBars, OSError) as error:
-            done.append(PackFile(name, "", "left out", _reason(error)))
-        else:
-            path = target / (_name_out(name) if found.is_new else name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, found.data)
-            done.append(PackFile(name, found.part, "written" if found.is_new else "kept"))
-        if progress is not None:
-            progress(number, len(names))
-    rows = [{"file": each.name, "part": each.part, "result": each.result, "why": each.why} for each in done]
-    write_whole(target / REPORT, json.dumps({"files": rows}, indent=1).encode())
+    with locked_folder(target, "another call is writing here"):
+        _write_report(target, [])  # the folder is this call's from now on, also if it is killed
+        for place in {(target / name).parent for name in names}:
+            sweep_parts(place)
+        for number, name in enumerate(names, 1):
+            try:
+                found = standard_midi(read_midi_bytes(os.path.join(folder, name)), name)
+            except (NoBars, OSError) as error:
+                done.append(PackFile(name, "", "left out", _reason(error)))
+            else:
+                path = target / (_name_out(name) if found.is_new else name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, found.data)
+                done.append(PackFile(name, found.part, "written" if found.is_new else "kept"))
+            if progress is not None:
+                progress(number, len(names))
+        _write_report(target, done)
     return done
+
+
+def _write_report(folder: Path, files: Sequence[PackFile]) -> None:
+    """What became of each file; nothing as long as they are written."""
+    rows = [{"file": each.name, "part": each.part, "result": each.result, "why": each.why} for each in files]
+    write_whole(folder / REPORT, json.dumps({"files": rows}, indent=1).encode(), durable=True)
 
 
 def _name_out(name: str) -> str:

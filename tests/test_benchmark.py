@@ -30,7 +30,7 @@ from rl_tuner.benchmark import report as reports
 from rl_tuner.benchmark import rows as listed
 from rl_tuner.benchmark.config import QUICK, QUICK_ROWS, BenchmarkConfig, RealismConfig
 from rl_tuner.benchmark.evaluators import Evaluators, make_evaluators
-from rl_tuner.benchmark.protocol import interval, measure, measure_diversity, run
+from rl_tuner.benchmark.protocol import _RowCache, interval, measure, measure_diversity, run
 from rl_tuner.benchmark.realism import (
     RealBars,
     Realism,
@@ -976,3 +976,13 @@ def test_evaluators_of_another_kit_are_refused(models, corpus, tmp_path):
     other = replace(corpus, distinct_words=corpus.distinct_words & 31, kit=JAKI5)
     with pytest.raises(ValueError, match="kit"):
         make_evaluators(other, models[0], tmp_path)
+
+
+@pytest.mark.parametrize("kept", [b"[" * 100_000, b"[]", b"7", b"", b"\xff"])
+def test_a_kept_row_that_cannot_be_read_is_one_line(tmp_path, kept):
+    cache = _RowCache(tmp_path, [])
+    assert cache.take("row", None, lambda: {"a": 1.0, "b": float("nan")}) == {"a": 1.0, "b": None}
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(kept)
+    with pytest.raises(ValueError, match=r"^[^\n]*\.json: no JSON object can be read: [^\n]*$"):
+        cache.take("row", None, dict)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 
 import mido
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rhythmgan import loop_packs
 from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM12
+from rhythmgan.locks import locked_folder
 from rhythmgan.loop_packs import (
     REPORT,
     PackFile,
@@ -295,6 +298,33 @@ def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
     again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
     standardise(pack, tmp_path / "out")
     assert again == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+
+
+def test_a_killed_call_is_done_again(one_part, tmp_path, monkeypatch):
+    for name in ("Kick_01.mid", "Hats/Closed/A.mid", "Snare.mid"):
+        path = tmp_path / "pack" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(one_part())
+    standardise(tmp_path / "pack", tmp_path / "whole")
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").rglob("*") if path.is_file()}
+    out = tmp_path / "out"
+    real = loop_packs.write_whole
+
+    def killed(path, data, **keywords):
+        if path.name == "Snare.mid":
+            (out / "Hats" / "Closed" / f".A.mid.{platform.node()}.7-1.part").touch()
+            raise SystemExit
+        real(path, data, **keywords)
+
+    monkeypatch.setattr(loop_packs, "write_whole", killed)
+    with pytest.raises(SystemExit):
+        standardise(tmp_path / "pack", out)
+    assert json.loads((out / REPORT).read_text()) == {"files": []}
+    monkeypatch.undo()
+    with locked_folder(out), pytest.raises(ValueError, match=f"^{out}: another call is writing here$"):
+        standardise(tmp_path / "pack", out)
+    standardise(tmp_path / "pack", out)
+    assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == expected
 
 
 def test_neither_the_pack_nor_files_of_others_are_written_over(pack, tmp_path):

@@ -16,6 +16,7 @@ from torch import Tensor
 from rhythmgan.console import without_nan
 from rhythmgan.data import Corpus, digest
 from rhythmgan.files import make_folder, write_whole
+from rhythmgan.inputs import read_json_object
 from rhythmgan.models.interfaces import LatentCritic, SamplingLikelihood, check_compatible
 from rhythmgan.models.weights import fingerprint
 from rl_tuner.benchmark.config import BenchmarkConfig
@@ -140,11 +141,16 @@ class _RowCache:
         self.of = of
 
     def take(self, name: str, how: object, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The row of this id: the kept one where it was measured in the same way, or else what ``measure`` gives."""
+        """The row of this id: the kept one where it was measured in the same way, or else what ``measure`` gives.
+
+        Raises:
+            ValueError: the kept one cannot be read; it names the file.
+            OSError: its file is none, or a new one cannot be written.
+        """
         key = hashlib.sha256(json.dumps([name, how, *self.of]).encode()).hexdigest()[:16]
         path = self.folder / f"{key}.json" if self.folder else None
         if path and path.exists():
-            return dict(json.loads(path.read_text()))
+            return read_json_object(path)
         row: dict[str, Any] = without_nan(measure())
         if path:
             write_whole(path, json.dumps(row, allow_nan=False).encode(), durable=True)
