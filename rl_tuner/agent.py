@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.conditions import ANY
+from rhythmgan.models.config import config_of
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled_model, load_weights, save_weights
@@ -69,7 +70,8 @@ class AgentConfig:
     def __post_init__(self) -> None:
         for name in ("features", "terms"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
-        for name, low, high in (("width", 1, 4096), ("n_candidates", 2, 1024)):
+        bounds = (("width", 1, 4096), ("n_candidates", 2, 1024), ("n_changes", 0, 1024), ("steps", 1, 1024))
+        for name, low, high in (*bounds, ("n_parts", 1, 64), ("state_width", 1, 65536)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} lies in {low} … {high}, not at {getattr(self, name)}")
         if not self.temperature > 0:
@@ -232,4 +234,4 @@ def load_agent(path: str | os.PathLike[str] | None = None, steps: int = 16) -> A
         OSError: it cannot be opened.
     """
     path = bundled_model("agent", steps) if path is None else path
-    return load_weights(path, FORMAT, lambda config: Agent(AgentConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: Agent(config_of(AgentConfig, config)))

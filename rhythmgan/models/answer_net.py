@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import AnswerConfig
+from rhythmgan.models.config import AnswerConfig, config_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 
@@ -140,4 +140,4 @@ def load_answer_net(path: str | os.PathLike[str] | None = None) -> AnswerNet:
         OSError: it cannot be opened.
     """
     path = bundled("answer.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: AnswerNet(AnswerConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: AnswerNet(config_of(AnswerConfig, config)))

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from rhythmgan.bars import bars_to_words
 from rhythmgan.features import cells_of
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import BarLSTMConfig
+from rhythmgan.models.config import BarLSTMConfig, config_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 
@@ -129,4 +129,4 @@ def load_bar_lstm(path: str | os.PathLike[str] | None = None) -> BarLSTM:
         OSError: it cannot be opened.
     """
     path = bundled("bar-lstm.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: BarLSTM(BarLSTMConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: BarLSTM(config_of(BarLSTMConfig, config)))

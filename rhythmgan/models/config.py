@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from rhythmgan.conditions import ANY
 
@@ -269,6 +269,57 @@ class TextLSTMConfig:
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
         _check_dropout(self.dropout)
+
+
+Config = TypeVar("Config")
+
+_MAX_NAMES, _MAX_CHARACTERS, _MAX_INT = 4096, 200, 1 << 53
+
+
+def config_of(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """The config that a file gives as names and values, each of its very type.
+
+    Args:
+        kind: a dataclass of texts, truth values, whole and other numbers, and tuples of texts or of numbers, which may
+            be lists.
+        values: of its fields.
+
+    Raises:
+        ValueError: a field is missing, unknown, or of another type, or the config itself refuses a value.
+    """
+    assert is_dataclass(kind)
+    hints = get_type_hints(kind)
+    known = {each.name: each for each in fields(kind)}
+    if unknown := values.keys() - known.keys():
+        raise ValueError(f"the config has {min(unknown)[:40]!r}, which there is not")
+    for name, each in known.items():
+        if name in values:
+            _check_value(name, values[name], hints[name])
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise ValueError(f"the config lacks {name}")
+    return cast(Config, kind(**values))
+
+
+def _check_value(name: str, value: Any, hint: Any) -> None:
+    if get_origin(hint) is tuple:
+        of = get_args(hint)[0]
+        if not isinstance(value, list | tuple) or not all(_is_right(each, of) for each in value):
+            what = "roles and styles are lists" if name in ("roles", "styles") else f"{name} is a list"
+            raise ValueError(f"{what} of {'names' if of is str else 'numbers'}, not {repr(value)[:40]}")
+        if len(value) > _MAX_NAMES:
+            raise ValueError(f"{name} is a list of {_MAX_NAMES} values at most")
+    elif not _is_right(value, hint):
+        raise ValueError(f"{name} is of type {hint.__name__}, not {repr(value)[:40]}")
+
+
+def _is_right(value: Any, kind: type) -> bool:
+    right = {
+        bool: type(value) is bool,
+        int: type(value) is int and abs(value) < _MAX_INT,
+        float: type(value) in (int, float) and abs(value) < _MAX_INT,
+        str: type(value) is str and len(value) <= _MAX_CHARACTERS,
+    }
+    return right[kind]
 
 
 PUBLISHED_TEXT_LSTM: Mapping[str, Any] = {"sees_bars": False, "width": 512, "layers": 3, "dropout": 0.2}

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from rhythmgan.conditions import ANY, Condition
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import GANConfig
+from rhythmgan.models.config import GANConfig, config_of
 from rhythmgan.models.denoiser import Denoiser, differ
 from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
@@ -733,4 +733,4 @@ def load_gan(path: str | os.PathLike[str] | None = None, *, grid: int = BUNDLED_
         OSError: it cannot be opened.
     """
     path = bundled_model("gan", grid) if path is None else path
-    return load_weights(path, FORMAT, lambda config: GAN(GANConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: GAN(config_of(GANConfig, config)))

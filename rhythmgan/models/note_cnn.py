@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.loops import BARS, draw_tokens, notes_to_loops, windows
-from rhythmgan.models.config import NoteCNNConfig
+from rhythmgan.models.config import NoteCNNConfig, config_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, fingerprint, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, sample_categorical, seeds_to_uniform
@@ -185,4 +185,4 @@ def load_note_cnn(path: str | os.PathLike[str] | None = None) -> NoteCNN:
         ValueError: no weights file of a note-wise CNN, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    return load_weights(path or bundled(BUNDLED), FORMAT, lambda config: NoteCNN(NoteCNNConfig(**config)))
+    return load_weights(path or bundled(BUNDLED), FORMAT, lambda config: NoteCNN(config_of(NoteCNNConfig, config)))

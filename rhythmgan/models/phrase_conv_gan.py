@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rhythmgan.bars import BEATS
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import PhraseConvGANConfig
+from rhythmgan.models.config import PhraseConvGANConfig, config_of
 from rhythmgan.models.phrase_checks import check_asked_for, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
@@ -152,4 +152,4 @@ def load_phrase_conv_gan(path: str | os.PathLike[str]) -> PhraseConvGAN:
         ValueError: no weights file of such a GAN, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    return load_weights(path, FORMAT, lambda config: PhraseConvGAN(PhraseConvGANConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: PhraseConvGAN(config_of(PhraseConvGANConfig, config)))

@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from rhythmgan.kit import Kit
-from rhythmgan.models.config import PhraseGANConfig
+from rhythmgan.models.config import PhraseGANConfig, config_of
 from rhythmgan.models.gan import LatentGenerator
 from rhythmgan.models.phrase_checks import check_asked_for, whole_seeds
 from rhythmgan.models.weights import WeightsFormat, fingerprint, load_weights, save_weights
@@ -141,4 +141,4 @@ def load_phrase_gan(path: str | os.PathLike[str]) -> PhraseGAN:
         ValueError: no weights file of a GAN of phrases, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    return load_weights(path, FORMAT, lambda config: PhraseGAN(PhraseGANConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: PhraseGAN(config_of(PhraseGANConfig, config)))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from rhythmgan.bars import BEATS, bars_to_words, words_to_bars
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import TextLSTMConfig
+from rhythmgan.models.config import TextLSTMConfig, config_of
 from rhythmgan.models.phrase_checks import check_asked_for, check_temperature, whole_seeds
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.tokens import Tokens
@@ -352,4 +352,4 @@ def load_text_lstm(path: str | os.PathLike[str]) -> TextLSTM:
         ValueError: no weights file of such a network of ours, one of another version, or a damaged one.
         OSError: it cannot be opened.
     """
-    return load_weights(path, FORMAT, lambda config: TextLSTM(TextLSTMConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: TextLSTM(config_of(TextLSTMConfig, config)))

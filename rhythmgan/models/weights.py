@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
+from rhythmgan.inputs import parse_json_object
+from rhythmgan.tensor_file import CHECKSUM, Entry, TensorFile, open_tensors, write_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -62,7 +64,7 @@ def save_weights(
     config: Mapping[str, Any],
     provenance: Mapping[str, str],
 ) -> None:
-    """Write weights and config as one safetensors file, whole or not at all.
+    """Write weights and config as one safetensors file with its checksum, whole or not at all, and durable.
 
     Args:
         path: the file.
@@ -71,16 +73,13 @@ def save_weights(
         config: all that is needed, with the weights, to build the model again.
         provenance: short facts for the reader: bars and songs trained on, steps, minutes.
     """
-    from safetensors.torch import save
-
     metadata = {
         "format": form.name,
         "version": str(form.version),
         "config": json.dumps(dict(config)),
         "provenance": json.dumps(dict(provenance)),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)), durable=True)
+    write_tensors(path, dict(model.state_dict()), metadata)
 
 
 def fingerprint(model: nn.Module, *asked: str) -> str:
@@ -94,28 +93,38 @@ def fingerprint(model: nn.Module, *asked: str) -> str:
 def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Callable[[dict[str, Any]], Model]) -> Model:
     """The model of a weights file, ready for use: ``build`` makes it from its config.
 
+    The file is not trusted. Its config is built without memory first (on torch's device "meta"), and names, shapes and
+    types of the tensors are compared with its header. Only then memory is taken, for the model and for one tensor at a
+    time: at most three times what the file has, where it holds numbers of half precision, and otherwise twice. Tables
+    that follow from kit and grid alone come to it; the largest have 128 MB.
+
     Raises:
         ValueError: no weights file of this format, one of another version, or a damaged one.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is no regular file.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    metadata = read_metadata(path)
-    if metadata["format"] != form.name:
-        raise ValueError(f"{path}: holds no weights of {form.title} of rhythmgan")
-    if metadata.get("version") != str(form.version):
-        raise ValueError(
-            f"{path}: weights of version {metadata.get('version')}, written by another release of rhythmgan; "
-            f"this one reads version {form.version}"
-        )
-    try:
-        model = build(json.loads(metadata["config"]))
-        model.load_state_dict(load_file(path))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, RuntimeError, SafetensorError) as error:
-        # torch's first line says only that something is wrong, the next one what
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(f"{path}: the weights do not fit their config: {reason}") from None
+    with open_tensors(path) as file:
+        metadata = _checked_metadata(file)
+        if metadata["format"] != form.name:
+            raise ValueError(f"{path}: holds no weights of {form.title} of rhythmgan")
+        if metadata["version"] != str(form.version):
+            raise ValueError(
+                f"{path}: weights of version {metadata['version'][:20]}, written by another release of rhythmgan; "
+                f"this one reads version {form.version}"
+            )
+        config = parse_json_object(metadata["config"])
+        try:
+            with torch.device("meta"):
+                shapes = build(dict(config)).state_dict()
+            _compare(file.entries, shapes)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:200]
+            raise ValueError(f"{path}: the weights do not fit their config: {reason}") from None
+        if file.has_checksum:
+            file.verify()
+        model = build(config)
+        with torch.no_grad():
+            for name, tensor in model.state_dict().items():
+                tensor.copy_(file.read(name))
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise ValueError(f"{path}: weights that are not finite: the training that made them failed")
     return model.eval().requires_grad_(False)
@@ -126,9 +135,43 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 
     Raises:
         ValueError: no weights file of ours.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is no regular file.
     """
-    metadata = read_safetensors_metadata(path)
-    if not {"format", "version", "config", "provenance"} <= metadata.keys():
-        raise ValueError(f"{path}: holds no weights of a rhythmgan model")
-    return metadata
+    with open_tensors(path) as file:
+        return _checked_metadata(file)
+
+
+_NAMES = {"format", "version", "config", "provenance"}
+"""What a weights file says of itself, beside its checksum, which those of 0.1.0 do not have."""
+
+
+def _checked_metadata(file: TensorFile) -> dict[str, str]:
+    """What a weights file says of itself; config and provenance are objects of JSON."""
+    said = {name: value for name, value in file.metadata.items() if name != CHECKSUM}
+    if not said.keys() >= _NAMES:
+        raise ValueError(f"{file.path}: holds no weights of a rhythmgan model")
+    if unknown := said.keys() - _NAMES:  # a damaged name, of the checksum maybe
+        raise ValueError(f"{file.path}: says what no weights file says: {min(unknown)[:40]!r}")
+    for name in ("config", "provenance"):
+        try:
+            parse_json_object(said[name])
+        except ValueError as error:
+            what = "the weights do not fit their config: it" if name == "config" else "their provenance"
+            raise ValueError(f"{file.path}: {what} cannot be read: {error}") from None
+    return said
+
+
+def _compare(entries: Mapping[str, Entry], shapes: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError where a file has not the very tensors that a model has.
+
+    Numbers of half precision stand for those of single precision.
+    """
+    for names, what in ((shapes.keys() - entries.keys(), "lacks"), (entries.keys() - shapes.keys(), "has besides")):
+        if names:
+            raise ValueError(f"the file {what} {min(names)[:40]}")
+    for name, tensor in reversed(list(shapes.items())):
+        entry, dtype = entries[name], str(tensor.dtype).removeprefix("torch.")
+        if entry.shape != tuple(tensor.shape):
+            raise ValueError(f"size mismatch for {name}: {entry.shape}, not {tuple(tensor.shape)}")
+        if entry.dtype != dtype and (entry.dtype, dtype) != ("float16", "float32"):
+            raise ValueError(f"{name} is of type {entry.dtype}, not {dtype}")

@@ -24,7 +24,7 @@ from rhythmgan.conditions import Condition
 from rhythmgan.features import cells_of
 from rhythmgan.forms import KINDS, LENGTH, Forms
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.models.config import WordLSTMConfig
+from rhythmgan.models.config import WordLSTMConfig, config_of
 from rhythmgan.models.labels import ConditionalNetwork, LabelTable, labels_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.products import linear, tanh
@@ -501,4 +501,4 @@ def load_prior(path: str | os.PathLike[str] | None = None, *, grid: int = BUNDLE
         OSError: it cannot be opened.
     """
     path = bundled_model("prior", grid) if path is None else path
-    return load_weights(path, FORMAT, lambda config: WordLSTM(WordLSTMConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: WordLSTM(config_of(WordLSTMConfig, config)))

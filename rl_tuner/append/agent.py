@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rhythmgan.kit import Kit
 from rhythmgan.loops import BARS, draw_tokens, notes_to_loops
 from rhythmgan.models.catalogue import load_note_model
+from rhythmgan.models.config import config_of
 from rhythmgan.models.interfaces import NoteModel
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rhythmgan.seeds import check_seed
@@ -171,7 +172,7 @@ def load_append_agent(path: str | os.PathLike[str] | None = None, cnn: NoteModel
     """
     model = cnn or load_note_model()
     return load_weights(
-        path or bundled(BUNDLED), FORMAT, lambda config: AppendAgent(AppendAgentConfig(**config), model)
+        path or bundled(BUNDLED), FORMAT, lambda config: AppendAgent(config_of(AppendAgentConfig, config), model)
     )
 
 
@@ -227,7 +228,9 @@ def load_published(
     """
     model = cnn or load_note_model()
     found = load_weights(
-        path or bundled(PUBLISHED), PUBLISHED_FORMAT, lambda config: PublishedAgents(config["cnn"], model)
+        path or bundled(PUBLISHED),
+        PUBLISHED_FORMAT,
+        lambda config: PublishedAgents(config_of(AppendAgentConfig, config).cnn, model),
     )
     return {
         eps: agent for eps, agent in zip(PUBLISHED_EPS, found.agents, strict=True) if isinstance(agent, AppendAgent)

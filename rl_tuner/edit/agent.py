@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rhythmgan.bars import words_to_bars
 from rhythmgan.kit import JAKI5
 from rhythmgan.models.catalogue import load_next_bar_model
+from rhythmgan.models.config import config_of
 from rhythmgan.models.interfaces import NextBarModel, check_compatible
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_uniform
@@ -244,4 +245,4 @@ def load_edit_agent(path: str | os.PathLike[str] | None = None) -> EditAgent:
         OSError: it cannot be opened.
     """
     path = bundled("edit-agent.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: EditAgent(EditAgentConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: EditAgent(config_of(EditAgentConfig, config)))

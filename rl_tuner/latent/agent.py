@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.conditions import ANY
+from rhythmgan.models.config import config_of
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
@@ -61,6 +62,10 @@ class LatentAgentConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if not 1 <= self.width <= 4096 or not 1 <= self.layers <= 8:
             raise ValueError("width lies in 1 … 4096, layers in 1 … 8")
+        if not all(1 <= n <= 65536 for n in (self.latent_dim, self.n_cells)) or not 1 <= self.n_directions <= 1024:
+            raise ValueError("latent_dim and n_cells lie in 1 … 65536, n_directions in 1 … 1024")
+        if max(len(self.step_sizes), len(self.gains), len(self.noise_angles)) > 16:
+            raise ValueError("there are 16 step_sizes, gains and noise_angles at most")
 
     @staticmethod
     def of(generator: LatentModel, **changes: Any) -> LatentAgentConfig:
@@ -130,4 +135,4 @@ def load_latent_agent(path: str | os.PathLike[str] | None = None) -> LatentAgent
         OSError: it cannot be opened.
     """
     path = bundled("latent-agent.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: LatentAgent(LatentAgentConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: LatentAgent(config_of(LatentAgentConfig, config)))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rhythmgan.models.catalogue import load_answers
+from rhythmgan.models.config import config_of
 from rhythmgan.models.interfaces import LineAnswers
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
@@ -51,6 +52,8 @@ class AnswerAgentConfig:
     def __post_init__(self) -> None:
         if not all(1 <= width <= 4096 for width in (self.width, self.critic_width)) or not 1 <= self.layers <= 8:
             raise ValueError("widths lie in 1 … 4096, layers in 1 … 8")
+        if not 1 <= self.steps <= 1024:
+            raise ValueError(f"lines have 1 to 1024 steps, not {self.steps}")
         if not self.temperature > 0:
             raise ValueError(f"the temperature lies over 0, not {self.temperature}")
 
@@ -233,7 +236,7 @@ def load_answer_agent(
     model = reference if isinstance(reference, LineAnswers) else load_answers(reference)
 
     def build(config: dict[str, Any]) -> AnswerAgent:
-        shape = AnswerAgentConfig(**config)
+        shape = config_of(AnswerAgentConfig, config)
         if shape.reference != model.fingerprint:
             raise ValueError(f"the agent of another reference: {shape.reference}, not {model.fingerprint}")
         return AnswerAgent(shape, model)

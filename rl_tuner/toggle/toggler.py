@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rhythmgan.models.config import config_of
 from rhythmgan.models.precision import without_autocast
 from rhythmgan.models.weights import WeightsFormat, bundled, load_weights, save_weights
 from rl_tuner.dqn import QNetwork
@@ -176,4 +177,4 @@ def load_toggle_agent(path: str | os.PathLike[str] | None = None) -> ToggleAgent
         OSError: it cannot be opened.
     """
     path = bundled("toggle-agent.safetensors") if path is None else path
-    return load_weights(path, FORMAT, lambda config: ToggleAgent(ToggleAgentConfig(**config)))
+    return load_weights(path, FORMAT, lambda config: ToggleAgent(config_of(ToggleAgentConfig, config)))
