@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -330,17 +331,47 @@ def _checkpoint(data: bytes, path: Path) -> None:
 
 def _run_note(data: bytes, path: Path) -> None:
     """What a folder says of the run in it, as it is read before a run is resumed."""
-    from rhythmgan.training.folder import CHECKPOINT, CONFIG, checkpoint_to_resume
-    from rl_tuner import training
+    from rhythmgan.training.folder import CHECKPOINT, CONFIG, state_to_resume
+    from rl_tuner.training import _is_same_run
 
     folder = path.with_name("run")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     (folder / CONFIG).write_bytes(data)
-    (folder / CHECKPOINT).write_bytes(b"no checkpoint")
-    (folder / training.CHECKPOINT).write_bytes(b"no checkpoint")
-    with contextlib.suppress(ValueError):
-        training._is_same_run(folder, valid.DESCRIBED)
-    checkpoint_to_resume(folder, valid.DESCRIBED, 100)
+    (folder / CHECKPOINT).write_bytes(_steps_done())
+    _is_same_run(folder, valid.DESCRIBED)
+    state_to_resume(folder, valid.DESCRIBED, 100)
+
+
+@cache
+def _steps_done() -> bytes:
+    """The checkpoint of a run that says how far it is, and no more."""
+    from rhythmgan.training.checkpoint import write_checkpoint
+
+    return valid.written(lambda path: write_checkpoint(path, {"steps_done": 3}), "last.ckpt")
+
+
+def _retold(random: Random, data: bytes) -> bytes:
+    """A checkpoint of other values, with a checksum that fits; or damage, which the checksum tells."""
+    import torch
+    from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
+
+    if random.random() < 0.4:
+        return mutations.safetensors(random, data)
+    with _file(data) as path:
+        try:
+            tree = mutations.mutate_tree(random, read_checkpoint(path))
+        except ValueError:
+            raise mutations.Unreadable from None
+        for node, key in mutations.nodes(tree):
+            if isinstance(node[key], torch.Tensor) and random.random() < 0.05:
+                shape = random.choice(((), (1,), (0,), (3, 2), tuple(node[key].shape)))
+                node[key] = torch.zeros(
+                    shape, dtype=random.choice((torch.float64, torch.int64, torch.float32, torch.bool))
+                )
+        if not isinstance(tree, dict):
+            tree = {"config": tree}
+        write_checkpoint(path, tree)
+        return path.read_bytes()
 
 
 # --- The page ----------------------------------------------------------------------------------------
@@ -562,7 +593,7 @@ def _wishes(parts: list[str]) -> None:
     from rhythmgan.performance import Performance
     from rl_tuner.wishes import parse_wishes, to_targets
 
-    loop = Performance.of(valid._bars(4), valid.loops()[0].performance.kit)
+    loop = Performance.of(valid.some_bars(4), valid.loops()[0].performance.kit)
     wishes = {parts[0] if len(parts) > 1 else "density": parse_wishes(parts[-1] if parts else "")}
     to_targets(wishes, loop, whole_loop=len(next(iter(wishes.values()))) == 1)
 
@@ -635,15 +666,15 @@ def _member(name: str) -> Mutator:
 
 
 def _written_checkpoint() -> list[bytes]:
-    return [valid._written(lambda path: _learner().save(path, {"best": 1.0}), "last.ckpt")]
+    return [valid.written(lambda path: _learner().save(path, {"best": 1.0}), "last.ckpt")]
 
 
-def _arrays(random: Any, data: bytes) -> bytes:
+def _arrays(random: Random, data: bytes) -> bytes:
     """A .npy file alone, or a .npz file of several."""
     return (mutations.npy if data[:1] == b"\x93" else _NPZ)(random, data)
 
 
-def _anything(random: Any, data: bytes) -> bytes:
+def _anything(random: Random, data: bytes) -> bytes:
     """A file of any kind, by its first bytes."""
     for begin, mutate in (
         (b"PK", _NPZ),
@@ -692,7 +723,7 @@ DOORS: tuple[Door, ...] = (
         for kind in ("stepwise", "latent", "edit", "append", "published", "answer", "toggle")
     ),
     Door("reference of features", 3, valid.references, both(mutations.safetensors), _reference, ".safetensors", True),
-    Door("training: checkpoint", 2, _written_checkpoint, both(_NPZ), _checkpoint, ".ckpt", True),
+    Door("training: checkpoint", 2, _written_checkpoint, both(_retold), _checkpoint, ".ckpt", True),
     Door(
         "training: config.json",
         8,

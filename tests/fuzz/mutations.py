@@ -254,7 +254,7 @@ def weird_value(random: Random) -> Any:
     return _DEEP if random.random() < 0.04 else random.choice(_VALUES)
 
 
-def _nodes(tree: Any) -> list[tuple[Any, Any]]:
+def nodes(tree: Any) -> list[tuple[Any, Any]]:
     """Every place of a value: what holds it, and its key or index."""
     found: list[tuple[Any, Any]] = []
     left = [tree]
@@ -269,7 +269,7 @@ def _nodes(tree: Any) -> list[tuple[Any, Any]]:
 
 def mutate_tree(random: Random, tree: Any) -> Any:
     """JSON values of which one is something else, is missing, comes again or has company."""
-    places = _nodes(tree)
+    places = nodes(tree)
     if not places or random.random() < 0.05:
         return weird_value(random)
     for _ in range(random.choice((1, 1, 2, 4))):
@@ -285,7 +285,7 @@ def mutate_tree(random: Random, tree: Any) -> Any:
             node.insert(key, weird_value(random))
         elif kind == 2 and isinstance(node, list):
             times = random.choice((0, 2, 100))
-            if times * len(json.dumps(node)) < MAX_BYTES // 4:
+            if times * len(repr(node)) < MAX_BYTES // 4:
                 node *= times
         elif kind == 3 and type(node.get(key) if isinstance(node, dict) else node[key]) in (int, float):
             value = node[key]

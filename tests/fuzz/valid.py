@@ -30,7 +30,7 @@ def _small(folder: str, pattern: str, n: int, most: int) -> list[bytes]:
     return [path.read_bytes() for path in files[:: max(len(files) // n, 1)][:n]]
 
 
-def _written(write: Callable[[Path], object], name: str = "file") -> bytes:
+def written(write: Callable[[Path], object], name: str = "file") -> bytes:
     """What a function writes into a file of this name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -38,7 +38,7 @@ def _written(write: Callable[[Path], object], name: str = "file") -> bytes:
         return path.read_bytes()
 
 
-def _bars(n: int = 2, parts: int = 12, steps: int = 16) -> np.ndarray:
+def some_bars(n: int = 2, parts: int = 12, steps: int = 16) -> np.ndarray:
     """Bars (n, steps, parts) bool with a backbeat and something of their own."""
     bars = np.random.default_rng(steps + parts).random((n, steps, parts)) < 0.1
     bars[:, ::4, 0] = bars[:, 4::8, 1] = bars[:, ::2, 2] = True
@@ -54,7 +54,7 @@ def midi() -> list[bytes]:
     from rhythmgan.kit import GM12
     from rhythmgan.midi import write_midi
 
-    own = _written(lambda path: write_midi(path, _bars(), GM12))
+    own = written(lambda path: write_midi(path, some_bars(), GM12))
     song = mido.MidiFile(type=1, ticks_per_beat=96)
     for channel, name in ((0, "Bass"), (9, "Drums"), (2, "Snare Drum")):
         track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
@@ -79,7 +79,7 @@ def pack() -> list[bytes]:
     from rhythmgan.midi import write_midi
 
     def kick(steps: int) -> bytes:
-        return _written(lambda path: write_midi(path, _bars(2, 12, steps) & (np.arange(12) == 0), GM12))
+        return written(lambda path: write_midi(path, some_bars(2, 12, steps) & (np.arange(12) == 0), GM12))
 
     return [kick(16), kick(12)]
 
@@ -223,8 +223,8 @@ def corpora() -> list[bytes]:
     }
     few = load_patterns().only(np.arange(6))
     return [
-        _written(prepared, "corpus.npz"),
-        _written(lambda path: save_corpus(path, few, counts=[counts]), "corpus.npz"),
+        written(prepared, "corpus.npz"),
+        written(lambda path: save_corpus(path, few, counts=[counts]), "corpus.npz"),
     ]
 
 
@@ -233,13 +233,13 @@ def bars() -> list[bytes]:
     """.npz files of bars, as commands write them."""
     seeds = np.arange(2)
     return [
-        npz(bars=_bars(), seed=seeds, z=np.zeros((2, 192), np.float32)),
+        npz(bars=some_bars(), seed=seeds, z=np.zeros((2, 192), np.float32)),
         npz(
-            bars=_bars(4).reshape(2, 2, 16, 12),
+            bars=some_bars(4).reshape(2, 2, 16, 12),
             velocities=np.full((2, 2, 16, 12), 90, np.uint8),
             offsets=np.zeros((2, 2, 16, 12)),
         ),
-        npz(bars=_bars(3, 9, 12), kit=np.array("gm9")),
+        npz(bars=some_bars(3, 9, 12), kit=np.array("gm9")),
     ]
 
 
@@ -249,7 +249,7 @@ def points() -> list[bytes]:
     return [
         npy(np.ones((3, 192), np.float32)),
         npz(z=np.ones((2, 192))),
-        npz(z=np.ones((2, 1, 192), np.float16), bars=_bars()),
+        npz(z=np.ones((2, 1, 192), np.float16), bars=some_bars()),
     ]
 
 
@@ -308,7 +308,7 @@ def weights() -> list[bytes]:
             path, text_lstm.TextLSTM(shapes.TextLSTMConfig(width=6, characters=True)), SAID
         ),
     ]
-    return [_written(save) for save in made]
+    return [written(save) for save in made]
 
 
 @cache
@@ -364,7 +364,7 @@ def agents() -> dict[str, bytes]:
             path, toggler.ToggleAgent(toggler.ToggleAgentConfig(width=4)), SAID
         ),
     }
-    return {kind: _written(save) for kind, save in saves.items()}
+    return {kind: written(save) for kind, save in saves.items()}
 
 
 @cache
@@ -373,7 +373,7 @@ def references() -> list[bytes]:
     from rhythmgan.patterns import load_patterns
     from rhythmgan.reference import references_of, save_reference
 
-    return [_written(lambda path: save_reference(path, *references_of(load_patterns())[:1]))]
+    return [written(lambda path: save_reference(path, *references_of(load_patterns())[:1]))]
 
 
 DESCRIBED = {
@@ -405,7 +405,7 @@ def votes() -> list[bytes]:
         base.close()
 
     some = [Vote("a", "GAN", "real", "2.x", "2.y", 120.0, 0.5, won) for won in (True, False, None)]
-    return [_written(lambda path: store(path, *some)), _written(old)]
+    return [written(lambda path: store(path, *some)), written(old)]
 
 
 @cache
@@ -414,7 +414,7 @@ def loops() -> list[Any]:
     from page.loop import KIT, Loop
     from rhythmgan.performance import Performance
 
-    four, triplets = _bars(4), _bars(1, 12, 12)
+    four, triplets = some_bars(4), some_bars(1, 12, 12)
     velocities = np.where(four, 77, 0).astype(np.uint8)
     offsets = np.where(four, np.float32(0.125), np.float32(0))
     played = Performance.of(four, KIT, velocities, offsets)
@@ -424,7 +424,7 @@ def loops() -> list[Any]:
 @cache
 def codes() -> list[bytes]:
     """Codes of loops in addresses, of both versions."""
-    nine = base64.urlsafe_b64encode(np.packbits(_bars(1, 9)).tobytes())
+    nine = base64.urlsafe_b64encode(np.packbits(some_bars(1, 9)).tobytes())
     return [loop.code.encode() for loop in loops()] + [nine, b"12.AAAAAAAAAAAAAAAAAAAAAAAA"]
 
 
