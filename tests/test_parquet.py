@@ -15,7 +15,10 @@ tables = pytest.importorskip("pyarrow.parquet")
 
 
 def _table(path, columns, **options):
-    tables.write_table(arrow.table(columns), path, **options)
+    try:
+        tables.write_table(arrow.table(columns), path, **options)
+    except arrow.ArrowNotImplementedError as error:
+        pytest.skip(f"this pyarrow writes no such table: {error}")
     return path
 
 

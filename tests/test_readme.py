@@ -238,7 +238,7 @@ def test_files_that_a_page_names_exist(page):
 # --- Options -----------------------------------------------------------------------------------------
 
 # options of other programs that the pages name
-OTHERS = {"--help", "--index-url", "--logdir"}
+OTHERS = {"--extra", "--help", "--index-url", "--logdir", "--python-version", "--require-hashes"}
 
 
 def _subcommands(parser, name):
