@@ -353,6 +353,7 @@ def _steps_done() -> bytes:
 def _retold(random: Random, data: bytes) -> bytes:
     """A checkpoint of other values, with a checksum that fits; or damage, which the checksum tells."""
     import torch
+
     from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
 
     if random.random() < 0.4:
