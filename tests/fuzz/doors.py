@@ -108,7 +108,7 @@ def _pack(data: bytes, path: Path) -> None:
 
     name = path.with_name("Kick 01.mid").name
     heard = Heard(name, parse_midi(standard_midi(data, name).data, name), GM12)
-    heard.on_grid(heard.own_grid, 8)
+    heard.on_grid(heard.own_grid or 16, 8)  # on 0 where there is no grid of its own
 
 
 def _upload(data: bytes, path: Path) -> None:
