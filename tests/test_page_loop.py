@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
 from page.loop import KIT, MAX_BARS, STEPS, TRIPLETS, Loop
+from page.turns import size_of
 from rhythmgan.conditions import Condition
 from rhythmgan.kit import GM9
 from rhythmgan.performance import Performance, accents
@@ -183,3 +184,15 @@ def test_the_last_that_was_done_to_a_loop_stands_in_its_name(groove):
         assert Loop.of(groove, name).called("answered") == "seed 3, answered"
     assert Loop.of(groove, "steered 1").called("edited") == "steered 1, edited"
     assert Loop.of(groove, "seed 3, fill").called("edited") == "seed 3, fill, edited"
+
+
+def test_the_longest_code_is_read_and_longer_ones_are_not():
+    dice = np.random.default_rng(0)
+    bars = np.ones((8, 16, 12), bool)
+    playing = Performance.of(bars, KIT, dice.integers(1, 128, bars.shape), dice.uniform(-0.5, 0.5, bars.shape))
+    code = Loop.of(playing, "").code
+    assert len(code) == 6406
+    assert Loop.read(code, "x").code == code
+    assert size_of((code, playing)) - size_of(KIT) < 17_000  # see _DECODED
+    with pytest.raises(ValueError, match="no loop that can be read"):
+        Loop.read("2." + "A" * 10**7, "x")

@@ -1,10 +1,12 @@
 """Work of many visitors: one at a time, shared by those who ask for the same, bounded."""
 
 from threading import Barrier, Event, Thread
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from page.turns import remembered
+from page.turns import remembered, size_of
 
 
 def _run(*tasks):
@@ -120,3 +122,35 @@ def test_work_may_need_other_work():
     inner = remembered(2)(lambda number: number + 1)
     outer = remembered(2)(lambda number: inner(number) * 2)
     assert outer(3) == 8
+
+
+def test_results_have_a_number_of_bytes_together():
+    calls = []
+
+    @remembered(100, 10_000)
+    def work(number, size=4000):
+        calls.append(number)
+        return bytes(size)
+
+    for number in (1, 2, 3, 3, 2, 1):  # two of them have room beside what was asked
+        work(number)
+    assert calls == [1, 2, 3, 1]
+    assert [len(work(9, 20_000)), len(work(9, 20_000))] == [20_000] * 2  # too large to be remembered, but worked out
+    assert calls == [1, 2, 3, 1, 9, 9]
+    work(1)
+    assert calls == [1, 2, 3, 1, 9, 9]
+
+
+def test_the_size_of_a_value_is_that_of_all_it_holds():
+    text, numbers = "x" * 10_000, np.zeros(5000)
+    for held, size in (
+        (text, 10_000),
+        ([text, {"a": text}], 10_000),
+        ({text: numbers}, 50_000),
+        (numbers[:1], 40_000),
+        (SimpleNamespace(a=(numbers, [numbers]), b=text), 50_000),
+    ):
+        assert size < size_of(held) < size + 1500
+    ring = [text]
+    ring.append(ring)
+    assert 10_000 < size_of(ring) < 10_500

@@ -1,6 +1,10 @@
 """Files of visitors: read as they are played, whatever they are called, or refused in a line."""
 
+import os
 import re
+import subprocess
+import sys
+import tracemalloc
 
 import mido
 import numpy as np
@@ -10,13 +14,16 @@ from hypothesis import strategies as st
 
 pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
-from visiting import APP
+from visiting import APP, TABS, drawn, go, press, visit
 
-from page import upload
+from page import reading, upload
 from page.loop import KIT, Loop
 from rhythmgan.kit import GM12
 from rhythmgan.midi import midi_bytes
 from rhythmgan.performance import Performance
+
+pytest_plugins = ["visiting"]
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +114,106 @@ def test_an_upload_that_is_no_midi_is_refused_in_words(name, content):
 def test_a_file_of_eight_megabytes_is_refused_before_it_is_read(two_bars):
     with pytest.raises(ValueError, match=r"^loop\.mid has 8 MB: a loop has less than 4$"):
         upload.read("loop.mid", two_bars[1] + bytes(8_000_000))
+
+
+def _chunk(name, content):
+    return name + len(content).to_bytes(4, "big") + content
+
+
+def _midi(*tracks):
+    return _chunk(b"MThd", (1).to_bytes(2, "big") + len(tracks).to_bytes(2, "big") + (4).to_bytes(2, "big")) + b"".join(
+        _chunk(b"MTrk", track + b"\0\xff\x2f\0") for track in tracks
+    )
+
+
+_KICK = b"\0\x99\x24\x5a"  # on the beat; the next ones are short: time, pitch, velocity
+
+
+def test_a_file_of_many_tracks_is_refused_before_it_is_read():
+    assert len(upload.read("x.mid", _midi(_KICK, *[b""] * 255)).played) == 1
+    with pytest.raises(ValueError, match=r"^x\.mid has 257 tracks: a loop has at most 256$"):
+        upload.read("x.mid", _midi(_KICK, *[b""] * 256))
+
+
+def test_a_file_of_many_bars_or_onsets_is_refused():
+    a_bar = b"\x10\x24\x5a"  # four beats of four ticks
+    assert len(upload.read("x.mid", _midi(_KICK + a_bar * 4095)).played) == 4096
+    with pytest.raises(ValueError, match=r"^x\.mid has 4,097 bars and 4,097 onsets: .* at most 4,096 and 100,000$"):
+        upload.read("x.mid", _midi(_KICK + a_bar * 4096))
+    together = b"\x01\x24\x5a" + b"".join(bytes([0, pitch, 90]) for pitch in (38, 42, 45, 49, 51))
+    with pytest.raises(ValueError, match=r"^x\.mid has 1,042 bars and 100,003 onsets: "):
+        upload.read("x.mid", _midi(_KICK[:4] + together * 16_667))
+
+
+def test_of_files_that_were_uploaded_the_last_are_kept(two_bars):
+    """So many that they have a number of bytes together."""
+    tracemalloc.start()
+    for number in range(6):
+        upload.read(f"{number}.mid", two_bars[1] + _chunk(b"JUNK", bytes([number]) * 3_900_000))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 3_900_000 < kept < 17_000_000
+
+
+def test_a_server_without_room_says_so_and_not_where(two_bars, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "/srv/tmp/x")
+
+    monkeypatch.setattr(reading.Path, "write_bytes", full)
+    with pytest.raises(ValueError, match=r"^new\.mid cannot be read now: No space left on device$"):
+        upload.read("new.mid", two_bars[1])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("while True: pass", r"^x\.mid takes more than 1 seconds to read$"),
+        ("import os; os.abort()", r"^x\.mid cannot be read: it asks for too much$"),
+        ("bytes(4 << 30)", r"^x\.mid cannot be read: it asks for too much$"),
+    ],
+)
+def test_a_file_may_cost_its_reader_no_more_than_is_said(code, said, tmp_path, monkeypatch):
+    """A reader that loops, dies or asks for gigabytes stands in for the one of the page."""
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "__init__.py").touch()
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "
+    (tmp_path / "page" / "reading.py").write_text((limits if "<<" in code else "") + code)
+    monkeypatch.setattr(reading.sys, "path", [str(tmp_path), *sys.path])
+    if "True" in code:
+        monkeypatch.setattr(reading, "MAX_WAIT", 1)
+    with pytest.raises(ValueError, match=said):
+        reading.read_apart("x", b"MThd", 16)
+
+
+def test_the_process_that_reads_has_bounded_memory_and_work():
+    pytest.importorskip("resource", reason="this system bounds no process")
+    code = (
+        "import resource as r, sys; from page import reading\n"
+        "reading._read = lambda *_: sys.exit(f'{r.getrlimit(r.RLIMIT_AS)[0]} {r.getrlimit(r.RLIMIT_CPU)[0]}')\n"
+        "reading._main('x', '16')"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True, check=False)
+    assert done.stderr.split() == [str(reading.MAX_MEMORY), str(reading.MAX_SECONDS)]
+
+
+@pytest.mark.parametrize("name", ["_.mid", "....mid", "\u202e.mid", "\n.mid", "\U0001f941.mid"])
+def test_a_name_without_a_letter_is_that_of_a_loop(two_bars, name):
+    assert upload.read(name, two_bars[1]).name == "loop"
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.mid", "x\0.mid", "\u202egnp.mid", "x" * 10_000 + ".mid", "....mid", "x.exe", ""]
+)
+def test_with_a_file_of_any_name_all_tabs_go_on(two_bars, name):
+    app = visit(begin="Your file")
+    (field,) = app.get("file_uploader")
+    app = drawn(field.set_value((name, two_bars[1], "audio/midi")).run())
+    for tab in TABS:
+        app = go(app, tab)
+    app = press(go(app, "Steer"), "Busier")
+    assert not app.warning
 
 
 def _note(tick, pitch, channel):

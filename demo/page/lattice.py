@@ -69,6 +69,10 @@ class Lattice:
             found = morph(model, ends[0], ends[1], STRIP)[:, None]
         return Lattice(alike, np.moveaxis(found[place.reshape(-1)], 0, 2), model.condition)
 
+    def complete(self) -> None:
+        """Work out now what is needed later, so that it has its size from then on."""
+        _ = self.sent, self._places, self._played
+
     @property
     def n_rows(self) -> int:
         """How many rows it has."""

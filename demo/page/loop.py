@@ -35,6 +35,12 @@ _VERSION = "2."
 """What a code begins with. Those of the first version, of one bar, begin with none, or on triplets with ``12.``."""
 
 _VELOCITIES, _OFFSETS = 1, 2  # bits of a code's first byte: what follows its cells
+_MAX_CODE = 7000
+"""Letters of a code: a loop whose cells all sound has 6,406."""
+
+_DECODED = 2000
+"""Performances that are remembered, with their codes up to 17 kB each."""
+
 _PER_STEP = 2000
 """Offsets are kept in parts of a step as fine as this."""
 
@@ -72,6 +78,8 @@ class Loop:
             ValueError: no such code.
         """
         try:
+            if len(code) > _MAX_CODE:
+                raise ValueError
             performance = _decoded(code) if code.startswith(_VERSION) else _decoded_first(code)
         except (binascii.Error, UnicodeEncodeError, ValueError):
             raise ValueError("the address holds no loop that can be read") from None
@@ -187,7 +195,7 @@ def _encoded(performance: Performance) -> str:
     return _VERSION + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-@lru_cache(maxsize=2000)  # no cached_property: in Python 3.11 it lets one thread in at a time
+@lru_cache(maxsize=_DECODED)  # no cached_property: in Python 3.11 it lets one thread in at a time
 def _decoded(code: str) -> Performance:
     """The performance of a code of this version.
 

@@ -195,7 +195,9 @@ def _lattice(corners: tuple[Loop, ...]) -> Lattice:
 @remembered(100)
 def _lattice_of(codes: tuple[str, ...], role: str, style: str) -> Lattice:
     corners = [Loop.read(code, "") for code in codes]
-    return Lattice.between(models.generator(corners[0].steps, Condition(role, style)), corners)
+    found = Lattice.between(models.generator(corners[0].steps, Condition(role, style)), corners)
+    found.complete()
+    return found
 
 
 # -- corners -------------------------------------------------------------------------------------------

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import streamlit as st
 
-from page import asking, session
-from page.loop import KIT, MAX_BARS, STEPS, TRIPLETS, Loop
+from page import asking, reading, session
+from page.loop import MAX_BARS, STEPS, TRIPLETS, Loop
 from page.session import FASTEST, SLOWEST
-from rhythmgan.load import load_loop
+from page.turns import remembered
 from rhythmgan.performance import Performance
 from rhythmgan.playback import MIN_SWING
 
 MAX_BYTES = 4_000_000
 """Of a file: a hundred times as much as a long song has."""
+
+_READERS = 4
+"""Files that are read at the same time, of all visitors."""
+
+_HELD_BYTES = 16_000_000
+"""Files that were read last, with their bars, of all visitors."""
 
 _MAX_NAME = 60  # letters; of four bytes each they are a file name on every system
 
@@ -130,22 +135,22 @@ def _take() -> None:
     session.visitor().take(Loop.of(found.played[first : first + MAX_BARS], found.name))
 
 
-@lru_cache(maxsize=20)
+@remembered(20, _HELD_BYTES, BoundedSemaphore(_READERS))
 def read(name: str, content: bytes, steps: int = STEPS) -> Upload:
     """A MIDI file that came from outside, on a grid.
 
     Raises:
-        ValueError: it is too large, no MIDI file, or has no drums; in words for the visitor.
+        ValueError: it is too large, no MIDI file, or has no drums, or there is no room to read it; in words for the
+            visitor.
     """
     # the name says which part a file of one part plays, and nothing else of it is needed
-    stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MAX_NAME].strip() or "loop"
+    stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MAX_NAME].strip()
+    if not any(letter.isalnum() for letter in stem):
+        stem = "loop"
     if len(content) > MAX_BYTES:
         raise ValueError(f"{stem}.mid has {len(content) / 1e6:.0f} MB: a loop has less than {MAX_BYTES // 10**6}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{stem}.mid"
-        path.write_bytes(content)
-        try:
-            loop, playback = load_loop(path, KIT, steps)
-        except ValueError as error:
-            raise ValueError(str(error).replace(f"{folder}/", "")) from None
-    return Upload(stem, content, loop, playback.bpm)
+    try:
+        loop, bpm = reading.read_apart(stem, content, steps)
+    except OSError as error:  # of the server, so not said where
+        raise ValueError(f"{stem}.mid cannot be read now: {error.strerror}") from None
+    return Upload(stem, content, loop, bpm)

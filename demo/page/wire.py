@@ -11,7 +11,7 @@ import math
 from functools import wraps
 
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
-from streamlit.runtime.state.common import WidgetMetadata
+from streamlit.runtime.state.common import WidgetMetadata, unpack_widget_state_value
 from streamlit.runtime.state.session_state import SessionState
 
 from rhythmgan.inputs import parse_json
@@ -27,17 +27,29 @@ def fits(state: WidgetState, known: WidgetMetadata[object] | None) -> bool:
     kind = state.WhichOneof("value")
     if kind is None:
         return True
-    if known is not None and known.value_type != kind:
+    if kind == "double_value" and not math.isfinite(state.double_value):
         return False
-    if kind == "double_value":
-        return math.isfinite(state.double_value)
-    if kind == "double_array_value":
-        return all(math.isfinite(number) for number in state.double_array_value.data)
-    if kind in ("json_value", "json_trigger_value"):
-        try:
-            parse_json(getattr(state, kind))
-        except ValueError:
-            return False
+    if kind == "double_array_value" and not all(math.isfinite(number) for number in state.double_array_value.data):
+        return False
+    if kind in ("json_value", "json_trigger_value") and not _is_json(getattr(state, kind)):
+        return False
+    return known is None or (known.value_type == kind and _is_read(state, known))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_read(state: WidgetState, known: WidgetMetadata[object]) -> bool:
+    """Whether a widget can read its state; a field for files does not take every name."""
+    try:
+        known.deserializer(unpack_widget_state_value(state))
+    except Exception:
+        return False
     return True
 
 
