@@ -273,7 +273,7 @@ def pairs(before: Path, after: Path, suffix: str, tally: Tally) -> Iterator[tupl
 
 def compare_npz(before: Path, after: Path, tally: Tally) -> None:
     """Members of one name row by row; those of other names where one of the others is equal to them."""
-    with np.load(before) as first, np.load(after) as second:
+    with np.load(before, allow_pickle=False) as first, np.load(after, allow_pickle=False) as second:
         # the version of a file says nothing about its content
         one, other = ({name: file[name] for name in file.files if name != "format"} for file in (first, second))
     for name in list(one):
