@@ -148,7 +148,7 @@ def parse_lpd(data: bytes) -> Onsets:
     """The drum onsets in the bytes of an LPD .npz file.
 
     A run of neighbouring ticks at one pitch is one onset: in some copies drums are held. Bars are 4/4
-    where the file's downbeats are four beats apart, or where it has none. The tempo is the first that is written; 120
+    where the file's downbeats are four beats apart, or where it has none. The tempo is the first that MIDI can have; 120
     where there is none, or its member is damaged.
 
     Whatever the bytes say, no member unpacks to more than ``MAX_MEMBER``, nor all to more than ``MAX_UNPACKED``; what
@@ -186,13 +186,17 @@ def _onsets(file: BinaryIO) -> Onsets:
     )
 
 
+_SLOWEST, _FASTEST = 1.0, 60e6
+"""Quarter notes a minute: MIDI's fastest lasts a microsecond, and none of its tempos is below 3."""
+
+
 def _first_bpm(archive: _Archive) -> float | None:
-    """The first tempo over 0 in quarter notes a minute; None where none is written, or in a damaged member."""
+    """The first tempo that MIDI can have, in quarter notes a minute; None where none is, or in a damaged member."""
     try:
         tempo = archive.first_values("tempo.npy")
     except NoBars:
         return None
-    written = tempo[np.isfinite(tempo) & (tempo > 0)]
+    written = tempo[(tempo >= _SLOWEST) & (tempo <= _FASTEST)]
     return float(written[0]) if len(written) else None
 
 

@@ -683,6 +683,12 @@ def test_downbeats_of_bytes_that_are_neither_true_nor_false(tmp_path):
     assert read_lpd(path).time_signatures == ()
 
 
+@pytest.mark.parametrize("bpm", [1e308, 60.1e6, 1e-320, 0.5, -90, np.inf, -np.inf, np.nan])
+def test_tempos_that_there_are_not_are_passed_over(tmp_path, bpm):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"tempo.npy": np.array([bpm, 97.0])})
+    assert read_lpd(path).bpm == read_lpd_bpm(path) == 97
+
+
 def test_downbeats_have_a_largest_number(tmp_path):
     path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS + 1, bool)})
     assert _unreadable(path) == "more than 65,536 downbeats"
