@@ -148,7 +148,7 @@ def parse_lpd(data: bytes) -> Onsets:
     """The drum onsets in the bytes of an LPD .npz file.
 
     A run of neighbouring ticks at one pitch is one onset: in some copies drums are held. Bars are 4/4
-    where the file's downbeats are four beats apart, or where it has none. The tempo is the first that MIDI can have; 120
+    where the file's downbeats are four beats apart, or where it has none. The tempo is the first that MIDI has; 120
     where there is none, or its member is damaged.
 
     Whatever the bytes say, no member unpacks to more than ``MAX_MEMBER``, nor all to more than ``MAX_UNPACKED``; what
