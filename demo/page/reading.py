@@ -70,7 +70,7 @@ def read_apart(name: str, content: bytes, steps: int) -> tuple[Performance, floa
         raise ValueError(done.stdout.decode("utf-8", "replace"))
     if done.returncode:
         raise ValueError(f"{path.name} cannot be read: it asks for too much")
-    with np.load(io.BytesIO(done.stdout)) as read:
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as read:
         return Performance(read["bars"], read["velocities"], read["offsets"], KIT), float(read["bpm"])
 
 
