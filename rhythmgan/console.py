@@ -225,13 +225,16 @@ def add_model_options(parser: argparse.ArgumentParser, prior: str | None = None,
         parser.add_argument("--agent", metavar="FILE", help="weights of the agent (the bundled ones)")
 
 
-def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False, device: bool = False) -> None:
+def add_machine_options(
+    parser: argparse.ArgumentParser, devices: bool = False, device: bool = False, threads: int | None = None
+) -> None:
     """What the command runs on.
 
     Args:
         parser: of a command that trains, measures or steers.
         devices: whether it may run on other devices than the CPU, and on several.
         device: whether it may run on another device than the CPU, but on one.
+        threads: by default, where the results depend on them; otherwise they are torch's choice.
     """
     if device:
         parser.add_argument(
@@ -253,7 +256,10 @@ def add_machine_options(parser: argparse.ArgumentParser, devices: bool = False, 
             choices=("32-true", "bf16-mixed"),
             help="kind of numbers to compute with (%(default)s)",
         )
-    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads of each process (torch's choice)")
+    choice = "torch's choice" if threads is None else f"{threads}; the same seed and threads give the same"
+    parser.add_argument(
+        "--threads", type=positive, default=threads, metavar="N", help=f"CPU threads of each process ({choice})"
+    )
 
 
 def add_report_options(parser: argparse.ArgumentParser, json: bool = False) -> None:

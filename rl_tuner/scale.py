@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rhythmgan.features import check_feature, density_and_syncopation, measure
 from rhythmgan.kit import Kit
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rhythmgan.models.precision import on_one_thread
 from rhythmgan.seeds import RANDOM_STREAMS, seeds_to_z
 
 TARGETS = ("density", "syncopation")
@@ -92,6 +93,7 @@ class FeatureScale(nn.Module):
 
 
 @torch.no_grad()
+@on_one_thread
 def find_scale(
     generator: LatentModel, critic: Critic, prior: Likelihood, features: Sequence[str] = TARGETS, n: int = 8000
 ) -> FeatureScale:

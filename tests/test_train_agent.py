@@ -1,6 +1,9 @@
 """Training the agent in a folder: it goes on where it stopped, and nowhere else."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -216,6 +219,41 @@ def test_dynamics_of_the_bundled_models_take_the_shape_of_an_agent(monkeypatch):
     assert (dynamics.n_actions, dynamics.n_changes, dynamics.terms) == (5, 2, ("closeness",))
     assert np.isfinite(dynamics.low).all()
     assert dynamics.generator.condition == Condition()
+
+
+SAME = """
+import hashlib, sys, torch
+from rhythmgan.models.gan import load_gan
+from rhythmgan.models.word_lstm import load_prior
+from rl_tuner.agent import Agent, AgentConfig
+from rl_tuner.config import ReadOutConfig
+from rl_tuner.latent.space import find_space
+gan, prior = load_gan(sys.argv[1]), load_prior(sys.argv[2])
+agent = Agent.untaught(gan, gan, prior, AgentConfig.of(gan, width=8), ReadOutConfig(bars=3000))
+for found in (find_space(gan, gan, prior, n=6000), agent):
+    for name, tensor in found.state_dict().items():
+        if not name.startswith("network"):
+            print(name, hashlib.sha256(tensor.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_what_an_agent_begins_with_is_the_same_in_every_process(of_the_command, tmp_path):
+    """Whatever number of threads the environment asks for, and however Python hashes."""
+    found = set()
+    for number, threads in enumerate(("1", "2", "4")):
+        around = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": str(number)}
+        command = [sys.executable, "-c", SAME, str(tmp_path / "gan.safetensors"), str(tmp_path / "prior.safetensors")]
+        found.add(subprocess.run(command, env=os.environ | around, check=True, capture_output=True, text=True).stdout)
+    assert len(found) == 1
+    assert "directions" in found.pop()
+
+
+def test_the_command_trains_on_one_thread(of_the_command, tmp_path, monkeypatch):
+    """Unless it is asked otherwise: on several the same seed may come to another agent."""
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    assert main(["train", *of_the_command, "--bars", "300", "--width", "8"]) == 0
+    assert set(asked) == {1}
 
 
 def test_the_command_trains_an_agent_of_whole_bar_moves(of_the_command, tmp_path):

@@ -28,3 +28,21 @@ def without_autocast(function: Callable[Given, Found]) -> Callable[Given, Found]
             return function(*args, **kwargs)
 
     return computed
+
+
+def on_one_thread(function: Callable[Given, Found]) -> Callable[Given, Found]:
+    """Decorate a function that computes on one thread of the CPU: sums are rounded as threads share them out.
+
+    MKL shares out a regression anew in every process where the machine is busy.
+    """
+
+    @functools.wraps(function)
+    def computed(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_num_threads(threads)
+
+    return computed

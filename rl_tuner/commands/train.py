@@ -39,7 +39,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         _add_field(parser, name)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run")
     add_model_options(parser, prior=PRIOR_USE)
-    add_machine_options(parser)
+    add_machine_options(parser, threads=1)  # sums are rounded as they are shared out among threads
     add_report_options(parser)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rhythmgan.bars import BEATS
 from rhythmgan.models.interfaces import Critic, LatentModel, Likelihood
+from rhythmgan.models.precision import on_one_thread
 from rhythmgan.seeds import RANDOM_STREAMS, check_seed, seeds_to_z
 from rl_tuner.scale import TARGETS, FeatureScale, values_of
 
@@ -79,6 +80,7 @@ def _terms(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@on_one_thread
 def find_space(
     generator: LatentModel,
     critic: Critic,

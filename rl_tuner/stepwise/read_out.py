@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rhythmgan.models.interfaces import LatentModel, UnfinishedBars
-from rhythmgan.models.precision import without_autocast
+from rhythmgan.models.precision import on_one_thread, without_autocast
 from rl_tuner.config import ReadOutConfig
 from rl_tuner.scale import FeatureScale, values_of
 
@@ -151,6 +151,7 @@ def ridge(products: Tensor, with_values: Tensor, coefficient: float = _RIDGE) ->
 
 @torch.no_grad()
 @without_autocast
+@on_one_thread
 def fit_read_out(generator: LatentModel, scale: FeatureScale, config: ReadOutConfig | None = None) -> RidgeReadOut:
     """The regressions of a generator's features, fitted on bars of its own.
 
