@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -81,7 +82,7 @@ _SEED = ("--seed", "5")
 
 COMMANDS = (
     Command("prepare", "rhythmgan prepare {in}/songs --workers 2 --kit gm12 --out {out}/corpus.npz", ("--kit", "gm9")),
-    Command("sample", "rhythmgan sample --n 300 --seed 0 --format midi,npz,csv --out {out} --quiet", _SEED),
+    Command("sample", "rhythmgan sample --n 150 --seed 0 --format midi,npz,csv --out {out} --quiet", _SEED),
     Command("vary", "rhythmgan vary {in}/loop.mid --n 60 --seed 0 --out {out} --quiet", _SEED),
     Command("interpolate", "rhythmgan interpolate --seeds 1-2-3 --frames 60 --out {out} --quiet", ("--seeds", "4-5-6")),
     Command("steer", "rl_tuner steer --density 14 --n 12 --calls 4 --seed 0 --out {out}", _SEED),
@@ -299,7 +300,7 @@ def kill_once(
     if over:
         Run(command.arguments(inputs, out, True), "before").end()
     how = signal.SIGKILL if number % 2 else signal.SIGTERM
-    run = Run(command.arguments(inputs, out, False), f"{os.getpid()}-{number}")
+    run = Run(command.arguments(inputs, out, False), f"{os.getpid()}-{command.name}-{number}")
     if random.random() < 0.75:
         _first_file(run, out)
         moment = random.uniform(0, max(reference.whole - reference.start, 0.05))
@@ -345,9 +346,9 @@ def pair_once(
     """Start both calls of a command in one folder, a moment apart."""
     out = _empty(scratch / "out")
     first = random.random() < 0.5
-    runs = [Run(command.arguments(inputs, out, first), f"{os.getpid()}-pair-{number}")]
+    runs = [Run(command.arguments(inputs, out, first), f"{os.getpid()}-{command.name}-pair-{number}")]
     time.sleep(random.choice((0, 0, random.uniform(0, 0.2))))
-    runs.append(Run(command.arguments(inputs, out, not first), f"{os.getpid()}-pair-{number}"))
+    runs.append(Run(command.arguments(inputs, out, not first), f"{os.getpid()}-{command.name}-pair-{number}"))
     ends = [run.end() for run in runs]
     found = read_folder(out)
     behind = [name for name in found if is_unfinished(name)]
@@ -408,31 +409,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--kills", type=int, default=100, help="of all commands together (%(default)s)")
     parser.add_argument("--pairs", type=int, default=45, help="of all commands together (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="commands at a time (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
     parser.add_argument("--command", action="append", help=f"one of these, as often as you like (all): {names}")
     options = parser.parse_args(arguments)
     chosen = [command for command in COMMANDS if options.command is None or command.name in options.command]
-    killed: list[Killed] = []
-    paired: list[Paired] = []
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         scratch = Path(name)
-        inputs = scratch / "in"
-        write_inputs(inputs)
-        for place, command in enumerate(chosen):
-            random = Random(f"{options.seed} {command.name}")
-            reference = run_whole(command, inputs, scratch)
-            for number in range(place, options.kills, len(chosen)):
-                killed.append(kill_once(command, reference, inputs, scratch, random, number // len(chosen)))
-                _tell(killed[-1])
-            for number in range(place, options.pairs, len(chosen)):
-                paired.append(pair_once(command, reference, inputs, scratch, random, number))
-                _tell(paired[-1])
+        write_inputs(scratch / "in")
+
+        def try_command(place: int) -> tuple[list[Killed], list[Paired]]:
+            kills = len(range(place, options.kills, len(chosen)))
+            pairs = len(range(place, options.pairs, len(chosen)))
+            return _try(chosen[place], scratch, kills, pairs, options.seed)
+
+        with ThreadPoolExecutor(options.workers) as pool:
+            found = list(pool.map(try_command, range(len(chosen))))
+    killed = [each for of_command, _ in found for each in of_command]
+    paired = [each for _, of_command in found for each in of_command]
     if killed:
         print(kills_to_markdown(killed))
     if paired:
         print(f"\n{pairs_to_markdown(paired)}")
     bad = any(kill.torn or kill.mixed or kill.processes or kill.left_behind or kill.differ for kill in killed)
     return 1 if bad or any(pair.wrong for pair in paired) else 0
+
+
+def _try(command: Command, scratch: Path, kills: int, pairs: int, seed: int) -> tuple[list[Killed], list[Paired]]:
+    """Kill a command so many times, and let so many pairs of its calls begin together."""
+    random, own = Random(f"{seed} {command.name}"), scratch / command.name.replace(" ", "-")
+    reference = run_whole(command, scratch / "in", own)
+    killed, paired = [], []
+    for number in range(kills):
+        killed.append(kill_once(command, reference, scratch / "in", own, random, number))
+        _tell(killed[-1])
+    for number in range(pairs):
+        paired.append(pair_once(command, reference, scratch / "in", own, random, number))
+        _tell(paired[-1])
+    return killed, paired
 
 
 def _tell(found: Killed | Paired) -> None:

@@ -89,7 +89,9 @@ def test_processes_that_are_left_are_found_and_ended(killed):
     found = killed("child", 4)
     ids = [process for one in found for process in one.processes]
     assert ids
-    assert not any(process in kills.processes(f"{os.getpid()}-{number}") for number in range(4) for process in ids)
+    assert not any(
+        process in kills.processes(f"{os.getpid()}-child-{number}") for number in range(4) for process in ids
+    )
 
 
 def test_parts_that_are_left_behind_are_found(killed):
