@@ -553,7 +553,7 @@ def _bomb(random: Random, name: bytes, content: bytes) -> _Packed:
         content = re.sub(rb"'shape': \([^)]*\),? ?\}( *)\n.*", lambda found: shape + b", }\n", content, flags=re.DOTALL)
         content = (
             content[:8] + (len(content) - 10).to_bytes(2, "little") + content[10:]
-            if content[:1] == b"\x93"
+            if content[:1] == b"\x93" and len(content) < 1 << 16
             else content
         )
     crc = zlib.crc32(content)
