@@ -272,9 +272,10 @@ class _Reader:
         low = int(self._low_until[place - 1])
         at = bisect_left(stops, place)
         while True:
-            while stops[at] < place or (low_at_stops[at] - low) % 3 == 0:
+            while (status_at := stops[at]) < place or (low_at_stops[at] - low) % 3 == 0:
+                if status_at >= end:  # or all that follows would be gone through for each broken track
+                    raise _Odd
                 at += 1  # within an event that is read, or part of a delta time
-            status_at = stops[at]
             n_low = low_at_stops[at] - low
             if status_at >= end or n_low % 3 == 2 or data[status_at - 1] >= 0x80:
                 raise _Odd

@@ -1,5 +1,6 @@
 """What readers cost at most: bytes of memory for each byte they are given, and bytes that they look at. No seconds."""
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -115,6 +116,27 @@ def test_tracks_are_twice_the_file_at_most(hostile, monkeypatch):
     except NoBars:
         pass
     assert sum(n_scanned) <= 2 * len(data)
+
+
+class _Counting(list):
+    """A list that counts how often one of its items is taken."""
+
+    n = 0
+
+    def __getitem__(self, place):
+        self.n += 1
+        return super().__getitem__(place)
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "headers, and notes that lead out of their tracks"])
+def test_what_may_be_a_status_is_looked_at_a_few_times(hostile):
+    leading_out = HEADER + b"MTrk\x7f\xff\xff\xff\x00\x00\x03$" * 1500
+    data = HOSTILE[hostile](20_000) if hostile in HOSTILE else leading_out
+    reader = midi_events._Reader(data, midi_events._chunks(data, 0))
+    reader._stops = stops = _Counting(reader._stops)
+    with contextlib.suppress(NoBars):
+        reader.read(1, 96, False)
+    assert stops.n <= 4 * len(data)
 
 
 _lengths = st.sampled_from([0, 1, 7, 8, 9, 12, 16, 40, 100, 1 << 20, 0x7FFFFFFF, 0xFFFFFFFF]) | st.integers(0, 300)
