@@ -95,6 +95,13 @@ def read_json_object(path: str | os.PathLike[str], most: int = MAX_JSON) -> dict
         raise ValueError(f"{os.fspath(path)}: no JSON object can be read: {error}") from None
 
 
+def shown(value: object) -> str:
+    """A value of a note in a line of a message, short; it may be anything there."""
+    is_list_of_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    text = "something else" if isinstance(value, (dict, list)) and not is_list_of_texts else str(value)[:80]
+    return text if text.isprintable() else ascii(text)
+
+
 def _check_regular(found: os.stat_result, path: str) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)

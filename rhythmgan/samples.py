@@ -21,7 +21,7 @@ from rhythmgan.files import make_folder, whole_file
 from rhythmgan.generate.config import SampleConfig
 from rhythmgan.generate.phrases import phrases
 from rhythmgan.generate.selection import Criterion, Search, Selection, View, parse_criteria
-from rhythmgan.inputs import read_json_object
+from rhythmgan.inputs import read_json_object, shown
 from rhythmgan.kit import Kit
 from rhythmgan.load import SAMPLE_OPTIONS
 from rhythmgan.locks import locked_folder
@@ -534,12 +534,5 @@ def _check_note(folder: Path, options: dict[str, object]) -> None:
     for name, value in options.items():
         if before.get(name) != value:
             raise ValueError(
-                f"{folder} holds samples with {name} {_shown(before.get(name))}, not {value}: choose another folder"
+                f"{folder} holds samples with {name} {shown(before.get(name))}, not {value}: choose another folder"
             )
-
-
-def _shown(value: object) -> str:
-    """An option of a note in a line; it may be anything there."""
-    is_list_of_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-    text = "something else" if isinstance(value, (dict, list)) and not is_list_of_texts else str(value)[:80]
-    return text if text.isprintable() else ascii(text)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rhythmgan.files import make_folder, sweep_parts
-from rhythmgan.inputs import read_json_object
+from rhythmgan.inputs import read_json_object, shown
 from rhythmgan.locks import locked_folder
 from rhythmgan.training.checkpoint import check_alike, read_checkpoint
 from rhythmgan.training.events import cut_events
@@ -222,6 +222,7 @@ def _is_same_run(out: Path, described: Mapping[str, Any]) -> bool:
 def _what_differs(name: str, there: object, here: object) -> str:
     """The part of a run's description that is not the same, with both values where they are short."""
     if isinstance(there, dict) and isinstance(here, dict):
-        part = next(key for key in here if there.get(key) != here[key])
-        return f"{part.replace('_', ' ')} ({there.get(part)}, not {here[part]}): choose another folder"
+        part = next(key for key in [*here, *there] if key not in here or there.get(key) != here[key])
+        told = f"{shown(there.get(part))}, not {here.get(part)}"
+        return f"{shown(part.replace('_', ' '))} ({told}): choose another folder"
     return f"{name}: choose another folder"

@@ -156,6 +156,27 @@ def test_a_run_of_another_description_is_refused(train, stopped, bars, dynamics)
     assert kept == tuple((stopped / name).read_bytes() for name in (WEIGHTS, CHECKPOINT, CONFIG))
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (True, "no such option (True, not None)"),
+        (None, "no such option (None, not None)"),
+        ("a\nb", r"no such option ('a\nb', not None)"),
+        ([[]], "something else"),
+    ],
+)
+def test_an_option_that_there_is_not_is_named_in_a_line(train, stopped, value, said):
+    config = json.loads((stopped / CONFIG).read_text(encoding="utf-8"))
+    kept = (stopped / CONFIG).read_bytes()
+    config["training"]["no_such_option"] = value
+    (stopped / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ValueError, match="holds a run with another no such option") as refusal:
+        train(stopped)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    (stopped / CONFIG).write_bytes(kept)
+
+
 def test_a_damaged_checkpoint_is_refused(train, stopped):
     path = stopped / CHECKPOINT
     path.write_bytes(path.read_bytes()[:500])

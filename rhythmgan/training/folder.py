@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rhythmgan.files import write_whole
-from rhythmgan.inputs import read_json_object
+from rhythmgan.inputs import read_json_object, shown
 from rhythmgan.training.checkpoint import read_checkpoint
 
 CHECKPOINT = "last.ckpt"
@@ -46,7 +46,9 @@ def state_to_resume(out: Path, described: Mapping[str, Any], total_steps: int) -
         if name != "train_steps" and there.get(name) != value:
             if name == "data":
                 raise ValueError(f"{out} holds a run on other data: choose another folder")
-            raise ValueError(f"{out} holds a run with {name} {there.get(name)}, not {value}: choose another folder")
+            raise ValueError(
+                f"{out} holds a run with {name} {shown(there.get(name))}, not {value}: choose another folder"
+            )
     state = read_checkpoint(checkpoint)
     done = state.get("steps_done")
     if type(done) is not int or done < 0:
