@@ -7,18 +7,27 @@ finished. Each of them asks for something else, so no answer is remembered.
 With --chromium each visitor is a page in headless Chromium, and an answer ends when it is painted. Chromium shares the
 cores of the machine with the server, so most of the time is Chromium's own.
 
-Run: python benchmarks/visitors.py [--visitors 20] [--chromium]
+With --minutes visitors go on coming, asking and going for so long, and the server's memory is told minute by minute;
+with --uploads as well another visitor uploads meanwhile, one after the other, files of the most bytes that are read,
+made to be read as slowly as was found. Then it is measured what such uploads cost a single visitor.
+
+Run: python benchmarks/visitors.py [--visitors 20] [--chromium | --minutes 10 [--uploads]]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import itertools
 import json
 import os
+import secrets
+import struct
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +51,12 @@ ROUNDS = 3
 
 VISITS = (20, 100)
 """Visits after which memory is told."""
+
+WARM = 2
+"""Minutes after which memory is to stay: as long as Streamlit holds the session of somebody who has gone."""
+
+ASKED = 30
+"""How often a single visitor asks, with uploads and without."""
 
 
 class Visitor(Protocol):
@@ -78,11 +93,16 @@ class Connection:
 
     Attributes:
         address: of the page.
-        ids: of the tabs by "tabs", of each field for numbers by its label, of each element of our own by its class.
+        ids: of the tabs by "tabs", of each field for numbers by its label, of each element of our own by its class, of
+            the field for a file by "file".
         shown: the loop on the stage.
+        query: what the address says.
+        warned: the last warning of the page.
     """
 
     address: str
+    query: str = ""
+    warned: str = ""
     received: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +133,26 @@ class Connection:
         event = {"event": "moved", "value": {"number": self._moves, "values": {name: value}}}
         await self._ask(WidgetState(id=_EVENTS.format(id=self.ids["dials"]), json_trigger_value=json.dumps([event])))
 
+    async def upload(self, name: str, content: bytes) -> None:
+        """Upload a MIDI file, and wait until it was read or refused."""
+        assert self._socket is not None
+        asked = BackMsg()
+        asked.file_urls_request.request_id = name
+        asked.file_urls_request.file_names.append(name)
+        await self._socket.send(asked.SerializeToString())
+        while True:
+            message = ForwardMsg.FromString(await self._socket.recv(decode=False))
+            if message.WhichOneof("type") == "file_urls_response":
+                break
+        (place,) = message.file_urls_response.file_urls
+        await asyncio.to_thread(_put, self.address + place.upload_url, name, content)
+        state = WidgetState(id=self.ids["file"])
+        state.file_uploader_state_value.uploaded_file_info.add(
+            file_id=place.file_id, name=name, size=len(content), file_urls=place
+        )
+        self._said["file"], self.warned = state, ""
+        await self._ask()
+
     async def close(self) -> None:
         if self._socket is not None:
             await self._socket.close()
@@ -125,6 +165,7 @@ class Connection:
         """
         assert self._socket is not None
         asked = BackMsg()
+        asked.rerun_script.query_string = self.query
         asked.rerun_script.widget_states.widgets.extend([*self._said.values(), *events])
         asked.rerun_script.cached_message_hashes.extend(self._known)
         await self._socket.send(asked.SerializeToString())
@@ -154,6 +195,28 @@ class Connection:
                 self.shown = json.loads(element.bidi_component.json)["loop"]
         elif kind == "number_input":
             self.ids[element.number_input.label] = element.number_input.id
+        elif kind == "file_uploader":
+            self.ids["file"] = element.file_uploader.id
+        elif kind == "alert":
+            self.warned = element.alert.body
+
+
+def _put(address: str, name: str, content: bytes) -> None:
+    """Put a file on the server, as a form with a token in a cookie and in a header."""
+    token, line = secrets.token_hex(16), secrets.token_hex(16)
+    head = f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    request = urllib.request.Request(
+        address,
+        head.encode() + content + f"\r\n--{line}--\r\n".encode(),
+        {
+            "Content-Type": f"multipart/form-data; boundary={line}",
+            "Cookie": f"_streamlit_xsrf={token}",
+            "X-Xsrftoken": token,
+        },
+        method="PUT",
+    )
+    with urllib.request.urlopen(request, timeout=120):
+        pass
 
 
 # -- visitors with one ---------------------------------------------------------------------------------
@@ -310,6 +373,125 @@ def memory(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+# -- for minutes ---------------------------------------------------------------------------------------
+
+
+def slow_file(number: int) -> bytes:
+    """A MIDI file of nearly 4 MB that is read byte by byte: its track ends before it says.
+
+    Args:
+        number: files of different ones differ.
+    """
+    notes = b"\x00\x99\x24\x5a\x60\x24" + bytes([1 + number % 127])
+    head = b"MThd" + struct.pack(">IHHH", 6, 1, 1, 480)
+    return head + b"MTrk" + struct.pack(">I", (1 << 24) - 1) + notes + b"\x00\xff\x01\x00" * 999_900
+
+
+@dataclass
+class Uploader:
+    """A visitor who uploads slow files, one after the other.
+
+    Attributes:
+        address: of the page.
+        seconds: that each took until it was read or refused.
+    """
+
+    address: str
+    seconds: list[float] = field(default_factory=list)
+
+    async def go_on(self) -> None:
+        """Upload until this is cancelled."""
+        for number in itertools.count():
+            if number % 50 == 0:
+                visitor = Connection(self.address, "begin=Your+file")
+                await visitor.open()
+            begun = time.perf_counter()
+            await visitor.upload(f"{number}.mid", slow_file(number))
+            self.seconds.append(time.perf_counter() - begun)
+
+
+@contextlib.asynccontextmanager
+async def uploads(address: str) -> AsyncIterator[Uploader]:
+    """Slow files are uploaded meanwhile."""
+    uploader = Uploader(address)
+    task = asyncio.create_task(uploader.go_on())
+    try:
+        yield uploader
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _joined(waits: Sequence[Wait]) -> Wait:
+    """All of them as one."""
+    return Wait(
+        np.concatenate([wait.seconds for wait in waits]),
+        np.concatenate([wait.received for wait in waits]),
+        sum(wait.work for wait in waits),
+    )
+
+
+async def for_minutes(
+    come: Callable[[], Sequence[Visitor]], process: int, minutes: float
+) -> tuple[dict[str, Wait], list[float]]:
+    """Let visitors come, ask and go, again and again.
+
+    Args:
+        come: gives those who come.
+        process: the server's.
+        minutes: for how long.
+
+    Returns:
+        What each answer took, by action, and the server's memory at the end of each minute, in MB.
+    """
+    begun = time.perf_counter()
+    waits: dict[str, list[Wait]] = {}
+    held: list[float] = []
+    first = 0
+    while time.perf_counter() - begun < 60 * minutes:
+        visitors = come()
+        for what, wait in (await visit(visitors, process, first)).items():
+            waits.setdefault(what, []).append(wait)
+        first += ROUNDS * len(visitors)
+        held += [memory(process)] * (int((time.perf_counter() - begun) / 60) - len(held))
+    return {what: _joined(each) for what, each in waits.items()}, held
+
+
+async def _measure_minutes(address: str, process: int, n: int, minutes: float, with_uploads: bool) -> None:
+    await visit([Connection(address)], process, 0)  # the first one loads the models
+
+    def come() -> list[Visitor]:
+        return [Connection(address) for _ in range(n)]
+
+    async with contextlib.AsyncExitStack() as stack:
+        uploader = await stack.enter_async_context(uploads(address)) if with_uploads else None
+        waits, held = await for_minutes(come, process, minutes)
+    print(_table({n: waits}))
+    asked = sum(len(wait.seconds) for wait in waits.values())
+    warm = f"{held[WARM - 1]:,.0f} MB after {WARM} minutes, " if len(held) > WARM else ""
+    print(f"\n{asked:,} answers in {minutes:g} minutes. The server holds {warm}{memory(process):,.0f} at the end.")
+    print(f"Minute by minute, MB: {', '.join(f'{mb:.0f}' for mb in held)}")
+    if uploader is not None:
+        print(f"{len(uploader.seconds)} uploads meanwhile, {np.median(uploader.seconds):.1f} s each at the median.")
+        await _measure_uploads(address, process)
+
+
+async def _measure_uploads(address: str, process: int) -> None:
+    """What uploads of somebody else cost a single visitor."""
+    print("\n| a single visitor | | median, s | 90th percentile, s | most, s |\n| --- | --- | ---: | ---: | ---: |")
+    for told, first in (("alone", 10**5), ("while another uploads", 2 * 10**5)):
+        async with contextlib.AsyncExitStack() as stack:
+            if first > 10**5:
+                await stack.enter_async_context(uploads(address))
+                await asyncio.sleep(2)
+            waits = await visit([Connection(address)], process, first, ASKED)
+        for what in ("sample: another seed", "steer: another density"):
+            seconds = waits[what].seconds
+            middle, late = np.percentile(seconds, [50, 90])
+            print(f"| {told} | {what} | {middle:.2f} | {late:.2f} | {seconds.max():.2f} |")
+
+
 def _table(visits: dict[int, dict[str, Wait]]) -> str:
     lines = [
         "| visitors at once | | median, s | 90th percentile, s | server's work each, ms | kB each |",
@@ -357,12 +539,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visitors", type=int, default=20, help="how many there are at once (%(default)s)")
     parser.add_argument("--chromium", action="store_true", help="let each be a page in headless Chromium")
+    parser.add_argument("--minutes", type=float, default=0, help="how long visitors go on coming")
+    parser.add_argument(
+        "--uploads", action="store_true", help="with --minutes: another one uploads slow files meanwhile"
+    )
     options = parser.parse_args(arguments)
+    if (options.chromium and options.minutes) or (options.uploads and not options.minutes):
+        parser.error("--uploads goes with --minutes, and --chromium with neither")
     if options.chromium and chromium() is None:
         sys.exit("there is no Chromium on this machine")
     with server() as (address, process):
         if options.chromium:
             asyncio.run(_measure_in_chromium(address, process, options.visitors))
+        elif options.minutes:
+            asyncio.run(_measure_minutes(address, process, options.visitors, options.minutes, options.uploads))
         else:
             asyncio.run(_measure(address, process, options.visitors))
 

@@ -1,6 +1,7 @@
 """Who may ask the server: by which names, from which pages, in no frame, and with how many uploads."""
 
 import asyncio
+import contextlib
 import http.client
 import importlib.util
 import re
@@ -289,3 +290,63 @@ def test_the_served_page_may_be_driven_by_itself_and_by_programs_only(served):
     assert _answer(served, upload, "PUT", Origin="http://localhost:9").body.startswith(b"Another page")
     assert _answer(served, upload, "PUT", Origin=served).status == 403  # without its token
     assert _answer(served, upload, "DELETE", Origin="http://localhost:9").status == 403
+
+
+HOSTILE = [
+    b"GET /media/../../../../etc/passwd HTTP/1.1",
+    b"GET /component/rhythmgan.stage/..%2f..%2f..%2f..%2fetc%2fpasswd HTTP/1.1",
+    b"GET /_stcore/bidi-components/rhythmgan.stage/../../../../etc/passwd HTTP/1.1",
+    b"GET /app/static/%2e%2e/app.py HTTP/1.1",
+    b"GET //evil.example/ HTTP/1.1",
+    b"GET /" + b"x" * 60_000 + b" HTTP/1.1",
+    b"PUT /media/x HTTP/1.1",
+    b"DELETE / HTTP/1.1",
+    b"TRACE / HTTP/1.1",
+    b"GET / HTTP/9.9",
+    b"\0\xff" * 500,
+]
+
+
+def _raw(served, data):
+    """What comes back on a connection on which these bytes are sent."""
+    host, _, port = served.removeprefix("http://").partition(":")
+    found = b""
+    with socket.create_connection((host, int(port)), timeout=60) as connection, contextlib.suppress(OSError):
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        while more := connection.recv(1 << 16):
+            found += more
+    return found
+
+
+def _masked(code, data, last=True):
+    """A frame of a browser, with a mask of zeros; a long one."""
+    return bytes([last << 7 | code, 0x80 | 127]) + len(data).to_bytes(8, "big") + bytes(4) + data
+
+
+FRAMES = {
+    "text": _masked(1, b"x"),
+    "no message": _masked(2, b"\xff" * 300),
+    "an unknown code": _masked(7, b"x"),
+    "a piece of nothing": _masked(0, b"x"),
+    "a reserved bit": b"\xf2\x81" + bytes(4) + b"x",
+    "without a mask": b"\x82\x01x",
+    "a close of one byte": b"\x88\x81" + bytes(4) + b"x",
+    "over 2 MB": _masked(2, bytes(3 << 20)),
+    "said to have 2^40 bytes": b"\x82\xff" + (1 << 40).to_bytes(8, "big") + bytes(4),
+}
+
+
+def test_hostile_requests_are_refused_and_others_are_served_all_the_while(served):
+    host = f"\r\nHost: {served.removeprefix('http://')}".encode()
+    for line in HOSTILE:
+        found = _raw(served, line + host + b"\r\nConnection: close\r\n\r\n")
+        assert b"root:" not in found
+        assert b"Traceback" not in found
+        assert not found.startswith(b"HTTP/1.1 5")
+    handshake = b"".join(b"\r\n%s: %s" % (n.replace("_", "-").encode(), v.encode()) for n, v in _HANDSHAKE.items())
+    for frame in FRAMES.values():
+        found = _raw(served, b"GET /_stcore/stream HTTP/1.1" + host + handshake + b"\r\n\r\n" + frame)
+        assert b"101 Switching" in found
+        assert b"Traceback" not in found
+    assert _answer(served, "/_stcore/health").status == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import itertools
 import os
 import sys
 from dataclasses import dataclass, field
@@ -116,3 +117,53 @@ def test_a_visitor_without_a_browser_is_answered_by_the_page(visitors, address):
     assert "seed 2000" in sampled["name"]
     assert "seed 2000, steered" in steered["name"]
     assert sampled["code"] != steered["code"]
+
+
+def test_visitors_come_for_minutes_and_memory_is_told_for_each(visitors, monkeypatch):
+    """The clock here goes a quarter of a minute on whenever it is looked at."""
+    looks = itertools.count()
+    monkeypatch.setattr(visitors.time, "perf_counter", lambda: 15.0 * next(looks))
+    monkeypatch.setattr(visitors, "memory", lambda process: 7.0)
+    people = []
+
+    def come():
+        log, barrier = [], asyncio.Barrier(2)
+        people.append([Pretender(log, barrier) for _ in range(2)])
+        return people[-1]
+
+    waits, held = asyncio.run(visitors.for_minutes(come, os.getpid(), 20))
+    rounds = len(people)
+    assert rounds > 1
+    assert {what: len(wait.seconds) for what, wait in waits.items()} == {
+        "open the page": 2 * rounds,
+        "sample: another seed": 6 * rounds,
+        "open Steer": 2 * rounds,
+        "steer: another density": 6 * rounds,
+    }
+    assert set(held) == {7.0}
+    assert len(held) >= 20
+    seeds = [done[1] for each in people for visitor in each for done in visitor.done if done[0] == "Seed"]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_a_slow_file_is_as_large_as_is_read(visitors):
+    from page import upload
+
+    one, other = visitors.slow_file(1), visitors.slow_file(2)
+    assert upload.MAX_BYTES - 10_000 < len(one) <= upload.MAX_BYTES
+    assert one != other
+
+
+def test_a_visitor_without_a_browser_uploads_and_reads_what_is_said(visitors, address, tmp_path):
+    async def visit():
+        visitor = visitors.Connection(address, "begin=Your+file")
+        await visitor.open()
+        await visitor.upload("kick.mid", visitors.slow_file(1)[:45])
+        taken = visitor.shown["name"]
+        await visitor.upload("none.mid", b"MThd")
+        await visitor.close()
+        return taken, visitor.warned
+
+    taken, warned = asyncio.run(visit())
+    assert taken == "kick"
+    assert warned.startswith("none.mid: ")

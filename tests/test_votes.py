@@ -425,6 +425,18 @@ def test_a_file_with_a_damaged_page_is_named_whichever_it_is(tmp_path):
         _refused(path, ".")
 
 
+def test_a_schema_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    store(path, _vote())
+    whole = path.read_bytes()
+    for place in range(whole.index(b"CREATE TABLE"), whole.index(b"CREATE TABLE") + 40):
+        path.write_bytes(whole[:place] + b"\xff\xe9" + whole[place + 2 :])
+        with suppress(OSError):
+            results(path)
+    path.write_bytes(whole.replace(b"CREATE TABLE votes", b"CREATE TABLE vo\xff\xff\xe9"))
+    _refused(path, ".")
+
+
 def test_a_locked_file_is_said_to_be(tmp_path, monkeypatch):
     path = tmp_path / "votes.sqlite"
     store(path, _vote())

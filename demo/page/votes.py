@@ -95,6 +95,8 @@ def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         said = "it takes too long to read" if str(error) == "interrupted" else str(error)
         raise OSError(f"{path}: no file of votes: {said}") from None
+    except UnicodeError:  # Python cannot even say what SQLite says of it
+        raise OSError(f"{path}: no file of votes: its schema is no text") from None
     except (sqlite3.Error, OSError) as error:
         raise OSError(f"{path}: no file of votes: {getattr(error, 'strerror', None) or error}") from None
 
