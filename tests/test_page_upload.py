@@ -189,7 +189,7 @@ def test_the_process_that_reads_has_bounded_memory_and_work():
     pytest.importorskip("resource", reason="this system bounds no process")
     code = (
         "import resource as r, sys; from page import reading\n"
-        "reading._read = lambda *_: sys.exit(f'{r.getrlimit(r.RLIMIT_AS)[0]} {r.getrlimit(r.RLIMIT_CPU)[0]}')\n"
+        "reading.read = lambda *_: sys.exit(f'{r.getrlimit(r.RLIMIT_AS)[0]} {r.getrlimit(r.RLIMIT_CPU)[0]}')\n"
         "reading._main('x', '16')"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -74,8 +74,8 @@ def read_apart(name: str, content: bytes, steps: int) -> tuple[Performance, floa
         return Performance(read["bars"], read["velocities"], read["offsets"], KIT), float(read["bpm"])
 
 
-def _read(path: Path, steps: int) -> tuple[Performance, float]:
-    """The bars of a file and its tempo.
+def read(path: Path, steps: int) -> tuple[Performance, float]:
+    """The bars of a file and its tempo, in this process; see ``read_apart``.
 
     Raises:
         ValueError: there are none, or too many.
@@ -103,7 +103,7 @@ def _main(path: str, steps: str) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     try:
-        loop, bpm = _read(Path(path), int(steps))
+        loop, bpm = read(Path(path), int(steps))
     except ValueError as error:
         sys.stdout.buffer.write(str(error).encode("utf-8", "replace"))
         sys.exit(_REFUSED)
