@@ -24,6 +24,9 @@ NEW = ".new"
 READY = ".ready"
 """The folder of files that are about to take their places."""
 
+UNFINISHED = frozenset({NEW, READY})
+"""The names of folders whose files do not belong to what lies beside them: who reads a folder leaves them out."""
+
 _GOING = ".replaced"
 """In ``READY``: the names of the files that go, as JSON."""
 

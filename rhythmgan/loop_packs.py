@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from rhythmgan.calls import UNFINISHED
 from rhythmgan.files import make_folder, sweep_parts, write_whole
 from rhythmgan.grid import NoBars, Onsets, quantise_by_grid
 from rhythmgan.grid_choice import TOLERANCE
@@ -303,7 +304,7 @@ def find_pack(folder: str | os.PathLike[str]) -> tuple[list[str], list[PackFile]
                 for entry in entries:
                     name = os.path.join(place, entry.name)
                     if _is_folder(entry):
-                        if not entry.is_symlink():
+                        if not entry.is_symlink() and entry.name not in UNFINISHED:
                             places.append(name)
                     elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
                         names.append(name)

@@ -193,7 +193,7 @@ _SLOWEST, _FASTEST = 1.0, 60e6
 def _first_bpm(archive: _Archive) -> float | None:
     """The first tempo that MIDI can have, in quarter notes a minute; None where none is, or in a damaged member."""
     try:
-        tempo = archive.first_values("tempo.npy")
+        tempo = archive.first_values("tempo.npy").astype(np.float64)  # half precision does not reach the fastest
     except NoBars:
         return None
     written = tempo[(tempo >= _SLOWEST) & (tempo <= _FASTEST)]

@@ -133,7 +133,7 @@ attempt(lambda: write_midi_files(".", ["first.mid", "second.mid"], np.stack([loo
 def test_a_full_disk_leaves_nothing_behind(tmp_path):
     (tmp_path / "old.bin").write_bytes(b"old")
     done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", _LIMITED, str(tmp_path)], capture_output=True, text=True, check=True, timeout=600
     )
     too_large = f"OSError {errno.EFBIG}"
     assert done.stdout.splitlines() == [
@@ -242,7 +242,7 @@ with whole_file(os.path.join(sys.argv[1], "n" * 255)):
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=600,
         )
         assert done.stdout == "0\n"
         (part,) = _names(tmp_path)
@@ -259,7 +259,7 @@ with whole_file(sys.argv[1]) as file:
 
 
 def test_only_what_nobody_writes_is_swept(tmp_path):
-    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "dead.bin")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "dead.bin")], check=True, timeout=600)
     (dead,) = _names(tmp_path)
     # as a process of our own number would have left it, before the machine was started again
     (tmp_path / dead).rename(tmp_path / f".old.bin.{platform.node()}.{os.getpid()}-7.part")
@@ -364,7 +364,7 @@ for _ in range(200):
         for each in running:
             each.stdin.write(b"\n")
             each.stdin.flush()
-        ended = [(each.communicate(timeout=60)[1], each.returncode) for each in running]
+        ended = [(each.communicate(timeout=600)[1], each.returncode) for each in running]
     assert ended == [(b"", 0)] * 3
     assert _names(tmp_path / "out") == []
 

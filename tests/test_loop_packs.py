@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhythmgan import loop_packs
+from rhythmgan.calls import NEW, READY
 from rhythmgan.grid import NoBars
 from rhythmgan.kit import GM12
 from rhythmgan.locks import locked_folder
@@ -298,6 +299,13 @@ def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
     again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
     standardise(pack, tmp_path / "out")
     assert again == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+
+
+def test_files_of_a_call_that_is_not_done_are_no_pack(one_part, tmp_path):
+    for folder in (".", NEW, READY, "Snares"):
+        (tmp_path / "pack" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pack" / folder / "Kick.mid").write_bytes(one_part())
+    assert find_pack(tmp_path / "pack")[0] == ["Kick.mid", "Snares/Kick.mid"]
 
 
 def test_a_killed_call_is_done_again(one_part, tmp_path, monkeypatch):

@@ -350,7 +350,7 @@ def test_sounds_are_the_same_bytes_without_what_this_processor_can_do():
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         )
         digests[" ".join(left_out)] = done.stdout
     assert len(set(digests.values())) == 1, digests
