@@ -14,6 +14,7 @@ import operator
 import re
 import sqlite3
 import struct
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -840,6 +841,8 @@ def sqlite(random: Random, data: bytes) -> bytes:
         path.write_bytes(data if kind < 6 else b"")
         base = sqlite3.connect(path, isolation_level=None)
         try:
+            if sys.version_info >= (3, 11):
+                base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)  # what is made costs no more than what is read
             base.execute("PRAGMA synchronous = OFF")
             base.execute("PRAGMA journal_mode = OFF")
             base.execute("PRAGMA ignore_check_constraints = ON")
