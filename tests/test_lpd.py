@@ -689,6 +689,11 @@ def test_tempos_that_there_are_not_are_passed_over(tmp_path, bpm):
     assert read_lpd(path).bpm == read_lpd_bpm(path) == 97
 
 
+def test_a_tempo_of_half_precision_is_read(tmp_path):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"tempo.npy": np.array([97, 120], np.float16)})
+    assert read_lpd(path).bpm == read_lpd_bpm(path) == 97
+
+
 def test_downbeats_have_a_largest_number(tmp_path):
     path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS + 1, bool)})
     assert _unreadable(path) == "more than 65,536 downbeats"
