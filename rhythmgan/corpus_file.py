@@ -327,5 +327,7 @@ def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:
         raise ValueError("onset_start does not rise")
     if velocity.dtype != np.uint8 or offset.dtype != np.int8 or velocity.shape != offset.shape or velocity.ndim != 1:
         raise ValueError("velocity and offset do not fit together")
+    if len(velocity) and not (velocity.min() >= 1 and velocity.max() <= 127):
+        raise ValueError(f"velocities lie in 1 … 127, not in {velocity.min()} … {velocity.max()}")
     playing = Playing(kit, corpus.distinct_words, corpus.bar_id, start, velocity, offset)
     return replace(corpus, playing=playing, rows=np.arange(len(corpus)))

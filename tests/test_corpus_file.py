@@ -236,6 +236,8 @@ def test_onsets_that_do_not_fit_the_bars(tmp_path):
         {"onset_start_16": np.array([0, 0, members["onset_start_16"][-1]])},
         {"velocity_16": members["velocity_16"][:-1]},
         {"offset_16": members["offset_16"].astype(np.int16)},
+        {"velocity_16": np.where(members["velocity_16"] == members["velocity_16"][0], 128, 1).astype(np.uint8)},
+        {"velocity_16": members["velocity_16"] * np.uint8(0)},
     ):
         np.savez(tmp_path / "bad.npz", **members | change)
         with pytest.raises(ValueError, match=r"bad\.npz: not a corpus"):
@@ -404,3 +406,16 @@ def test_counts_in_a_column_of_another_type(changed, column):
 def test_grids_of_a_column_that_is_none(changed):
     with pytest.raises(ValueError, match=r"bad\.npz: not a corpus: bar_16 is no column"):
         corpus_grids(changed(bar_16=np.array(3)))
+
+
+def test_velocities_are_those_that_there_can_be(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_midi(tmp_path / "in" / "a.mid", Performance.of(_played((3, 16, 12), 0).bars, GM12))
+    prepare(tmp_path / "in", tmp_path / "corpus.npz", workers=1)
+    with np.load(tmp_path / "corpus.npz") as archive:
+        members = dict(archive)
+    velocities = members["velocity_16"].copy()
+    velocities[-1] = 200
+    np.savez(tmp_path / "bad.npz", **members | {"velocity_16": velocities})
+    with pytest.raises(ValueError, match=r"bad\.npz: not a corpus: velocities lie in 1 … 127, not in \d+ … 200"):
+        load_corpus(tmp_path / "bad.npz")

@@ -193,6 +193,12 @@ def test_a_source_without_a_name(tmp_path, monkeypatch):
             find_files(named)
 
 
+@pytest.mark.parametrize("unfinished", [".new", ".ready"])
+def test_files_of_a_call_that_was_killed_are_no_songs(tmp_path, unfinished):
+    _tree(tmp_path / "loops", "variation-001.mid", f"{unfinished}/variation-002.mid")
+    assert list(_songs(tmp_path / "loops")) == ["loops/variation-001.mid"]
+
+
 def test_linked_folders_are_read_once(tmp_path):
     _tree(tmp_path / "real", "a.mid")
     (tmp_path / "in").mkdir()

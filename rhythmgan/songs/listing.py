@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rhythmgan import lpd, midi_reader
+from rhythmgan.calls import UNFINISHED
 from rhythmgan.npz import npz_names
 from rhythmgan.songs import archives
 from rhythmgan.songs.contents import suffix_of
@@ -256,6 +257,8 @@ def _walk(root: Path, others: AbstractSet[Path], elsewhere: list[str]) -> Iterat
         folders = []
         for entry in inside:
             name = entry.name
+            if name in UNFINISHED:  # files of a call that was killed beside those of the one before it
+                continue
             if _is_folder(entry):
                 # of what is no link the real path is known: to ask for it takes a call for each folder above it
                 below = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(real, name)
