@@ -314,7 +314,9 @@ def _reference(data: bytes, path: Path) -> None:
 
     for key in saved_references(path):
         _, kind, role, steps = key.split("/")
-        load_reference(path, kind, role, int(steps)).value("density", 50)
+        found = load_reference(path, kind, role, int(steps))
+        for name in found.quantiles:
+            found.value(name, 50)
     load_reference(path)
 
 
