@@ -79,10 +79,11 @@ def _is_result(name: str) -> bool:
 
 
 _SEED = ("--seed", "5")
+_BPM = ("--bpm", "144")  # seeds are what a folder of samples may have more of
 
 COMMANDS = (
     Command("prepare", "rhythmgan prepare {in}/songs --workers 2 --kit gm12 --out {out}/corpus.npz", ("--kit", "gm9")),
-    Command("sample", "rhythmgan sample --n 150 --seed 0 --format midi,npz,csv --out {out} --quiet", _SEED),
+    Command("sample", "rhythmgan sample --n 150 --bpm 99 --format midi,npz,csv --out {out} --quiet", _BPM),
     Command("vary", "rhythmgan vary {in}/loop.mid --n 60 --seed 0 --out {out} --quiet", _SEED),
     Command("interpolate", "rhythmgan interpolate --seeds 1-2-3 --frames 60 --out {out} --quiet", ("--seeds", "4-5-6")),
     Command("steer", "rl_tuner steer --density 14 --n 12 --calls 4 --seed 0 --out {out}", _SEED),
