@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         type=_host,
         metavar="NAME",
-        help="another name that the page has, as that of a proxy before it; --host again for each one more",
+        help="another name that the page has, as that of a proxy before it; --host again for each one more (none)",
     )
     parser.add_argument("--no-browser", action="store_true", help="only serve; do not open a browser")
 
