@@ -22,6 +22,7 @@ from rhythmgan.bars import words_to_bars
 from rhythmgan.cli import main
 from rhythmgan.data import Corpus
 from rhythmgan.kit import JAKI5
+from rhythmgan.locks import locked_folder
 from rhythmgan.models.config import GANConfig, WordLSTMConfig
 from rhythmgan.models.gan import TEMPERATURES, load_gan
 from rhythmgan.models.weights import read_metadata
@@ -29,6 +30,7 @@ from rhythmgan.patterns import load_patterns
 from rhythmgan.seeds import seeds_to_z
 from rhythmgan.training import calibration
 from rhythmgan.training.batches import roles_of, styles_of
+from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
 from rhythmgan.training.folder import CHECKPOINT, CONFIG
 from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, train_gan
@@ -609,6 +611,64 @@ class _Touch:
 
     def __reduce__(self):
         return Path.touch, (self.path,)
+
+
+def _points(out):
+    board = EventAccumulator(str(out)).Reload()  # files of one second are read in any order
+    names = board.Tags()["scalars"]
+    return {name: sorted((point.step, point.value) for point in board.Scalars(name)) for name in names}
+
+
+ONCE_KILLED = GANTrainingConfig(60, 60, 8, discriminator_warmup=1, denoiser_steps=2)
+
+
+def train_until_killed(out):
+    """Train between two checkpoints, when some of what will be done again is logged already, and no further."""
+
+    def progress(done, total, phase):
+        if done == 75:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train_gan(_toy(), out, ONCE_KILLED, network=SMALL, accelerator="cpu", progress=progress)
+
+
+def test_a_killed_run_logs_each_step_once_and_ends_as_one_that_was_not(tmp_path):
+    code = "import sys, test_train_gan; test_train_gan.train_until_killed(sys.argv[1])"
+    command = [sys.executable, "-c", code, tmp_path / "killed"]
+    assert subprocess.run(command, cwd=Path(__file__).parent, check=False).returncode == -signal.SIGKILL
+    assert read_checkpoint(tmp_path / "killed" / CHECKPOINT)["steps_done"] == 50
+    runs = [
+        train_gan(_toy(), tmp_path / name, ONCE_KILLED, network=SMALL, accelerator="cpu") for name in ("killed", "once")
+    ]
+    killed, once = map(load_file, runs)
+    assert [name for name in once if not torch.equal(killed[name], once[name])] == []
+    assert _points(tmp_path / "killed") == _points(tmp_path / "once")
+    assert [step for step, _ in _points(tmp_path / "once")["epoch"]] == list(range(9, 120, 10))
+
+
+def test_what_a_checkpoint_lacks_or_mistypes_is_refused_and_all_stays(tmp_path):
+    training = GANTrainingConfig(3, 4, 8, discriminator_warmup=1)
+    train_gan(_toy(), tmp_path, training, network=SMALL, accelerator="cpu")
+    whole = read_checkpoint(tmp_path / CHECKPOINT)
+    wrong = [{key: value for key, value in whole.items() if key != name} for name in whole]
+    wrong += [whole | {name: value} for name in whole for value in (None, True, -1, "x", 0.5, [1], {"a": 1})]
+    for state in wrong:
+        if any(state.get(name) == value for name, value in (("epoch", -1), ("global_step", -1), ("seconds", 0.5))):
+            continue  # numbers of the right type
+        if state.get("pytorch-lightning_version") == "x":
+            continue
+        write_checkpoint(tmp_path / CHECKPOINT, state)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: .") as refusal:
+            train_gan(_toy(), tmp_path, training, network=SMALL, accelerator="cpu")
+        assert "\n" not in str(refusal.value)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_is_for_one_training(tmp_path):
+    with locked_folder(tmp_path), pytest.raises(ValueError, match="another training runs in this folder"):
+        train_gan(_toy(), tmp_path, GANTrainingConfig(3, 4, 8), network=SMALL, accelerator="cpu")
+    assert not list(tmp_path.iterdir())
 
 
 _RUN = ("--batch-size", "8", "--width", "24", "--threads", "1", "--accelerator", "cpu")
