@@ -205,14 +205,14 @@ def _show_features() -> None:
     st.caption(f"Real bars of {source}: {KINDS[kind]}. {beside}")
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(show_spinner=False, max_entries=12)
 def _generated(role: str, steps: int) -> dict[str, np.ndarray]:
     """Feature → its values in generated bars of a role, where it has one."""
     with turn:
         return _values(models.generator(steps, Condition(role)).sample(_GENERATED, seed=1 << 42))
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(show_spinner=False, max_entries=12)
 def _real(kind: str, role: str, steps: int) -> dict[str, np.ndarray]:
     """Feature → its values in real bars, or their quantiles where there are no songs; empty without such bars.
 
