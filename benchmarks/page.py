@@ -71,7 +71,9 @@ def server(data: str | None = None, votes: str | None = None) -> Iterator[tuple[
             deadline = time.monotonic() + 60
             while not _is_up(address):
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"the page did not start: {log.read_text(errors='replace')[-2000:]}")
+                    raise RuntimeError(
+                        f"the page did not start: {log.read_text(errors='replace', encoding='utf-8')[-2000:]}"
+                    )
                 time.sleep(0.05)
             yield address, process.pid
         finally:

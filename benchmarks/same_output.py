@@ -158,7 +158,7 @@ def record(out: Path, package: str, sources: Sequence[str]) -> int:
     out = out.resolve()
     (out / "loops").mkdir(parents=True, exist_ok=True)
     loops = {"text": out / "loops" / "loop.txt", "midi": out / "loops" / "loop.mid"}
-    loops["text"].write_text(_LOOPS["text"])
+    loops["text"].write_text(_LOOPS["text"], encoding="utf-8")
     loops["midi"].write_bytes(midi_of(_LOOPS["midi"]))
     release, failed = Release(package, out), []
     for item in items(loops, [str(Path(source).resolve()) for source in sources]):
@@ -176,12 +176,12 @@ def record(out: Path, package: str, sources: Sequence[str]) -> int:
         if item.formats and release.offers(command[0], command[1], "--format"):
             command += ["--format", item.formats]
         note = {"command": command, "code": release.fingerprint}
-        (part / NOTE).write_text(json.dumps(note, indent=1) + "\n")
+        (part / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
         for name, path in (("{out}", part), ("{bars}", out / "prepare" / "bars.npz")):
             command = [word.replace(name, str(path)) for word in command]
         began = time.perf_counter()
         if release.run(command, part):
-            print(f"{item.name}: FAILED\n{(part / ERRORS).read_text()[-2000:]}", file=sys.stderr)
+            print(f"{item.name}: FAILED\n{(part / ERRORS).read_text(encoding='utf-8')[-2000:]}", file=sys.stderr)
             failed.append(item.name)
             continue
         part.rename(folder)
@@ -192,7 +192,7 @@ def record(out: Path, package: str, sources: Sequence[str]) -> int:
 def code_of(folder: Path) -> str:
     """The fingerprint of the code that made an item."""
     note = folder / NOTE
-    return str(json.loads(note.read_text())["code"]) if note.exists() else ""
+    return str(json.loads(note.read_text(encoding="utf-8"))["code"]) if note.exists() else ""
 
 
 # --- Compare -----------------------------------------------------------------------------------------
@@ -256,7 +256,11 @@ def compare_items(before: Path, after: Path) -> Tally:
         same = [one.read_bytes() == other.read_bytes() for one, other in found]
         if found:
             tally.add(kind, same, [one.name for one, _ in found])
-    compare_tables(tables((before / PRINTED).read_text()), tables((after / PRINTED).read_text()), tally)
+    compare_tables(
+        tables((before / PRINTED).read_text(encoding="utf-8")),
+        tables((after / PRINTED).read_text(encoding="utf-8")),
+        tally,
+    )
     return tally
 
 

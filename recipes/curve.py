@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
     if not options.dry_run:
         paths = {share: options.out / f"report-{share:g}" / "report.json" for share in options.shares}
-        curve = table({share: json.loads(path.read_text()) for share, path in paths.items()})
+        curve = table({share: json.loads(path.read_text(encoding="utf-8")) for share, path in paths.items()})
         write_whole(options.out / "curve.md", curve.encode())
         print(curve, end="")
     return 0

@@ -20,7 +20,7 @@ def groove_swing() -> dict[str, np.ndarray]:
 
     Each counts the bars that have such off-beats, straight ones included. ``recipes/groove_swing.py`` makes them.
     """
-    content = json.loads(_PATH.read_text())
+    content = json.loads(_PATH.read_text(encoding="utf-8"))
     return {name: np.array(content["quantiles"][name]) for name in LEVELS}
 
 

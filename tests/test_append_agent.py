@@ -392,7 +392,7 @@ def test_the_command_writes_loops_of_the_bundled_weights(tmp_path, capsys):
     np.testing.assert_array_equal(arrays["bars"], loops(3, 7))
     assert arrays["seed"].tolist() == [7, 8, 9]
     assert str(arrays["kit"]) == "roland10"
-    assert json.loads((tmp_path / "tuned" / "report.json").read_text())["by"] == "tuned"
+    assert json.loads((tmp_path / "tuned" / "report.json").read_text(encoding="utf-8"))["by"] == "tuned"
     said, arrays = made("--n", "2", "--kind", "untuned", "--kit", "gm9", "--out", str(tmp_path / "gm9"))
     untuned = loops_of_kind("untuned", 2)
     order = [ROLAND10.part_of_pitch[pitch] for pitch in GM9.pitches]

@@ -431,8 +431,8 @@ def test_a_report_is_four_files(tmp_path):
     paths = write_report(report, tmp_path / "new")
     assert [path.name for path in paths] == ["steering.md", "steering.json", "steering.png", "steering-all.png"]
     assert sorted(os.listdir(tmp_path / "new")) == sorted(path.name for path in paths)
-    assert json.loads(paths[1].read_text()) == json.loads(json.dumps(report))
-    assert paths[0].read_text() == all_to_markdown(report)
+    assert json.loads(paths[1].read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+    assert paths[0].read_text(encoding="utf-8") == all_to_markdown(report)
     for path in paths[2:]:
         with Image.open(path) as picture:
             assert picture.size[0] > 900
@@ -460,7 +460,7 @@ def test_what_is_no_number_is_null_in_json(tmp_path, monkeypatch):
     def refuse(constant):
         raise ValueError(constant)
 
-    kept = json.loads(write_report(report, tmp_path)[1].read_text(), parse_constant=refuse)
+    kept = json.loads(write_report(report, tmp_path)[1].read_text(encoding="utf-8"), parse_constant=refuse)
     assert kept["rows"][3]["exact"] == [None, 0.5]
 
 

@@ -145,7 +145,7 @@ def test_reference_is_of_the_models_kit_and_grid(weights):
 
 def test_manifest_says_what_the_models_say(weights, one_thread):
     """The recipe reads metadata; the loaders must find the same in it."""
-    said = json.loads((weights / "manifest.json").read_text())
+    said = json.loads((weights / "manifest.json").read_text(encoding="utf-8"))
     assert list(said["shared"]) == ["12", "16"]
     steered = {name: facts["steers"] for name, facts in said["files"].items() if "steers" in facts}
     assert steered == {
@@ -220,9 +220,9 @@ def test_a_file_that_the_manifest_does_not_name_is_found(manifest, copied):
 
 def test_an_edited_manifest_is_found(manifest, copied):
     path = copied / "manifest.json"
-    said = json.loads(path.read_text())
+    said = json.loads(path.read_text(encoding="utf-8"))
     said["shared"]["12"]["trained_songs"] = "1"
-    path.write_text(json.dumps(said))
+    path.write_text(json.dumps(said), encoding="utf-8")
     (line,) = _lines(manifest, copied)
     assert line.startswith("12 trained_songs: manifest.json says 1, found ")
 
@@ -232,7 +232,7 @@ def test_a_manifest_that_cannot_be_read(manifest, copied, text):
     path = copied / "manifest.json"
     path.unlink()
     if text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     (line,) = _lines(manifest, copied)
     assert line.startswith(f"{path}: ")
 

@@ -15,21 +15,21 @@ from rhythmgan.export import check_replaceable
 def _write(out, names, text):
     with replaced_files(out, lambda name: name.startswith("bar-")) as new:
         for name in names:
-            (new / name).write_text(text)
+            (new / name).write_text(text, encoding="utf-8")
 
 
 def _content(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
 
 def test_the_new_files_come_in_at_once(tmp_path):
     out = tmp_path / "a" / "out"
     _write(out, ["bar-1", "bar-2", "note"], "first")
-    (out / "own").write_text("kept")
+    (out / "own").write_text("kept", encoding="utf-8")
     with replaced_files(out, lambda name: name.startswith("bar-")) as new:
-        (new / "bar-2").write_text("second")
+        (new / "bar-2").write_text("second", encoding="utf-8")
         assert _content(out / NEW) == {"bar-2": "second"}
-        assert (out / "bar-2").read_text() == "first"
+        assert (out / "bar-2").read_text(encoding="utf-8") == "first"
     assert _content(out) == {"bar-2": "second", "note": "first", "own": "kept"}
 
 
@@ -39,7 +39,7 @@ def test_a_call_that_fails_leaves_the_earlier_ones_files(tmp_path, kind):
 
     def fail():
         with replaced_files(tmp_path, lambda _: True) as new:
-            (new / "bar-1").write_text("second")
+            (new / "bar-1").write_text("second", encoding="utf-8")
             raise kind(errno.ENOSPC, "No space left", str(new / "bar-1"))
 
     with pytest.raises(kind) as failed:
@@ -54,7 +54,7 @@ def test_what_cannot_be_replaced_is_said_before_anything_is(tmp_path):
     with pytest.raises(IsADirectoryError) as failed:
         _write(tmp_path, ["bar-1", "bar-2"], "second")
     assert failed.value.filename == str(tmp_path / "bar-2")
-    assert (tmp_path / "bar-1").read_text() == "first"
+    assert (tmp_path / "bar-1").read_text(encoding="utf-8") == "first"
     (tmp_path / "bar-2").rmdir()
     assert _content(tmp_path) == {"bar-1": "first"}
 
@@ -64,13 +64,13 @@ def test_modes_stay(tmp_path):
     (tmp_path / "note").chmod(0o600)
     _write(tmp_path, ["bar-1", "note"], "second")
     assert stat.S_IMODE((tmp_path / "note").stat().st_mode) == 0o600
-    assert (tmp_path / "note").read_text() == "second"
+    assert (tmp_path / "note").read_text(encoding="utf-8") == "second"
 
 
 def test_only_one_call_at_a_time(tmp_path):
     _write(tmp_path, ["bar-1"], "first")
     with replaced_files(tmp_path, lambda _: False) as new:
-        (new / "bar-1").write_text("second")
+        (new / "bar-1").write_text("second", encoding="utf-8")
         with pytest.raises(ValueError, match=f"^{tmp_path}: another call is writing here$"):
             _write(tmp_path, ["bar-1"], "third")
     assert _content(tmp_path) == {"bar-1": "second"}
@@ -78,9 +78,9 @@ def test_only_one_call_at_a_time(tmp_path):
 
 def _half_replaced(folder, going='["bar-1"]'):
     (folder / READY).mkdir()
-    (folder / READY / "bar-2").write_text("second")
+    (folder / READY / "bar-2").write_text("second", encoding="utf-8")
     if going is not None:
-        (folder / READY / ".replaced").write_text(going)
+        (folder / READY / ".replaced").write_text(going, encoding="utf-8")
 
 
 def test_readers_refuse_what_is_half_replaced(tmp_path):
@@ -113,7 +113,7 @@ def test_readers_refuse_what_is_half_replaced(tmp_path):
     ],
 )
 def test_a_list_that_leads_elsewhere_is_not_followed(tmp_path, going):
-    (tmp_path / "own").write_text("own")
+    (tmp_path / "own").write_text("own", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()
     _half_replaced(out, going)
@@ -124,7 +124,7 @@ def test_a_list_that_leads_elsewhere_is_not_followed(tmp_path, going):
 
 def test_a_link_is_not_taken_for_new_files(tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "own").write_text("own")
+    (tmp_path / "elsewhere" / "own").write_text("own", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()
     (out / READY).symlink_to(tmp_path / "elsewhere")

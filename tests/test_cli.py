@@ -54,7 +54,7 @@ def songs(tmp_path):
         bars[2, 5, 1] = True
         write_midi(folder / name / "drums.mid", bars)
     (folder / "empty.mid").write_bytes(b"")
-    (folder / "text.mid").write_text("not a song")
+    (folder / "text.mid").write_text("not a song", encoding="utf-8")
     (folder / "broken.npz").write_bytes(b"PK\x03\x04")
     np.savez(folder / "pickled.npz", np.array([{}], dtype=object))
     return folder
@@ -69,7 +69,7 @@ def test_prepare_counts_and_says_why(songs, tmp_path):
     assert len(corpus) == 6
     assert corpus.songs == ("songs/one", "songs/two")
     assert len(corpus.distinct()) == 4
-    dropped = (tmp_path / "dropped.csv").read_text()
+    dropped = (tmp_path / "dropped.csv").read_text(encoding="utf-8")
     assert dropped.count("\n") == 5
     assert "pickled.npz" in dropped
 
@@ -220,7 +220,7 @@ def test_a_prior_that_is_none_is_refused(tmp_path):
     out = tmp_path / "s"
     gan = bundled("gan.safetensors")
     _refused("sample", "--bars", 2, "--prior", gan, "--out", out, says=f"{gan}: ")
-    (tmp_path / "p.safetensors").write_text("words")
+    (tmp_path / "p.safetensors").write_text("words", encoding="utf-8")
     _refused("sample", "--bars", 2, "--prior", tmp_path / "p.safetensors", "--out", out, says="not a safetensors file")
     assert not out.exists()
 
@@ -341,7 +341,9 @@ def test_a_varied_loop_keeps_its_playing_and_its_tempo(own_loop, tmp_path):
 @pytest.mark.parametrize("kind", ["own.txt", "own.npz"])
 def test_vary_takes_a_loop_whole_from_a_text_or_an_archive(own_loop, tmp_path, kind):
     """A bar that comes twice is not left out, and one of nine parts is one of twelve without percussion."""
-    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(own_loop[..., :9]), 9)}")
+    (tmp_path / "own.txt").write_text(
+        f"# kit: gm9\n{words_to_text(bars_to_words(own_loop[..., :9]), 9)}", encoding="utf-8"
+    )
     np.savez(tmp_path / "own.npz", bars=own_loop)
     done = _run("vary", tmp_path / kind, "--n", 1, "--out", tmp_path / "v")
     assert done.returncode == 0, done.stderr
@@ -466,7 +468,7 @@ def test_broken_data_is_refused_before_training(tmp_path, content):
 
 
 def test_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     for command in ("sample", "interpolate --seeds 3-17"):
         _refused(*command.split(), "--out", tmp_path / "file", says=str(tmp_path / "file"))
     _refused("prepare", tmp_path, "--out", tmp_path / "file" / "b.npz", says="file")
@@ -499,7 +501,7 @@ def test_outputs_that_are_no_files_are_left_alone(songs, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     _refused("prepare", songs, "--out", tmp_path / "pipe", says="not a regular file")
     (tmp_path / "link.npz").symlink_to(tmp_path / "real.npz")
-    (tmp_path / "real.npz").write_text("old")
+    (tmp_path / "real.npz").write_text("old", encoding="utf-8")
     assert _run("prepare", songs, "--out", tmp_path / "link.npz").returncode == 0
     assert (tmp_path / "link.npz").is_symlink()
     assert len(load_corpus(tmp_path / "real.npz")) == 6
@@ -572,20 +574,20 @@ def test_evaluate_prints_a_table_and_writes_what_it_says(words_file, tmp_path):
     assert next(iter(rows)) == "bars"
     assert list(rows)[2:6] == ["real, held-out songs", "real, training songs", "memoriser", "independent cells"]
     assert len({len(row) for row in list(rows.values())[:6]}) == 1
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert (report["kit"], report["steps"], report["split"], report["role"]) == ("gm9", 16, "test", "any")
     for found in report["references"].values():
         assert [row["name"] for row in found["rows"]] == list(rows)[2:6]
         assert found["rows"][2]["copies"] == 1
         assert found["rows"][2]["nearest"] == 0
         assert found["rows"][3]["copies"] < 0.1
-    assert (tmp_path / "out" / "table.md").read_text().strip() in done.stdout
+    assert (tmp_path / "out" / "table.md").read_text(encoding="utf-8").strip() in done.stdout
     for name in ("1-real--training-songs", "2-memoriser", "3-independent-cells"):
         for kind in ("features-distinct", "samples-distinct", "features-as-played", "samples-as-played"):
             with Image.open(tmp_path / "out" / f"{kind}-{name}.png") as picture:
                 assert min(picture.size) > 100
     again = _run("evaluate", *options, "--baseline", "memoriser", "--baseline", "independent")
-    assert again.stdout.strip() == (tmp_path / "out" / "table.md").read_text().strip()
+    assert again.stdout.strip() == (tmp_path / "out" / "table.md").read_text(encoding="utf-8").strip()
 
 
 def test_evaluate_takes_what_sample_makes(words_file, tmp_path):

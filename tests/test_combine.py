@@ -252,7 +252,7 @@ def test_loops_have_the_patterns_that_the_report_names(pack, tmp_path, capsys):
     assert error == ""
     assert said["patterns"] == {"kick": 3, "snare": 2, "hat": 3}
     assert said["files"]["midi"] == [f"combined-{i:03d}.mid" for i in range(1, 7)]
-    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    named = json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"]
     assert len({tuple(names) for names in named.values()}) == 6
     with np.load(tmp_path / "out" / "combined.npz") as saved:
         bars, velocities, offsets = saved["bars"], saved["velocities"], saved["offsets"]
@@ -276,9 +276,9 @@ def test_loops_have_the_patterns_that_the_report_names(pack, tmp_path, capsys):
 def test_the_loops_in_json_and_the_report_are_two_files(pack, tmp_path, capsys):
     said, _ = _run(capsys, pack, "--any", "--n", 2, "--format", "json,midi", "--out", tmp_path / "out")
     assert said["files"]["json"] == ["combined.json"]
-    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    named = json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"]
     assert list(named) == ["combined-001", "combined-002"]
-    loops = json.loads((tmp_path / "out" / "combined.json").read_text())["loops"]
+    loops = json.loads((tmp_path / "out" / "combined.json").read_text(encoding="utf-8"))["loops"]
     assert [loop["name"] for loop in loops] == list(named)
 
 
@@ -296,7 +296,7 @@ def test_any_takes_all_grids_and_all_patterns(pack, tmp_path, capsys):
     assert said["files"] == {"npz": ["combined.npz"], "csv": ["combined.csv"]}
     with np.load(tmp_path / "out" / "combined.npz") as saved:
         assert saved["bars"].shape == (18, 2, 32, 12)
-    named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+    named = json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"]
     assert len({tuple(names) for names in named.values()}) == 18  # 3 · 2 · 3: each once
 
 
@@ -307,7 +307,7 @@ def test_rolls_are_read_on_thirty_seconds_unasked(pack, tmp_path, capsys):
     _write(pack / "Hi_Hat_04.mid", [(i * 4 / 3, 50) for i in range(12)])
     for options, steps in (((), 32), (("--grid", 16), 16), (("--any",), 32)):
         _run(capsys, pack, "--n", 12, "--seed", 2, *options, "--out", tmp_path / "out")
-        named = json.loads((tmp_path / "out" / COMBINED).read_text())["loops"]
+        named = json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"]
         with np.load(tmp_path / "out" / "combined.npz") as saved:
             bars, velocities, offsets = saved["bars"], saved["velocities"], saved["offsets"]
         assert bars.shape == (12, 2, steps, 12)
@@ -346,7 +346,9 @@ def test_patterns_on_triplets_are_read_on_twelve_steps_unasked(triplets, tmp_pat
     with np.load(tmp_path / "out" / "combined.npz") as saved:
         bars, velocities = saved["bars"], saved["velocities"]
     assert bars.shape == (8, 1, 12, 12)
-    hats = [names[2] for names in json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].values()]
+    hats = [
+        names[2] for names in json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"].values()
+    ]
     assert velocities[hats.index("Hat_01.mid"), 0, :, 2].tolist() == list(range(60, 72))
 
 
@@ -425,7 +427,7 @@ def test_no_pattern_is_cut_where_one_has_three_bars(pack, tmp_path, capsys):
     with np.load(tmp_path / "out" / "combined.npz") as saved:
         velocities = saved["velocities"]
     assert velocities.shape == (24, 6, 16, 12)
-    named = list(json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].values())
+    named = list(json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"].values())
     for loop, (kick, _, hat) in zip(velocities, named, strict=True):
         if kick == "Kick_04.mid":
             assert loop[:, 0, 0].tolist() == [90, 91, 92] * 2
@@ -451,7 +453,7 @@ def test_a_small_pack_makes_what_it_can_unless_more_are_asked_for(tmp_path, caps
         assert error == f"only {loops} of these patterns can be combined, not 16\n"
         assert out.startswith(f"{loops} of one bar in ")
         assert len(list((tmp_path / "out").glob("*.mid"))) == n
-        assert json.loads((tmp_path / "out" / COMBINED).read_text())["loops"].keys() == {
+        assert json.loads((tmp_path / "out" / COMBINED).read_text(encoding="utf-8"))["loops"].keys() == {
             f"combined-{i:03d}" for i in range(1, n + 1)
         }
     assert rhythmgan.cli.main([*command, "--any", "--n", "16"]) == 2
@@ -531,7 +533,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
     save_gan(weights, GAN(GANConfig("gm12", width=4, discriminator_width=4)), {})
     (tmp_path / "empty").mkdir()
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "combined-001.mid").write_text("mine")
+    (tmp_path / "theirs" / "combined-001.mid").write_text("mine", encoding="utf-8")
     for arguments, says in (
         ((tmp_path / "empty",), "holds no MIDI file"),
         ((tmp_path / "missing",), "No such file"),
@@ -558,7 +560,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         assert error.count("\n") == 1
         assert says in error
         assert not (tmp_path / "out").exists()
-    assert (tmp_path / "theirs" / "combined-001.mid").read_text() == "mine"
+    assert (tmp_path / "theirs" / "combined-001.mid").read_text(encoding="utf-8") == "mine"
 
 
 def test_the_commands_say_what_they_did(pack, tmp_path, capsys):

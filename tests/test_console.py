@@ -263,7 +263,7 @@ def test_songs_whose_names_a_terminal_cannot_show_are_prepared(tmp_path, encodin
     bar = np.zeros((16, 9), bool)
     bar[::4, 0] = True
     write_midi(folder / "Schlag „é“ 鼓.mid", bar)
-    (folder / "ßß 鼓.mid").write_text("no MIDI")
+    (folder / "ßß 鼓.mid").write_text("no MIDI", encoding="utf-8")
     env = {"PYTHONIOENCODING": encoding}
     done = _run("prepare", folder, "--out", tmp_path / "鼓.npz", env=env)
     assert done.returncode == 0, done.stderr
@@ -346,12 +346,12 @@ def test_sample_says_its_files_and_options(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == names | {"sample.json"}
     assert (said["out"], said["n"], said["seed"], said["bpm"], said["kit"]) == (str(tmp_path), 3, 7, 99, "gm12")
     assert (said["tried"], said["were_there"], said["role"], said["where"]) == (3, 0, "groove", [])
-    assert set(json.loads((tmp_path / "sample.json").read_text())) < set(said)
+    assert set(json.loads((tmp_path / "sample.json").read_text(encoding="utf-8"))) < set(said)
 
 
 def test_the_note_of_samples_speaks_as_the_options_do(tmp_path, capsys):
     _document(capsys, "sample", "--n", 1, "--out", tmp_path)
-    note = json.loads((tmp_path / "sample.json").read_text())
+    note = json.loads((tmp_path / "sample.json").read_text(encoding="utf-8"))
     assert {f"--{name}" for name in note} < set(_options(RHYTHMGAN["sample"]))
 
 
@@ -507,7 +507,7 @@ def test_a_folder_of_samples_without_arrays_is_read_as_midi(tmp_path):
 
 
 def test_arrays_without_their_seeds_are_refused(tmp_path):
-    (tmp_path / "sample.json").write_text("{}")
+    (tmp_path / "sample.json").write_text("{}", encoding="utf-8")
     np.savez(tmp_path / "seeds-000000-000001.npz", bars=np.ones((2, 16, 9), bool), seed=np.arange(3))
     with pytest.raises(ValueError, match="expected a seed for each of its 2 bars"):
         load_bars(tmp_path)

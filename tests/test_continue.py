@@ -262,7 +262,7 @@ def test_the_command_writes_three_midi_files_on_the_drum_channel(loop, tmp_path)
     onsets = read_midi(tmp_path / "next" / "seed.mid")
     assert sorted(set(onsets.velocity[onsets.pitch == 36].tolist())) == [93]
     assert len(onsets.pitch) == beat().sum()
-    report = json.loads((tmp_path / "next" / "report.json").read_text())
+    report = json.loads((tmp_path / "next" / "report.json").read_text(encoding="utf-8"))
     assert report["targets"] == {"cymbals": 12.0, "drums": 7.0, "syncopation": 12.0}
     (tuned,) = report["tuned"]
     onsets = read_midi(tmp_path / "next" / "tuned.mid")
@@ -325,7 +325,7 @@ def test_the_bars_of_a_command_are_those_of_its_seeds(loop, tmp_path, capsys):
     command = ["continue", str(loop), "--drums", "mid", "--n", "2", "--seed", "5", "--out", str(out), "--format", "npz"]
     assert main([*command, "--quiet"]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[:2]] == ["seed 5", "seed 6"]
-    assert [row["seed"] for row in json.loads((out / "report.json").read_text())["tuned"]] == [5, 6]
+    assert [row["seed"] for row in json.loads((out / "report.json").read_text(encoding="utf-8"))["tuned"]] == [5, 6]
     with np.load(out / "continuation.npz") as arrays:
         assert np.array_equal(arrays["bars"][2:], continue_loop(beat(), {"drums": 7.0}, n=2, seed=5).tuned)
 
@@ -383,13 +383,13 @@ def test_the_command_searches_as_published_and_goes_on_where_it_was(tmp_path, mo
     out = tmp_path / "run"
     command = ["train", "--env", "edit", "--as-published", "--data", songs(tmp_path / "corpus.npz"), "--out", str(out)]
     assert main([*command, "--train-steps", "100", "--quiet"]) == 0
-    found = json.loads((out / "published.json").read_text())
+    found = json.loads((out / "published.json").read_text(encoding="utf-8"))
     assert [row["targets"] for row in found["rows"]] == first_two().tolist()
     assert all(row["predictions"] is not None or row["seen"] >= 100 for row in found["rows"])
     found["rows"][1]["reward"] = 7.0  # what is there is not searched again
-    (out / "published.json").write_text(json.dumps(found))
+    (out / "published.json").write_text(json.dumps(found), encoding="utf-8")
     assert main([*command, "--train-steps", "100", "--quiet"]) == 0
-    assert json.loads((out / "published.json").read_text())["rows"][1]["reward"] == 7.0
+    assert json.loads((out / "published.json").read_text(encoding="utf-8"))["rows"][1]["reward"] == 7.0
     assert main([*command, "--train-steps", "200", "--quiet"]) == 2
     assert "another bar, model or config" in capsys.readouterr().err
 

@@ -53,11 +53,11 @@ def test_the_table_has_a_row_for_each_share_in_order(recipe, tmp_path, monkeypat
     for share, songs in ((1, 8), (0.125, 1)):
         for name in (f"gan-{share:g}/gan.safetensors", f"report-{share:g}/report.json"):
             (tmp_path / name).parent.mkdir()
-            (tmp_path / name).write_text(json.dumps(_report(songs, 0.6 - songs / 100)))
+            (tmp_path / name).write_text(json.dumps(_report(songs, 0.6 - songs / 100)), encoding="utf-8")
     monkeypatch.setattr(recipe.subprocess, "run", lambda *_, **__: pytest.fail("nothing is left to do"))
     assert recipe.main(["c.npz", str(tmp_path), "--shares", "1", "0.125"]) == 0
     printed = capsys.readouterr().out
-    assert (tmp_path / "curve.md").read_text() == printed
+    assert (tmp_path / "curve.md").read_text(encoding="utf-8") == printed
     head, _, *rows = printed.splitlines()
     assert head.startswith("| share | songs | distinct bars | C2ST, real, training songs, beside distinct bars |")
     numbers = "0.590 | 0.600 | 0.610 | 0.690 | 0.700 | 0.710 | 0.004 | 0.80 | 0.050 | 6 |"

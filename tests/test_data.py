@@ -256,7 +256,7 @@ except ValueError as error:
 
 def test_files_that_are_no_corpus(tmp_path):
     path = tmp_path / "bars.npz"
-    path.write_text("Dear diary")
+    path.write_text("Dear diary", encoding="utf-8")
     _refusal(path)
     path.write_bytes(b"")
     _refusal(path)
@@ -449,7 +449,9 @@ def _pattern(word, n=16):
 
 def test_a_text_of_bars_is_a_corpus_too(tmp_path):
     path = tmp_path / "mine.txt"
-    path.write_text("# one\n" + _pattern(3) + "# triplets\n" + _pattern(5, 12) + "\n# two\n" + _pattern(7))
+    path.write_text(
+        "# one\n" + _pattern(3) + "# triplets\n" + _pattern(5, 12) + "\n# two\n" + _pattern(7), encoding="utf-8"
+    )
     corpus = load_corpus(path)
     assert corpus.words.tolist() == [[3] * 16, [7] * 16]
     assert corpus.songs == ("one", "two")
@@ -469,7 +471,7 @@ def test_a_text_of_bars_is_a_corpus_too(tmp_path):
 )
 def test_broken_texts(tmp_path, text, message):
     path = tmp_path / "mine.txt"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message) as refused:
         load_corpus(path)
     assert str(path) in str(refused.value)
@@ -478,16 +480,16 @@ def test_broken_texts(tmp_path, text, message):
 def test_line_breaks_mean_nothing_in_a_text(tmp_path):
     """As ``bars.text_to_words`` says: two bars of one line are two, one bar of two lines is one."""
     path = tmp_path / "mine.txt"
-    path.write_text("# two\n" + _pattern(3).strip() + " " + _pattern(5))
+    path.write_text("# two\n" + _pattern(3).strip() + " " + _pattern(5), encoding="utf-8")
     assert load_corpus(path).words.tolist() == [[3] * 16, [5] * 16]
-    path.write_text("# one\n" + _pattern(3).replace(" ", "\n"))
+    path.write_text("# one\n" + _pattern(3).replace(" ", "\n"), encoding="utf-8")
     assert load_corpus(path).words.tolist() == [[3] * 16]
 
 
 def test_what_we_write_as_text_is_read(tmp_path):
     corpus = _words(5)
     path = tmp_path / "mine.txt"
-    path.write_text(words_to_text(corpus.words, 9))
+    path.write_text(words_to_text(corpus.words, 9), encoding="utf-8")
     np.testing.assert_array_equal(load_corpus(path).words, corpus.words)
 
 
@@ -542,10 +544,10 @@ def test_reasons_are_counted_and_a_bad_file_costs_no_other(tmp_path, save_lpd, s
     folder = tmp_path / "in"
     (folder / "a.mid").write_bytes(b"")
     (folder / "c.npz").write_bytes(good.read_bytes())
-    (folder / "e.midi").write_text("Dear diary")
+    (folder / "e.midi").write_text("Dear diary", encoding="utf-8")
     (folder / "f.MID").symlink_to(tmp_path / "nowhere.mid")
-    (folder / "notes.txt").write_text("not read")
-    (folder / ".hidden.mid").write_text("not read")
+    (folder / "notes.txt").write_text("not read", encoding="utf-8")
+    (folder / ".hidden.mid").write_text("not read", encoding="utf-8")
     corpus, (count,) = _prepare(folder)
     assert corpus.files == ("in/b.mid", "in/d.npz")
     assert corpus.words[:, 0].tolist() == [256, 128, 256]
@@ -576,8 +578,8 @@ def test_nothing_found(tmp_path):
         _prepare(tmp_path / "nowhere")
     assert missing.value.filename == str(tmp_path / "nowhere")
     (tmp_path / "a.mid").write_bytes(b"")
-    (tmp_path / "b.mid").write_text("x")
-    (tmp_path / "c.mid").write_text("y")
+    (tmp_path / "b.mid").write_text("x", encoding="utf-8")
+    (tmp_path / "c.mid").write_text("y", encoding="utf-8")
     with pytest.raises(ValueError, match="no bars in 3 files: 1 empty, 2 unreadable"):
         _prepare(tmp_path)
 
@@ -596,7 +598,7 @@ def _many(tmp_path, save_lpd, n):
             _song(tmp_path / "in" / f"{i % 7}" / f"{i}.mid", {i % 16: KICK + i}, {3: SNARE}, {3: SNARE})
         else:
             save_lpd(f"in/folder {i % 5}/{i}.npz", [(6 * (i % 15), 36, 90), (90, 54 - i % 8, 90)])
-    (tmp_path / "in" / "broken.mid").write_text("Dear diary")
+    (tmp_path / "in" / "broken.mid").write_text("Dear diary", encoding="utf-8")
     return tmp_path / "in"
 
 
@@ -629,7 +631,7 @@ def test_prepare_in_a_script_without_a_guard(tmp_path, save_lpd, way):
     """Workers are spawned: they would run the script again, and prepare again, if they knew of it."""
     folder = _many(tmp_path, save_lpd, 140)
     script = SCRIPT.format(folder=str(folder), out=str(tmp_path / "out.npz"))
-    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
     arguments = [str(tmp_path / "script.py")] if way == "script" else ["-"]
     done = subprocess.run(
         [sys.executable, *arguments], input=script, capture_output=True, text=True, check=True, env=os.environ
@@ -809,10 +811,10 @@ def test_what_is_not_ours_is_left_alone(tmp_path):
     content = song.read_bytes()
     notes = tmp_path / "out.npz.parts" / "notes.txt"
     notes.parent.mkdir()
-    notes.write_text("mine")
+    notes.write_text("mine", encoding="utf-8")
     with pytest.raises(ValueError, match="is in the way: it holds something else"):
         prepare(song, tmp_path / "out.npz", workers=1)
-    assert notes.read_text() == "mine"
+    assert notes.read_text(encoding="utf-8") == "mine"
     (tmp_path / "link.npz.parts").symlink_to(tmp_path)
     with pytest.raises(ValueError, match="is in the way"):
         prepare(song, tmp_path / "link.npz", workers=1)
@@ -871,7 +873,7 @@ def test_workers_end_with_who_started_them():
         if not children.exists():
             parent.kill()
             pytest.skip("this system does not list the children of a process")
-        while len(children.read_text().split()) < 3:  # the resource tracker and two workers
+        while len(children.read_text(encoding="utf-8").split()) < 3:  # the resource tracker and two workers
             assert parent.poll() is None
         parent.kill()
         assert parent.stdout.read() == b""  # it ends when all that hold it have ended
@@ -892,7 +894,7 @@ def test_a_corpus_in_the_folder_of_its_songs_is_resumed_too(tmp_path, save_lpd, 
 
 def test_nothing_is_left_of_a_run_without_bars(tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.mid").write_text("Dear diary")
+    (tmp_path / "in" / "a.mid").write_text("Dear diary", encoding="utf-8")
     with pytest.raises(ValueError, match=r"no bars in the file: 1 unreadable \(not a MIDI file\)$"):
         prepare(tmp_path / "in", tmp_path / "out.npz", workers=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

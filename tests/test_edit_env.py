@@ -378,7 +378,7 @@ def searched(tmp_path, monkeypatch):
 
 
 def test_searches_that_were_stopped_go_on(searched):
-    before = json.loads(searched.read_text())["rows"]
+    before = json.loads(searched.read_text(encoding="utf-8"))["rows"]
     assert len(before) == 3
     heard = []
     path = search_all(
@@ -386,7 +386,7 @@ def test_searches_that_were_stopped_go_on(searched):
     )
     assert path == searched
     assert heard == list(range(4, 82))
-    rows = json.loads(path.read_text())["rows"]
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     assert rows[:3] == before
     assert [row["targets"] for row in rows] == level_combinations().tolist()
     with pytest.raises(ValueError, match="another bar, model or config"):
@@ -407,7 +407,7 @@ def test_searches_that_were_stopped_go_on(searched):
     ],
 )
 def test_a_damaged_file_of_searches_is_named(searched, damage, reason):
-    damaged = damage(searched.read_text()).encode("utf8", "surrogateescape")
+    damaged = damage(searched.read_text(encoding="utf-8")).encode("utf8", "surrogateescape")
     searched.write_bytes(damaged)
     with pytest.raises(ValueError, match=rf"published\.json: cannot be resumed: {reason}") as refusal:
         search_all(ConstantModel(), np.zeros((16, 5), bool), searched.parent)

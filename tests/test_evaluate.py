@@ -439,7 +439,7 @@ def test_candidates_of_every_kind_of_file(tmp_path, held):
     bars = _bars_of(held.distinct())[:120]
     np.savez(tmp_path / "bars.npz", bars=bars)
     save_corpus(tmp_path / "words.npz", held)
-    (tmp_path / "bars.txt").write_text(words_to_text(bars_to_words(bars), 9))
+    (tmp_path / "bars.txt").write_text(words_to_text(bars_to_words(bars), 9), encoding="utf-8")
     (tmp_path / "midi").mkdir()
     for i in range(0, 120, 30):
         write_midi(tmp_path / "midi" / f"{i}.mid", bars[i : i + 30])
@@ -487,7 +487,7 @@ def _refusal(path, kit=GM9, steps=16):
 
 def test_candidates_without_bars(tmp_path):
     assert "no .mid, .midi, .kar, .rmi or .npz file" in _refusal(tmp_path)
-    (tmp_path / "bars.txt").write_text("Dear diary")
+    (tmp_path / "bars.txt").write_text("Dear diary", encoding="utf-8")
     _refusal(tmp_path / "bars.txt")
     (tmp_path / "gan.safetensors").write_bytes(b"Dear diary")
     _refusal(tmp_path / "gan.safetensors")
@@ -629,7 +629,7 @@ def test_load_bars_of_an_archive_with_neither(tmp_path):
 
 def test_load_bars_of_a_text(tmp_path):
     bars = np.random.default_rng(0).random((6, 16, 5)) < 0.3
-    (tmp_path / "bars.txt").write_text("# one\n" + words_to_text(bars_to_words(bars), 5))
+    (tmp_path / "bars.txt").write_text("# one\n" + words_to_text(bars_to_words(bars), 5), encoding="utf-8")
     found, _, kit = load_bars(tmp_path / "bars.txt")
     np.testing.assert_array_equal(found, bars)
     assert kit is JAKI5
@@ -910,12 +910,12 @@ def test_report_files(small_report, tmp_path):
     paths = judge.write_report(report, tmp_path / "a" / "b")
     assert [path.name for path in paths] == ["table.md", "report.json"]
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {"table.md", "report.json"}
-    assert paths[0].read_text() == judge.to_markdown(report)
+    assert paths[0].read_text(encoding="utf-8") == judge.to_markdown(report)
 
     def refuse(word):
         raise AssertionError(f"{word} is no JSON")
 
-    assert json.loads(paths[1].read_text(), parse_constant=refuse) == report
+    assert json.loads(paths[1].read_text(encoding="utf-8"), parse_constant=refuse) == report
 
 
 def test_a_report_with_what_is_no_number_is_json(tmp_path):

@@ -292,9 +292,9 @@ def test_a_format_is_added_by_one_row(gan, tmp_path, monkeypatch):
     config = SampleConfig(2, seed=4, formats=("midi", "tally"))
     assert export_samples(gan, config, tmp_path / "s").files(1)["tally"] == ["seed-000004.tally"]
     bars = gan.sample(2, seed=4)
-    assert [int((tmp_path / "s" / f"seed-00000{seed}.tally").read_text()) for seed in (4, 5)] == bars.sum(
-        (1, 2)
-    ).tolist()
+    assert [
+        int((tmp_path / "s" / f"seed-00000{seed}.tally").read_text(encoding="utf-8")) for seed in (4, 5)
+    ] == bars.sum((1, 2)).tolist()
     export_path(gan, gan.latents([1, 2]), tmp_path / "p", PathConfig(frames=3, formats=("tally",)))
     assert len(list((tmp_path / "p").glob("*.tally"))) == 3 + 1
     export_variations(gan, bars, tmp_path / "v", VariationConfig(2, formats=("tally",)))
@@ -418,12 +418,12 @@ def test_variations_keep_how_the_loop_is_played_in_every_format(gan, tmp_path):
     for place, name in enumerate(("loop", "variation-001", "variation-002")):
         assert (tmp_path / f"{name}.mid").read_bytes() == midi_bytes(expected[place], PLAYBACK)
         assert (tmp_path / f"{name}.wav").read_bytes() == wav_bytes(render(expected[place], PLAYBACK))
-    found = json.loads((tmp_path / "variations.json").read_text())["loops"]
+    found = json.loads((tmp_path / "variations.json").read_text(encoding="utf-8"))["loops"]
     assert [loop["name"] for loop in found] == ["loop", "variation-001", "variation-002"]
     for place, loop in enumerate(found):
         levels = [note["velocity"] for note in loop["notes"]]
         assert levels == expected[place].velocities[expected[place].bars].tolist()
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "variations.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "variations.csv").read_text(encoding="utf-8"))))
     assert [row["name"] for row in rows] == [loop["name"] for loop in found for _ in loop["notes"]]
 
 
@@ -441,7 +441,7 @@ def test_a_path_sounds_as_a_whole_and_frame_by_frame(gan, tmp_path):
     assert (tmp_path / "path.mid").read_bytes() == midi_bytes(whole, PLAYBACK)
     assert (tmp_path / "path.wav").read_bytes() == wav_bytes(render(whole, PLAYBACK))
     assert (tmp_path / "frame-001.wav").read_bytes() == wav_bytes(render(whole[1:2], PLAYBACK))
-    rows = csv.DictReader(io.StringIO((tmp_path / "path.csv").read_text()))
+    rows = csv.DictReader(io.StringIO((tmp_path / "path.csv").read_text(encoding="utf-8")))
     assert {int(row["frame"]) for row in rows} == {0, 1, 2}
     loop, _ = load_loop(tmp_path / "path.mid", GM9, 16)
     np.testing.assert_array_equal(loop.bars, bars)
@@ -450,8 +450,8 @@ def test_a_path_sounds_as_a_whole_and_frame_by_frame(gan, tmp_path):
 def test_frames_of_another_path_are_removed_in_every_format(gan, tmp_path):
     waypoints = gan.latents([3, 9])
     export_path(gan, waypoints, tmp_path, PathConfig(frames=5, formats=("midi", "wav")))
-    (tmp_path / "frame-mine.mid").write_text("mine")
-    (tmp_path / "frame-001.txt").write_text("mine")
+    (tmp_path / "frame-mine.mid").write_text("mine", encoding="utf-8")
+    (tmp_path / "frame-001.txt").write_text("mine", encoding="utf-8")
     export_path(gan, waypoints, tmp_path, PathConfig(frames=3, formats=("midi",)))
     names = {path.name for path in tmp_path.glob("frame-*")}
     assert names == {"frame-000.mid", "frame-001.mid", "frame-002.mid", "frame-mine.mid", "frame-001.txt"}

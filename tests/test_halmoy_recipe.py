@@ -97,14 +97,14 @@ def test_the_whole_recipe_in_a_tiny_form(recipe, corpus, tmp_path, capsys, monke
     figures = ["--figures", tmp_path / "figures"]
     assert recipe.main([*map(str, [*arguments, *figures]), "--only", *only]) == 0
     said = capsys.readouterr()
-    assert said.out == (out / "halmoy.md").read_text()
+    assert said.out == (out / "halmoy.md").read_text(encoding="utf-8")
     assert "| as published: no no-op | 1 .75 " in said.out
     assert "| the model of answers | " in said.out
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [
         "halmoy-lesson.png",
         "halmoy-scenarios.png",
     ]
-    done = json.loads((out / "published-no-0.json").read_text())
+    done = json.loads((out / "published-no-0.json").read_text(encoding="utf-8"))
     assert len(done["episodes"]["delta"]) == 20
     written = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
     assert recipe.main([*map(str, arguments), "--only", *only]) == 0  # what is there is not done again

@@ -225,7 +225,7 @@ def test_a_corpus_says_roles_styles_and_bars_on_no_grid(tmp_path, capsys):
     bars = np.zeros((5, 16, 12), bool)
     bars[:, [0, 8], 0] = bars[:, [4, 12], 1] = bars[:, ::2, 2] = True
     write_midi(tmp_path / "in" / "a.mid", bars)
-    (tmp_path / "in" / "manifest.csv").write_text("file,song,genre\na.mid,one,Funk\n")
+    (tmp_path / "in" / "manifest.csv").write_text("file,song,genre\na.mid,one,Funk\n", encoding="utf-8")
     prepare(tmp_path / "in", tmp_path / "corpus.npz", workers=1)
     facts = describe(tmp_path / "corpus.npz")
     assert (facts["onsets"], facts["bars"], facts["grid"], facts["bars on no grid"]) == (60, 5, {16: 5}, 0)

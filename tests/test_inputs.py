@@ -85,7 +85,7 @@ def test_what_is_no_json_object_is_one_value_error(text, tmp_path):
 
 def test_a_json_object_is_read(tmp_path):
     path = tmp_path / "note.json"
-    path.write_text('{"bpm": 97.5, "kit": "gm9"}')
+    path.write_text('{"bpm": 97.5, "kit": "gm9"}', encoding="utf-8")
     assert read_json_object(path) == {"bpm": 97.5, "kit": "gm9"}
     with pytest.raises(OSError, match="larger than 20 bytes"):
         read_json_object(path, 20)

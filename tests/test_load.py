@@ -69,7 +69,7 @@ def test_silent_bars_between_are_kept_and_those_around_are_not(tmp_path):
 def test_bars_that_say_nothing_of_it_have_accents(tmp_path):
     bars = np.random.default_rng(0).random((4, 16, 9)) < 0.2
     bars[2] = bars[1]
-    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(bars), 9)}")
+    (tmp_path / "own.txt").write_text(f"# kit: gm9\n{words_to_text(bars_to_words(bars), 9)}", encoding="utf-8")
     np.savez(tmp_path / "own.npz", bars=bars[..., :5])
     found, playback = load_loop(tmp_path / "own.txt", GM9, 16)
     _same(found, Performance.of(bars))

@@ -58,7 +58,7 @@ def test_folders_that_are_none_or_empty(command, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "wav").mkdir()
     (tmp_path / "wav" / "Kick.wav").write_bytes(b"RIFF")
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     out = ("--out", tmp_path / "out")
     _refused(command, tmp_path / "empty", *out, says="empty: holds no MIDI file")
     _refused(command, tmp_path / "wav", *out, says="wav: holds no MIDI file")
@@ -82,7 +82,7 @@ def test_the_pack_is_not_written_into_by_whatever_name(command, pack, tmp_path):
 def test_every_bad_file_is_one_line_and_the_good_ones_are_written(pack, one_hit, tmp_path):
     (pack / "empty_kick.mid").write_bytes(b"")
     (pack / "half_kick.mid").write_bytes(one_hit[:20])
-    (pack / "text_kick.mid").write_text("not music")
+    (pack / "text_kick.mid").write_text("not music", encoding="utf-8")
     (pack / "new\nline\r_loop.mid").write_bytes(one_hit)
     (pack / "\x1b[31mred_loop.mid").write_bytes(one_hit)
     (pack / os.fsdecode(b"caf\xe9_loop.mid")).write_bytes(one_hit)
@@ -109,7 +109,7 @@ def test_every_bad_file_is_one_line_and_the_good_ones_are_written(pack, one_hit,
         ("pipe_kick.mid", "not a regular file"),
     ):
         assert sum(line.startswith(f"{name}: ") and says in line for line in lines) == 1, (name, lines)
-    rows = json.loads((tmp_path / "out" / REPORT).read_text())["files"]
+    rows = json.loads((tmp_path / "out" / REPORT).read_text(encoding="utf-8"))["files"]
     assert sum(row["result"] == "written" for row in rows) == 5
     assert (tmp_path / "out" / "Kick.mid" / "01.mid").is_file()
     combined = _run("combine", pack, "--any", "--n", 1, "--out", tmp_path / "loops", "--quiet")
@@ -144,13 +144,13 @@ def test_what_may_not_be_read_or_written(pack, tmp_path):
 
 
 def test_an_output_folder_that_is_in_the_way(pack, tmp_path):
-    (tmp_path / "out").write_text("mine")
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
     _refused("standardise", pack, "--out", tmp_path / "out", says="out: ")
-    assert (tmp_path / "out").read_text() == "mine"
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
     (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "Snares").write_text("mine")
+    (tmp_path / "half" / "Snares").write_text("mine", encoding="utf-8")
     _refused("standardise", pack, "--out", tmp_path / "half", says="Snares: ")
-    assert (tmp_path / "half" / "Snares").read_text() == "mine"
+    assert (tmp_path / "half" / "Snares").read_text(encoding="utf-8") == "mine"
     _refused("standardise", pack, "--out", "", says="the name of the output folder is empty")
 
 

@@ -293,7 +293,7 @@ def test_a_pack_is_written_under_its_own_paths(pack, tmp_path):
     files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert files == ["Beat.mid", "Hats/Closed/A.mid", "Kick_01.mid", REPORT]
     assert read_midi(tmp_path / "out" / "Hats" / "Closed" / "A.mid").pitch.tolist() == [42] * 3
-    report = json.loads((tmp_path / "out" / REPORT).read_text())["files"]
+    report = json.loads((tmp_path / "out" / REPORT).read_text(encoding="utf-8"))["files"]
     assert next(row["why"] for row in report if row["file"] == "empty_kick.mid") == "empty: no bytes"
     assert {row["file"]: (row["part"], row["result"]) for row in report} == rows
     again = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
@@ -327,7 +327,7 @@ def test_a_killed_call_is_done_again(one_part, tmp_path, monkeypatch):
     monkeypatch.setattr(loop_packs, "write_whole", killed)
     with pytest.raises(SystemExit):
         standardise(tmp_path / "pack", out)
-    assert json.loads((out / REPORT).read_text()) == {"files": []}
+    assert json.loads((out / REPORT).read_text(encoding="utf-8")) == {"files": []}
     monkeypatch.undo()
     with locked_folder(out), pytest.raises(ValueError, match=f"^{out}: another call is writing here$"):
         standardise(tmp_path / "pack", out)
@@ -341,10 +341,10 @@ def test_neither_the_pack_nor_files_of_others_are_written_over(pack, tmp_path):
         with pytest.raises(ValueError, match="lies in the folder that is read"):
             standardise(pack, out)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "Kick_01.mid").write_text("my own")
+    (tmp_path / "mine" / "Kick_01.mid").write_text("my own", encoding="utf-8")
     with pytest.raises(ValueError, match=r"holds Kick_01.mid, but no standardise.json of an earlier call"):
         standardise(pack, tmp_path / "mine")
-    assert (tmp_path / "mine" / "Kick_01.mid").read_text() == "my own"
+    assert (tmp_path / "mine" / "Kick_01.mid").read_text(encoding="utf-8") == "my own"
     assert before == {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
     assert not (pack / "new").exists()
 
@@ -352,7 +352,7 @@ def test_neither_the_pack_nor_files_of_others_are_written_over(pack, tmp_path):
 def test_a_folder_in_the_pack_named_as_the_pack_is_not_written_over(pack, one_part, tmp_path):
     """The path of a file below the output folder may be that of another file of the pack."""
     one_part(name="pack/pack/Kick_01.mid")
-    (tmp_path / REPORT).write_text("{}")
+    (tmp_path / REPORT).write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=r"holds Kick_01.mid"):
         standardise(pack, tmp_path)
 
@@ -393,7 +393,7 @@ def test_what_was_wrapped_in_riff_gets_another_ending_where_it_is_written_anew(o
         )
         (tmp_path / "pack" / name).write_bytes(wrapped)
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "Kick.rmi.mid").write_text("my own")
+    (tmp_path / "theirs" / "Kick.rmi.mid").write_text("my own", encoding="utf-8")
     with pytest.raises(ValueError, match=r"holds Kick.rmi.mid, but no standardise.json"):
         standardise(tmp_path / "pack", tmp_path / "theirs")
     standardise(tmp_path / "pack", tmp_path / "out")

@@ -454,7 +454,7 @@ def test_every_beginning_of_a_file(save_lpd):
 
 def test_other_files_named_npz(tmp_path):
     path = tmp_path / "song.npz"
-    path.write_text("Dear diary")
+    path.write_text("Dear diary", encoding="utf-8")
     assert _unreadable(path) == "not a .npz file, or it breaks off"
     path.write_bytes(b"PK\x05\x06")
     _unreadable(path)

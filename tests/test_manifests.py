@@ -152,7 +152,7 @@ def test_a_row_names_its_file_in_the_first_column_that_is_not_blank(tmp_path):
 
 def test_rows_that_name_no_song_or_no_file_are_counted(tmp_path):
     path = tmp_path / "songs.csv"
-    path.write_text("file,song,genre\na,x,\nb,,Rock\nc, ,\nd\n,y,\n,,Rock\n,,\n\n")
+    path.write_text("file,song,genre\na,x,\nb,,Rock\nc, ,\nd\n,y,\n,,Rock\n,,\n\n", encoding="utf-8")
     found = read_manifest(str(path), "songs.csv", [0])
     assert (found.rows, found.n_without_song, found.n_without_file) == ([Row("a", "x"), Row("b", "", "rock")], 3, 1)
 
@@ -265,7 +265,7 @@ def test_what_is_said_of_a_manifest():
 
 def _groups(tmp_path, text):
     path = tmp_path / "same.json"
-    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    path.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
     return read_duplicates(path)
 
 
@@ -376,7 +376,7 @@ def _at_most(n_bytes, function, *arguments):
 def test_a_million_columns_are_not_in_every_row(tmp_path):
     path = tmp_path / "manifest.csv"
     columns = ",".join(["file", "song", *(f"c{i}" for i in range(100_000))])
-    path.write_text(columns + "\n" + "a.mid,one\n" * 1000 + "," * 100_000 + "\n")
+    path.write_text(columns + "\n" + "a.mid,one\n" * 1000 + "," * 100_000 + "\n", encoding="utf-8")
     found = _at_most(64 << 20, read_manifest, str(path), "m", [0])
     assert found.rows == [Row("a.mid", "one")] * 1000
 
@@ -417,7 +417,7 @@ def test_a_name_that_repeats_the_source_is_looked_for_a_few_times():
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[[" * 400 + "]]" * 400, "1" * 5000, "NaN", ""])
 def test_what_is_no_list_of_duplicates(tmp_path, text):
     path = tmp_path / "duplicates.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"duplicates\.json: not a list of duplicates: ") as raised:
         read_duplicates(path)
     assert "\n" not in str(raised.value)

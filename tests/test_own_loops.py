@@ -122,7 +122,7 @@ def test_a_steered_loop_swings_as_asked_for_and_keeps_its_scatter(loop, tmp_path
     assert _heard(out / "before-001.mid")[0] == _own(0, 16)
     for i in (1, 2):
         assert _swing(out / f"after-00{i}.mid") == pytest.approx([0.64], abs=0.01)
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert [each["targets"] for each in report["bars"]] == [{"sixteenth swing": 0.64}] * 2
     assert [each["after"]["sixteenth swing"] for each in report["bars"]] == pytest.approx([0.64] * 2, abs=1e-4)
     assert report["sentence"] == "2 bars: as they were; with sixteenth swing 0.64; no cell changed"
@@ -131,7 +131,7 @@ def test_a_steered_loop_swings_as_asked_for_and_keeps_its_scatter(loop, tmp_path
 def test_a_swing_may_be_a_change_of_what_the_loop_has(loop, tmp_path):
     """Its bars have .625 and .55, .5875 on average."""
     out = _steer(tmp_path / "s", "--target", "sixteenth swing=+.03", "--from-midi", str(loop))
-    targets = [each["targets"] for each in json.loads((out / "report.json").read_text())["bars"]]
+    targets = [each["targets"] for each in json.loads((out / "report.json").read_text(encoding="utf-8"))["bars"]]
     assert targets == [{"sixteenth swing": pytest.approx(0.6175)}] * 2
     assert _swing(out / "steered-001.mid") == pytest.approx([0.6175] * 2, abs=0.01)
 
@@ -228,10 +228,10 @@ def test_the_recipe_counts_each_bar_with_such_off_beats_once(tmp_path, capsys, m
     write_midi(tmp_path / "b.mid", sixteenths)
     write_midi(tmp_path / "c.mid", eighths)
     names = "".join(f"{name}.mid\n" for name in ("a", "b", "c", "not-here"))
-    (tmp_path / "info.csv").write_text(f"midi_filename\n{names}")
+    (tmp_path / "info.csv").write_text(f"midi_filename\n{names}", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["groove_swing.py", str(tmp_path), str(tmp_path / "out.json")])
     recipe.main()
-    content = json.loads((tmp_path / "out.json").read_text())
+    content = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert content["bars"] == 5
     assert content["counted"] == {"swing": 5, "sixteenth swing": 4}
     quantiles = content["quantiles"]["sixteenth swing"]
@@ -242,7 +242,7 @@ def test_the_recipe_counts_each_bar_with_such_off_beats_once(tmp_path, capsys, m
 
 def _targets(out):
     """The targets of the first steered bar of a folder."""
-    return json.loads((out / "report.json").read_text())["bars"][0]["targets"]
+    return json.loads((out / "report.json").read_text(encoding="utf-8"))["bars"][0]["targets"]
 
 
 def test_every_command_takes_a_percentile_of_swing(loop, tmp_path, capsys):
@@ -250,10 +250,10 @@ def test_every_command_takes_a_percentile_of_swing(loop, tmp_path, capsys):
     assert wanted > 0.55
     main, steer_main = rhythmgan.cli.main, rl_tuner.cli.main
     assert main(["sample", "--n", "2", "--swing", "90%", "--out", str(tmp_path / "a"), "--quiet"]) == 0
-    assert json.loads((tmp_path / "a" / "sample.json").read_text())["swing"] == wanted
+    assert json.loads((tmp_path / "a" / "sample.json").read_text(encoding="utf-8"))["swing"] == wanted
     assert main(["interpolate", "--seeds", "3-17", "--frames", "3", "--swing", "90%", "--format", "json", "--out",
                  str(tmp_path / "b"), "--quiet"]) == 0  # fmt: skip
-    assert json.loads((tmp_path / "b" / "path.json").read_text())["swing"] == wanted
+    assert json.loads((tmp_path / "b" / "path.json").read_text(encoding="utf-8"))["swing"] == wanted
     out = _vary(loop, tmp_path / "c", "--swing", "90%")
     assert np.nanmean(_swing(out / "variation-001.mid")) == pytest.approx(wanted, abs=0.01)
     out = _steer(tmp_path / "d", "--swing", "90%", "--density", "12", "--n", "2")

@@ -256,7 +256,7 @@ def _broken(path, kind):
     elif kind == "a folder":
         path.mkdir()
     elif kind == "no folder":
-        path.parent.joinpath("file").write_text("mine")
+        path.parent.joinpath("file").write_text("mine", encoding="utf-8")
         return path.parent / "file" / "votes.sqlite"
     else:
         base = sqlite3.connect(path)

@@ -177,7 +177,7 @@ def test_a_file_may_cost_its_reader_no_more_than_is_said(code, said, tmp_path, m
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "__init__.py").touch()
     limits = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "
-    (tmp_path / "page" / "reading.py").write_text((limits if "<<" in code else "") + code)
+    (tmp_path / "page" / "reading.py").write_text((limits if "<<" in code else "") + code, encoding="utf-8")
     monkeypatch.setattr(reading.sys, "path", [str(tmp_path), *sys.path])
     if "True" in code:
         monkeypatch.setattr(reading, "MAX_WAIT", 1)

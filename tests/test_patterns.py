@@ -69,7 +69,9 @@ def test_line_breaks_of_all_kinds_count(tmp_path):
 def test_names_can_be_kept_in_a_corpus(tmp_path):
     """Control characters are spaces: a NUL ends names there. Long names are cut: each bar below has its own."""
     path = tmp_path / "mine.txt"
-    path.write_text("# a\0b\x1b[31m\n" + BAR + "# " + "x" * 100_000 + "\n" + BAR.replace("0b10", "0b01") * 2)
+    path.write_text(
+        "# a\0b\x1b[31m\n" + BAR + "# " + "x" * 100_000 + "\n" + BAR.replace("0b10", "0b01") * 2, encoding="utf-8"
+    )
     corpus = load_patterns(path)
     cut = "x" * patterns.MAX_NAME
     assert corpus.songs == ("a b [31m", f"{cut} 1", f"{cut} 2")

@@ -79,7 +79,7 @@ def test_rows_are_gathered_by_name_with_the_nats_of_the_judge(recipe, setting, m
     def write(name, rows, **others):
         notes = base64.b85encode(zlib.compress(np.zeros((3, 32), np.uint8).tobytes())).decode()
         found = {"rows": {each: row(0, 1, 0.5) | {"notes": notes} for each in rows}} | others
-        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps(found))
+        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
 
     write("baselines", ["untuned 0", "untuned 1", "larger network", "untuned, temperature .8"])
     write("tuned-0", ["both", "best of 8"])

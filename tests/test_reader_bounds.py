@@ -432,7 +432,7 @@ def _unchecked(archive, member):
 
 
 def test_seeds_of_samples_are_whole_numbers_and_the_first_of_each_is_read(tmp_path):
-    (tmp_path / "sample.json").write_text("{}")
+    (tmp_path / "sample.json").write_text("{}", encoding="utf-8")
     bars = np.zeros((2, 16, 9), bool)
     for i, seeds in enumerate(([4, 5], [5, 6])):
         bars[:, i] = True

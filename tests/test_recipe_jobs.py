@@ -27,7 +27,7 @@ def test_a_run_that_has_a_file_is_not_made_again(setting):
     assert jobs.run_job(runs, setting, job).startswith("a-run: 0.0 minutes")
     assert jobs.run_job(runs, setting, job) == "a-run: was there"
     assert calls == [job]
-    assert json.loads((setting.out / "jobs" / "a-run.json").read_text())["rows"] == {}
+    assert json.loads((setting.out / "jobs" / "a-run.json").read_text(encoding="utf-8"))["rows"] == {}
 
 
 def test_a_run_that_is_not_whole_goes_on(setting):
@@ -59,13 +59,13 @@ def test_only_the_named_jobs_run_and_then_no_report_is_made(setting, capsys):
     jobs.run_and_report(options_of(setting), runs, setting, asked, lambda _: "table\n")
     assert names == ["two-0", "two-1", "three", "one-0"]
     printed = capsys.readouterr().out
-    assert printed == (setting.out / "tables.md").read_text()
+    assert printed == (setting.out / "tables.md").read_text(encoding="utf-8")
     assert printed.startswith("table\n4 runs on ")
 
 
 def test_a_report_runs_nothing(setting):
     jobs.run_and_report(options_of(setting, "--report"), {}, setting, [jobs.Job("one", "kind")], lambda _: "table\n")
-    assert (setting.out / "tables.md").read_text() == "table\n\n"
+    assert (setting.out / "tables.md").read_text(encoding="utf-8") == "table\n\n"
 
 
 def test_without_a_report_the_jobs_run_alone(tmp_path, capsys):
@@ -87,7 +87,9 @@ def test_a_recipe_has_its_own_number_of_seeds(setting):
 
 def test_the_minutes_of_each_machine_are_added(setting):
     for name, machine, minutes in (("a", "two cores", 60.0), ("b", "old one", 7.6), ("c", "two cores", 31.5)):
-        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps({"machine": machine, "minutes": minutes}))
+        (setting.out / "jobs" / f"{name}.json").write_text(
+            json.dumps({"machine": machine, "minutes": minutes}), encoding="utf-8"
+        )
     said = jobs.how_long(setting, [jobs.Job(name, "kind") for name in "abcd"])  # of d nothing is there
     assert said == "2 runs on two cores: 92 core-minutes\n1 runs on old one: 8 core-minutes\n"
 

@@ -584,6 +584,6 @@ def test_files_that_hold_no_model_of_bars(weights, reference, config):
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_reference_for(tmp_path / "gan.safetensors")
-    (tmp_path / "text").write_text("Dear diary")
+    (tmp_path / "text").write_text("Dear diary", encoding="utf-8")
     with pytest.raises(ValueError, match="not a safetensors file"):
         load_reference_for(tmp_path / "text")

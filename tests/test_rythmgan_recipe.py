@@ -300,7 +300,7 @@ def test_the_report_has_a_table_of_each_grid_in_order(recipe, setting):
 
     def write(name, **found):
         facts = {"is_whole": True, "minutes": 1.0, "machine": "m"}
-        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps(facts | found))
+        (setting.out / "jobs" / f"{name}.json").write_text(json.dumps(facts | found), encoding="utf-8")
 
     write("published-0", rows={"as published": {"c2st": 0.9}})
     write("published-1", rows={"as published": {"c2st": 0.8}})
@@ -327,11 +327,13 @@ def test_weights_ship_under_the_names_of_their_grids(recipe, setting):
     """Of the runs as published that of seed 0 ships."""
     for run, name in (("ours-16", "rythmgan"), ("ours-24", "rythmgan"), ("published-0", "rythmgan-published")):
         (setting.out / "runs" / run).mkdir(parents=True, exist_ok=True)
-        (setting.out / "runs" / run / f"{name}.safetensors").write_text(run)
+        (setting.out / "runs" / run / f"{name}.safetensors").write_text(run, encoding="utf-8")
     (setting.out / "runs" / "published-1").mkdir()
-    (setting.out / "runs" / "published-1" / "rythmgan-published.safetensors").write_text("published-1")
+    (setting.out / "runs" / "published-1" / "rythmgan-published.safetensors").write_text(
+        "published-1", encoding="utf-8"
+    )
     recipe.export_weights(setting)
-    shipped = {path.name: path.read_text() for path in (setting.out / "weights").iterdir()}
+    shipped = {path.name: path.read_text(encoding="utf-8") for path in (setting.out / "weights").iterdir()}
     assert shipped == {
         "rythmgan.safetensors": "ours-16",
         "rythmgan24.safetensors": "ours-24",

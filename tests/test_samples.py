@@ -85,7 +85,7 @@ def test_every_format_holds_the_same_bars(gan, tmp_path):
         assert (saved["bars"] == bars).all()
         assert (gan.decode(saved["z"]) == bars).all()
         assert saved["seed"].tolist() == [3, 4, 5, 6, 7]
-    text = paths[2].read_text()
+    text = paths[2].read_text(encoding="utf-8")
     assert (words_to_bars(np.stack(text_to_words(text, 9)), 9) == bars).all()
     assert text.startswith("# seed 3\n0b")
     with Image.open(paths[3]) as picture:
@@ -122,9 +122,9 @@ def test_phrases_are_those_of_their_seeds_in_every_format(gan, prior, tmp_path, 
         assert (saved["bars"] == expected.reshape(15, 16, 9)).all()
         assert (saved["z"] == z.reshape(15, -1)).all()
         assert saved["seed"].tolist() == [seed for seed in range(3, 8) for _ in range(3)]
-    words = np.stack(text_to_words(text.read_text(), 9))
+    words = np.stack(text_to_words(text.read_text(encoding="utf-8"), 9))
     assert (words_to_bars(words, 9) == expected.reshape(15, 16, 9)).all()
-    assert text.read_text().count("# seed ") == 5
+    assert text.read_text(encoding="utf-8").count("# seed ") == 5
 
 
 def test_a_phrase_that_is_missing_is_made_again_as_it_was(gan, prior, tmp_path):
@@ -157,7 +157,7 @@ def test_a_prior_says_nothing_of_single_bars(gan, prior, tmp_path):
     (plain,) = _sample(gan, 4, tmp_path / "without", ("npz",))
     assert arrays.read_bytes() == plain.read_bytes()
     for folder in ("with", "without"):
-        assert json.loads((tmp_path / folder / SAMPLE_OPTIONS).read_text())["prior"] is None
+        assert json.loads((tmp_path / folder / SAMPLE_OPTIONS).read_text(encoding="utf-8"))["prior"] is None
 
 
 def test_goes_on_without_rewriting_or_losing_a_file(gan, tmp_path, monkeypatch):
@@ -222,8 +222,8 @@ def test_a_note_of_any_content_is_one_line(gan, tmp_path, note):
 )
 def test_an_option_of_any_type_is_one_short_line(gan, tmp_path, value):
     _sample(gan, 1, tmp_path)
-    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
-    (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(note | {"bpm": value}))
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text(encoding="utf-8"))
+    (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(note | {"bpm": value}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"holds samples with bpm .*, not 90\.0: choose another folder") as refused:
         _sample(gan, 1, tmp_path)
     assert str(refused.value).isprintable()
@@ -332,10 +332,10 @@ def test_other_weights_are_not_mixed_in(gan, tmp_path):
 
 
 def test_a_broken_note_of_options_is_not_trusted(gan, tmp_path):
-    tmp_path.joinpath(SAMPLE_OPTIONS).write_text("{")
+    tmp_path.joinpath(SAMPLE_OPTIONS).write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=SAMPLE_OPTIONS):
         _sample(gan, 1, tmp_path)
-    tmp_path.joinpath(SAMPLE_OPTIONS).write_text("[1]")
+    tmp_path.joinpath(SAMPLE_OPTIONS).write_text("[1]", encoding="utf-8")
     with pytest.raises(ValueError, match=SAMPLE_OPTIONS):
         _sample(gan, 1, tmp_path)
 
@@ -388,7 +388,7 @@ def test_memory_does_not_grow_with_n(tmp_path, selection):
 
 def test_note_says_what_made_the_files(gan, tmp_path):
     _sample(gan, 1, tmp_path)
-    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text(encoding="utf-8"))
     assert (note["bpm"], note["kit"], note["temperature"], note["bars"]) == (90.0, "gm9", 1.0, 1)
 
 
@@ -566,10 +566,10 @@ def test_bars_that_are_taken_once_are_those_from_one_seed_on(tmp_path):
 
 def test_a_note_that_says_nothing_of_a_selection_means_all_seeds(tmp_path):
     _select(tmp_path, 3)
-    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text(encoding="utf-8"))
     old = {name: note[name] for name in ("bars", "temperature", "bpm", "swing", "kit", "weights", "prior")}
     assert len(old) == len(note) - 6
-    (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(old))
+    (tmp_path / SAMPLE_OPTIONS).write_text(json.dumps(old), encoding="utf-8")
     assert _select(tmp_path, 5).were_there == 3
     with pytest.raises(ValueError, match="with unique False, not True"):
         _select(tmp_path, 5, unique=True)
@@ -689,7 +689,7 @@ def test_models_of_whole_phrases_are_sampled_without_a_prior(tmp_path):
         assert saved["bars"][:, 4, 1].all()
     assert midi.name == "seed-000003.mid"
     assert quantise(read_midi(midi), GM9).bars[:, :, 0].argmax(1).tolist() == [3, 4]
-    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text())
+    note = json.loads((tmp_path / SAMPLE_OPTIONS).read_text(encoding="utf-8"))
     assert (note["weights"], note["role"], note["prior"], note["bars"]) == ("0123456789abcdef", None, None, 2)
     assert note["given"] is None
 

@@ -597,7 +597,7 @@ def test_sample_writes_sound_and_goes_on(tmp_path):
     assert "seed-000005.wav, seed-000005.mid" in done.stdout
     names = [f"seed-00000{seed}.{suffix}" for seed in (5, 6, 7) for suffix in ("mid", "wav")]
     assert sorted(os.listdir(out)) == ["sample.json", *names]
-    assert json.loads((out / "sample.json").read_text())["swing"] == 0.62
+    assert json.loads((out / "sample.json").read_text(encoding="utf-8"))["swing"] == 0.62
     bars = rhythmgan.load_gan().sample(3, seed=5)
     for seed, bar in zip((5, 6, 7), bars, strict=True):
         rate, samples = wavfile.read(out / f"seed-00000{seed}.wav")

@@ -646,7 +646,7 @@ def test_a_manifest_that_is_found_and_matches_nothing_is_said(tmp_path):
     _csv(root / "manifest.csv", ["file", "song"])
     assert find_files([root]).notices == ["in/manifest.csv: no row names a file and its song"]
     (root / "manifest.csv").unlink()
-    (root / "info.csv").write_text("title,year\nx,1999\n")
+    (root / "info.csv").write_text("title,year\nx,1999\n", encoding="utf-8")
     (notice,) = find_files([root]).notices
     assert notice.startswith(f"not used: {root}/info.csv: not a manifest: expected a column")
     assert list(_songs(root).values()) == ["in/Album"]
@@ -685,7 +685,7 @@ def test_duplicates_are_one_song(tmp_path):
     root = _tree(tmp_path / "lmd", f"a/{ONE}.mid", f"b/{TWO}.mid", f"c/{THREE}.mid", "d/x.mid")
     packed = _pack(root, tmp_path / "lmd.tar.gz")
     duplicates = tmp_path / "same.json"
-    duplicates.write_text(json.dumps({f"b__{TWO}": [f"a__{ONE}"], f"c__{THREE}": ["d__" + "d" * 32]}))
+    duplicates.write_text(json.dumps({f"b__{TWO}": [f"a__{ONE}"], f"c__{THREE}": ["d__" + "d" * 32]}), encoding="utf-8")
     for source in (root, packed):
         found = find_files([source], duplicates=duplicates)
         assert [file.song for file in found.files] == [ONE, ONE, THREE, "lmd/d/x.mid"]
@@ -693,7 +693,7 @@ def test_duplicates_are_one_song(tmp_path):
     # what a manifest calls one song goes along
     manifest = _csv(tmp_path / "songs.csv", ["md5", "song"], [TWO, "Zebra"], [THREE, "Zebra"])
     assert [file.song for file in find_files([root], manifest, duplicates).files][:3] == ["Zebra", "Zebra", "Zebra"]
-    duplicates.write_text("e" * 32 + "," + "f" * 32)
+    duplicates.write_text("e" * 32 + "," + "f" * 32, encoding="utf-8")
     with pytest.raises(ValueError, match=r"same\.json: none of its 1 groups has a file that is here") as refused:
         find_files([root], duplicates=duplicates)
     assert "\n" not in str(refused.value)

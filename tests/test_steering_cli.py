@@ -68,7 +68,7 @@ def _arrays(out):
 
 def _report(out):
     """The report of a folder."""
-    return json.loads((out / "report.json").read_text())
+    return json.loads((out / "report.json").read_text(encoding="utf-8"))
 
 
 def _names(out):
@@ -159,7 +159,7 @@ def test_fewer_bars_leave_no_file_of_more(steered, tmp_path):
     _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 6, "--calls", 4, "--seed", 30)
     for name in ("after-001.mid", "after-006.mid", "steered.npz"):  # in a process or in this one
         assert (tmp_path / name).read_bytes() == (steered[0] / name).read_bytes(), name
-    (tmp_path / "after-party.mid").write_text("mine")
+    (tmp_path / "after-party.mid").write_text("mine", encoding="utf-8")
     _steer(tmp_path, "--density", 16, "--syncopation", 5, "--n", 2, "--calls", 4, "--seed", 31)
     assert {path.name for path in tmp_path.glob("*.mid")} == {*_numbered("after", 2), "after-party.mid"}
     assert (_arrays(tmp_path)["bars"] == steered[1]["bars"][1:3]).all()
@@ -318,7 +318,7 @@ def test_the_original_lies_beside_in_every_format(own_loop, tmp_path):
     wav = ["before.wav", *(f"{name}-00{i}.wav" for name in ("before", "after") for i in range(1, 5)), "steered-001.wav"]
     assert _names(tmp_path) == sorted([*wav, "original.mid", "report.json", "steered.csv"])
     assert (tmp_path / "original.mid").read_bytes() == own_loop[0].read_bytes()
-    rows = (tmp_path / "steered.csv").read_text().splitlines()
+    rows = (tmp_path / "steered.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0] == "name,bar,step,part,velocity,offset"
     assert {row.split(",")[0] for row in rows[1:]} == {"before", "steered-001"}
     assert {row.split(",")[1] for row in rows[1:]} == {"0", "1", "2", "3"}
@@ -528,10 +528,10 @@ def test_an_agent_of_another_generator_is_one_line(refused, tmp_path):
 
 
 def test_an_out_that_is_a_file_is_one_line(tmp_path, capsys):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     assert main(["steer", "--density", "5", "--n", "1", "--calls", "1", "--out", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(

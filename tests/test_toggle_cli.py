@@ -177,7 +177,11 @@ def test_fewer_answers_replace_more(own_loop, tmp_path):
         arguments = ["--n", n, "--format", "midi", "--quiet", "--out", str(tmp_path)]
         assert main(["toggle", "answer", str(own_loop[0]), *arguments]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["answer-001.mid", "loop.mid", "report.json"]
-    assert json.loads((tmp_path / "report.json").read_text()) == {"answers": 1, "bars": 3, "kit": "gm12"}
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == {
+        "answers": 1,
+        "bars": 3,
+        "kit": "gm12",
+    }
 
 
 def test_files_of_others_and_seeds_that_are_none_are_refused(own_loop, tmp_path, capsys):

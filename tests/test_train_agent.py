@@ -86,7 +86,7 @@ def test_what_is_written(whole, dynamics):
     provenance = json.loads(read_metadata(whole)["provenance"])
     assert provenance["trained_steps"] == str(SMALL.train_steps)
     assert provenance["trained_targets"] == "40"
-    described = json.loads((whole.parent / CONFIG).read_text())
+    described = json.loads((whole.parent / CONFIG).read_text(encoding="utf-8"))
     assert described["env"]["locked"] == 0.5
     assert described["read-out"]["bars"] == 400
     # what was learnt is the average of the last networks, on the read-out of its own
@@ -229,7 +229,7 @@ def test_the_command_trains_on_bars_of_any_role(of_the_command, tmp_path):
     assert loaded.condition == Condition("groove")
     assert agent.steered(loaded).condition == Condition()
     assert agent.config.generator == loaded.with_condition(ANY, ANY).fingerprint != loaded.fingerprint
-    described = json.loads((tmp_path / "run" / CONFIG).read_text())
+    described = json.loads((tmp_path / "run" / CONFIG).read_text(encoding="utf-8"))
     assert described["prior"] == load_prior(tmp_path / "prior.safetensors").with_condition(ANY, ANY).fingerprint
     assert described["env"]["num_envs"] == 16
 
@@ -283,7 +283,7 @@ def test_the_command_trains_an_agent_of_whole_bar_moves(of_the_command, tmp_path
     assert agent.config.features == ("density",)
     loaded = load_gan(tmp_path / "gan.safetensors")
     assert agent.steered(loaded).condition == Condition()
-    described = json.loads((tmp_path / "run" / CONFIG).read_text())
+    described = json.loads((tmp_path / "run" / CONFIG).read_text(encoding="utf-8"))
     assert described["env"]["calls"] == 7
     # learning starts after a tenth of so short a run
     assert described["training"]["learning_starts"] == 60

@@ -87,7 +87,7 @@ def test_a_run_leaves_weights_checkpoint_config_and_events(whole):
     assert 1280 <= int(facts["trained_steps"]) < 1280 + 64  # environments step together
     assert facts["trained_targets"] == "72"
     assert facts["trained_seed"] == "0"
-    config = json.loads((folder / CONFIG).read_text())
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     assert config["training"]["train_steps"] == 1280
     assert config["env"] == {"num_envs": 64, "calls": 8, "reward": "delta", "weighted": True}
     assert config["agent"]["width"] == 16
@@ -184,7 +184,7 @@ def test_the_prior_is_asked_for_what_the_agent_learns(models, targets, whole, tm
     weights = _train((gan, prior.with_condition("fill")), targets, tmp_path)
     first, same = load_file(whole[0]), load_file(weights)
     assert all(torch.equal(first[name], same[name]) for name in first)
-    assert (tmp_path / CONFIG).read_text() == (whole[0].parent / CONFIG).read_text()
+    assert (tmp_path / CONFIG).read_text(encoding="utf-8") == (whole[0].parent / CONFIG).read_text(encoding="utf-8")
 
 
 def test_other_runs_are_not_mixed_in(models, targets, stopped, one_thread):
@@ -258,7 +258,7 @@ def test_a_checkpoint_runs_no_code(models, targets, stopped, tmp_path):
 def test_a_checkpoint_without_a_readable_recipe_is_left_alone(models, targets, stopped, note):
     (stopped / CONFIG).unlink()
     if note:
-        (stopped / CONFIG).write_text(note)
+        (stopped / CONFIG).write_text(note, encoding="utf-8")
     with pytest.raises(ValueError, match=f"no readable {CONFIG}"):
         _train(models, targets, stopped)
 
@@ -297,10 +297,10 @@ def test_variants_are_trained_and_compared(models, tmp_path):
         assert (np.diff(list(row["success"].values())) >= 0).all()
         assert 1 <= row["calls"] <= 32
     assert [text.partition(":")[0] for text in reported] == ["bundled", "one target"]
-    kept = json.loads((tmp_path / "sweep.json").read_text())
+    kept = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
     assert [row["variant"] for row in kept] == ["bundled", "one target"]
     assert kept[0]["success"]["32"] == rows[0]["success"][32]
-    table = (tmp_path / "sweep.md").read_text()
+    table = (tmp_path / "sweep.md").read_text(encoding="utf-8")
     assert table == sweeping.sweep_to_markdown(rows)
     assert len(table.splitlines()) == 4
     for name, targets in (("bundled", len(corpus.split("train"))), ("one-target", 1)):

@@ -221,13 +221,13 @@ def test_a_folder_is_no_file_of_choices(tmp_path):
 
 
 def test_where_a_file_is_in_the_way_of_a_folder_one_line_says_so(tmp_path):
-    (tmp_path / "taken").write_text("mine")
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
     for folders in ("taken", "taken/further"):
         path = tmp_path / folders / "votes.sqlite"
         with pytest.raises(OSError, match="taken") as refused:
             store(path, _vote())
         assert "\n" not in str(refused.value)
-    assert (tmp_path / "taken").read_text() == "mine"
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_refused_choice_costs_none_of_those_before(tmp_path):

@@ -493,7 +493,7 @@ def _facts(made: np.ndarray, songs: Songs) -> dict[str, float]:
 
 def report(jobs: Sequence[Job]) -> str:
     """All tables, as Markdown."""
-    found = {job.name: json.loads(job.path.read_text()) for job in jobs if job.path.exists()}
+    found = {job.name: json.loads(job.path.read_text(encoding="utf-8")) for job in jobs if job.path.exists()}
     sections = [_published_table(found), _live_table(found), _answers_table(found)]
     return "\n".join(section for section in sections if section)
 
@@ -606,7 +606,7 @@ def draw_figures(jobs: Sequence[Job], folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    found = {job.name: json.loads(job.path.read_text()) for job in jobs if job.path.exists()}
+    found = {job.name: json.loads(job.path.read_text(encoding="utf-8")) for job in jobs if job.path.exists()}
     folder.mkdir(parents=True, exist_ok=True)
     published_runs, with_no_op = (list(_of(found, f"published-{kind}-").values()) for kind in ("no", "op"))
     if not published_runs:

@@ -97,7 +97,7 @@ def _write(path: Path, found: object) -> None:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _songs(options: argparse.Namespace, split: Split) -> Corpus:

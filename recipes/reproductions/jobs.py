@@ -62,7 +62,7 @@ class Setting:
     def found(self, job: Job) -> dict[str, Any]:
         """What a job has found so far."""
         path = self.path(job)
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)

@@ -146,7 +146,7 @@ def _clear(folder: Path) -> None:
 
 def _resident() -> int:
     """Bytes of memory that this process has now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
 
 
 def _peak() -> int:
@@ -162,7 +162,7 @@ def _work(by_name: dict[str, Door], seed: int, board: Any, connection: Connectio
     logging.disable()
     faulthandler.disable()
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as we live
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    size = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + max(_ADDRESSES, 2 * most),) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.freeze()
@@ -376,9 +376,9 @@ def _save_inputs(out: Path, seed: int, chosen: Sequence[Door], chunks: Sequence[
 def _read_chunks(path: Path, said: str) -> list[Chunk]:
     """The chunks that an earlier call of the same campaign did."""
     if not path.exists():
-        path.write_text(said + "\n")
+        path.write_text(said + "\n", encoding="utf-8")
         return []
-    first, *lines = path.read_text().splitlines()
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
     if first != said:
         raise SystemExit(f"{path} is of another campaign: {first}; choose another --out")
     found = [json.loads(line) for line in lines]

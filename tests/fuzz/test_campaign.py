@@ -121,9 +121,9 @@ def test_a_campaign_resumes_and_says_the_same(tmp_path, capsys, monkeypatch):
     arguments = ["--inputs", "600", "--door", "page: code of a loop", "--workers", "1", "--out", str(tmp_path)]
     assert campaign.main(arguments) == 0
     table = capsys.readouterr().out.partition("\n\n")[0]
-    lines = (tmp_path / "chunks.jsonl").read_text().splitlines()
+    lines = (tmp_path / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["start"] for line in lines[1:]] == [0, 250, 500]
-    (tmp_path / "chunks.jsonl").write_text("\n".join(lines[:2]) + "\n")  # as if it was stopped
+    (tmp_path / "chunks.jsonl").write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")  # as if it was stopped
     assert campaign.main(arguments) == 0
     again = capsys.readouterr().out
     assert [row.rpartition("|")[0].rpartition("|")[0] for row in again.splitlines()[:4]] == [

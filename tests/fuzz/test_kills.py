@@ -46,7 +46,7 @@ for number in range(6):
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """A function: kind of toy → a command that writes six files, in one way or another."""
-    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "toy.py").write_text(TOY, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(kills, "_PATIENCE", 0.5)
     return lambda kind: kills.Command(kind, f"toy {kind} --seed 1 --out {{out}}", ("--seed", "2"))
