@@ -147,7 +147,10 @@ class Release:
 
     def run(self, command: Sequence[str], folder: Path) -> int:
         """Run a command; what it prints and its messages go into the folder. Its exit status."""
-        with open(folder / PRINTED, "w") as printed, open(folder / ERRORS, "w") as errors:
+        with (
+            open(folder / PRINTED, "w", encoding="utf-8") as printed,
+            open(folder / ERRORS, "w", encoding="utf-8") as errors,
+        ):
             return subprocess.run(
                 [sys.executable, "-m", *command], cwd=self.folder, env=self.env, stdout=printed, stderr=errors
             ).returncode

@@ -1097,7 +1097,7 @@ def test_lakh(lakh, shared):
     assert abs(count.n_distinct - 24_938) < 20
     assert abs(count.n_song_bars - 29_224) < 20
     assert 0.25 < count.n_onsets_outside / count.n_onsets < 0.27
-    with open(shared / "lakh" / "manifest.csv", newline="") as file:
+    with open(shared / "lakh" / "manifest.csv", newline="", encoding="utf-8") as file:
         songs = {row["md5"]: row["song"] for row in csv.DictReader(file)}
     assert all(songs[Path(name).stem] == song for name, song in _songs_of(words).items())
 

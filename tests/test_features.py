@@ -1316,7 +1316,7 @@ def test_swing_leaves_its_input_alone():
 def groove(shared):
     """Groove MIDI: (style, onsets, bars) of each performance with bars of 4/4."""
     found = []
-    with open(shared / "groove" / "info.csv", newline="") as file:
+    with open(shared / "groove" / "info.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
                 onsets = read_midi(shared / "groove" / row["midi_filename"])

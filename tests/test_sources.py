@@ -717,7 +717,7 @@ def test_lakh_and_lpd(shared):
     found = find_files([shared / "lakh", shared / "lpd"])
     assert found.notices == ["lakh/manifest.csv: 2,424 of 2,424 rows name a file that is here"]
     assert Counter(file.source for file in found.files) == {0: 2424, 1: 102}
-    with open(shared / "lakh" / "manifest.csv", newline="") as file:
+    with open(shared / "lakh" / "manifest.csv", newline="", encoding="utf-8") as file:
         rows = {row["md5"]: row for row in csv.DictReader(file)}
     songs = {Path(file.name).stem: file.song for file in found.files}
     assert all(songs[md5] == row["song"] for md5, row in rows.items())

@@ -139,7 +139,7 @@ def test_sixteenth_swing_is_what_playback_sets(seed, swung):
 def test_groove_swings_alike_before_and_on_the_grid(shared):
     """Every onset that the kit has and that no louder one shares its cell with is there, to the tick."""
     compared = 0
-    with open(shared / "groove" / "info.csv", newline="") as file:
+    with open(shared / "groove" / "info.csv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "validation" and row["beat_type"] == "beat"]
     for row in rows[::3]:
         try:

@@ -161,7 +161,7 @@ def _work(by_name: dict[str, Door], seed: int, board: Any, connection: Connectio
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when it is over
     logging.disable()
     faulthandler.disable()
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as we live
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we live
     size = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + max(_ADDRESSES, 2 * most),) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -427,7 +427,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = {(chunk.door, chunk.start) for chunk in done}
     chunks = [chunk for chunk in plan(chosen, options.inputs) if (chunk.door, chunk.start) not in known]
     began, told = time.monotonic(), time.monotonic()
-    with open(out / "chunks.jsonl", "a") as log:
+    with open(out / "chunks.jsonl", "a", encoding="utf-8") as log:
         for chunk in run(chosen, chunks, options.seed, options.workers):
             done.append(chunk)
             log.write(json.dumps(asdict(chunk)) + "\n")
