@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from rhythmgan.conditions import ANY
-from rhythmgan.files import read_safetensors_metadata, write_whole
+from rhythmgan.files import write_whole
 from rhythmgan.models.gan import load_gan
+from rhythmgan.tensor_file import read_tensor_metadata
 
 FOLDER = Path(__file__).resolve().parent.parent / "rhythmgan" / "weights"
 NAME = "manifest.json"
@@ -118,7 +119,7 @@ def read_facts(path: Path) -> tuple[str, str, dict[str, str]]:
     Raises:
         ValueError: a damaged file, an unknown format, or a fact that is not stated.
     """
-    metadata: dict[str, Any] = dict(read_safetensors_metadata(path))
+    metadata: dict[str, Any] = dict(read_tensor_metadata(path))
     kind, version = metadata.get("format", ""), metadata.get("version", "")
     if kind not in FACTS:
         raise ValueError(f"format {kind!r} has no row in FACTS of recipes/manifest.py")
@@ -137,7 +138,7 @@ def read_facts(path: Path) -> tuple[str, str, dict[str, str]]:
 
 def generator_of(agent: Path) -> tuple[str, str] | None:
     """The GAN beside an agent that it steers, as its file's name and its grid; None if there is none."""
-    config = json.loads(read_safetensors_metadata(agent)["config"])
+    config = json.loads(read_tensor_metadata(agent)["config"])
     for path in sorted(agent.parent.glob("gan*.safetensors")):
         try:
             gan = load_gan(path).with_condition(config.get("role", ANY), config.get("style", ANY))

@@ -287,24 +287,6 @@ def _no_room(error: OSError) -> str:
     return "there is no room for temporary files" if error.errno in _FULL else "no temporary files can be written"
 
 
-def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """What a safetensors file says of itself, without its tensors; empty where it says nothing.
-
-    Raises:
-        ValueError: no safetensors file; it names ``path``.
-        OSError: the file cannot be opened.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    with open(path, "rb"):  # safetensors' own errors for a missing or unreadable file name no path
-        pass
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}") from None
-
-
 def sort_safetensors_metadata(data: bytes) -> bytes:
     """A safetensors file with its metadata in the order of their names: the library writes them in a random one.
 

@@ -14,13 +14,13 @@ import numpy as np
 
 from rhythmgan import lpd, midi_reader
 from rhythmgan.bars import words_to_bars
-from rhythmgan.files import read_safetensors_metadata
 from rhythmgan.grid import NoBars, Onsets, quantise_by_grid, quantise_by_grid_or_explain
 from rhythmgan.inputs import open_input
 from rhythmgan.kit import GM12
 from rhythmgan.npz import npz_names, read_npz
 from rhythmgan.songs import archives
 from rhythmgan.songs.members import FILE, PARQUET
+from rhythmgan.tensor_file import read_tensor_metadata
 
 NO_BARS: dict[str, Any] = {"onsets": 0, "bars": 0, "grid": {}, "tempo": None, "outside kit": 0, "why": None}
 """What is said of every file: drum onsets, bars, bars by grid, quarter notes a minute (None where no single tempo is
@@ -96,7 +96,7 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
     from rhythmgan.reference import load_reference
 
     path = bundled("gan.safetensors") if path is None else Path(path)
-    if read_safetensors_metadata(path).get("format") == REFERENCE:
+    if read_tensor_metadata(path).get("format") == REFERENCE:
         reference = load_reference(path)
         facts = {"kit": reference.kit.name, "steps": reference.steps, "bars": reference.n_bars}
         return {"file": str(path), "holds": "a reference of features"} | NO_BARS | facts

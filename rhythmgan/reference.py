@@ -15,10 +15,11 @@ import numpy as np
 from rhythmgan.bars import check_steps, words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, check_feature, features_of_grid, measure
-from rhythmgan.files import read_safetensors_metadata, sort_safetensors_metadata, write_whole
+from rhythmgan.files import sort_safetensors_metadata, write_whole
 from rhythmgan.inputs import open_input, parse_json_object
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.roles import ROLES
+from rhythmgan.tensor_file import read_tensor_metadata
 
 FORMAT = "rhythmgan.reference"
 VERSION = 2
@@ -397,7 +398,7 @@ def load_reference_for(
     """
     if weights is None:
         return load_reference(None, reference, role)
-    metadata = read_safetensors_metadata(weights)
+    metadata = read_tensor_metadata(weights)
     try:
         config = json.loads(metadata["config"])
         kit, steps = kit_named(config["kit"]), check_steps(int(config["steps"]))

@@ -172,6 +172,8 @@ def test_a_full_folder_of_temporary_files_is_named(songs, monkeypatch):
         raise OSError(28, "No space left on device", out)
 
     monkeypatch.setattr(preparation, "read_files", full)
-    with pytest.raises(OSError, match="No space left on device for temporary files") as raised:
+    with pytest.raises(
+        OSError, match="there is no room for temporary files: choose another folder with TMPDIR"
+    ) as raised:
         read_songs(songs / "7", workers=1)
     assert Path(raised.value.filename).is_dir()

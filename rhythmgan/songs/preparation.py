@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import numpy as np
 from rhythmgan.bars import GRIDS, check_steps
 from rhythmgan.corpus_file import BAR_COLUMNS, FORMAT, load_corpus, onset_starts, write_names
 from rhythmgan.data import UNKNOWN_STYLE, Corpus, unique_in_order
-from rhythmgan.files import check_target, sweep_parts, whole_file
+from rhythmgan.files import check_target, sweep_parts, temporary_folder, whole_file
 from rhythmgan.kit import GM12, KITS, Kit
 from rhythmgan.npz import NpzWriter, map_npz, npz_names
 from rhythmgan.roles import ROLES
@@ -119,31 +116,11 @@ def read_songs(
         check_steps(steps)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     files = find_files(sources, manifest).files
-    with _temporary_folder() as folder:
-        out = Path(folder) / "corpus.npz"
+    with temporary_folder() as folder:
+        out = folder / "corpus.npz"
         n_workers = workers or os.cpu_count() or 1
-        counts = _prepare(sources, files, Path(folder), out, kit, steps, n_workers, None, lambda line: None)
+        counts = _prepare(sources, files, folder, out, kit, steps, n_workers, None, lambda line: None)
         return load_corpus(out, steps), counts
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """A folder for what is needed for a while.
-
-    Raises:
-        OSError: there is no room for it; the error says that the folder is that of temporary files.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            yield folder
-        except OSError as error:
-            if error.errno in _FULL and str(error.filename).startswith(folder):
-                what = f"{error.strerror} for temporary files (TMPDIR names another folder)"
-                raise OSError(error.errno, what, str(Path(folder).parent)) from None
-            raise
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _prepare(
@@ -239,7 +216,7 @@ def _read(
 def _read_around_killers(job: tuple[Any, ...]) -> None:
     """Read the files of a part of which one at least kills its reader: each in a process, then the others together."""
     out, files, kit_name, steps, given = job
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         alone = [
             (os.path.join(folder, str(i)), [file], kit_name, steps, None if given is None else [given[i]])
             for i, file in enumerate(files)
