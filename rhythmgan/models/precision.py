@@ -33,7 +33,7 @@ def without_autocast(function: Callable[Given, Found]) -> Callable[Given, Found]
 def on_one_thread(function: Callable[Given, Found]) -> Callable[Given, Found]:
     """Decorate a function that computes on one thread of the CPU: sums are rounded as threads share them out.
 
-    MKL shares out a regression anew in every process where the machine is busy.
+    MKL may share out a regression otherwise in another process: three gave three results once.
     """
 
     @functools.wraps(function)
