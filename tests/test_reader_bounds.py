@@ -421,7 +421,7 @@ def test_a_kit_of_letters_that_there_are_not_is_one_line(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(ValueError, match="its kit is no text"):
+    with pytest.raises(ValueError, match="letters that there are not"):
         load_loop(path)
 
 

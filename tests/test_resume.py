@@ -172,10 +172,14 @@ def test_ctrl_c_comes_between_two_steps(tmp_path):
         return step(actions)
 
     learner.envs.step = interrupted
-    with pytest.raises(KeyboardInterrupt):
-        learner.learn()
-    assert len(steps) == 6 == learner.replay.time
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its jobs ignore Ctrl-C
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            learner.learn()
+        assert len(steps) == 6 == learner.replay.time
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_within_a_step_writes_no_checkpoint(trainings, tmp_path, monkeypatch):
