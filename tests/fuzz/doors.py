@@ -159,7 +159,7 @@ def _manifest(data: bytes, path: Path) -> None:
     from rhythmgan.songs.manifests import Named, read_manifest
 
     table = read_manifest(str(path), path.name, [0])
-    table.match([Named(0, "a/one.mid"), Named(0, "two.mid")], [["songs", "/tmp/songs"]])
+    table.match([Named(0, "a/one.mid"), Named(0, "two.mid")], [["songs", "all/songs"]])
     table.notice()
 
 

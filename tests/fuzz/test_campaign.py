@@ -151,12 +151,12 @@ def test_bombs_are_what_they_say():
 
 
 def test_valid_inputs_are_of_every_model_and_agent():
-    from rhythmgan.files import read_safetensors_metadata
     from rhythmgan.models.catalogue import FORMATS
+    from rhythmgan.tensor_file import read_tensor_metadata
 
     def format_of(data, path):
         path.write_bytes(data)
-        return read_safetensors_metadata(path)["format"]
+        return read_tensor_metadata(path)["format"]
 
     import tempfile
     from pathlib import Path
