@@ -14,10 +14,9 @@ import torch
 
 from rhythmgan.files import make_folder, sweep_parts
 from rhythmgan.inputs import read_json_object, shown
-from rhythmgan.locks import locked_folder
 from rhythmgan.training.checkpoint import check_alike, read_checkpoint
 from rhythmgan.training.events import cut_events
-from rhythmgan.training.folder import CHECKPOINT, CONFIG, write_config
+from rhythmgan.training.folder import CHECKPOINT, CONFIG, run_folder, write_config
 from rl_tuner.learner import Learner
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class Run:
             OSError: it cannot be written.
         """
         make_folder(self.out)
-        refused = "another training runs in this folder: wait for it, or choose another folder"
-        self._lock.enter_context(locked_folder(self.out, refused))
+        self._lock.enter_context(run_folder(self.out))
         try:
             self.resumes = _is_same_run(self.out, self._described)
             self._state = read_checkpoint(self.out / CHECKPOINT) if self.resumes else None

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from rhythmgan.files import write_whole
 from rhythmgan.inputs import read_json_object, shown
+from rhythmgan.locks import locked_folder
 from rhythmgan.training.checkpoint import read_checkpoint
 
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.json"
+
+
+def run_folder(out: Path) -> AbstractContextManager[None]:
+    """The folder of a run, for this process alone.
+
+    Raises:
+        ValueError: another process trains there.
+        OSError: the folder is not there, or nothing can be written into it.
+    """
+    return locked_folder(out, "another training runs in this folder: wait for it, or choose another folder")
 
 
 def write_config(out: Path, described: Mapping[str, Any]) -> None:

@@ -21,10 +21,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from rhythmgan.files import sweep_parts
-from rhythmgan.locks import locked_folder
 from rhythmgan.training.checkpoint import check_alike, check_optimizer, read_checkpoint, write_checkpoint
 from rhythmgan.training.events import cut_events
-from rhythmgan.training.folder import CHECKPOINT, state_to_resume, write_config
+from rhythmgan.training.folder import CHECKPOINT, run_folder, state_to_resume, write_config
 
 STEPS_PER_EPOCH = 50
 """Steps between checkpoints. Lightning counts them as an epoch, so that a run always resumes between
@@ -92,8 +91,7 @@ def train(
     described = dict(described) | {"devices": devices}
     # of several processes of one run the first has the folder; the others are started by it, and run all of this too
     is_first = os.environ.get("LOCAL_RANK", "0") == "0"
-    alone = locked_folder(out, "another training runs in this folder: wait for it, or choose another folder")
-    with alone if is_first else nullcontext(), _quiet_lightning():
+    with run_folder(out) if is_first else nullcontext(), _quiet_lightning():
         callbacks: list[pl.Callback] = [_Saver(out, provenance)]
         if progress:
             callbacks.append(_Progress(progress))
