@@ -696,14 +696,20 @@ def _stopped_at(number):
     return read
 
 
+def _stop_at(number, folder, out, monkeypatch):
+    """Prepare a corpus, until the run is stopped when it comes to this file; the next one may end."""
+    with monkeypatch.context() as stopping:
+        stopping.setattr(songs, "read_files", _stopped_at(number))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(folder, out, workers=1)
+
+
 def test_a_stopped_run_is_resumed(tmp_path, save_lpd, monkeypatch):
     folder = _many(tmp_path, save_lpd, 140)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 20)
     whole = prepare(folder, tmp_path / "whole.npz", workers=1)
     out = tmp_path / "out.npz"
-    monkeypatch.setattr(songs, "read_files", _stopped_at(60))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, out, workers=1)
+    _stop_at(60, folder, out, monkeypatch)
     assert not out.exists()
     read = []
 
@@ -726,10 +732,7 @@ def test_a_damaged_part_is_named_and_not_resumed_again(tmp_path, save_lpd, monke
     folder = _many(tmp_path, save_lpd, 30)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
     out = tmp_path / "out.npz"
-    monkeypatch.setattr(songs, "read_files", _stopped_at(15))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, out, workers=1)
-    monkeypatch.setattr(songs, "read_files", reading.read_files)
+    _stop_at(15, folder, out, monkeypatch)
     part = sorted((tmp_path / "out.npz.parts").glob("files-*"))[1]
     if facts is None:
         part.write_bytes(part.read_bytes()[:-40])
@@ -748,10 +751,7 @@ def test_parts_of_other_files_are_not_resumed(tmp_path, save_lpd, monkeypatch):
     folder = _many(tmp_path, save_lpd, 30)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
     out = tmp_path / "out.npz"
-    monkeypatch.setattr(songs, "read_files", _stopped_at(15))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, out, workers=1)
-    monkeypatch.setattr(songs, "read_files", reading.read_files)
+    _stop_at(15, folder, out, monkeypatch)
     (folder / "1" / "1.mid").unlink()
     said = []
     (count,) = prepare(folder, out, workers=1, log=said.append)
@@ -789,9 +789,7 @@ def test_parts_of_another_kit_are_not_taken(tmp_path, save_lpd, monkeypatch):
     folder = _many(tmp_path, save_lpd, 20)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
     out = tmp_path / "out.npz"
-    monkeypatch.setattr(songs, "read_files", _stopped_at(15))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, out, workers=1)
+    _stop_at(15, folder, out, monkeypatch)
     stale = {path.name: path.read_bytes() for path in (tmp_path / "out.npz.parts").glob("files-*")}
     assert len(stale) == 3
 
@@ -882,10 +880,7 @@ def test_workers_end_with_who_started_them():
 def test_a_corpus_in_the_folder_of_its_songs_is_resumed_too(tmp_path, save_lpd, monkeypatch):
     folder = _many(tmp_path, save_lpd, 30)
     monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
-    monkeypatch.setattr(songs, "read_files", _stopped_at(15))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, folder / "out.npz", workers=1)
-    monkeypatch.setattr(songs, "read_files", reading.read_files)
+    _stop_at(15, folder, folder / "out.npz", monkeypatch)
     said = []
     (count,) = prepare(folder, folder / "out.npz", workers=1, log=said.append)
     assert count.n_files == 31
