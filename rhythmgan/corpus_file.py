@@ -43,14 +43,11 @@ from rhythmgan.data import OFFSET_PARTS, ONSET_BLOCK, Corpus, Playing, check_cor
 from rhythmgan.files import write_whole
 from rhythmgan.inputs import parse_json
 from rhythmgan.kit import Kit, kit_named
-from rhythmgan.npz import NpzWriter, decode_names, encode_names, map_npz
+from rhythmgan.npz import NpzWriter, decode_names, encode_names, map_npz, name_of
 from rhythmgan.patterns import load_patterns
 
 FORMAT = 3
 """Version of the corpus."""
-
-_MAX_KIT = 256
-"""Bytes of the name of a kit, four a letter."""
 
 BAR_COLUMNS: dict[str, np.dtype[Any]] = {
     "bar": np.dtype(np.int32),
@@ -294,9 +291,7 @@ def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:
     def column(name: str) -> np.ndarray:
         return members[f"{name}_{steps}"]
 
-    if members["kit"].shape or members["kit"].itemsize > _MAX_KIT:
-        raise ValueError("its kit is no name")
-    kit = kit_named(str(members["kit"]))
+    kit = kit_named(name_of(members["kit"], "its kit"))
     corpus = Corpus(
         distinct_words=column("words"),
         distinct_song=column("song"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
 import platform
 import re
@@ -285,19 +284,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def _no_room(error: OSError) -> str:
     return "there is no room for temporary files" if error.errno in _FULL else "no temporary files can be written"
-
-
-def sort_safetensors_metadata(data: bytes) -> bytes:
-    """A safetensors file with its metadata in the order of their names: the library writes them in a random one.
-
-    The same tensors and metadata are then the same bytes, and their hash says whether anything changed.
-    """
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors begin on a multiple of eight bytes, as the library lays them
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from rhythmgan.data import Split
 from rhythmgan.grid import NoBars
 from rhythmgan.inputs import open_input
 from rhythmgan.kit import GM12, Kit, kit_named
-from rhythmgan.npz import npz_names, read_npz
+from rhythmgan.npz import name_of, npz_names, read_npz
 from rhythmgan.performance import MAX_LOOP, PLAIN, Performance, Playback, onsets_to_performance
 from rhythmgan.songs.contents import suffix_of
 from rhythmgan.songs.preparation import read_songs
@@ -138,7 +137,7 @@ def _bars_of(path: Path, members: dict[str, np.ndarray]) -> tuple[np.ndarray, No
     """The bars of an .npz file and their kit: the one that it names, or else the one of as many parts."""
     bars = members["bars"]
     try:
-        named = kit_named(_one_text(members["kit"])) if "kit" in members else None
+        named = kit_named(name_of(members["kit"], "its kit")) if "kit" in members else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     try:
@@ -152,24 +151,6 @@ def _bars_of(path: Path, members: dict[str, np.ndarray]) -> tuple[np.ndarray, No
             f"{path}: expected bars (n, steps, parts) bool of a kit and a grid, found {bars.dtype} {bars.shape}"
         ) from None
     return bars.reshape(-1, *bars.shape[-2:]), None, kit
-
-
-def _one_text(member: np.ndarray) -> str:
-    """The text of a member that is one.
-
-    Raises:
-        ValueError: it is something else, or holds letters that there are not.
-    """
-    if member.shape or member.dtype.kind != "U" or member.dtype.itemsize > _MAX_KIT_NAME:
-        raise ValueError(f"its kit is {member.dtype} {member.shape}, not a name")
-    letters = np.frombuffer(member.tobytes(), np.dtype(np.uint32).newbyteorder(member.dtype.byteorder)).tolist()
-    if not all(letter <= sys.maxunicode for letter in letters):  # of such text no str can be made
-        raise ValueError("its kit is no text")
-    return "".join(map(chr, letters)).rstrip("\0")
-
-
-_MAX_KIT_NAME = 400
-"""Bytes of the name of a kit, four a letter; ours have up to ten letters."""
 
 
 def _own_archives(folder: Path) -> list[Path]:

@@ -260,6 +260,21 @@ def _header(dtype: np.dtype, shape: tuple[int, ...], place: int) -> bytes:
     return npy_format.magic(1, 0) + struct.pack("<H", length) + text.ljust(length - 1) + b"\n"
 
 
+_MAX_NAME = 400
+"""Bytes of a member that is a name, four a letter; those of kits have up to ten letters."""
+
+
+def name_of(member: np.ndarray, what: str) -> str:
+    """The name that a member is, as that of a kit.
+
+    Raises:
+        ValueError: it is something else; it says that ``what`` is.
+    """
+    if member.shape or member.dtype.kind != "U" or member.itemsize > _MAX_NAME:
+        raise ValueError(f"{what} is {member.dtype} {member.shape}, not a name")
+    return str(member)
+
+
 def encode_names(names: Iterable[str]) -> np.ndarray:
     """Texts as bytes in UTF-8, each ended by a zero: a quarter of what NumPy's own arrays of text take.
 

@@ -15,11 +15,11 @@ import numpy as np
 from rhythmgan.bars import check_steps, words_to_bars
 from rhythmgan.data import Corpus
 from rhythmgan.features import FEATURES, check_feature, features_of_grid, measure
-from rhythmgan.files import sort_safetensors_metadata, write_whole
+from rhythmgan.files import write_whole
 from rhythmgan.inputs import open_input, parse_json_object
 from rhythmgan.kit import Kit, kit_named
 from rhythmgan.roles import ROLES
-from rhythmgan.tensor_file import read_tensor_metadata
+from rhythmgan.tensor_file import read_tensor_metadata, sort_metadata
 
 FORMAT = "rhythmgan.reference"
 VERSION = 2
@@ -255,7 +255,7 @@ def save_reference(path: str | os.PathLike[str], *references: Reference) -> None
         "steps": str(references[0].steps),
         "references": json.dumps(facts),
     }
-    write_whole(path, sort_safetensors_metadata(save(tensors, metadata)), durable=True)
+    write_whole(path, sort_metadata(save(tensors, metadata)), durable=True)
 
 
 def reference_key(kit: str, kind: str, role: str, steps: int) -> str:

@@ -188,6 +188,19 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], m
             file.write(_bytes_of(tensors[name]))
 
 
+def sort_metadata(data: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the library writes them in a random one.
+
+    The same tensors and metadata are then the same bytes, and their hash says whether anything changed.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin on a multiple of eight bytes, as the library lays them
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
 def _bytes_of(tensor: Tensor) -> memoryview:
     import torch
 

@@ -1,7 +1,6 @@
 """Files that are whole or not there."""
 
 import errno
-import json
 import os
 import platform
 import stat
@@ -11,13 +10,11 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rhythmgan import files
 from rhythmgan.files import (
     make_folder,
-    sort_safetensors_metadata,
     sweep_parts,
     temporary_folder,
     whole_file,
@@ -408,19 +405,3 @@ def test_a_temporary_folder(tmp_path, monkeypatch):
         write_into("1.npz")
     assert failed.value.filename == str(tmp_path / "none")
     assert _names(tmp_path) == []
-
-
-def test_equal_weights_are_equal_bytes():
-    """The library orders metadata at random: eight facts have 40,320 orders."""
-    from safetensors.numpy import load, save
-
-    tensors = {"b": np.arange(3.0), "a": np.zeros((2, 2), np.int8)}
-    facts = {name: str(i) for i, name in enumerate("hgfedcba")}
-    files = {sort_safetensors_metadata(save(tensors, dict(facts))) for _ in range(20)}
-    assert len(files) == 1
-    (data,) = files
-    np.testing.assert_array_equal(load(data)["b"], tensors["b"])
-    np.testing.assert_array_equal(load(data)["a"], tensors["a"])
-    length = int.from_bytes(data[:8], "little")
-    assert length % 8 == 0
-    assert list(json.loads(data[8 : 8 + length])["__metadata__"].items()) == sorted(facts.items())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from rhythmgan.models.phrase_gan import load_phrase_gan
 from rhythmgan.models.text_lstm import load_text_lstm
 from rhythmgan.models.weights import bundled, read_metadata
 from rhythmgan.models.word_lstm import load_prior
+from rhythmgan.tensor_file import sort_metadata
 from rl_tuner.agent import load_agent
 from rl_tuner.append.agent import load_append_agent, load_published
 from rl_tuner.edit.agent import load_edit_agent
@@ -204,3 +206,19 @@ def test_no_memory_is_taken_for_what_a_config_asks(tmp_path):
     tries, grown = map(int, done.stdout.split())
     assert tries > 100
     assert grown < 32 << 10
+
+
+def test_equal_weights_are_equal_bytes():
+    """The library orders metadata at random: eight facts have 40,320 orders."""
+    from safetensors.numpy import load, save
+
+    tensors = {"b": np.arange(3.0), "a": np.zeros((2, 2), np.int8)}
+    facts = {name: str(i) for i, name in enumerate("hgfedcba")}
+    files = {sort_metadata(save(tensors, dict(facts))) for _ in range(20)}
+    assert len(files) == 1
+    (data,) = files
+    np.testing.assert_array_equal(load(data)["b"], tensors["b"])
+    np.testing.assert_array_equal(load(data)["a"], tensors["a"])
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert list(json.loads(data[8 : 8 + length])["__metadata__"].items()) == sorted(facts.items())
