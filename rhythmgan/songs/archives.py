@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
+from rhythmgan.inputs import open_input
 from rhythmgan.midi_reader import MAX_BYTES
 from rhythmgan.songs import parquet
 from rhythmgan.songs.members import FILE, MAX_RATIO, MAX_SMALL, PARQUET, TAR, ZIP, Listing, Place, without_controls
@@ -83,7 +84,7 @@ def _kind_by_content(path: str) -> str:
     kind = kind_of(path)
     if kind in (ZIP, PARQUET):
         return kind
-    with _open_plain(path) as file:
+    with open_input(path) as file:
         head = file.read(512)
     return next((found for place, mark, found in _MARKS if head.startswith(mark, place)), kind)
 
@@ -358,18 +359,12 @@ def _opened(path: str, kind: str) -> Iterator[Callable[[Place], bytes | OSError]
         with parquet.open_table(path) as table:
             yield parquet.Rows(table, path).read
     else:
-        with _open_tar(path, kind) if kind in COMPRESSED else _open_plain(path) as file:
+        with _open_tar(path, kind) if kind in COMPRESSED else open_input(path) as file:
             yield lambda place: _read_place(file, path, place)
 
 
 def _too_large(path: str) -> OSError:
     return OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB", path)
-
-
-def _open_plain(path: str) -> IO[bytes]:
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", path)  # a pipe would keep us waiting
-    return open(path, "rb", buffering=0)
 
 
 def _read_place(file: IO[bytes], path: str, place: Place) -> bytes | OSError:
