@@ -135,7 +135,8 @@ def _part_of(path: str | os.PathLike[str]) -> Iterator[_Part]:
             os.unlink(part.path)
         if isinstance(error, OSError) and error.filename in (None, part.path):
             # a failing system is blamed on the name that the caller knows
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # set to None it would be part of the message
         raise
     finally:
         part.close()

@@ -204,6 +204,14 @@ def test_a_name_without_a_letter_is_that_of_a_loop(two_bars, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "kept"),
+    [("CON.mid", "loop"), ("nul.fill.mid", "loop"), ("com1.mid", "loop"), ("contra.mid", "contra"), ("a.con.mid", "a.con")],
+)
+def test_a_device_of_windows_is_no_name(two_bars, name, kept):
+    assert upload.read(name, two_bars[1]).name == kept
+
+
+@pytest.mark.parametrize(
     "name", ["a\nb.mid", "x\0.mid", "\u202egnp.mid", "x" * 10_000 + ".mid", "....mid", "x.exe", ""]
 )
 def test_with_a_file_of_any_name_all_tabs_go_on(two_bars, name):

@@ -173,6 +173,12 @@ def test_every_text_has_an_encoding():
     assert found == []
 
 
+def test_stubs_are_ascii():
+    """lazy_loader reads them in the system's encoding, whatever that is."""
+    stubs = [ROOT / name / "__init__.pyi" for name in ("rhythmgan", "rl_tuner")]
+    assert [path for path in stubs if not path.read_bytes().isascii()] == []
+
+
 def test_texts_of_windows_line_ends_are_read(tmp_path):
     text = (ROOT / "data" / "patterns.txt").read_bytes()
     (tmp_path / "bars.txt").write_bytes(text.replace(b"\n", b"\r\n"))

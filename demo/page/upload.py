@@ -27,6 +27,9 @@ _HELD_BYTES = 16_000_000
 
 _MAX_NAME = 60  # letters; of four bytes each they are a file name on every system
 
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows has for devices, whatever their ending."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -145,7 +148,7 @@ def read(name: str, content: bytes, steps: int = STEPS) -> Upload:
     """
     # the name says which part a file of one part plays, and nothing else of it is needed
     stem = re.sub(r"[^\w ().,'-]", "_", Path(name.replace("\\", "/")).stem)[:_MAX_NAME].strip()
-    if not any(letter.isalnum() for letter in stem):
+    if not any(letter.isalnum() for letter in stem) or _DEVICES.fullmatch(stem):
         stem = "loop"
     if len(content) > MAX_BYTES:
         raise ValueError(f"{stem}.mid has {len(content) / 1e6:.0f} MB: a loop has less than {MAX_BYTES // 10**6}")
