@@ -174,8 +174,8 @@ def _checked_counts(found: Any) -> list[dict[str, Any]]:
         if not all(isinstance(each, dict) for each in by_name):
             raise ValueError(f"{' and '.join(_NUMBERS_BY_NAME)} are no objects")
         numbers = [count.get(name, 0) for name in _NUMBERS] + [n for each in by_name for n in each.values()]
-        if not all(type(n) is int and n >= 0 for n in numbers):
-            raise ValueError("a number in them is none, or negative")
+        if not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
+            raise ValueError("a number in them is none, negative or huge")
     return found
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
+import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from rhythmgan import lpd, midi_reader
 from rhythmgan.bars import words_to_bars
 from rhythmgan.grid import NoBars, Onsets, quantise_by_grid, quantise_by_grid_or_explain
-from rhythmgan.inputs import open_input
+from rhythmgan.inputs import is_plain, open_input, shown
 from rhythmgan.kit import GM12
 from rhythmgan.npz import npz_names, read_npz
 from rhythmgan.songs import archives
@@ -37,7 +37,9 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
             default.
 
     Returns:
-        ``file``, ``holds``, the names of ``NO_BARS``, and what is special to its kind.
+        ``file``, ``holds``, the names of ``NO_BARS``, and what is special to its kind. What a file says of itself, in
+        names of its own choice, stands apart: ``config`` and ``provenance`` of weights, ``arrays`` of generated bars,
+        ``role`` and ``style`` of a corpus.
 
     Raises:
         ValueError: not a file.
@@ -45,9 +47,7 @@ def describe(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     if path is None:
         return _weights(path)
-    if not Path(path).exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    if not Path(path).is_file():
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError(f"{path}: not a file; `rhythmgan features` takes folders")
     with open_input(path) as file:
         head = file.read(12)
@@ -104,16 +104,16 @@ def _weights(path: str | os.PathLike[str] | None) -> dict[str, Any]:
     name = metadata["format"]
     size = {
         "file": str(path),
-        "holds": f"weights of {FORMATS[name].title if name in FORMATS else name}",
+        "holds": f"weights of {FORMATS[name].title if name in FORMATS else shown(name)}",
         "bytes": path.stat().st_size,
     } | NO_BARS
     size["why"] = "weights, not bars"
-    try:
-        facts = json.loads(metadata["config"]) | json.loads(metadata["provenance"])
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: its config cannot be read: {error}") from None
-    # "bars" is how many bars a file holds, and weights hold none
-    return size | {"bars of a phrase" if name == "bars" else name: value for name, value in facts.items()}
+    return size | {name: _said(json.loads(metadata[name])) for name in ("config", "provenance")}
+
+
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of itself: plain values as they are. What is nested, as deep as JSON may be, is not copied."""
+    return {name: value if is_plain(value) else shown(value) for name, value in found.items()}
 
 
 def _corpus(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -154,9 +154,8 @@ def _arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
     if bars.ndim < 3 or bars.dtype != bool:
         raise ValueError(f"expected bars (n, steps, parts) bool, found {bars.dtype} {bars.shape}")
     n_bars = int(np.prod(bars.shape[:-2]))
-    facts = {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
-    facts["array of bars"] = facts.pop("bars")
-    return {"onsets": int(bars.sum()), "bars": n_bars, "grid": {bars.shape[-2]: n_bars}} | facts
+    arrays = {name: f"{array.dtype} {array.shape}" for name, array in members.items()}
+    return {"onsets": int(bars.sum()), "bars": n_bars, "grid": {bars.shape[-2]: n_bars}, "arrays": arrays}
 
 
 def _text(path: str | os.PathLike[str]) -> dict[str, Any]:

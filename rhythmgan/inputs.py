@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import stat
+import unicodedata
 from typing import Any, BinaryIO
 
 MAX_JSON = 4 << 20
@@ -95,11 +96,39 @@ def read_json_object(path: str | os.PathLike[str], most: int = MAX_JSON) -> dict
         raise ValueError(f"{os.fspath(path)}: no JSON object can be read: {error}") from None
 
 
-def shown(value: object) -> str:
-    """A value of a note in a line of a message, short; it may be anything there."""
-    is_list_of_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-    text = "something else" if isinstance(value, (dict, list)) and not is_list_of_texts else str(value)[:80]
-    return text if text.isprintable() else ascii(text)
+def shown(value: object, most: int = 80) -> str:
+    """A value that a file holds, in a line of a message: whatever it is there, it is short and breaks no line.
+
+    Args:
+        value: anything that JSON has.
+        most: letters that are shown of it.
+    """
+    text = str(value) if is_plain(value) else "something else"
+    return one_line(text if len(text) <= most else f"{text[:most]}…")
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is a text, a number, a truth value or none, or a list of such: nothing is nested in it."""
+    return all(isinstance(each, _PLAIN) for each in (value if isinstance(value, list) else [value]))
+
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def one_line(text: str) -> str:
+    """A text from outside as a terminal may show it: what breaks lines or commands the terminal is escaped.
+
+    All other letters stay: names of files have any.
+    """
+    return text if text.isprintable() else "".join(_escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    # Cc commands a terminal, Cf turns the writing around, Cs is half a letter, Zl and Zp break lines; the two joiners,
+    # of Cf, are in names of many languages
+    if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp") or letter in "\u200c\u200d":
+        return letter
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def _check_regular(found: os.stat_result, path: str) -> None:

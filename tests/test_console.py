@@ -385,7 +385,7 @@ def test_what_is_measured_is_a_document(corpus, tmp_path, capsys):
         assert [row["name"] for row in found["rows"]][2:] == ["independent cells"]
     info = _document(capsys, "info", corpus)
     assert (info["bars"], info["songs"], info["steps"]) == (1600, 200, 16)
-    assert _document(capsys, "info")["width"] == load_gan().config.width
+    assert _document(capsys, "info")["config"]["width"] == load_gan().config.width
 
 
 def test_the_benchmark_of_steering_is_a_document(corpus, tmp_path, capsys, monkeypatch):

@@ -1,7 +1,10 @@
 """What a file holds, or why it gives no bars."""
 
+import errno
 import json
+import os
 import zipfile
+from pathlib import Path
 
 import mido
 import numpy as np
@@ -14,6 +17,7 @@ from rhythmgan.midi import write_midi
 from rhythmgan.models.weights import bundled
 from rhythmgan.patterns import patterns_path
 from rhythmgan.songs.preparation import prepare
+from rhythmgan.tensor_file import write_tensors
 
 SAID_OF_EVERY_FILE = ("onsets", "bars", "grid", "tempo", "outside_kit", "why")
 
@@ -160,7 +164,7 @@ def test_bars_that_have_no_song(tmp_path, said):
     np.savez(tmp_path / "loops.npz", bars=loops, seed=np.arange(2))
     document, every = said(tmp_path / "loops.npz")
     assert every == (2, 6, {"16": 6}, None, 0, None)
-    assert (document["array_of_bars"], document["seed"]) == ("bool (2, 3, 16, 9)", "int64 (2,)")
+    assert document["arrays"] == {"bars": "bool (2, 3, 16, 9)", "seed": "int64 (2,)"}
     np.savez(tmp_path / "odd.npz", bars=np.arange(3))
     assert said(tmp_path / "odd.npz")[1] == (
         0,
@@ -182,6 +186,96 @@ def test_what_cannot_be_opened(tmp_path):
         describe(tmp_path / "nothing.mid")
     with pytest.raises(ValueError, match="not a file"):
         describe(tmp_path)
+
+
+def test_links_in_a_circle_are_named_as_such(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)) as refused:
+        describe(tmp_path / "a")
+    assert Path(refused.value.filename) == tmp_path / "a"
+
+
+@pytest.fixture
+def save_weights(tmp_path):
+    """A function (config, provenance) → path of a weights file with no tensors."""
+
+    def save(config, provenance):
+        metadata = {"format": "some\ngrid", "version": "1", "config": config, "provenance": provenance}
+        write_tensors(tmp_path / "some.safetensors", {}, {**metadata, "config": json.dumps(config),
+                                                          "provenance": json.dumps(provenance)})  # fmt: skip
+        return tmp_path / "some.safetensors"
+
+    return save
+
+
+LIES = [
+    {"file": "/etc/passwd", "holds": "nothing", "grid": 5, "bars": 8, "why": None},
+    {"grid": [1, 2]},
+    {"grid": {"a": {"b": 1}}},
+    {"foo": {"a": [1]}},
+    {"foo": {"a": None}},
+    {"foo": {"a": "b"}},
+    {"foo": [[["deep"]]], "bar": float("nan"), "big": 10**4000},
+    {"a\nfile": "x\x1b[2J\nholds: nothing\u2028bars: 7\u202e", "long": "x" * 100_000},
+    {f"name {i}": i for i in range(10_000)},
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_weights_say_of_themselves_is_theirs(save_weights, capsys, said, lie):
+    """In lines of their own, short and of plain letters; the program's own lines stay."""
+    path = save_weights(lie, lie)
+    document, every = said(path)
+    assert every == (0, 0, {}, None, 0, "weights, not bars")
+    assert (document["file"], document["holds"]) == (str(path), "weights of some\\ngrid")
+    assert main(["info", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines if line[0] != " "] == [
+        *("file", "holds", "onsets", "bars", "outside kit", "why", "bytes", "config", "provenance")
+    ]
+    assert all(line.isprintable() and len(line) < 1100 for line in lines)
+    assert len(lines) < 300
+
+
+def test_what_weights_say_of_themselves_is_said(save_weights, capsys, said):
+    path = save_weights({"kit": "gm9", "styles": ["a", "b"], "shape": {"x": 1}}, {"steps": "6000", "by": "1_0"})
+    document, _ = said(path)
+    assert document["config"] == {"kit": "gm9", "styles": ["a", "b"], "shape": "something else"}
+    assert document["provenance"] == {"steps": 6000, "by": "1_0"}
+    main(["info", str(path)])
+    printed = capsys.readouterr().out
+    assert "config:\n  kit: gm9\n  styles: ['a', 'b']\n  shape: something else\nprovenance:\n  steps: 6000\n" in printed
+
+
+def test_arrays_beside_bars_are_not_taken_for_what_is_said_of_them(tmp_path, capsys, said):
+    bars = np.zeros((2, 16, 9), bool)
+    others = {"grid": np.zeros(3), "holds": np.arange(2), "why": np.arange(1), "a\nfile": np.arange(1)}
+    np.savez(tmp_path / "bars.npz", bars=bars, **others)
+    document, every = said(tmp_path / "bars.npz")
+    assert every == (0, 2, {"16": 2}, None, 0, None)
+    assert document["file"] == str(tmp_path / "bars.npz")
+    assert document["arrays"]["grid"] == "float64 (3,)"
+    main(["info", str(tmp_path / "bars.npz")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"file: {tmp_path / 'bars.npz'}"
+    assert lines[-5:] == ["  bars: bool (2, 16, 9)", "  grid: float64 (3,)", "  holds: int64 (2,)", "  why: int64 (1,)",
+                          "  a\\nfile: int64 (1,)"]  # fmt: skip
+
+
+def test_styles_of_any_name_are_shown_in_a_line(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_midi(tmp_path / "in" / "a.mid", np.ones((1, 16, 12), bool))
+    prepare(tmp_path / "in", tmp_path / "corpus.npz", workers=1)
+    with np.load(tmp_path / "corpus.npz") as archive:
+        members = dict(archive)
+    styles = {"\x1b[2J\nbars: 9": 1} | {f"style {i}": 1 for i in range(500)}
+    counts = np.frombuffer(json.dumps([{"styles": styles}]).encode(), np.uint8)
+    np.savez(tmp_path / "corpus.npz", **members | {"counts": counts})
+    assert main(["info", str(tmp_path / "corpus.npz")]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("style: "))
+    assert line.startswith("style: \\x1b[2J\\nbars: 9 1, style 0 1, ")
+    assert line.endswith("style 98 1, and 401 more")
 
 
 @pytest.mark.parametrize("cut", [4, 30, 200, -30, -4])
@@ -215,9 +309,11 @@ def test_counts_that_are_none_have_a_reason(tmp_path, said):
     prepare(tmp_path / "in", tmp_path / "corpus.npz", workers=1)
     with np.load(tmp_path / "corpus.npz") as archive:
         members = dict(archive)
-    np.savez(tmp_path / "corpus.npz", **members | {"counts": np.frombuffer(b'[{"n_onsets": NaN}]', np.uint8)})
-    why = said(tmp_path / "corpus.npz")[1][5]
-    assert why == "its counts cannot be read: a number in them is none, or negative"
+    why = "its counts cannot be read: a number in them is none, negative or huge"
+    for n in ("NaN", "-1", "9" * 4300):
+        counts = np.frombuffer(b'[{"n_onsets": %s}]' % n.encode(), np.uint8)
+        np.savez(tmp_path / "corpus.npz", **members | {"counts": counts})
+        assert said(tmp_path / "corpus.npz")[1][5] == why
 
 
 def test_a_corpus_says_roles_styles_and_bars_on_no_grid(tmp_path, capsys):
@@ -240,4 +336,4 @@ def test_a_corpus_says_roles_styles_and_bars_on_no_grid(tmp_path, capsys):
 def test_weights_of_phrases_hold_no_bars_and_say_how_many_a_phrase_has(name):
     facts = describe(bundled(f"{name}.safetensors"))
     assert (facts["bars"], facts["grid"], facts["why"]) == (0, {}, "weights, not bars")
-    assert facts["bars of a phrase"] == 4
+    assert facts["config"]["bars"] == 4

@@ -244,8 +244,11 @@ def _unpacked(data: bytes, folder: Path) -> Iterator[None]:
 
 
 def _info(data: bytes, path: Path) -> None:
-    """Whatever a file holds, as ``info`` says it, under each ending."""
+    """Whatever a file holds, as ``info`` says it, under each ending: in lines of ours, and as a document."""
+    from rhythmgan.commands.info import to_document, to_lines
+    from rhythmgan.console import without_nan
     from rhythmgan.info import describe
+    from rhythmgan.inputs import one_line
 
     endings = (".npz", ".mid", ".txt", ".safetensors", ".zip", "")
     other = path.with_suffix(endings[sum(data[-64:]) % len(endings)])
@@ -253,10 +256,20 @@ def _info(data: bytes, path: Path) -> None:
         if named != path:
             os.replace(path, named)
         try:
-            json.dumps(describe(named))
+            facts = describe(named)
+            lines = to_lines(facts)
+            json.dumps(without_nan(to_document(facts)), allow_nan=False)
         finally:
             if named != path:
                 os.replace(named, path)
+        assert all(one_line(line) == line and len(line) < _MOST_SHOWN for line in lines), "a line that is none"
+        assert lines[0] == f"file: {named}"
+        ours = [line.partition(":")[0] for line in lines if not line.startswith("  ")]
+        assert len(set(ours)) == len(ours), "a line that is there twice"
+
+
+_MOST_SHOWN = 10_000
+"""Letters of a line that ``info`` prints: a hundred names of eighty and their numbers."""
 
 
 # --- Models ------------------------------------------------------------------------------------------
