@@ -691,6 +691,22 @@ def _here(out, **options):
     return load_file(out / WEIGHTS)
 
 
+def test_mixed_precision_on_a_cpu(tmp_path):
+    """Every phase takes a step, and half the bits make no other model than all of them."""
+    made = {}
+    for precision in ("bf16-mixed", "32-true"):
+        out = tmp_path / precision
+        training = GANTrainingConfig(batch_size=8, pretrain_steps=1, train_steps=1, denoiser_steps=1)
+        train_gan(load_patterns(), out, training, network=_NARROW, accelerator="cpu", precision=precision)
+        made[precision] = load_gan(out / WEIGHTS).generator.state_dict()
+    half, whole = made.values()
+    assert all(weights.dtype == torch.float32 for weights in half.values())
+    assert max(float((half[name] - weights).abs().max()) for name, weights in whole.items()) < 0.1
+
+
+_NARROW = GANConfig(load_patterns().kit.name, load_patterns().steps, width=8, discriminator_width=8)
+
+
 def test_killed_by_the_system_and_resumed(tmp_path, capsys):
     """SIGKILL in the middle: the files that are there are whole, and the same command finishes the run."""
     options = ("--out", tmp_path / "run", "--pretrain-steps", 200, "--train-steps", 5)

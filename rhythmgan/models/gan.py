@@ -204,7 +204,9 @@ class Generator(nn.Module):
         reset, keep = torch.sigmoid(gates).chunk(2, 1)
         new = linear(lagged, self.lagged_to_new.weight, for_new)
         old = linear(state, self.state_to_new.weight, self.state_to_new.bias)
-        return torch.lerp(tanh(torch.addcmul(new, reset, old)), state, keep)
+        # under autocast the products come in half the bits; the state, which sums up over steps, keeps its own
+        entering = tanh(torch.addcmul(new, reset, old)).to(state.dtype)
+        return torch.lerp(entering, state, keep.to(state.dtype))
 
 
 def _later(bars: Tensor, lag: int) -> Tensor:
