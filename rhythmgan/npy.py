@@ -21,6 +21,10 @@ HEAD = 12 + MAX_HEADER
 _PLAIN = re.compile(r"[<>|=]?(?:[?biufSU][0-9]{0,9}|bool|u?int(?:8|16|32|64)|float(?:16|32|64))")
 """Types that are read: truth values, numbers and text. No pickles, no structures, no dates, no raw bytes."""
 
+_FORM = re.compile(r"""(?:[\s{}\[\]():,]|'[^'\\\n]*'|"[^"\\\n]*"|[0-9]+L?(?!\w)|(?:True|False|None)(?!\w))*""")
+"""What a header is written with: brackets, texts without escapes, whole numbers, three names. Of other things, as of
+``1if``, Python's own grammar may warn, and a warning is nothing that a file may bring about."""
+
 
 class Header(NamedTuple):
     """What an array's file says of its values.
@@ -69,7 +73,10 @@ def npy_header(content: bytes) -> Header:
 def _words(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Shape, type and order of a header; kept, because most files have the same few."""
     try:
-        words = ast.literal_eval(re.sub(r"(?<=\d)L\b", "", header.decode("utf-8")).strip())
+        text = header.decode("utf-8")
+        if not _FORM.fullmatch(text):
+            raise ValueError
+        words = ast.literal_eval(re.sub(r"(?<=\d)L\b", "", text).strip())
         shape, descr, fortran = words["shape"], words["descr"], words["fortran_order"]
     except Exception:  # a literal may fail in a dozen ways
         raise ValueError("no array: its header is none") from None

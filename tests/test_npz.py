@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import tracemalloc
+import warnings
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -159,6 +160,24 @@ def test_headers_of_every_version(version):
 def test_headers_that_are_refused(tmp_path, header, version):
     content = _npy(header, bytes(8), version)
     assert _refused(_zip(tmp_path / "song.npz", {"bars.npy": content})).startswith("bars.npy ")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (2,192if 1 else 3)}",
+        "{'descr': '\\<f8', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '\\<f8', 'fortran_order': False, 'shape': (1,), 'a': 0or 1}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (0x1for, 1)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1)(2)}",
+    ],
+)
+def test_headers_of_which_python_would_warn_are_refused_in_silence(header):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="no array: its header is none"):
+            npy_header(_npy(header, bytes(8)))
+    assert said == []
 
 
 def test_a_shape_of_nothing_times_a_lot(tmp_path):
