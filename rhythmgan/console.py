@@ -114,6 +114,22 @@ def positive(text: str) -> int:
     return number
 
 
+MAX_THREADS = 1024
+"""Of a process: more than any machine's CPUs, and few enough that the system has them. Without them torch crashes."""
+
+
+def n_threads(text: str) -> int:
+    """An option's number of threads.
+
+    Raises:
+        ArgumentTypeError: none, or more than there may be.
+    """
+    number = positive(text)
+    if number > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_THREADS:,}, not {number}")
+    return number
+
+
 def swing_or_percentile(text: str) -> float:
     """An option's swing: a number, or a percentile of Groove's with a % sign."""
     if not text.endswith("%"):
@@ -258,7 +274,7 @@ def add_machine_options(
         )
     choice = "torch's choice" if threads is None else f"{threads}; the same seed and threads give the same"
     parser.add_argument(
-        "--threads", type=positive, default=threads, metavar="N", help=f"CPU threads of each process ({choice})"
+        "--threads", type=n_threads, default=threads, metavar="N", help=f"CPU threads of each process ({choice})"
     )
 
 

@@ -173,6 +173,16 @@ def test_options_of_one_name_are_of_one_kind_in_both_programs():
     assert all(len(kind) == 1 for kind in kinds.values()), kinds
 
 
+@pytest.mark.parametrize("command", [name for name, parser in EVERY.items() if "--threads" in _options(parser)])
+def test_threads_are_bounded_everywhere(command):
+    """More than the system has end torch, and the program with it, without a word."""
+    threads = _options(EVERY[command])["--threads"].type
+    assert (threads("1"), threads("1024")) == (1, 1024)
+    for number in ("0", "-1", "1025", "100000", "99999999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"must be at .* not {number}"):
+            threads(number)
+
+
 @pytest.mark.parametrize("program", ["rhythmgan", "rl_tuner"])
 def test_help_of_every_command_imports_nothing_slow(program):
     commands = RHYTHMGAN if program == "rhythmgan" else RL_TUNER

@@ -704,6 +704,15 @@ def test_mixed_precision_on_a_cpu(tmp_path):
     assert max(float((half[name] - weights).abs().max()) for name, weights in whole.items()) < 0.1
 
 
+@pytest.mark.parametrize("devices", ["5000", "1" + "0" * 30])
+def test_more_devices_than_there_are_leave_no_folder(tmp_path, capsys, devices):
+    arguments = ("train", "gan", "--out", str(tmp_path / "run"), "--devices", devices, "--quiet")
+    assert main([*arguments, "--accelerator", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"rhythmgan: --devices {devices}: there may be {4 * os.cpu_count()} here, 4 processes a CPU\n"
+    assert not (tmp_path / "run").exists()
+
+
 _NARROW = GANConfig(load_patterns().kit.name, load_patterns().steps, width=8, discriminator_width=8)
 
 

@@ -495,10 +495,37 @@ def _is_first() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
+_PROCESSES_PER_CPU = 4
+"""At most: each takes some hundred megabytes, and with one for each CPU all of these are busy."""
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    """What training runs on, as its arguments; the threads are set at once."""
+    """What training runs on, as its arguments; the threads are set at once.
+
+    Raises:
+        ValueError: more devices than there are.
+    """
     import torch
 
+    _check_devices(options.devices, options.accelerator)
     if options.threads:
         torch.set_num_threads(options.threads)
     return {name: getattr(options, name) for name in ("devices", "accelerator", "precision")}
+
+
+def _check_devices(devices: int, accelerator: str) -> None:
+    """Refuse more devices than there are, before a folder is made or a process started.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    n_gpus = 1 if has_mps else torch.cuda.device_count()
+    if accelerator == "cpu" or (accelerator == "auto" and not n_gpus):
+        most, why = _PROCESSES_PER_CPU * (os.cpu_count() or 1), f"{_PROCESSES_PER_CPU} processes a CPU"
+    else:
+        most, why = max(n_gpus, 1), "as many as there are GPUs"  # that there is none is said as of --accelerator
+    if devices > most:
+        raise ValueError(f"--devices {devices}: there may be {most} here, {why}")
