@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rhythmgan.export import FORMATS, formats_named
+from rhythmgan.inputs import one_line
 from rhythmgan.kit import KITS
 from rhythmgan.playback import Playback
 
@@ -82,13 +83,13 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 
 
 def _said(error: Exception) -> str:
-    """What went wrong, in a line."""
+    """What went wrong, in a line: names of files that it names may have line breaks."""
     if isinstance(error, MemoryError):
         return "not enough memory for that"
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
-    return str(error)
+        return one_line(f"{place}{error.strerror or error}")
+    return one_line(str(error))
 
 
 def without_nan(value: Any) -> Any:

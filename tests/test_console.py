@@ -231,6 +231,8 @@ def _raise(error):
         (ValueError("no such bar"), 2, "prog: no such bar\n"),
         (FileNotFoundError(2, "No such file or directory", "x.mid"), 2, "prog: x.mid: No such file or directory\n"),
         (OSError("the disk is odd"), 2, "prog: the disk is odd\n"),
+        (FileNotFoundError(2, "Not there", "no\nfile\x1b[2J"), 2, "prog: no\\nfile\\x1b[2J: Not there\n"),
+        (ValueError("früh 鼓\u2028\u202e.mid: empty"), 2, "prog: früh 鼓\\u2028\\u202e.mid: empty\n"),
         (MemoryError(), 2, "prog: not enough memory for that\n"),
         (KeyboardInterrupt(), 130, "\nstopped\n"),
     ],
