@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rhythmgan.export import FORMATS, formats_named
 from rhythmgan.inputs import one_line
@@ -60,26 +60,73 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
             stream.reconfigure(errors="replace")
         elif stream is None:  # closed by who called: what is said is lost, what is done is not
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as we run
-    options = parser.parse_args(arguments)
-    wants_json = getattr(options, "json", False)
+    options = None
     try:
-        with redirect_stdout(sys.stderr) if wants_json else nullcontext():
-            document = options.run(options)
-        if wants_json:
-            print(json.dumps(without_nan(document), indent=2, allow_nan=False))
-        sys.stdout.flush()
+        named: Any = _NamedOutput(sys.stdout)
+        with redirect_stdout(named):
+            options = _parsed(parser, arguments)
+            wants_json = getattr(options, "json", False)
+            with redirect_stdout(sys.stderr) if wants_json else nullcontext():
+                document = options.run(options)
+            if wants_json:
+                print(json.dumps(without_nan(document), indent=2, allow_nan=False))
+            sys.stdout.flush()
     except KeyboardInterrupt:
         resumes = getattr(options, "resumes", False)
         print("\nstopped" + ("; the same command resumes from here" if resumes else ""), file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # whoever read our output has seen enough; keep the interpreter from complaining at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has seen enough
         return 0
     except (MemoryError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename == _STDOUT:
+            _drop_output()
         print(f"{parser.prog}: {_said(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; what is printed instead of running a command, as help, is written before the program ends."""
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+
+
+_STDOUT = "standard output"
+
+
+class _NamedOutput:
+    """Standard output that says its name where it cannot be written, as on a full disk: the system does not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._naming():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._naming():
+            self._stream.flush()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or _STDOUT
+            raise
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from writing at its end what cannot be written, and from complaining of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What both command lines share: options and their help, one JSON document, exit statuses, what a terminal shows."""
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -240,6 +241,39 @@ def _raise(error):
 def test_what_goes_wrong_is_a_line_and_a_status(capsys, error, status, says):
     assert console.run_command(_program(_raise(error)), []) == status
     assert capsys.readouterr() == ("", says)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device here that is always full")
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [("info", ""), ("info", "1"), ("info --json", ""), ("sample --help", ""), ("--version", "")],
+)
+def test_a_full_standard_output_is_named(arguments, unbuffered):
+    """Not of help that is not gathered: argparse itself drops what it cannot write."""
+    command, env = (
+        [sys.executable, "-m", "rhythmgan", *arguments.split()],
+        os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env)
+    said = f"rhythmgan: standard output: {os.strerror(errno.ENOSPC)}\n"
+    assert (done.returncode, done.stderr.decode()) == (2, said)
+
+
+def test_more_than_a_full_standard_output_holds_back_is_named_too():
+    """What is printed is gathered; a long text fails where it is printed."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no device here that is always full")
+    script = """
+from rhythmgan import console
+parser = console.new_parser("prog", "1", "x")
+parser.set_defaults(run=lambda options: print("x" * 100_000) or print("y"))
+raise SystemExit(console.run_command(parser, []))
+"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.decode().count("\n")) == (2, 1)
+    assert done.stderr.startswith(b"prog: standard output: ")
 
 
 def test_what_can_be_resumed_says_so(capsys):
