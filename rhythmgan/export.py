@@ -69,9 +69,11 @@ class FilePerLoop(Format):
 
     Attributes:
         encode: n loops (n, bars, steps, parts) and how they are played back → the n files.
+        check: raises a ValueError where loops of so many bars, played back so, are too long for it.
     """
 
     encode: Callable[[Performance, Playback], Iterator[bytes]]
+    check: Callable[[int, Playback], None] = lambda n_bars, playback: None
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,16 @@ def _midi(performances: Performance, playback: Playback) -> Iterator[bytes]:
 
 def _wav(performances: Performance, playback: Playback) -> Iterator[bytes]:
     """Sound that can be repeated without a seam."""
-    from rhythmgan.sound import render, wav_bytes
+    from rhythmgan.sound import render_wav
 
     for loop in range(len(performances)):
-        yield wav_bytes(render(performances[loop], playback))
+        yield render_wav(performances[loop], playback)
+
+
+def _check_wav(n_bars: int, playback: Playback) -> None:
+    from rhythmgan.sound import check_length
+
+    check_length(n_bars, playback)
 
 
 # --- Encoders: one file for all ----------------------------------------------------------------------
@@ -298,7 +306,7 @@ FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
         FilePerLoop("midi", "mid", "audio/midi", _midi),
-        FilePerLoop("wav", "wav", "audio/wav", _wav),
+        FilePerLoop("wav", "wav", "audio/wav", _wav, _check_wav),
         OneFile("npz", "npz", "application/zip", _npz),
         OneFile("text", "txt", "text/plain", _text),
         OneFile("png", "png", "image/png", _png, most_bars=_PICTURED),
@@ -358,7 +366,8 @@ def export(
         notes: name → content of other files, written first.
 
     Raises:
-        ValueError: the playback does not fit the grid, a part has no sound, or another call is writing there.
+        ValueError: the playback does not fit the grid, a loop is too long for a format, a part has no sound, or another
+            call is writing there.
         OSError: the folder cannot be written, or the disk is full; it names the file.
     """
     formats = list(formats)
@@ -397,9 +406,18 @@ def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback)
     Raises:
         ValueError: as ``export``.
     """
+    formats = list(formats)
+    check_length(loops.performances.bars.shape[1], formats, playback)
     for form in formats:
         if isinstance(form, FilePerLoop):
             next(form.encode(loops.performances[0][:1].as_several(), playback))
+
+
+def check_length(n_bars: int, formats: Iterable[Format], playback: Playback) -> None:
+    """Raise a ValueError where loops of so many bars are too long for a format: said before they are made."""
+    for form in formats:
+        if isinstance(form, FilePerLoop):
+            form.check(n_bars, playback)
 
 
 def files_written(formats: Iterable[Format], names: Sequence[str], stem: str) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from rhythmgan.export import (
     Format,
     Loops,
     check_encodable,
+    check_length,
     check_replaceable,
     export,
     files_written,
@@ -99,6 +100,7 @@ def export_path(
     loops = waypoints[:, None] if waypoints.ndim == 2 else waypoints
     if config.frames * (len(loops) - 1) * loops.shape[1] > MAX_LOOPS:
         raise ValueError(f"a path has {MAX_LOOPS} bars at most")
+    check_length((max(config.frames - 1, 1) * (len(loops) - 1) + 1) * loops.shape[1], formats, playback)
     kit = kit or model.kit
     made, z = _path(model, loops, config.frames, config.mode)
     bars = fold_bars(made.reshape(-1, *made.shape[2:]), model.kit, kit)
@@ -186,8 +188,9 @@ def export_variations(
     locked = lock_parts(model.kit, model.steps, config.lock)
     if locked.all():
         raise ValueError("all parts are locked: none is left to vary")
-    varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount, locked)
     files = _LoopFiles("variation", "variations", formats, playback, swing, kit or model.kit)
+    check_length(len(bars), formats, playback)
+    varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount, locked)
     return files.write(out, _performed(loop, model), varied, np.concatenate([model.encode(bars)[None], points]))
 
 
@@ -213,9 +216,10 @@ def export_fills(
     locked = lock_parts(model.kit, model.steps, config.lock)
     if locked.all():
         raise ValueError("all parts are locked: none is left to fill in")
+    files = _LoopFiles("filled", "filled", formats, playback, swing, kit or model.kit)
+    check_length(len(bars), formats, playback)
     filled = fill(model, bars, locked, range(config.seed, config.seed + config.n), config.temperature)
     z = np.stack([model.encode(each) for each in (bars, *filled)])
-    files = _LoopFiles("filled", "filled", formats, playback, swing, kit or model.kit)
     return files.write(out, _performed(loop, model), filled, z)
 
 
@@ -396,6 +400,7 @@ def export_combined(
     formats = formats_named(config.formats)
     check_replaceable(out, ["combined"], COMBINED)
     n_bars = bars_of_loops({len(pattern.performance) for group in groups for pattern in group})
+    check_length(n_bars, formats, playback)
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
     bars = [np.stack([line.bars for line in group]) for group in lines]
     places = combine(bars, config.n, config.seed, score, progress, or_fewer=or_fewer)

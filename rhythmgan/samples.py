@@ -15,7 +15,16 @@ import numpy as np
 from rhythmgan.bars import bars_to_words, fold_bars
 from rhythmgan.conditions import ANY
 from rhythmgan.data import digest
-from rhythmgan.export import FilePerLoop, Format, Loops, OneFile, check_encodable, exporting, formats_named
+from rhythmgan.export import (
+    FilePerLoop,
+    Format,
+    Loops,
+    OneFile,
+    check_encodable,
+    check_length,
+    exporting,
+    formats_named,
+)
 from rhythmgan.features import measure
 from rhythmgan.files import make_folder, whole_file
 from rhythmgan.generate.config import SampleConfig
@@ -145,6 +154,7 @@ def export_samples(
     if not os.fspath(out):  # a Path of it would be the folder that we are in
         raise ValueError("the name of the output folder is empty")
     formats = formats_named(config.formats)
+    check_length(config.bars, formats, playback)
     criteria = criteria_of(config, model)
     draw = _draw(model, config, prior, given)
     kits = tuple(dict.fromkeys(kits)) or (model.kit,)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +30,12 @@ NEVER = 1 << 62
 
 MAX_LEVEL = 1.5
 """Of a part in a mix: 3.5 dB more than it has of its own."""
+
+MAX_SECONDS = 20 * 60
+"""Of the sound of one loop: a file of it has 210 MB, which are in memory until it is written."""
+
+_BLOCK = 30 * RATE
+"""Samples that are mixed at a time where the whole is not asked for."""
 
 _CLOSED_HAT, _OPEN_HAT = 42, 46  # pitches
 
@@ -92,6 +100,16 @@ def _n_samples(performance: Performance, playback: Playback) -> int:
     return round(len(performance) * _samples_per_bar(playback))
 
 
+def check_length(n_bars: int, playback: Playback) -> None:
+    """Raise a ValueError where a loop of so many bars is more sound than is made at a time, see ``MAX_SECONDS``."""
+    seconds = n_bars * _samples_per_bar(playback) / RATE
+    if seconds > MAX_SECONDS:
+        raise ValueError(
+            f"a loop of {n_bars:,} bars at {playback.bpm:g} beats a minute is {math.ceil(seconds):,} seconds of sound: "
+            f"a WAV has at most {MAX_SECONDS:,}"
+        )
+
+
 def _silenced(start: np.ndarray, pitch: np.ndarray, n_loop: int | None) -> np.ndarray:
     """(onsets,) when the closed hat begins that silences each onset, ``NEVER`` where none does; see ``sounding``."""
     until = np.full(len(start), NEVER)
@@ -131,13 +149,32 @@ def render(
         (n_samples, 2) float32 in -1 … 1, left and right; of a loop n · 4 · 60 / bpm · ``RATE``, rounded.
 
     Raises:
-        ValueError: several loops, a swing on a grid of triplets, no such sounds, a part that has no sound, or levels of
-            another shape or range.
+        ValueError: several loops, a loop of more than ``MAX_SECONDS``, a swing on a grid of triplets, no such sounds, a
+            part that has no sound, or levels of another shape or range.
     """
     rows = sounding(performance, playback, loop)
-    sound = _added_up(rows, performance, playback, loop, sounds, _checked(levels, performance))
-    _limit(sound)
-    return sound
+    return _limit(_added_up(rows, performance, playback, loop, sounds, _checked(levels, performance)))
+
+
+def render_wav(
+    performance: Performance,
+    playback: Playback = PLAIN,
+    loop: bool = True,
+    *,
+    sounds: str = "acoustic",
+    levels: np.ndarray | None = None,
+) -> bytes:
+    """The WAV file of a loop: ``wav_bytes(render(…))``, in half the memory.
+
+    Args:
+        performance, playback, loop, sounds, levels: see ``render``.
+
+    Raises:
+        ValueError: see ``render``.
+    """
+    rows = sounding(performance, playback, loop)
+    mix = _mix(rows, performance, playback, sounds, _checked(levels, performance))
+    return _wav_file(map(_limit, mix.blocks(loop)), n_channels=2, rate=RATE)
 
 
 def stems(
@@ -192,22 +229,80 @@ def _added_up(
     rows: Sounding, performance: Performance, playback: Playback, loop: bool, sounds: str, levels: np.ndarray
 ) -> np.ndarray:
     """The sum (n_samples, 2) of all onsets at ``levels`` (parts,), before the limiter."""
+    mix = _mix(rows, performance, playback, sounds, levels)
+    sound = mix.between(0, mix.end)
+    return _wrapped(sound, mix.n_samples) if loop else sound
+
+
+def _mix(rows: Sounding, performance: Performance, playback: Playback, sounds: str, levels: np.ndarray) -> _Mix:
+    """All onsets at ``levels`` (parts,), to be added up.
+
+    Raises:
+        ValueError: a loop of more than ``MAX_SECONDS``, no such sounds, or a part that has no sound.
+    """
+    check_length(len(performance), playback)
     shots = one_shots(performance.kit, sounds)
-    n_samples = _n_samples(performance, playback)
     gains = velocity_to_gain(rows.velocity) * levels[rows.part]
     heard = np.flatnonzero(levels[rows.part] > 0)
-    end = rows.start + np.minimum(np.array([len(shot) for shot in shots])[rows.part], rows.until - rows.start + CHOKE)
-    sound = np.zeros((max(n_samples, end[heard].max(initial=0)), 2), np.float32)
+    stop = rows.start + np.minimum(np.array([len(shot) for shot in shots])[rows.part], rows.until - rows.start + CHOKE)
     order = heard[np.lexsort((gains[heard], rows.part[heard]))]  # so that a one-shot is scaled once for one velocity
-    last = None
-    for part, gain, begin, stop, until in zip(
-        *(column[order].tolist() for column in (rows.part, gains, rows.start, end, rows.until)), strict=True
-    ):
-        if (part, gain) != last:
-            last, scaled = (part, gain), shots[part] * np.float32(gain)
-        whole = stop - begin == len(scaled)
-        sound[begin:stop] += scaled if whole else _faded(scaled[: stop - begin], until - begin)
-    return _wrapped(sound, n_samples) if loop else sound
+    part, gain, start, stop, until = (column[order] for column in (rows.part, gains, rows.start, stop, rows.until))
+    return _Mix(shots, part, gain, start, stop, until, _n_samples(performance, playback))
+
+
+@dataclass(frozen=True)
+class _Mix:
+    """What sounds, in the order in which it is added up.
+
+    Attributes:
+        shots: the sound of each part.
+        part, gain, start, stop, until: of each onset; ``stop`` is where its sound ends, for the others see
+            ``Sounding``.
+        n_samples: of the loop, without what sounds past its end.
+    """
+
+    shots: Sequence[np.ndarray]
+    part: np.ndarray
+    gain: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    until: np.ndarray
+    n_samples: int
+
+    @property
+    def end(self) -> int:
+        """Where the loop has ended, and all sounds."""
+        return max(self.n_samples, int(self.stop.max(initial=0)))
+
+    def between(self, first: int, last: int) -> np.ndarray:
+        """The sum (last - first, 2) of all that sounds there. A sample is the same in any stretch that it is in."""
+        sound = np.zeros((last - first, 2), np.float32)
+        here = np.flatnonzero((self.start < last) & (self.stop > first))
+        scaled_last = None
+        for part, gain, begin, stop, until in zip(
+            *(column[here].tolist() for column in (self.part, self.gain, self.start, self.stop, self.until)),
+            strict=True,
+        ):
+            if (part, gain) != scaled_last:
+                scaled_last, scaled = (part, gain), self.shots[part] * np.float32(gain)
+            whole = stop - begin == len(scaled)
+            shot = scaled if whole else _faded(scaled[: stop - begin], until - begin)
+            cut = shot[max(first - begin, 0) : last - begin]
+            place = max(begin - first, 0)
+            sound[place : place + len(cut)] += cut
+        return sound
+
+    def blocks(self, loop: bool) -> Iterator[np.ndarray]:
+        """The sum of all, ``_BLOCK`` samples at a time; in a loop the first one has what sounds past the end."""
+        end = self.n_samples if loop else self.end
+        tail = self.between(end, self.end)
+        if len(tail) > min(_BLOCK, end):  # a loop so short that its tail goes round it
+            yield _wrapped(self.between(0, self.end), end)
+            return
+        for first in range(0, end, _BLOCK):
+            sound = self.between(first, min(first + _BLOCK, end))
+            sound[: 0 if first else len(tail)] += tail[: 0 if first else None]
+            yield sound
 
 
 def _faded(shot: np.ndarray, place: int) -> np.ndarray:
@@ -226,7 +321,7 @@ def _wrapped(sound: np.ndarray, n_samples: int) -> np.ndarray:
     return sound[:n_samples]
 
 
-def _limit(sound: np.ndarray) -> None:
+def _limit(sound: np.ndarray) -> np.ndarray:
     """Bend what is over ``KNEE`` towards 1, in place: y = k + (1 - k) tanh((x - k) / (1 - k)), smooth at k.
 
     It looks at each sample alone, with no memory that a loop's seam could break.
@@ -236,6 +331,7 @@ def _limit(sound: np.ndarray) -> None:
         over = sound[loud]
         bent = KNEE + (1 - KNEE) * _tanh((np.abs(over) - KNEE) / (1 - KNEE))
         sound[loud] = np.copysign(bent, over)
+    return sound
 
 
 def _tanh(x: np.ndarray) -> np.ndarray:
@@ -264,14 +360,22 @@ def wav_bytes(sound: np.ndarray, rate: int = RATE) -> bytes:
     sound = np.asarray(sound)
     if sound.ndim != 2 or not sound.shape[1]:
         raise ValueError(f"expected sound (n_samples, channels); got {sound.shape}")
-    if not np.isfinite(sound).all():
-        raise ValueError("the sound has values that are not finite")
+    blocks = (sound[first : first + _BLOCK] for first in range(0, len(sound), _BLOCK))
+    return _wav_file(blocks, sound.shape[1], rate)
+
+
+def _wav_file(blocks: Iterable[np.ndarray], n_channels: int, rate: int) -> bytes:
+    """See ``wav_bytes``, of sound that comes a block at a time."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
-        writer.setnchannels(sound.shape[1])
+        writer.setnchannels(n_channels)
         writer.setsampwidth(2)
         writer.setframerate(rate)
-        writer.writeframes(np.rint(np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+        writer.writeframesraw(b"")  # an empty sound has a header too
+        for block in blocks:
+            if not np.isfinite(block).all():
+                raise ValueError("the sound has values that are not finite")
+            writer.writeframesraw(np.rint(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
     return file.getvalue()
 
 
@@ -298,7 +402,7 @@ def write_wav(
         ValueError: the shape does not fit the kit or a grid, or the tempo or the swing is out of range.
         OSError: the file cannot be written.
     """
-    write_whole(path, wav_bytes(render(as_performance(bars, kit), Playback(bpm, swing), loop)))
+    write_whole(path, render_wav(as_performance(bars, kit), Playback(bpm, swing), loop))
 
 
 def write_wav_files(
@@ -322,4 +426,4 @@ def write_wav_files(
     """
     performances, playback = as_performances(bars, len(names), kit), Playback(bpm, swing)
     for place, name in enumerate(names):
-        write_whole(os.path.join(folder, name), wav_bytes(render(performances[place], playback)))
+        write_whole(os.path.join(folder, name), render_wav(performances[place], playback))

@@ -19,8 +19,8 @@ from rhythmgan.bars import bars_to_words, fold_bars, text_to_words, words_to_bar
 from rhythmgan.draw import bars_to_image
 from rhythmgan.export import DEFAULT_FORMATS, FORMATS, FilePerLoop, Loops, OneFile, export, formats_named, is_played
 from rhythmgan.features import FEATURES, features_of_grid, measure
-from rhythmgan.folders import export_path, export_variations
-from rhythmgan.generate.config import PathConfig, SampleConfig, VariationConfig
+from rhythmgan.folders import export_fills, export_path, export_variations
+from rhythmgan.generate.config import FillConfig, PathConfig, SampleConfig, VariationConfig
 from rhythmgan.kit import GM9, JAKI5, ROLAND10
 from rhythmgan.load import load_bars, load_loop
 from rhythmgan.midi import midi_bytes
@@ -253,6 +253,29 @@ def test_what_does_not_fit_is_said_before_a_file_is_touched(tmp_path):
     with pytest.raises(ValueError, match="no sixteenths to swing"):
         export([loops], tmp_path / "out", formats_named(["npz", "wav"]), Playback(swing=0.6), stem="all")
     assert not (tmp_path / "out").exists()
+
+
+SLOW = Playback(4)
+LONG = np.ones((21, 16, 9), bool)
+LONG_LOOPS = Loops(["a"], Performance.of(LONG[None]), "name", ["a"], ["a"], {})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda gan, out, wav: export_samples(gan, SampleConfig(1, bars=21, **wav), out, playback=SLOW),
+        lambda gan, out, wav: export_path(gan, gan.latents([1, 2]), out, PathConfig(21, **wav), playback=SLOW),
+        lambda gan, out, wav: export_variations(gan, LONG, out, VariationConfig(1, **wav), playback=SLOW),
+        lambda gan, out, wav: export_fills(gan, LONG, out, FillConfig(("kick",), 1, **wav), playback=SLOW),
+        lambda gan, out, wav: export([LONG_LOOPS], out, formats_named(wav["formats"]), SLOW, stem="all"),
+    ],
+)
+def test_a_loop_that_is_too_long_for_a_format_is_refused_before_it_is_made(gan, tmp_path, monkeypatch, call):
+    for made in ("samples._draw", "folders._path", "folders.vary", "folders.fill"):
+        monkeypatch.setattr(f"rhythmgan.{made}", lambda *_: pytest.fail("it was made"))
+    with pytest.raises(ValueError, match=r"^a loop of 21 bars at 4 .* is 1,260 seconds of sound: a WAV has"):
+        call(gan, tmp_path / "new", {"formats": ("midi", "wav")})
+    assert not (tmp_path / "new").exists()
 
 
 def _failing(name, when):

@@ -22,7 +22,18 @@ from rhythmgan.midi import write_midi
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.patterns import load_patterns
 from rhythmgan.performance import Performance, Playback
-from rhythmgan.sound import NEVER, render, sounding, stems, velocity_to_gain, wav_bytes, write_wav, write_wav_files
+from rhythmgan.sound import (
+    NEVER,
+    check_length,
+    render,
+    render_wav,
+    sounding,
+    stems,
+    velocity_to_gain,
+    wav_bytes,
+    write_wav,
+    write_wav_files,
+)
 from rhythmgan.synth import RATE, SOUNDS, one_shots
 
 every_kit = pytest.mark.parametrize("kit", KITS.values(), ids=lambda kit: kit.name)
@@ -486,6 +497,34 @@ def test_wav_by_hand():
     assert data[:4] == b"RIFF"
     assert len(data) == 44 + 16
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
+
+
+@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("block", [5_000, 100_000])
+def test_a_file_is_the_same_however_much_is_mixed_at_a_time(monkeypatch, block, loop):
+    """Shots, tails and fades reach over many blocks; a bar of 10,584 samples is shorter than its tail."""
+    monkeypatch.setattr(sound, "_BLOCK", block)
+    for seed, bpm in enumerate((1000, 97, 60)):
+        random = np.random.default_rng(seed)
+        bars = random.random((1 + 2 * seed, 16, 9)) < 0.3
+        velocities, offsets = random.integers(1, 128, bars.shape), random.uniform(-0.5, 0.5, bars.shape)
+        played = Performance.of(bars, GM9, velocities, offsets)
+        assert render_wav(played, Playback(bpm), loop) == wav_bytes(render(played, Playback(bpm), loop))
+
+
+def test_more_sound_than_fits_in_memory_is_refused_before_it_is_made(tmp_path):
+    """A bar at 4 beats a minute is a minute long."""
+    slow, bars = Playback(4), np.zeros((21, 16, 9), bool)
+    check_length(20, slow)
+    bars[0, 0, KICK] = True
+    says = "^a loop of 21 bars at 4 beats a minute is 1,260 seconds of sound: a WAV has at most 1,200$"
+    for make in (render, stems, render_wav):
+        with pytest.raises(ValueError, match=says):
+            make(Performance.of(bars), slow)
+    with pytest.raises(ValueError, match=says):
+        write_wav(tmp_path / "slow.wav", bars, bpm=4)
+    with pytest.raises(ValueError, match="is 1,201 seconds of sound"):
+        check_length(1000, Playback(199.99))
 
 
 def test_written_sound_is_read_back(tmp_path):

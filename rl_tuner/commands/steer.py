@@ -121,6 +121,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         option = f"--{unfit[0].replace('_', '-')}"
         raise ValueError(f"{option} is about a loop, and needs one: --from-midi or --from-seed")
 
+    from rhythmgan.export import check_length, formats_named
     from rhythmgan.folders import read_loop
     from rhythmgan.performance import PLAIN, Performance
     from rhythmgan.reference import load_reference, load_reference_for
@@ -142,6 +143,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     locked = None if played is None else _locked(options, played)
     targets = to_targets(wishes, played, locked, options.whole_loop, reference)
     output = loop_output_given(options, gan.kit, playback) | formats_given(options)
+    if played is not None:
+        check_length(len(played), formats_named(output.get("formats", DEFAULT_FORMATS)), output["playback"])
     steered = steer(
         targets.values,
         options.n or (N_VERSIONS if has_loop else N_BARS),
