@@ -183,7 +183,7 @@ def check_target(path: str | os.PathLike[str]) -> str:
     """The file that writing to ``path`` makes or replaces: itself, or what it links to.
 
     Raises:
-        OSError: a folder, a pipe or a device is there.
+        OSError: a folder, a pipe or a device is there, or the path is of an open file, as /dev/stdout is.
     """
     return _find_target(path)[0]
 
@@ -198,7 +198,32 @@ def _find_target(path: str | os.PathLike[str]) -> tuple[str, int | None]:
     if not stat.S_ISREG(mode):
         kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
         raise OSError(kind, "is not a regular file, and is left alone", target)
-    return os.path.realpath(target), stat.S_IMODE(mode)
+    return _followed(target), stat.S_IMODE(mode)
+
+
+_OF_OPEN_FILES = re.compile(r"/dev/fd|/proc(/.*)?")
+"""Folders whose links are no names: what is open is behind them, whatever it is called."""
+
+_MAX_LINKS = 40
+"""Links in a row that Linux follows."""
+
+
+def _followed(path: str) -> str:
+    """The name of the file that a path leads to, which is there.
+
+    Raises:
+        OSError: the path leads to an open file by its descriptor: it would be replaced, where it was to be written on.
+    """
+    link = Path(path)
+    for _ in range(_MAX_LINKS):
+        folder = Path(os.path.realpath(link.parent))
+        if _OF_OPEN_FILES.fullmatch(str(folder)):
+            raise OSError(errno.EINVAL, "is an open file and not the name of one, and is left alone", path)
+        link = folder / link.name
+        if not link.is_symlink():
+            break
+        link = folder / link.readlink()
+    return os.path.realpath(path)
 
 
 def _sync_folder(folder: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from rhythmgan import files
 from rhythmgan.files import (
+    check_target,
     make_folder,
     sweep_parts,
     temporary_folder,
@@ -185,6 +186,37 @@ def test_a_folder_that_cannot_be(tmp_path):
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "below")
     assert _names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="open files have no paths here")
+@pytest.mark.parametrize("path", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/self/task/../fd/{}", "link"])
+def test_an_open_file_is_not_replaced_by_its_descriptor(tmp_path, monkeypatch, path):
+    """As /dev/stdout is a link to where the output of a script goes."""
+    monkeypatch.chdir(tmp_path)
+    with Path("log.txt").open("a+b") as log:
+        log.write(b"precious")
+        log.flush()
+        Path("link").symlink_to(f"/dev/fd/{log.fileno()}")
+        path = path.format(log.fileno())
+        if not os.path.exists(path):
+            pytest.skip("no such paths here")
+        for write in (check_target, lambda path: write_whole(path, b"new")):
+            with pytest.raises(OSError, match="is an open file and not the name of one") as failed:
+                write(path)
+            assert failed.value.filename == path
+        log.seek(0)
+        assert log.read() == b"precious"
+    assert _names(tmp_path) == ["link", "log.txt"]
+
+
+def test_links_to_a_file_are_followed(tmp_path):
+    (tmp_path / "out.bin").write_bytes(b"old")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "one").symlink_to("../out.bin")
+    (tmp_path / "two").symlink_to("below/one")
+    write_whole(tmp_path / "two", b"new")
+    assert (tmp_path / "out.bin").read_bytes() == b"new"
+    assert (tmp_path / "two").is_symlink()
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666, 0o755])
