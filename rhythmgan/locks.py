@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ LOCK = ".lock"
 
 @contextmanager
 def locked_folder(
-    folder: str | os.PathLike[str], refused: str = "another run is writing here", *, wait: bool = False
+    folder: str | os.PathLike[str], refused: str = "another run is writing here", *, wait: float = 0.0
 ) -> Iterator[None]:
     """A folder that is there, for this process alone until the block ends.
 
@@ -27,7 +28,7 @@ def locked_folder(
     Args:
         folder: what is locked.
         refused: what is said where another process, or another thread of this one, has it.
-        wait: until they have it no longer, instead.
+        wait: seconds that they may take to give it up, before they are said to have it.
 
     Raises:
         ValueError: they have it; the message names the folder.
@@ -44,7 +45,7 @@ def locked_folder(
         os.close(descriptor)
 
 
-def _lock_itself(folder: str | os.PathLike[str], refused: str, wait: bool) -> int | None:
+def _lock_itself(folder: str | os.PathLike[str], refused: str, wait: float) -> int | None:
     """A descriptor that locks a folder until it is closed, or None where a folder cannot be locked."""
     if fcntl is None:
         return None
@@ -53,7 +54,7 @@ def _lock_itself(folder: str | os.PathLike[str], refused: str, wait: bool) -> in
     except PermissionError:  # a folder that may be written to and not read
         return None
     try:
-        if try_lock(descriptor, wait=wait):
+        if _lock_within(wait, descriptor):
             return descriptor
     except OSError:  # NFS locks only what is open to be written to
         os.close(descriptor)
@@ -63,13 +64,13 @@ def _lock_itself(folder: str | os.PathLike[str], refused: str, wait: bool) -> in
 
 
 @contextmanager
-def _locked_file(folder: str | os.PathLike[str], refused: str, wait: bool) -> Iterator[None]:
+def _locked_file(folder: str | os.PathLike[str], refused: str, wait: float) -> Iterator[None]:
     """See ``locked_folder``."""
     path = Path(folder) / LOCK
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if not try_lock(descriptor, wait=wait):
+            if not _lock_within(wait, descriptor):
                 raise ValueError(f"{os.fspath(folder)}: {refused}")
             if not leads_to(path, descriptor):
                 continue  # the run before removed it between our opening and locking
@@ -82,28 +83,43 @@ def _locked_file(folder: str | os.PathLike[str], refused: str, wait: bool) -> It
             os.close(descriptor)
 
 
-def try_lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file for this process, without waiting unless asked to; whether it could be.
+_PAUSE = 0.01
+"""Seconds between two tries: no system can be asked to wait for a lock for so long and no longer."""
+
+
+def _lock_within(seconds: float, descriptor: int) -> bool:
+    """Lock an open file for this process, whoever has it giving it up within this time; whether it could be.
+
+    Raises:
+        OSError: its file system has no locks.
+    """
+    until = time.monotonic() + seconds
+    while not try_lock(descriptor):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process, without waiting; whether it could be.
 
     Raises:
         OSError: its file system has no locks.
     """
     if fcntl is not None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
     import msvcrt
 
-    while True:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError:
-            if not wait:  # it gives up after ten seconds
-                return False
-        else:
-            return True
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except OSError:
+        return False
+    return True
 
 
 def leads_to(path: str | os.PathLike[str], descriptor: int) -> bool:

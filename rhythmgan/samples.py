@@ -41,6 +41,9 @@ from rhythmgan.seeds import MAX_SEED
 _CHUNK = 1024
 """Bars that are in memory at a time."""
 
+_PATIENCE = 5.0
+"""Seconds in which another call has long written its note; who has the folder for longer does something else there."""
+
 _FEW = 64
 """Bars that are tried first: one that many bars fit needs no more."""
 
@@ -514,12 +517,12 @@ def _write_notes(folders: Sequence[Path], options: Sequence[dict[str, object]]) 
     Of several calls at the same time one writes first, and the others see its note.
 
     Raises:
-        ValueError: as ``_check_note``.
+        ValueError: as ``_check_note``, or another command is writing there.
         OSError: a folder cannot be written.
     """
     with ExitStack() as locks:
         for folder in sorted(folders):  # in the same order everywhere: nobody waits for whom it keeps waiting
-            locks.enter_context(locked_folder(make_folder(folder), wait=True))
+            locks.enter_context(locked_folder(make_folder(folder), "another call is writing here", wait=_PATIENCE))
         for folder, own in zip(folders, options, strict=True):
             _check_note(folder, own)
         for folder, own in zip(folders, options, strict=True):

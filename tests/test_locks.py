@@ -3,6 +3,8 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,10 +53,10 @@ def test_a_killed_process_keeps_nobody_out(tmp_path):
 def test_a_file_is_locked_where_a_folder_cannot_be(tmp_path, monkeypatch):
     real = locks.try_lock
 
-    def as_on_nfs(descriptor, *, wait):
+    def as_on_nfs(descriptor):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return real(descriptor, wait=wait)
+        return real(descriptor)
 
     monkeypatch.setattr(locks, "try_lock", as_on_nfs)
     for _ in range(2):
@@ -71,3 +73,21 @@ def test_a_file_is_locked_where_a_folder_cannot_be(tmp_path, monkeypatch):
 def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "none"):
         pass
+
+
+def test_a_folder_is_waited_for_as_long_as_it_takes_and_no_longer(tmp_path, monkeypatch):
+    """The clock goes on only while it is waited; whoever has the folder has it for 3 seconds."""
+    now, held = [0.0], ExitStack()
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] >= 3:
+            held.close()
+
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    held.enter_context(locked_folder(tmp_path))
+    with pytest.raises(ValueError, match="another run is writing here"), locked_folder(tmp_path, wait=2):
+        pytest.fail("both had it")
+    assert 2 <= now[0] < 2.1
+    with locked_folder(tmp_path, wait=2):
+        assert 3 <= now[0] < 3.1

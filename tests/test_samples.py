@@ -24,6 +24,7 @@ from rhythmgan.generate.phrases import phrases
 from rhythmgan.grid import quantise
 from rhythmgan.kit import GM9, JAKI5, ROLAND10
 from rhythmgan.load import SAMPLE_OPTIONS, load_bars
+from rhythmgan.locks import locked_folder
 from rhythmgan.midi_reader import read_midi
 from rhythmgan.models.gan import GAN, GANConfig
 from rhythmgan.models.word_lstm import WordLSTM, WordLSTMConfig
@@ -276,6 +277,14 @@ def test_of_two_calls_of_other_options_exactly_one_has_the_folder(tmp_path):
         [sys.executable, "-c", _AT_ONCE, str(tmp_path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_another_command_keeps_is_refused(gan, tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "_PATIENCE", 0.0)
+    with locked_folder(tmp_path), pytest.raises(ValueError, match=f"^{tmp_path}: another call is writing here$"):
+        _sample(gan, 1, tmp_path)
+    assert not list(tmp_path.iterdir())
+    _sample(gan, 1, tmp_path)
 
 
 def test_a_file_that_a_power_loss_emptied_is_made_again(gan, tmp_path):
