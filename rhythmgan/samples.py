@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
@@ -150,8 +151,8 @@ def export_samples(
         The first bars, and what was written.
 
     Raises:
-        ValueError: an option or a format that does not fit, or ``out`` holds samples of other options; or fewer than
-            n were found, which are written all the same.
+        ValueError: an option or a format that does not fit, or ``out`` holds samples of other options, or somebody
+            else's; or fewer than n were found, which are written all the same.
         OSError: the folder cannot be written, or the disk is full.
     """
     if not os.fspath(out):  # a Path of it would be the folder that we are in
@@ -444,9 +445,7 @@ class _Folder:
     def __init__(self, path: Path, config: SampleConfig, formats: Sequence[Format]) -> None:
         self.path = path
         self._config = config
-        entries = os.scandir(path) if path.is_dir() else ()
-        # none of ours is empty, but after a power loss
-        self._here = {entry.name for entry in entries if entry.stat(follow_symlinks=False).st_size}
+        self._here = _samples_in(path)
         self._own = [form for form in formats if isinstance(form, FilePerLoop)]
         # a file for each seed may be missing anywhere; one for all is whole or not there
         self._of_all = [form for form in formats if isinstance(form, OneFile) and not self._has(form)]
@@ -481,6 +480,36 @@ class _Folder:
             asked, found = (self.path / f"{stem_of_all(self._config, of)}.{form.suffix}" for of in (self._config.n, n))
             with suppress(FileNotFoundError):  # the same call beside this one was first
                 os.replace(asked, found)
+
+
+_OURS = re.compile(r"seeds?-\d{6,}(-(\d{6,}|first-\d+))?\.[a-z.]+")
+"""The names of files of samples, in every format."""
+
+
+def _samples_in(folder: Path) -> set[str]:
+    """The names of the samples in a folder, but for empty files: those are left of a power loss.
+
+    Raises:
+        ValueError: something else than a file has the name of one, or they are somebody else's: whoever writes samples
+            writes a note before them.
+    """
+    if not folder.is_dir():
+        return set()
+    names = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not _OURS.fullmatch(entry.name):
+                continue
+            if not entry.is_file():
+                raise ValueError(f"{folder} holds {entry.name}, which is no file: choose another folder")
+            with suppress(FileNotFoundError):  # the same call beside this one has renamed it
+                if entry.stat().st_size:
+                    names.add(entry.name)
+    if names and not (folder / SAMPLE_OPTIONS).exists():
+        raise ValueError(
+            f"{folder} holds {min(names)}, but no {SAMPLE_OPTIONS} of an earlier call: choose another folder"
+        )
+    return names
 
 
 def _options(draw: _Draw, playback: Playback, kits: Sequence[Kit], kit: Kit) -> dict[str, object]:

@@ -296,6 +296,38 @@ def test_a_file_that_a_power_loss_emptied_is_made_again(gan, tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["seed-000003.mid", "seed-000900.wav", "seeds-000003-000003.npz"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_is_not_taken_for_a_sample(gan, tmp_path, make, name):
+    for has_note in (False, True):
+        if has_note:
+            _sample(gan, 1, tmp_path, seed=7)
+        make(tmp_path / name)
+        with pytest.raises(ValueError, match=f"^{tmp_path} holds {name}, which is no file: choose another folder$"):
+            _sample(gan, 1, tmp_path)
+        (tmp_path / name).rmdir() if make is os.mkdir else (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["seed-000003.mid", "seed-000009.wav", "seeds-000003-first-2.features.csv"])
+def test_samples_without_a_note_are_somebody_elses(gan, tmp_path, name):
+    """Ours is written before them."""
+    (tmp_path / name).write_bytes(b"own")
+    with pytest.raises(ValueError, match=rf"^{tmp_path} holds {name}, but no sample\.json of an earlier call: choose"):
+        _sample(gan, 1, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / name).rename(tmp_path / "seed-mine.mid")
+    _sample(gan, 1, tmp_path)
+    assert (tmp_path / "seed-mine.mid").read_bytes() == b"own"
+
+
+def test_samples_that_are_links_are_samples(gan, tmp_path):
+    _sample(gan, 1, tmp_path)
+    (tmp_path / _midi(3)).rename(tmp_path / "moved.mid")
+    (tmp_path / _midi(3)).symlink_to("moved.mid")
+    config = SampleConfig(1, 3)
+    assert export_samples(gan, config, tmp_path, playback=Playback(90)).were_there == 1
+
+
 def test_long_phrases_stay_in_memory_a_few_at_a_time(gan, prior, tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "_CHUNK", 100)
     sizes = []
