@@ -362,12 +362,13 @@ def export(
         kept: names of files for a loop of its own that are there, and stay as they are.
         replaced: names whose files of an earlier call are removed, in every format: ``frame`` for ``frame-012.mid``,
             ``path`` for ``path.csv``. Otherwise files of two calls would lie beside each other. Where there are any,
-            the new files take their places all at once, see ``calls.replaced_files``.
+            the new files take their places all at once, and no file is replaced that no call has written; see
+            ``calls.replaced_files``.
         notes: name → content of other files, written first.
 
     Raises:
-        ValueError: the playback does not fit the grid, a loop is too long for a format, a part has no sound, or another
-            call is writing there.
+        ValueError: the playback does not fit the grid, a loop is too long for a format, a part has no sound, another
+            call is writing there, or a file is there that no call has written.
         OSError: the folder cannot be written, or the disk is full; it names the file.
     """
     formats = list(formats)
@@ -393,11 +394,16 @@ def replacing(out: str | os.PathLike[str], replaced: Iterable[str]) -> AbstractC
     """
     from rhythmgan.calls import replaced_files
 
+    return replaced_files(out, _is_replaced(replaced))
+
+
+def _is_replaced(replaced: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a file is one of an earlier call by its name, in any format; see ``export``."""
     every = "|".join(re.escape(form.suffix) for form in FORMATS.values())
     per_loop = "|".join(form.suffix for form in FORMATS.values() if isinstance(form, FilePerLoop))
     names = "|".join(map(re.escape, replaced))
     ours = re.compile(rf"({names})(-\d{{3,}}\.({per_loop})|\.({every}))")
-    return replaced_files(out, lambda name: ours.fullmatch(name) is not None)
+    return lambda name: ours.fullmatch(name) is not None
 
 
 def check_encodable(loops: Loops, formats: Iterable[Format], playback: Playback) -> None:
@@ -434,23 +440,22 @@ def files_written(formats: Iterable[Format], names: Sequence[str], stem: str) ->
     }
 
 
-def check_replaceable(folder: str | os.PathLike[str], replaced: Iterable[str], report: str) -> None:
-    """Raise a ValueError where files would be replaced that no earlier call has written: those have a report.
+def check_replaceable(folder: str | os.PathLike[str], replaced: Iterable[str], notes: Collection[str] = ()) -> None:
+    """Raise an error where files would be replaced that no earlier call has written: before the new ones are made.
 
     Args:
         folder: to be written to.
         replaced: as ``export``.
-        report: the file that each call leaves there.
-    """
-    from rhythmgan.calls import is_being_replaced
+        notes: names of other files that are written.
 
-    folder = Path(folder)
-    if not folder.is_dir() or (folder / report).exists() or is_being_replaced(folder):
-        return
-    ours = re.compile(rf"({'|'.join(map(re.escape, replaced))})(-\d+)?\.\w+")
-    theirs = sorted(path.name for path in folder.iterdir() if ours.fullmatch(path.name))
-    if theirs:
-        raise ValueError(f"{folder} holds {theirs[0]}, but no {report} of an earlier call: choose another folder")
+    Raises:
+        ValueError: such a file is there.
+        OSError: the folder is a file.
+    """
+    from rhythmgan.calls import check_written
+
+    is_replaced = _is_replaced(replaced)
+    check_written(folder, lambda name: is_replaced(name) or name in notes)
 
 
 @contextmanager

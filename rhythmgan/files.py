@@ -312,6 +312,12 @@ def _no_room(error: OSError) -> str:
     return "there is no room for temporary files" if error.errno in _FULL else "no temporary files can be written"
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise an OSError where what is to be a folder is there, and is none."""
+    if os.path.lexists(path) and not Path(path).is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is there and is no folder: choose another one", os.fspath(path))
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """The folder ``path``, made with its parents where it is missing, known to be writable, and swept.
 
@@ -324,6 +330,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     if not os.fspath(path):
         raise ValueError("the name of the output folder is empty")
     folder = Path(path)
+    check_folder(folder)
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:

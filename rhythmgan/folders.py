@@ -101,6 +101,7 @@ def export_path(
     if config.frames * (len(loops) - 1) * loops.shape[1] > MAX_LOOPS:
         raise ValueError(f"a path has {MAX_LOOPS} bars at most")
     check_length((max(config.frames - 1, 1) * (len(loops) - 1) + 1) * loops.shape[1], formats, playback)
+    check_replaceable(out, _PATH_FILES)
     kit = kit or model.kit
     made, z = _path(model, loops, config.frames, config.mode)
     bars = fold_bars(made.reshape(-1, *made.shape[2:]), model.kit, kit)
@@ -117,10 +118,14 @@ def export_path(
     whole = Loops(["path"], Performance.of(bars, kit).as_several(), "name", ["path"], ["path"], {})
     per_loop = [form for form in formats if isinstance(form, FilePerLoop)]
     check_encodable(written, formats, playback)
-    with replacing(out, ["frame", "path"]) as new:
+    with replacing(out, _PATH_FILES) as new:
         export([written], new, formats, playback, stem="path")
         export([whole], new, per_loop, playback, stem="path")
     return Exported(arrays["bars"], files_written(formats, [*whole.names, *written.names], "path"))
+
+
+_PATH_FILES = ("frame", "path")
+"""Names of files of a path."""
 
 
 def _path(model: LatentCritic, loops: np.ndarray, frames: int, mode: PathMode) -> tuple[np.ndarray, np.ndarray]:
@@ -190,6 +195,7 @@ def export_variations(
         raise ValueError("all parts are locked: none is left to vary")
     files = _LoopFiles("variation", "variations", formats, playback, swing, kit or model.kit)
     check_length(len(bars), formats, playback)
+    check_replaceable(out, _LOOP_FILES)
     varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount, locked)
     return files.write(out, _performed(loop, model), varied, np.concatenate([model.encode(bars)[None], points]))
 
@@ -218,6 +224,7 @@ def export_fills(
         raise ValueError("all parts are locked: none is left to fill in")
     files = _LoopFiles("filled", "filled", formats, playback, swing, kit or model.kit)
     check_length(len(bars), formats, playback)
+    check_replaceable(out, _LOOP_FILES)
     filled = fill(model, bars, locked, range(config.seed, config.seed + config.n), config.temperature)
     z = np.stack([model.encode(each) for each in (bars, *filled)])
     return files.write(out, _performed(loop, model), filled, z)
@@ -398,7 +405,7 @@ def export_combined(
     """
     config = config or CombineConfig()
     formats = formats_named(config.formats)
-    check_replaceable(out, ["combined"], COMBINED)
+    check_replaceable(out, ["combined"], [COMBINED])
     n_bars = bars_of_loops({len(pattern.performance) for group in groups for pattern in group})
     check_length(n_bars, formats, playback)
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]

@@ -84,7 +84,7 @@ def export_steered(
         OSError: the folder cannot be written, or the loop's file not read.
     """
     rows = formats_named(formats)
-    check_replaceable(out, _REPLACED, REPORT)
+    check_replaceable(out, _REPLACED, [REPORT])
     files = {REPORT: (json.dumps(report(steered, seed, asked, notes), indent=1) + "\n").encode()}
     own_file = None if original is None else _name_of_original(original)
     if original is not None and own_file is not None:

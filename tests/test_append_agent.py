@@ -403,7 +403,7 @@ def test_the_command_writes_loops_of_the_bundled_weights(tmp_path, capsys):
     own.mkdir()
     (own / "loop.mid").write_bytes(b"mine")
     assert rl_tuner.cli.main(["append", "--n", "1", "--out", str(own)]) == 2
-    assert "holds loop.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert "holds loop.mid, which no earlier call wrote" in capsys.readouterr().err
     assert (own / "loop.mid").read_bytes() == b"mine"
     # fewer loops than before: nothing of the earlier call is left
     made("--n", "1", "--seed", "7", "--out", str(tmp_path / "tuned"))

@@ -5,10 +5,11 @@ import json
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from rhythmgan.calls import NEW, READY, check_settled, replaced_files
+from rhythmgan.calls import NEW, READY, WRITTEN, check_settled, replaced_files
 from rhythmgan.export import check_replaceable
 
 
@@ -19,7 +20,7 @@ def _write(out, names, text):
 
 
 def _content(folder):
-    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name != WRITTEN}
 
 
 def test_the_new_files_come_in_at_once(tmp_path):
@@ -79,6 +80,7 @@ def test_only_one_call_at_a_time(tmp_path):
 def _half_replaced(folder, going='["bar-1"]'):
     (folder / READY).mkdir()
     (folder / READY / "bar-2").write_text("second", encoding="utf-8")
+    (folder / READY / WRITTEN).write_text('["bar-2", "note"]', encoding="utf-8")
     if going is not None:
         (folder / READY / ".replaced").write_text(going, encoding="utf-8")
 
@@ -89,7 +91,7 @@ def test_readers_refuse_what_is_half_replaced(tmp_path):
     _half_replaced(tmp_path)
     with pytest.raises(ValueError, match=f"^{tmp_path}: its files are being replaced by another call's"):
         check_settled(tmp_path)
-    check_replaceable(tmp_path, ["bar"], "report.json")  # an earlier call was here, whose report may not be yet
+    check_replaceable(tmp_path, ["bar"])  # what is there is of calls, whether their list is there yet or not
     _write(tmp_path, ["bar-3"], "third")
     check_settled(tmp_path)
     assert _content(tmp_path) == {"bar-3": "third"}
@@ -127,10 +129,55 @@ def test_a_link_is_not_taken_for_new_files(tmp_path):
     (tmp_path / "elsewhere" / "own").write_text("own", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()
-    (out / READY).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="Not a directory"):
-        _write(out, ["bar-1"], "first")
+    for name in (READY, NEW):
+        for make in (
+            lambda path: path.symlink_to(tmp_path / "elsewhere"),
+            lambda path: path.symlink_to("no"),
+            Path.touch,
+        ):
+            make(out / name)
+            with pytest.raises(ValueError, match=rf"^{out}/\{name} is no folder of an earlier call, and is left alone"):
+                _write(out, ["bar-1"], "first")
+            (out / name).unlink()
     assert _content(tmp_path / "elsewhere") == {"own": "own"}
+    _write(out, ["bar-1"], "first")
+
+
+@pytest.mark.parametrize("name", ["bar-1", "bar-2", "note"])
+def test_files_that_no_call_wrote_are_refused(tmp_path, name):
+    """Also one that has the name of a new file alone, and one whose name was a call's and is so no longer."""
+    for _ in range(2):
+        (tmp_path / name).write_text("own", encoding="utf-8")
+        with pytest.raises(
+            ValueError, match=f"^{tmp_path} holds {name}, which no earlier call wrote and which would be"
+        ):
+            _write(tmp_path, ["bar-1", "note"], "first")
+        assert _content(tmp_path) == {name: "own"}
+        (tmp_path / name).unlink()
+        with replaced_files(tmp_path, lambda _: True) as new:
+            (new / name).write_text("first", encoding="utf-8")
+        with replaced_files(tmp_path, lambda _: True):
+            pass  # it writes nothing: all that was written goes
+    assert json.loads((tmp_path / WRITTEN).read_text(encoding="utf-8")) == []
+
+
+def test_the_list_of_what_was_written_has_the_files_of_all_calls_that_are_there(tmp_path):
+    _write(tmp_path, ["bar-1", "note"], "first")
+    (tmp_path / "note").unlink()
+    with replaced_files(tmp_path, lambda name: name.startswith("path-")) as new:
+        (new / "path-1").write_text("second", encoding="utf-8")
+    assert json.loads((tmp_path / WRITTEN).read_text(encoding="utf-8")) == ["bar-1", "path-1"]
+    _write(tmp_path, ["bar-2"], "third")
+    assert _content(tmp_path) == {"bar-2": "third", "path-1": "second"}
+    assert json.loads((tmp_path / WRITTEN).read_text(encoding="utf-8")) == ["bar-2", "path-1"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '["a/b"]', "[" * 100_000])
+def test_a_list_that_cannot_be_read_is_one_line(tmp_path, content):
+    (tmp_path / WRITTEN).write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/\{WRITTEN}: no list of [^\n]*$"):
+        _write(tmp_path, ["bar-1"], "first")
+    assert (tmp_path / WRITTEN).read_text(encoding="utf-8") == content
 
 
 _EVERY_KILL = r"""

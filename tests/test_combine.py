@@ -551,7 +551,7 @@ def test_what_the_command_cannot_do_is_one_line(pack, tmp_path, capsys):
         ((pack, "--out", pack), "lies in the folder that is read"),
         ((pack, "--format", "mp3"), "unknown format"),
         ((pack, "--bpm", 1), "tempo"),
-        ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, but no patterns.json of an earlier call"),
+        ((pack, "--out", tmp_path / "theirs"), "holds combined-001.mid, which no earlier call wrote"),
     ):
         given = [*map(str, arguments)]
         status = rhythmgan.cli.main(["combine", "--out", str(tmp_path / "out"), *given, "--quiet"])

@@ -400,7 +400,7 @@ def test_files_of_others_are_left_alone(loop, tmp_path, capsys):
     (own / "tuned-005.mid").write_bytes(b"mine")
     arguments = ["continue", str(loop), "--drums", "mid", "--quiet", "--out"]
     assert main([*arguments, str(own)]) == 2
-    assert "holds tuned-005.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert "holds tuned-005.mid, which no earlier call wrote" in capsys.readouterr().err
     assert [(path.name, path.read_bytes()) for path in own.iterdir()] == [("tuned-005.mid", b"mine")]
     for _ in range(2):  # what it wrote itself it writes over
         assert main([*arguments, str(tmp_path / "next")]) == 0

@@ -181,8 +181,12 @@ def test_make_folder(tmp_path):
 
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FileExistsError):
-        make_folder(tmp_path / "file")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(NotADirectoryError, match="is there and is no folder") as failed:
+            make_folder(tmp_path / name)
+        assert failed.value.filename == str(tmp_path / name)
+    (tmp_path / "link").unlink()
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "below")
     assert _names(tmp_path) == ["file"]

@@ -1,6 +1,6 @@
 """Folders of paths and variations: whole files, and none of an earlier call beside them."""
 
-import os
+import re
 
 import mido
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from rhythmgan.bars import fold_bars
+from rhythmgan.calls import WRITTEN
 from rhythmgan.folders import export_fills, export_path, export_variations
 from rhythmgan.generate.config import FillConfig, PathConfig, VariationConfig
 from rhythmgan.generate.morph import morph
@@ -51,7 +52,7 @@ def test_path_goes_through_its_waypoints(gan, tmp_path):
         assert saved["z"].shape == (7, gan.latent_dim)
         assert (gan.decode(saved["z"])[[0, 3, 6]] == gan.decode(z)).all()
         assert (saved["bars"] == bars).all()
-    assert sorted(os.listdir(tmp_path)) == [f"frame-{i:03d}.mid" for i in range(7)] + [
+    assert _names(tmp_path) == [f"frame-{i:03d}.mid" for i in range(7)] + [
         "path.mid",
         "path.npz",
         "path.png",
@@ -125,6 +126,11 @@ def test_bad_paths_leave_the_last_one_as_it_is(gan, tmp_path, mode, changes, mes
     assert not (tmp_path / "new").exists()
 
 
+def _names(folder):
+    """Of what people look for; the list of what was written is hidden."""
+    return sorted(path.name for path in folder.iterdir() if path.name != WRITTEN)
+
+
 def _content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -148,7 +154,7 @@ def test_variations_come_after_the_loop_itself(gan, loop, tmp_path):
     assert bars.dtype == bool
     assert (bars[0] == loop).all()
     names = ["loop.mid", "variation-001.mid", "variation-002.mid", "variation-003.mid"]
-    assert sorted(os.listdir(tmp_path)) == [*names, "variations.npz", "variations.png"]
+    assert _names(tmp_path) == [*names, "variations.npz", "variations.png"]
     for name, these in zip(names, bars, strict=True):
         heard = quantise(read_midi(tmp_path / name), GM9)
         assert (heard.bars == these[heard.index]).all()
@@ -200,7 +206,7 @@ def test_loops_are_filled_in_around_the_parts_that_are_locked(gan, loop, tmp_pat
     config = FillConfig(("kick", "snare"), n=4, seed=7, temperature=0.9)
     done = export_fills(gan, loop, tmp_path, config, playback=Playback(90))
     assert done.files["midi"] == ["loop.mid", "filled-001.mid", "filled-002.mid", "filled-003.mid", "filled-004.mid"]
-    assert sorted(os.listdir(tmp_path)) == sorted([*done.files["midi"], "filled.npz", "filled.png"])
+    assert _names(tmp_path) == sorted([*done.files["midi"], "filled.npz", "filled.png"])
     assert done.bars.shape == (5, 2, 16, 9)
     assert (done.bars[0] == loop).all()
     locked = np.zeros((16, 9), bool)
@@ -228,12 +234,51 @@ def test_what_stays_in_a_loop_that_is_filled_in_is_played_as_before(gan, loop, t
     assert (velocities[1:][new] == np.broadcast_to(Performance.of(np.ones_like(loop)).velocities, new.shape)[new]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("loop.mid", "vary"),
+        ("loop.wav", "vary"),
+        ("variation-999.mid", "vary"),
+        ("variations.csv", "vary"),
+        ("loop.mid", "fill"),
+        ("variation-001.mid", "fill"),
+        ("filled.features.csv", "fill"),
+        ("frame-000.mid", "path"),
+        ("path.wav", "path"),
+    ],
+)
+def test_files_that_no_call_wrote_are_refused_before_anything_is_made(gan, loop, tmp_path, monkeypatch, name, kind):
+    calls = {
+        "vary": lambda: _vary(gan, loop, 1, tmp_path),
+        "fill": lambda: export_fills(gan, loop, tmp_path, FillConfig(("kick",), n=1)),
+        "path": lambda: _path(gan, gan.latents([3, 17]), tmp_path, frames=2),
+    }
+    for had_a_call in (False, True):
+        if had_a_call:
+            (tmp_path / name).unlink()
+            calls[kind]()
+            calls[kind]()  # what it wrote itself it writes over
+            if (tmp_path / name).exists():
+                return
+        (tmp_path / name).write_bytes(b"own")
+        before = _content(tmp_path)
+        with monkeypatch.context() as patched:
+            for made in ("vary", "fill", "_path"):
+                patched.setattr(f"rhythmgan.folders.{made}", lambda *_: pytest.fail("it was made"))
+            with pytest.raises(
+                ValueError, match=f"^{tmp_path} holds {re.escape(name)}, which no earlier call wrote and"
+            ):
+                calls[kind]()
+        assert _content(tmp_path) == before
+
+
 def test_variations_and_loops_filled_in_do_not_lie_beside_each_other(gan, loop, tmp_path):
     _vary(gan, loop, 3, tmp_path)
     export_fills(gan, loop, tmp_path, FillConfig(("kick",), n=1))
-    assert sorted(os.listdir(tmp_path)) == ["filled-001.mid", "filled.npz", "filled.png", "loop.mid"]
+    assert _names(tmp_path) == ["filled-001.mid", "filled.npz", "filled.png", "loop.mid"]
     _vary(gan, loop, 1, tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["loop.mid", "variation-001.mid", "variations.npz", "variations.png"]
+    assert _names(tmp_path) == ["loop.mid", "variation-001.mid", "variations.npz", "variations.png"]
 
 
 @pytest.mark.parametrize(

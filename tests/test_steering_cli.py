@@ -15,6 +15,7 @@ from PIL import Image
 
 from rhythmgan import draw
 from rhythmgan.bars import words_to_bars
+from rhythmgan.calls import WRITTEN
 from rhythmgan.corpus_file import save_corpus
 from rhythmgan.features import density, syncopation
 from rhythmgan.grid import quantise
@@ -73,7 +74,7 @@ def _report(out):
 
 def _names(out):
     """The names of a folder's files."""
-    return sorted(path.name for path in out.iterdir())
+    return sorted(path.name for path in out.iterdir() if path.name != WRITTEN)
 
 
 def _numbered(name, n):
@@ -337,12 +338,16 @@ def test_files_of_others_are_not_replaced(tmp_path, capsys):
     (tmp_path / "after-party.mid").write_bytes(b"another")
     arguments = ["steer", "--density", "12", "--n", "1", "--calls", "1", "--format", "npz", "--out", str(tmp_path)]
     assert main(arguments) == 2
-    assert "holds original.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert "holds original.mid, which no earlier call wrote" in capsys.readouterr().err
     assert song.read_bytes() == b"a song of mine"
     song.unlink()
     assert main(arguments) == 0
     assert (tmp_path / "after-party.mid").read_bytes() == b"another"
     assert main(arguments) == 0
+    (tmp_path / "after-999.mid").write_bytes(b"a third")  # the report of an earlier call does not make it ours
+    assert main(arguments) == 2
+    assert "holds after-999.mid, which no earlier call wrote" in capsys.readouterr().err
+    (tmp_path / "after-999.mid").unlink()
 
 
 def test_a_call_replaces_the_files_of_another_whatever_it_began_with(own_loop, tmp_path):

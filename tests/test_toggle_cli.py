@@ -12,6 +12,7 @@ import numpy as np
 import pretty_midi
 import pytest
 
+from rhythmgan.calls import WRITTEN
 from rhythmgan.corpus_file import save_corpus
 from rhythmgan.features import shmulevich_povel
 from rhythmgan.kit import GM9, GM12
@@ -146,7 +147,7 @@ def test_an_answer_to_a_loop(own_loop, tmp_path):
     done = _run("answer", path, "--n", 2, "--seed", 5, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    names = sorted(file.name for file in out.iterdir())
+    names = sorted(file.name for file in out.iterdir() if file.name != WRITTEN)
     assert names == ["answer-001.mid", "answer-002.mid", "answers.npz", "answers.png", "loop.mid", "report.json"]
     with np.load(out / "answers.npz") as arrays:
         loops = arrays["bars"]
@@ -176,7 +177,7 @@ def test_fewer_answers_replace_more(own_loop, tmp_path):
     for n in ("3", "1"):
         arguments = ["--n", n, "--format", "midi", "--quiet", "--out", str(tmp_path)]
         assert main(["toggle", "answer", str(own_loop[0]), *arguments]) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["answer-001.mid", "loop.mid", "report.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [WRITTEN, "answer-001.mid", "loop.mid", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == {
         "answers": 1,
         "bars": 3,
@@ -187,7 +188,7 @@ def test_fewer_answers_replace_more(own_loop, tmp_path):
 def test_files_of_others_and_seeds_that_are_none_are_refused(own_loop, tmp_path, capsys):
     (tmp_path / "answer-009.mid").write_bytes(b"mine")
     assert main(["toggle", "answer", str(own_loop[0]), "--out", str(tmp_path)]) == 2
-    assert "holds answer-009.mid, but no report.json of an earlier call" in capsys.readouterr().err
+    assert "holds answer-009.mid, which no earlier call wrote" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["answer-009.mid"]
     huge = ["--seed", "99999999999999999999", "--out", str(tmp_path / "new")]
     assert main(["toggle", "answer", str(own_loop[0]), *huge]) == 2

@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     report = {"n": options.n, "seed": options.seed, "by": by, "kit": kit.name}
     batch = Loops(names, Performance.of(bars, kit), "seed", seeds, titles, {"bars": bars, "seed": np.array(seeds)}, 2)
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
-    check_replaceable(options.out, _REPLACED, REPORT)
+    check_replaceable(options.out, _REPLACED, [REPORT])
     export([batch], options.out, formats, output["playback"], stem="loops", replaced=_REPLACED, notes=notes)
     files = files_written(formats, names, "loops")
     if options.json:

@@ -60,7 +60,7 @@ def export_continuation(
     report = report_of(continuation, targets or {}, seed)
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
     replaced = [SEED, LSTM, TUNED, "continuation"]
-    check_replaceable(out, replaced, REPORT)
+    check_replaceable(out, replaced, [REPORT])
     export([loops], out, rows, playback, stem="continuation", replaced=replaced, notes=notes)
     return files_written(rows, names, "continuation")
 

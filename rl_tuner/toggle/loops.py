@@ -107,7 +107,7 @@ def export_answers(
     if is_played(loop):
         arrays |= {"velocities": performances.velocities, "offsets": performances.offsets}
     written = Loops(names, performances, "name", names, names, arrays, len(loop) if 1 < len(loop) <= 8 else None)
-    check_replaceable(out, _REPLACED, REPORT)
+    check_replaceable(out, _REPLACED, [REPORT])
     report = {"answers": len(versions), "bars": len(loop), "kit": (kit or loop.kit).name}
     notes = {REPORT: (json.dumps(report, indent=1) + "\n").encode()}
     export([written], out, rows, playback, stem="answers", replaced=_REPLACED, notes=notes)

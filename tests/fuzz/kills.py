@@ -36,6 +36,7 @@ from random import Random
 
 import valid
 
+from rhythmgan.calls import WRITTEN
 from rhythmgan.tensor_file import open_tensors
 
 Files = dict[str, bytes]
@@ -156,6 +157,8 @@ def _bytes(path: Path) -> bytes:
 
 def is_unfinished(name: str) -> bool:
     """Whether a file is a part of one, a lock, or what ``prepare`` has read so far: none of what a command is for."""
+    if name == WRITTEN:
+        return False
     return any(part.startswith(".") or part.endswith((".part", ".parts")) for part in name.split("/"))
 
 
