@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 from contextlib import suppress
@@ -54,6 +55,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.port > 65535:
         raise ValueError(f"a port lies in 1 … 65535, not at {options.port}")
     _set_environment(options)
+    _check_free(options.address, options.port)
     package = Path(__file__).parent.parent
     inside = package / "demo" / "app.py"
     app = inside if inside.exists() else package.parent / "demo" / "app.py"
@@ -65,6 +67,34 @@ def _run(options: argparse.Namespace) -> None:
     if options.no_browser:
         settings.append("--server.headless=true")
     cli.main(["run", str(app), *settings], standalone_mode=False)
+
+
+def _check_free(address: str, port: int) -> None:
+    """Listen for a moment as the server will: what it says of a port that is taken names no address, nor the option.
+
+    Raises:
+        ValueError: no address of this machine, or a port that another program has or that this one may not have.
+    """
+    import socket
+
+    if not address:  # to the system it is every address that there is
+        raise ValueError("--address is empty: give localhost, or 0.0.0.0 to let others on your network in")
+    is_ipv6 = ":" in address
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET) as listening:
+        if os.name == "posix":  # elsewhere it lets two programs have the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((address, port))
+            listening.listen()
+        except (OSError, UnicodeError) as error:
+            is_taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+            option = f"--port {port}" if is_taken else f"--address {address}"
+            where = f" at {address}" if is_taken else ""
+            raise ValueError(f"{option}: cannot listen there{where}: {_why(error)}") from None
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or "not an address"
 
 
 def _set_environment(options: argparse.Namespace) -> None:
