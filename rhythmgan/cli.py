@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import sys
+from typing import TYPE_CHECKING
 
 from rhythmgan import __version__
-from rhythmgan.commands import (
-    combine,
-    demo,
-    evaluate,
-    features,
-    fill,
-    grooves,
-    info,
-    interpolate,
-    prepare,
-    sample,
-    standardise,
-    train,
-    vary,
-)
-from rhythmgan.console import new_parser, run_command
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
-    return run_command(_parser(), arguments)
+    try:
+        from rhythmgan.console import run_command
+
+        parser = _parser()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    return run_command(parser, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
+    # imported here, where Ctrl-C ends as in a command: it takes a while
+    from rhythmgan.commands import (
+        combine,
+        demo,
+        evaluate,
+        features,
+        fill,
+        grooves,
+        info,
+        interpolate,
+        prepare,
+        sample,
+        standardise,
+        train,
+        vary,
+    )
+    from rhythmgan.console import new_parser
+
     description = "Drum bars from a GAN: sample them from seeds, vary your own, evaluate them, train models."
     parser = new_parser("rhythmgan", __version__, description)
     commands = parser.add_subparsers(required=True, metavar="command")

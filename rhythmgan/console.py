@@ -53,13 +53,7 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
     Returns:
         The exit status, see the help.
     """
-    # what a terminal cannot show must not fail the command that did the work
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-        elif stream is None:  # closed by who called: what is said is lost, what is done is not
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as we run
+    _prepare_streams()
     options = None
     try:
         named: Any = _NamedOutput(sys.stdout)
@@ -84,6 +78,16 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         print(f"{parser.prog}: {_said(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _prepare_streams() -> None:
+    """See that what a terminal cannot show fails no command that did the work."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+        elif stream is None:  # closed by who called: what is said is lost, what is done is not
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as we run
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import sys
+from typing import TYPE_CHECKING
 
 from rhythmgan import __version__
-from rhythmgan.console import new_parser, run_command
-from rl_tuner.commands import append, continuation, evaluate, steer, sweep, toggle, train
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
-    return run_command(_parser(), arguments)
+    try:
+        from rhythmgan.console import run_command
+
+        parser = _parser()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    return run_command(parser, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
+    # imported here, where Ctrl-C ends as in a command: it takes a while
+    from rhythmgan.console import new_parser
+    from rl_tuner.commands import append, continuation, evaluate, steer, sweep, toggle, train
+
     description = (
         "Steer the bars of a GAN to a density and a syncopation, with an agent that decides them step by step."
     )

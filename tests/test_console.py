@@ -276,6 +276,38 @@ raise SystemExit(console.run_command(parser, []))
     assert done.stderr.startswith(b"prog: standard output: ")
 
 
+_STOPPED = """
+import runpy, sys
+
+program, where = sys.argv[1:]
+
+class Stop:
+    def find_spec(self, name, *_):
+        if name == where:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stop())
+runpy.run_module(program, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "where"),
+    [
+        ("rhythmgan", "argparse"),
+        ("rhythmgan", "rhythmgan.console"),
+        ("rhythmgan", "rhythmgan.commands.vary"),
+        ("rl_tuner", "rhythmgan.console"),
+        ("rl_tuner", "rl_tuner.commands.toggle"),
+        ("rl_tuner", "rl_tuner.commands.models"),
+    ],
+)
+def test_a_program_that_is_stopped_as_it_begins_says_so_in_a_line(program, where):
+    """While it imports what it is made of, which takes a moment."""
+    done = subprocess.run([sys.executable, "-c", _STOPPED, program, where], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped\n")
+
+
 def test_what_can_be_resumed_says_so(capsys):
     assert console.run_command(_program(_raise(KeyboardInterrupt()), resumes=True), []) == 130
     assert capsys.readouterr().err == "\nstopped; the same command resumes from here\n"
