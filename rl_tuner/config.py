@@ -19,10 +19,32 @@ CALLS = 32
 """Generator calls of an episode of steering, by default."""
 
 
-def _check_at_least_one(config: object, *names: str) -> None:
+_MOST = {
+    "batch_size": 1 << 20,
+    "num_envs": 1 << 16,
+    "gradient_steps": 1024,
+    "n_step": 1024,
+    "calls": 4096,
+    "edits": 4096,
+    "width": 4096,
+    "bars": 1 << 22,
+    "n_drawn": 1024,
+}
+"""What counts may be: with more a training takes all memory, or its first step never ends."""
+
+
+def _check_counts(config: object, *names: str) -> None:
+    """Refuse counts below 1, and such as no machine comes to the end of.
+
+    Raises:
+        ValueError: one of them is none.
+    """
     for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+        number, most = getattr(config, name), _MOST.get(name, math.inf)
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, not {number}")
+        if number > most:
+            raise ValueError(f"{name} must be at most {most:,}, not {number}")
 
 
 def _check_shares(config: object, *names: str) -> None:
@@ -88,7 +110,7 @@ class DQNConfig:
 
     def __post_init__(self) -> None:
         counts = ("train_steps", "batch_size", "gradient_steps", "n_step", "target_update_every", "buffer_size")
-        _check_at_least_one(self, *counts, "learning_starts")
+        _check_counts(self, *counts, "learning_starts")
         shares = ("gamma", "learning_rate_end", "tau", "eps_start", "eps_end", "exploration_fraction")
         _check_shares(self, *shares, "priority_exponent", "her_ratio")
         if not 0 < self.learning_rate < 1:
@@ -129,7 +151,7 @@ class SoftQConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "train_steps", "batch_size")
+        _check_counts(self, "train_steps", "batch_size")
         _check_shares(self, "trace", "tau", "eps")
         for name in ("temperature", "learning_rate"):
             if not getattr(self, name) > 0:
@@ -161,7 +183,7 @@ class ReadOutConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "bars", "train_steps", "batch_size", "width")
+        _check_counts(self, "bars", "train_steps", "batch_size", "width")
 
 
 @dataclass(frozen=True)
@@ -184,7 +206,7 @@ class EnvConfig:
     weighted: bool = True
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "num_envs")
+        _check_counts(self, "num_envs", "calls")
 
 
 @dataclass(frozen=True)
@@ -211,7 +233,7 @@ class StepwiseEnvConfig:
     weighted: bool = True
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "num_envs")
+        _check_counts(self, "num_envs")
         _check_shares(self, "given", "locked", "crossed", "skipped")
 
 
@@ -274,7 +296,7 @@ class EditEnvConfig:
     skipped: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "num_envs", "edits")
+        _check_counts(self, "num_envs", "edits")
         _check_shares(self, "skipped")
 
 
@@ -325,7 +347,7 @@ class AppendConfig:
     width: int = 192
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "num_envs", "width")
+        _check_counts(self, "num_envs", "width")
         _check_shares(self, "eps")
         if not (self.log_prob or self.percussion or self.critic):
             raise ValueError("nothing to be rewarded by: one of log_prob, percussion and critic must not be 0")
@@ -357,7 +379,7 @@ class LoopCriticConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "train_steps", "batch_size", "width", "n_drawn")
+        _check_counts(self, "train_steps", "batch_size", "width", "n_drawn")
         _check_shares(self, "dropout")
         _check_seed(self.seed)
 
@@ -428,7 +450,7 @@ class ToggleEnvConfig:
     given: str = "x o o o x o o o"
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "num_envs", "moves", "n_lines")
+        _check_counts(self, "num_envs", "moves", "n_lines")
 
 
 PUBLISHED_EPISODES = 300
@@ -508,7 +530,7 @@ class PairCriticConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "train_steps", "batch_size", "answers")
+        _check_counts(self, "train_steps", "batch_size", "answers")
 
 
 ANSWER_AGENT = DQNConfig(

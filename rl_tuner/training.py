@@ -70,7 +70,6 @@ class Run:
             self.resumes = _is_same_run(self.out, self._described)
             self._state = read_checkpoint(self.out / CHECKPOINT) if self.resumes else None
             sweep_parts(self.out)
-            write_config(self.out, self._described)
         except BaseException:
             self._lock.close()
             raise
@@ -104,6 +103,8 @@ class Run:
                 seconds = log.resume(extra)
             except ValueError as error:
                 raise ValueError(f"{self.out / CHECKPOINT}: cannot be resumed: {error}") from None
+        # here and not before: a learner that cannot be made leaves no note of a run
+        write_config(self.out, self._described)
         began = saved = time.perf_counter()
         pause, total = _SECONDS_BETWEEN, learner.config.train_steps
 

@@ -418,6 +418,7 @@ def test_the_command_writes_loops_of_the_bundled_weights(tmp_path, capsys):
         (["--weights", "x"], "give both"),
         (["--agent", "nowhere.safetensors"], "nowhere.safetensors"),
         (["--seed", "-1"], "seeds are whole numbers"),
+        (["--n", "4097"], "1 to 4,096 loops can be made, not 4097"),
     ],
 )
 def test_the_command_refuses_in_one_line(options, said, tmp_path, capsys):

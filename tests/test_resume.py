@@ -22,6 +22,7 @@ from rhythmgan.models.note_cnn import NoteCNN
 from rl_tuner import training
 from rl_tuner.agent import AgentConfig
 from rl_tuner.config import (
+    AGENT,
     ANSWER_AGENT,
     APPEND_AGENT,
     EDIT_AGENT,
@@ -41,7 +42,7 @@ from rl_tuner.envs.toggle import ToggleVectorEnv
 from rl_tuner.latent.agent import LatentAgentConfig
 from rl_tuner.latent.space import find_space
 from rl_tuner.scale import values_of
-from rl_tuner.training import CHECKPOINT, CONFIG, Run
+from rl_tuner.training import CHECKPOINT, Run
 from rl_tuner.tune.append import train_append_agent
 from rl_tuner.tune.edit import train_edit_agent
 from rl_tuner.tune.latent import train_latent_agent
@@ -215,7 +216,27 @@ def test_what_killed_runs_left_is_swept(trainings, tmp_path):
     with pytest.raises(OSError), Run(tmp_path, {"model": "x"}) as run:  # noqa: PT011
         raise OSError
     assert run.out == tmp_path
-    assert {path.name for path in tmp_path.iterdir()} == {CONFIG}
+    assert list(tmp_path.iterdir()) == []  # nor a note of a run that did not begin
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "most"),
+    [
+        (AGENT, "batch_size", 1 << 20),
+        (StepwiseEnvConfig(), "num_envs", 1 << 16),
+        (ReadOutConfig(), "bars", 1 << 22),
+        (LATENT_AGENT, "n_step", 1024),
+        (LATENT_AGENT, "gradient_steps", 1024),
+        (EnvConfig(), "calls", 4096),
+        (EditEnvConfig(), "edits", 4096),
+        (AppendConfig(), "width", 4096),
+        (LoopCriticConfig(), "n_drawn", 1024),
+    ],
+)
+def test_counts_that_no_training_ends_with_are_refused(config, name, most):
+    assert getattr(replace(config, **{name: most}), name) == most
+    with pytest.raises(ValueError, match=f"{name} must be at most {most:,}, not {most + 1}"):
+        replace(config, **{name: most + 1})
 
 
 def test_a_state_of_other_environments_is_refused():

@@ -9,6 +9,7 @@ from typing import Any
 
 from rhythmgan.console import add_output_options, add_report_options, file_names, formats_given, output_given, positive
 from rhythmgan.export import DEFAULT_FORMATS
+from rhythmgan.generate.config import MAX_LOOPS
 from rl_tuner.config import PUBLISHED_EPS
 
 # what is slow to import is imported by the function that needs it: help and errors answer at once
@@ -59,6 +60,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         raise ValueError("--kind names loops of the bundled weights: leave it out with --agent")
     if options.weights and not options.agent:
         raise ValueError("--weights are of the CNN that an --agent was started from: give both")
+    if options.n > MAX_LOOPS:  # all of them are made at once
+        raise ValueError(f"1 to {MAX_LOOPS:,} loops can be made, not {options.n}: go on with --seed in another folder")
 
     import numpy as np
 
