@@ -321,6 +321,14 @@ def test_what_can_be_resumed_says_so(capsys):
     }
 
 
+@pytest.mark.parametrize("seeds", ["9" * 5000 + "-1", "1-" + "0" * 5000, "x" * 5000])
+def test_seeds_of_thousands_of_digits_are_refused_in_a_line(capsys, tmp_path, seeds):
+    assert rhythmgan.cli.main(["interpolate", "--seeds", seeds, "--out", str(tmp_path / "p")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rhythmgan: --seeds takes whole numbers with a dash between them, like 3-17, not '")
+    assert (said.count("\n"), len(said) < 200) == (1, True)
+
+
 def test_a_bug_is_not_hidden():
     with pytest.raises(TypeError, match="bug"):
         console.run_command(_program(_raise(TypeError("bug"))), [])

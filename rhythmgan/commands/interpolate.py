@@ -85,8 +85,9 @@ def _ends(options: argparse.Namespace, model: LatentModel) -> tuple[np.ndarray, 
     if options.z is not None:
         return _read_z(options.z, model.latent_dim), output
     parts = options.seeds.split("-")
-    if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"--seeds takes whole numbers with a dash between them, like 3-17, not {options.seeds!r}")
+    # a seed of a thousand digits is none, and Python would not read it
+    if len(parts) < 2 or not all(part.isascii() and part.isdigit() and len(part) <= 100 for part in parts):
+        raise ValueError(f"--seeds takes whole numbers with a dash between them, like 3-17, not {options.seeds[:80]!r}")
     return model.latents([int(part) for part in parts]), output
 
 
