@@ -48,7 +48,7 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
     Raises:
         ValueError: damaged, another kind of file, a member that is no array of numbers or text, or one that is larger;
             it names ``path`` and ``what`` was expected.
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened or read.
     """
     with open_input(path) as file:
         try:
@@ -66,7 +66,7 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
                     found[_name(member)] = _read_array(content, member.file_size, printable(member))
             return found
         except Exception as error:  # zipfile and zlib have a dozen kinds of their own
-            raise ValueError(f"{os.fspath(path)}: not {what}: {_reason(error)}") from None
+            raise _refusal(error, path, what) from None
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
@@ -89,7 +89,8 @@ def map_npz(
 ) -> dict[str, np.ndarray]:
     """The members of an uncompressed .npz file as an array that is mapped into memory: it is read where it is used.
 
-    It takes ten times the bytes of the directory, which may have ``MAX_DIRECTORY``; nothing is ever unpacked.
+    It takes ten times the bytes of the directory, which may have ``MAX_DIRECTORY``; nothing is ever unpacked. The file
+    is open, once, for as long as any of the arrays is there.
 
     Args:
         path: the file.
@@ -100,7 +101,7 @@ def map_npz(
 
     Raises:
         ValueError: damaged, compressed, another kind of file, or a pickle; it names ``path`` and ``what`` was expected.
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened, read or mapped; it names ``path``.
     """
     with open_input(path) as file:
         try:
@@ -108,13 +109,15 @@ def map_npz(
             archive = _checked(file, n_bytes, n_bytes, STORED)
             if checked and n_bytes <= MAX_CHECKED and archive.testzip() is not None:
                 raise ValueError("its checksums do not fit")
+            # one map for all members: each map keeps the file open once more
+            content = np.memmap(file, np.uint8, "r")
             return {
-                _name(info): _mapped(file, info, checked)
+                _name(info): _mapped(file, content, info, checked)
                 for info in archive.infolist()
                 if info.filename.endswith(".npy") and (names is None or _name(info) in names)
             }
         except Exception as error:
-            raise ValueError(f"{os.fspath(path)}: not {what}: {_reason(error)}") from None
+            raise _refusal(error, path, what) from None
 
 
 def _checked(file: BinaryIO, n_bytes: int, most: int, packings: Collection[int]) -> zipfile.ZipFile:
@@ -181,7 +184,12 @@ def _checked_header(head: bytes, n_bytes: int, name: str) -> Header:
     return header
 
 
-def _mapped(file: BinaryIO, info: zipfile.ZipInfo, checked: bool) -> np.ndarray:
+def _mapped(file: BinaryIO, content: np.ndarray, info: zipfile.ZipInfo, checked: bool) -> np.ndarray:
+    """A member of a file of which the content is mapped as bytes.
+
+    Raises:
+        ValueError: it is no array, or not as long as it says.
+    """
     file.seek(info.header_offset)
     name_length, extra_length = struct.unpack("<26xHH", file.read(30))
     begin = info.header_offset + 30 + name_length + extra_length
@@ -189,12 +197,22 @@ def _mapped(file: BinaryIO, info: zipfile.ZipInfo, checked: bool) -> np.ndarray:
     header = _checked_header(file.read(min(info.file_size, HEAD)), info.file_size, printable(info))
     if header.fortran:
         raise ValueError(f"{printable(info)} is in Fortran's order, which is not mapped")
+    values = content[begin + header.begin :][: header.n_bytes]
+    if len(values) < header.n_bytes:
+        raise ValueError(f"{printable(info)} breaks off")
     if not header.n_bytes:
         return np.zeros(header.shape, header.dtype)  # nothing cannot be mapped
-    array = np.memmap(file, header.dtype, "r", begin + header.begin, header.shape)
+    array = values.view(header.dtype).reshape(header.shape)
     if checked:
         _check_values(array, printable(info))
     return array
+
+
+def _refusal(error: Exception, path: str | os.PathLike[str], what: str) -> Exception:
+    """What is raised where reading a file ended like this: a failing system is not blamed on what the file holds."""
+    if isinstance(error, OSError) and error.errno:
+        return OSError(error.errno, error.strerror, os.fspath(path))
+    return ValueError(f"{os.fspath(path)}: not {what}: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Songs in, one corpus out."""
 
 import csv
+import errno
 import io
 import multiprocessing
 import os
@@ -745,6 +746,46 @@ def test_a_damaged_part_is_named_and_not_resumed_again(tmp_path, save_lpd, monke
         prepare(folder, out, workers=1)
     assert not (tmp_path / "out.npz.parts").exists()
     assert prepare(folder, out, workers=1)[0].n_files == 31
+
+
+FEW_OPEN = """
+import resource, sys
+from rhythmgan.songs import preparation
+preparation._FILES_PER_PART = 1
+preparation._FILES_PER_JOIN = int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+preparation.prepare(sys.argv[1], sys.argv[2], workers=1)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="of limits on open files")
+@pytest.mark.parametrize("per_join", [1, 1000])
+def test_few_files_are_open_however_many_are_read(tmp_path, save_lpd, per_join):
+    """60 parts that are joined to one, or to one for each song, where 30 files may be open."""
+    folder = _many(tmp_path, save_lpd, 60)
+    out = tmp_path / "out.npz"
+    arguments = [sys.executable, "-c", FEW_OPEN, str(folder), str(out), str(per_join)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    prepare(folder, tmp_path / "whole.npz", workers=1)
+    assert out.read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_a_run_that_a_failing_system_ends_is_resumed(tmp_path, save_lpd, monkeypatch):
+    folder = _many(tmp_path, save_lpd, 30)
+    monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
+
+    def failing(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("rhythmgan.npz._checked", failing)
+        with pytest.raises(OSError, match="Too many open files"):
+            prepare(folder, tmp_path / "out.npz", workers=1)
+    said = []
+    prepare(folder, tmp_path / "out.npz", workers=1, log=said.append)
+    assert any("resumed: 7 parts" in line for line in said)
 
 
 def test_parts_of_other_files_are_not_resumed(tmp_path, save_lpd, monkeypatch):

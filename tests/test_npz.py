@@ -1,5 +1,6 @@
 """The one door of .npz files: what a file asks for is checked before it is given."""
 
+import errno
 import io
 import os
 import struct
@@ -8,6 +9,7 @@ import warnings
 import zipfile
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -332,3 +334,29 @@ def test_letters_that_there_are_not(tmp_path, letter, order):
 def test_truth_values_that_are_neither(tmp_path, value):
     content = _npy(_words("|b1", (2, 2), fortran=False), bytes((0, 1, value, 0)))
     assert _refused(_zip(tmp_path / "song.npz", {"a.npy": content})) == "a.npy holds truth values that are neither"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_a_mapped_file_is_open_once(tmp_path):
+    path = tmp_path / "bars.npz"
+    np.savez(path, **{f"array {i}": array for i, array in enumerate(ARRAYS)})
+    before = len(os.listdir("/proc/self/fd"))
+    found = map_npz(path, "bars")
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    for name, array in found.items():
+        assert (array == ARRAYS[int(name[6:])]).all()
+    del found, array
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("read", [read_npz, map_npz])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM])
+def test_a_failing_system_is_not_blamed_on_the_file(tmp_path, monkeypatch, read, number):
+    def failing(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("rhythmgan.npz._checked", failing)
+    path = _zip(tmp_path / "song.npz", {"a.npy": _array()})
+    with pytest.raises(OSError, match=r"song\.npz") as raised:
+        read(path, "bars")
+    assert (raised.value.errno, raised.value.filename) == (number, str(path))

@@ -430,7 +430,8 @@ def _write_grid(writer: NpzWriter, grid: int, parts: Sequence[str], tally: _Tall
             assert column is not None
             yield column + np.int32(first) if name == "bar" else column
 
-    counts = np.concatenate(list(pieces("onset_count")))
+    # copies, as each part stays open while its column is held
+    counts = np.concatenate([np.array(piece) for piece in pieces("onset_count")])
     writer.write(f"words_{grid}", np.dtype(np.uint16), (m, grid), pieces("words"))
     for name in ("song", "plays"):
         writer.write(f"{name}_{grid}", np.dtype(np.int32), (m,), pieces(name))

@@ -219,10 +219,9 @@ def join_songs(out: str, files: Sequence[Placed], kit_name: str) -> None:
     """
     kit = kit_named(kit_name)
     grids: dict[int, dict[str, np.ndarray]] = {}
-    opened = {path: map_npz(path, "a part of a corpus", checked=False) for path in {file.part for file in files}}
+    found = _pieces(files)
     for grid in GRIDS:
-        pieces = [piece for order, file in enumerate(files) if (piece := _piece(file, opened[file.part], order, grid))]
-        if pieces:
+        if pieces := found.pop(grid):
             grids[grid] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     with threadpool_limits(1):
         _add_roles(grids, kit, [file.label for file in files])
@@ -234,23 +233,39 @@ def join_songs(out: str, files: Sequence[Placed], kit_name: str) -> None:
                 writer.add(f"{name}_{grid}", column)
 
 
+def _pieces(files: Sequence[Placed]) -> dict[int, list[dict[str, np.ndarray]]]:
+    """The bars of each file that has some on a grid, as columns, by grid and in the order of the files.
+
+    Songs may touch every part that there is, and a process may have few files open: each part is open once, alone.
+    """
+    orders: dict[str, list[int]] = {}
+    for order, file in enumerate(files):
+        orders.setdefault(file.part, []).append(order)
+    found: dict[int, list[dict[str, np.ndarray] | None]] = {grid: [None] * len(files) for grid in GRIDS}
+    for path, mine in orders.items():
+        part = map_npz(path, "a part of a corpus", checked=False)
+        for order, grid in itertools.product(mine, GRIDS):
+            found[grid][order] = _piece(files[order], part, order, grid)
+    return {grid: [piece for piece in pieces if piece] for grid, pieces in found.items()}
+
+
 def _piece(file: Placed, part: dict[str, np.ndarray], order: int, grid: int) -> dict[str, np.ndarray] | None:
-    """The bars of one file on one grid as columns, or None where there are none."""
+    """A copy of the bars of one file on one grid as columns, or None where there are none."""
     if f"file_{grid}" not in part:
         return None
     first, last = np.searchsorted(part[f"file_{grid}"], [file.place, file.place + 1])
     if first == last:
         return None
-    start = part[f"onset_start_{grid}"][first : last + 1]
+    start = np.array(part[f"onset_start_{grid}"][first : last + 1])
     n = last - first
     return {
-        "all_words": part[f"words_{grid}"][first:last],
+        "all_words": np.array(part[f"words_{grid}"][first:last]),
         "all_song": np.full(n, file.song, np.int32),
         "order": np.full(n, order, np.int32),
-        "index": part[f"index_{grid}"][first:last],
+        "index": np.array(part[f"index_{grid}"][first:last]),
         "onset_count": np.diff(start).astype(np.uint16),
-        "velocity": part[f"velocity_{grid}"][start[0] : start[-1]],
-        "offset": part[f"offset_{grid}"][start[0] : start[-1]],
+        "velocity": np.array(part[f"velocity_{grid}"][start[0] : start[-1]]),
+        "offset": np.array(part[f"offset_{grid}"][start[0] : start[-1]]),
     }
 
 
