@@ -28,6 +28,7 @@ from rhythmgan.roles import song_roles
 from rhythmgan.songs import preparation as songs
 from rhythmgan.songs import reading
 from rhythmgan.songs.counts import SourceCount, counts_table, write_dropped
+from rhythmgan.songs.parts import parts_folder
 from rhythmgan.songs.preparation import prepare, read_songs
 
 KICK, SNARE, HAT, CRASH = 256, 128, 64, 1
@@ -786,6 +787,37 @@ def test_a_run_that_a_failing_system_ends_is_resumed(tmp_path, save_lpd, monkeyp
     said = []
     prepare(folder, tmp_path / "out.npz", workers=1, log=said.append)
     assert any("resumed: 7 parts" in line for line in said)
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_a_corpus_may_have_any_name_that_a_file_may_have(tmp_path, save_lpd, monkeypatch, letter):
+    folder = _many(tmp_path, save_lpd, 10)
+    monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
+    for n_bytes in (134, 135, 249, 250, 255):
+        name = letter * ((n_bytes - 4) // len(letter.encode()))
+        out = tmp_path / "out" / (name + "b" * (n_bytes - 4 - len(name.encode())) + ".npz")
+        _stop_at(5, folder, out, monkeypatch)
+        said = []
+        prepare(folder, out, workers=1, log=said.append)
+        assert any("resumed: 1 parts" in line for line in said)
+        assert [path.name for path in out.parent.iterdir()] == [out.name]
+        out.unlink()
+    with pytest.raises(OSError, match="File name too long"):
+        prepare(folder, out.with_stem("b" * 252), workers=1)
+    assert not any(out.parent.iterdir())
+
+
+def test_corpora_of_long_names_have_folders_of_their_own(tmp_path):
+    with parts_folder(tmp_path / f"{'a' * 240}1.npz") as first, parts_folder(tmp_path / f"{'a' * 240}2.npz") as second:
+        assert first != second
+        assert len(first.name.encode()) == len(second.name.encode()) == 140
+
+
+def test_parts_of_a_long_name_are_found_under_the_name_that_they_had(tmp_path):
+    out = tmp_path / f"{'a' * 200}.npz"
+    (tmp_path / f"{out.name}.parts").mkdir()
+    with parts_folder(out) as folder:
+        assert folder.name == f"{out.name}.parts"
 
 
 def test_parts_of_other_files_are_not_resumed(tmp_path, save_lpd, monkeypatch):

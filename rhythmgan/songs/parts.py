@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,22 @@ _LOCKS = (LOCK, "lock")
 """The lock, and what earlier releases called it."""
 
 
+_MAX_NAME = 140
+"""Bytes that the name of the folder has at most: eCryptfs takes 143, others 255."""
+
+
+def _folder_of(out: str | os.PathLike[str]) -> Path:
+    """What the folder of a corpus is called: as the corpus, or, of a long name, by its beginning and its hash."""
+    folder, name = os.path.split(os.fspath(out))
+    whole = os.path.join(folder, f"{name}.parts")
+    # earlier releases shortened no names: what they have left is found
+    if len(os.fsencode(name)) + len(".parts") <= _MAX_NAME or os.path.lexists(whole):
+        return Path(whole)
+    end = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.parts"
+    begins = os.fsencode(name)[: _MAX_NAME - len(end)].decode("utf-8", "ignore")
+    return Path(folder, begins + end)
+
+
 @contextmanager
 def parts_folder(out: str | os.PathLike[str]) -> Iterator[Path]:
     """The folder of a run, which no other run may use meanwhile. A run that is killed keeps nobody out.
@@ -26,7 +43,7 @@ def parts_folder(out: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: another run uses it, or a folder of that name holds something else.
         OSError: it cannot be made.
     """
-    folder = Path(f"{os.fspath(out)}.parts")
+    folder = _folder_of(out)
     with ExitStack() as held:
         while True:
             if folder.is_symlink() or (folder.exists() and not all(map(_is_ours, folder.iterdir()))):

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,13 @@ def _check_out(out: str | os.PathLike[str], sources: Sequence[str | os.PathLike[
 
     Raises:
         ValueError: its name does not end in .npz, or a song is there.
-        OSError: a folder, a pipe or a device is there.
+        OSError: a folder, a pipe or a device is there, or there can be no file of this name.
     """
     target = check_target(out)
     if Path(target).suffix != ".npz":
         raise ValueError(f"{os.fspath(out)!r}: the name of a corpus ends in .npz")
+    with suppress(FileNotFoundError):
+        os.lstat(target)  # a name that is too long would be refused when all is read
     if os.path.exists(target):
         is_source = any(Path(source).is_file() and Path(source).samefile(target) for source in sources)
         if is_source or "info.json" in npz_names(target):
