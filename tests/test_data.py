@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -904,6 +905,31 @@ def test_a_song_is_not_replaced_by_a_corpus(tmp_path, save_lpd):
     assert song.read_bytes() == content
 
 
+@pytest.mark.parametrize("what", ["song.mid", "manifest.csv", "more.csv", "md5s.csv", "songs.zip"])
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_what_is_read_is_not_replaced_by_the_list_of_dropped_files(tmp_path, what, link):
+    read = tmp_path / "in"
+    content = _song(read / "song.mid", {0: KICK}).read_bytes()
+    (read / f"{'0' * 32}.mid").write_bytes(content)
+    for name in ("manifest.csv", "more.csv"):
+        (read / name).write_text("file,song\nsong.mid,a\n", encoding="utf-8")
+    (read / "md5s.csv").write_text(f"{'0' * 32},{'1' * 32}\n", encoding="utf-8")
+    archive = tmp_path / "songs.zip"
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("b.mid", content)
+    target = archive if what == archive.name else read / what
+    before = target.read_bytes()
+    dropped = tmp_path / "dropped.csv" if link else target
+    if link:
+        link(target, dropped)
+    options = {"manifest": read / "more.csv", "duplicates": read / "md5s.csv", "dropped": dropped}
+    with pytest.raises(ValueError, match=rf"{dropped.name}: .* is read, and is left alone"):
+        prepare([read, archive], tmp_path / "out.npz", workers=1, **options)
+    assert target.read_bytes() == before
+    prepare([read, archive], tmp_path / "out.npz", workers=1, **options | {"dropped": tmp_path / "new.csv"})
+    assert (tmp_path / "new.csv").read_text(encoding="utf-8") == "file,reason\n"
+
+
 def test_a_long_file_is_compared_in_stretches(tmp_path, monkeypatch):
     """All of its distinct bars beside each other would take memory by the square."""
     compared = []
@@ -963,9 +989,32 @@ def test_a_corpus_in_the_folder_of_its_songs_is_resumed_too(tmp_path, save_lpd, 
 def test_nothing_is_left_of_a_run_without_bars(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.mid").write_text("Dear diary", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"no bars in the file: 1 unreadable \(not a MIDI file\)$"):
+    with pytest.raises(ValueError, match=r"^no bars in .*in/a\.mid: unreadable: not a MIDI file$"):
         prepare(tmp_path / "in", tmp_path / "out.npz", workers=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_files_without_bars_are_named_and_listed_where_there_are_no_others(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.mid").write_bytes(b"")
+    (folder / "b.mid").write_text("x", encoding="utf-8")
+    dropped = tmp_path / "dropped.csv"
+    both = (
+        f"no bars in 2 files: 1 empty, 1 unreadable: {folder / 'a.mid'} (empty: no bytes),"
+        f" {folder / 'b.mid'} (unreadable: not a MIDI file)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(both)}$"):
+        prepare(folder, tmp_path / "out.npz", dropped=dropped, workers=1)
+    assert dropped.read_text(encoding="utf-8").splitlines() == [
+        "file,reason",
+        f"{folder / 'a.mid'},empty: no bytes",
+        f"{folder / 'b.mid'},unreadable: not a MIDI file",
+    ]
+    for name in "cde":
+        (folder / f"{name}.mid").write_text("x", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^no bars in 5 files: .*a\.mid .*b\.mid .*c\.mid [^,]*\) and 2 more$"):
+        prepare(folder, tmp_path / "out.npz", workers=1)
 
 
 # -- pairs of neighbouring bars ------------------------------------------------------------------

@@ -51,7 +51,7 @@ LAYERS = (
     {"rhythmgan.songs.listing"},
     {f"rhythmgan.{room}" for room in ("patterns", "songs.sources", "baselines", "reference", "line_pairs")},
     {"rhythmgan.corpus_file"},
-    {"rhythmgan.songs.reading", "rhythmgan.songs.counts"},
+    {"rhythmgan.songs.reading", "rhythmgan.songs.counts", "rhythmgan.songs.targets"},
     {"rhythmgan.songs.preparation"},
     {"rhythmgan.load"},
     {"rhythmgan.interop", "rhythmgan.models"},

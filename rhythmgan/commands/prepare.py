@@ -39,15 +39,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     from rhythmgan.corpus_file import corpus_grids, load_corpus
-    from rhythmgan.files import check_target, make_folder
+    from rhythmgan.files import make_folder
     from rhythmgan.kit import kit_named
-    from rhythmgan.songs.counts import counts_table, kits_table, styles_table, write_dropped
+    from rhythmgan.songs.counts import counts_table, kits_table, styles_table
     from rhythmgan.songs.preparation import prepare
 
     kit = kit_named(options.kit)
     make_folder(Path(options.out).parent)
-    if options.dropped and Path(check_target(options.dropped)).resolve() == Path(check_target(options.out)).resolve():
-        raise ValueError("--out and --dropped are one file")
     with progress_bar("file", options.quiet) as progress:
         counts = prepare(
             options.sources,
@@ -55,12 +53,11 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
             kit,
             manifest=options.manifest,
             duplicates=options.duplicates,
+            dropped=options.dropped or None,
             workers=options.workers,
             progress=progress,
             log=lambda line: print(line, file=sys.stderr),
         )
-    if options.dropped:
-        write_dropped(options.dropped, counts)
     grids = corpus_grids(options.out)
     distinct = {}
     for grid in grids:

@@ -118,6 +118,34 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+_MAX_NAMED = 3
+"""Files of many that a line names."""
+
+
+def named_without_bars(counts: Sequence[SourceCount]) -> str:
+    """Which files gave no bars and why, in a line; of many the first are named."""
+    named = [each for count in counts for each in count.named]
+    if len(named) == 1:
+        return ": ".join(named[0])
+    first = ", ".join(f"{file} ({why})" for file, why in named[:_MAX_NAMED])
+    more = f" and {len(named) - _MAX_NAMED:,} more" if len(named) > _MAX_NAMED else ""
+    return f"{len(named):,} files: {_reasons(counts)}: {first}{more}"
+
+
+def counted_without_bars(counts: Sequence[SourceCount]) -> str:
+    """How many files gave no bars and why, for who says where they are."""
+    named = [why for count in counts for _, why in count.named]
+    where = "the file" if len(named) == 1 else f"{len(named)} files"
+    details = {why.partition(": ")[2] for why in named}
+    detail = details.pop() if len(details) == 1 else ""
+    return f"{where}: {_reasons(counts)}" + (f" ({detail})" if detail else "")
+
+
+def _reasons(counts: Iterable[SourceCount]) -> str:
+    reasons = sum((count.none for count in counts), Counter[str]())
+    return ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
+
+
 def write_dropped(path: str | os.PathLike[str], counts: Iterable[SourceCount]) -> None:
     """Write a CSV file with a row for every file that gave no bars: ``file``, ``reason``."""
     buffer = io.StringIO()

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ from rhythmgan.corpus_file import BAR_COLUMNS, FORMAT, load_corpus, onset_starts
 from rhythmgan.data import UNKNOWN_STYLE, Corpus, unique_in_order
 from rhythmgan.files import check_target, sweep_parts, temporary_folder, whole_file
 from rhythmgan.kit import GM12, KITS, Kit
-from rhythmgan.npz import NpzWriter, map_npz, npz_names
+from rhythmgan.npz import NpzWriter, map_npz
 from rhythmgan.roles import ROLES
 from rhythmgan.songs.contents import SongFile, batches
-from rhythmgan.songs.counts import SourceCount
+from rhythmgan.songs.counts import SourceCount, counted_without_bars, named_without_bars, write_dropped
 from rhythmgan.songs.parts import SUFFIX, parts_folder
 from rhythmgan.songs.reading import LABELS, FileFacts, Placed, join_songs, read_facts, read_files
 from rhythmgan.songs.sources import find_files
+from rhythmgan.songs.targets import check_dropped, check_out
 from rhythmgan.songs.workers import run_jobs
 
 _FILES_PER_PART = 128
@@ -43,6 +43,7 @@ def prepare(
     *,
     manifest: str | os.PathLike[str] | None = None,
     duplicates: str | os.PathLike[str] | None = None,
+    dropped: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     log: Callable[[str], None] | None = None,
@@ -58,6 +59,7 @@ def prepare(
         kit: the kit to fold the pitches into.
         manifest: a CSV file that names the song of files in any source.
         duplicates: a list of MD5s that are versions of one song; see ``manifests``.
+        dropped: a CSV file to write, of the files that gave no bars, each with its reason; also where none gave any.
         workers: processes; all cores by default.
         progress: called with (files done, files in all).
         log: told what is worth a line: how many rows of a manifest name a file, what a killed run left.
@@ -66,36 +68,30 @@ def prepare(
         What each source gave.
 
     Raises:
-        ValueError: a source is named twice, no file is found, or none gives a bar: the message says why not.
-        OSError: a source does not exist, or the corpus cannot be written.
+        ValueError: a source is named twice, no file is found, none gives a bar (the message says which and why not),
+            or what is to be written is read.
+        OSError: a source does not exist, or the corpus or the list of files without bars cannot be written.
     """
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
-    _check_out(out, sources)
+    check_out(out, sources)
     found = find_files(sources, manifest, duplicates)
+    if dropped is not None:
+        check_dropped(dropped, out, found.files, sources, (manifest, duplicates))
     say = log or (lambda line: None)
     for line in found.notices:
         say(line)
     sweep_parts(Path(check_target(out)).parent)
+    counts = [SourceCount(str(source)) for source in sources]
+    n_workers = workers or os.cpu_count() or 1
     with parts_folder(out) as folder:
-        return _prepare(sources, found.files, folder, out, kit, None, workers or os.cpu_count() or 1, progress, say)
-
-
-def _check_out(out: str | os.PathLike[str], sources: Sequence[str | os.PathLike[str]]) -> None:
-    """Refuse to write a corpus where it would not be found again, or over a song.
-
-    Raises:
-        ValueError: its name does not end in .npz, or a song is there.
-        OSError: a folder, a pipe or a device is there, or there can be no file of this name.
-    """
-    target = check_target(out)
-    if Path(target).suffix != ".npz":
-        raise ValueError(f"{os.fspath(out)!r}: the name of a corpus ends in .npz")
-    with suppress(FileNotFoundError):
-        os.lstat(target)  # a name that is too long would be refused when all is read
-    if os.path.exists(target):
-        is_source = any(Path(source).is_file() and Path(source).samefile(target) for source in sources)
-        if is_source or "info.json" in npz_names(target):
-            raise ValueError(f"{os.fspath(out)}: a song is there, and is left alone")
+        parts = _read(folder, found.files, kit, None, n_workers, progress, say)
+        kept = _take(found.files, parts, counts)
+        if dropped is not None:
+            write_dropped(dropped, counts)
+        if not len(kept.index):
+            raise ValueError(f"no bars in {named_without_bars(counts)}")
+        _write(out, found.files, kept, _join(folder, kept, parts, kit, n_workers), kit, counts)
+    return counts
 
 
 def read_songs(
@@ -119,37 +115,16 @@ def read_songs(
         check_steps(steps)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     files = find_files(sources, manifest).files
-    with temporary_folder() as folder:
-        out = folder / "corpus.npz"
-        n_workers = workers or os.cpu_count() or 1
-        counts = _prepare(sources, files, folder, out, kit, steps, n_workers, None, lambda line: None)
-        return load_corpus(out, steps), counts
-
-
-def _prepare(
-    sources: Sequence[str | os.PathLike[str]],
-    files: Sequence[SongFile],
-    folder: Path,
-    out: str | os.PathLike[str],
-    kit: Kit,
-    steps: int | None,
-    workers: int,
-    progress: Progress | None,
-    log: Callable[[str], None],
-) -> list[SourceCount]:
-    """Read, join, and write the corpus; the parts stay in the folder."""
-    parts = _read(folder, _plan(files, kit, steps), files, kit, steps, workers, progress, log)
     counts = [SourceCount(str(source)) for source in sources]
-    kept = _take(files, parts, counts)
-    if not len(kept.index):
-        reasons = sum((count.none for count in counts), Counter[str]())
-        where = "the file" if len(files) == 1 else f"{len(files)} files"
-        why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
-        details = {said.partition(": ")[2] for count in counts for _, said in count.named}
-        detail = details.pop() if len(details) == 1 else ""
-        raise ValueError(f"no bars in {where}: {why}" + (f" ({detail})" if detail else ""))
-    _write(out, files, kept, _join(folder, kept, parts, kit, workers), kit, counts)
-    return counts
+    n_workers = workers or os.cpu_count() or 1
+    with temporary_folder() as folder:
+        parts = _read(folder, files, kit, steps, n_workers, None, lambda line: None)
+        kept = _take(files, parts, counts)
+        if not len(kept.index):
+            raise ValueError(f"no bars in {counted_without_bars(counts)}")
+        out = folder / "corpus.npz"
+        _write(out, files, kept, _join(folder, kept, parts, kit, n_workers), kit, counts)
+        return load_corpus(out, steps), counts
 
 
 def _plan(files: Sequence[SongFile], kit: Kit, steps: int | None) -> str:
@@ -172,7 +147,6 @@ def _state(path: str) -> tuple[int, int] | None:
 
 def _read(
     folder: Path,
-    plan: str,
     files: Sequence[SongFile],
     kit: Kit,
     steps: int | None,
@@ -180,12 +154,12 @@ def _read(
     progress: Progress | None,
     log: Callable[[str], None],
 ) -> dict[int, str]:
-    """Read all files into parts, those of this plan that are not there yet, and remove those of others.
+    """Read all files into parts, those of this ``_plan`` that are not there yet, and remove those of others.
 
     Returns:
         The place of the first file of each part → its path, in the order of the files.
     """
-    begins = f"files-{plan}-"
+    begins = f"files-{_plan(files, kit, steps)}-"
     there = {path.name for path in folder.glob(f"*{SUFFIX}")}
     for name in there:
         if not name.startswith(begins):
