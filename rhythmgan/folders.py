@@ -37,6 +37,7 @@ from rhythmgan.generate.config import (
     PathConfig,
     PathMode,
     VariationConfig,
+    check_bars_of_loops,
 )
 from rhythmgan.generate.morph import morph
 from rhythmgan.generate.variation import fill, lock_parts, vary
@@ -194,6 +195,7 @@ def export_variations(
     if locked.all():
         raise ValueError("all parts are locked: none is left to vary")
     files = _LoopFiles("variation", "variations", formats, playback, swing, kit or model.kit)
+    check_bars_of_loops(config.n, len(bars))
     check_length(len(bars), formats, playback)
     check_replaceable(out, _LOOP_FILES)
     varied, points = vary(model, bars, range(config.seed, config.seed + config.n), config.amount, locked)
@@ -223,6 +225,7 @@ def export_fills(
     if locked.all():
         raise ValueError("all parts are locked: none is left to fill in")
     files = _LoopFiles("filled", "filled", formats, playback, swing, kit or model.kit)
+    check_bars_of_loops(config.n, len(bars))
     check_length(len(bars), formats, playback)
     check_replaceable(out, _LOOP_FILES)
     filled = fill(model, bars, locked, range(config.seed, config.seed + config.n), config.temperature)
@@ -407,6 +410,7 @@ def export_combined(
     formats = formats_named(config.formats)
     check_replaceable(out, ["combined"], [COMBINED])
     n_bars = bars_of_loops({len(pattern.performance) for group in groups for pattern in group})
+    check_bars_of_loops(config.n, n_bars)
     check_length(n_bars, formats, playback)
     lines = [[each.performance[np.arange(n_bars) % len(each.performance)] for each in group] for group in groups]
     bars = [np.stack([line.bars for line in group]) for group in lines]

@@ -273,6 +273,19 @@ def test_files_that_no_call_wrote_are_refused_before_anything_is_made(gan, loop,
         assert _content(tmp_path) == before
 
 
+@pytest.mark.parametrize("kind", ["vary", "fill"])
+def test_more_bars_than_fit_in_memory_are_refused_before_they_are_made(gan, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(f"rhythmgan.folders.{kind}", lambda *_: pytest.fail("it was made"))
+    says = "^4,096 loops of 256 bars are 1,048,576 bars, more than 65,536: ask for 256 loops or fewer$"
+    export, config = {
+        "vary": (export_variations, VariationConfig(4096)),
+        "fill": (export_fills, FillConfig(("kick",), 4096)),
+    }[kind]
+    with pytest.raises(ValueError, match=says):
+        export(gan, np.ones((256, 16, 9), bool), tmp_path / "new", config)
+    assert not (tmp_path / "new").exists()
+
+
 def test_variations_and_loops_filled_in_do_not_lie_beside_each_other(gan, loop, tmp_path):
     _vary(gan, loop, 3, tmp_path)
     export_fills(gan, loop, tmp_path, FillConfig(("kick",), n=1))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhythmgan.generate.variation import fill, lock_parts, vary
+from rhythmgan.generate.variation import CANDIDATES, fill, lock_parts, vary
 from rhythmgan.kit import GM9, GM12, JAKI5
 from rhythmgan.models.gan import GAN, GANConfig, load_gan
 
@@ -362,6 +362,18 @@ def test_a_fill_is_that_of_its_seed_in_any_batch(gan, loop, some_locks):
     assert (many[0] == many[3]).all()
     for i, seed in enumerate([8, 3, 900]):
         assert (fill(gan, loop[0], some_locks, [seed])[0] == many[i]).all()
+
+
+@pytest.mark.parametrize("at_once", [7, 200])
+def test_a_fill_has_some_of_its_candidates_in_memory_at_a_time(gan, loop, some_locks, monkeypatch, at_once):
+    expected = fill(gan, loop, some_locks, range(3))
+    sizes, real = [], gan.cell_log_prob
+    monkeypatch.setattr(gan, "cell_log_prob", lambda bars, *rest: sizes.append(len(bars)) or real(bars, *rest))
+    monkeypatch.setattr("rhythmgan.generate.variation._AT_ONCE", at_once)
+    np.testing.assert_array_equal(fill(gan, loop, some_locks, range(3)), expected)
+    assert max(sizes) <= at_once
+    n_distinct = len(np.unique(np.where(some_locks, loop, False), axis=0))
+    assert sum(sizes) == 3 * CANDIDATES * n_distinct
 
 
 def test_a_fill_does_not_know_the_cells_that_are_not_locked(gan, loop, some_locks):

@@ -16,6 +16,19 @@ MAX_LOOPS = 4096
 """Frames of a path, and variations of a loop: they are all in memory."""
 
 
+MAX_BARS_OF_LOOPS = 16 * MAX_LOOPS
+"""Bars of all variations of a loop, of all that are filled in or combined: they are all in memory."""
+
+
+def check_bars_of_loops(n: int, n_bars: int) -> None:
+    """Raise a ValueError where so many loops of so many bars are more than ``MAX_BARS_OF_LOOPS``."""
+    if n * n_bars > MAX_BARS_OF_LOOPS:
+        raise ValueError(
+            f"{n:,} loops of {n_bars} bars are {n * n_bars:,} bars, more than {MAX_BARS_OF_LOOPS:,}: ask for "
+            f"{MAX_BARS_OF_LOOPS // n_bars:,} loops or fewer"
+        )
+
+
 @dataclass(frozen=True)
 class SampleConfig:
     """What is sampled.

@@ -187,15 +187,30 @@ def fill(
     _check_shape(model, loop, "bars")
     locked = _checked_locks(model, locked)
     distinct, place = np.unique(np.where(locked, loop, False), axis=0, return_inverse=True)
-    n_seeds, n_bars = len(seeds), len(distinct)
+    together = max(1, _AT_ONCE // (CANDIDATES * len(distinct)))
+    some = [seeds[start : start + together] for start in range(0, len(seeds), together)]
+    return np.concatenate([_filled(model, distinct, locked, each, temperature) for each in some])[:, place.reshape(-1)]
+
+
+def _filled(
+    model: LatentModel, loop: np.ndarray, locked: np.ndarray, seeds: Sequence[int], temperature: float
+) -> np.ndarray:
+    """See ``fill``, (n, m, steps, parts) bool: of a few seeds, whose candidates are all in memory."""
+    n_seeds, n_bars = len(seeds), len(loop)
     z = np.stack([model.latents(seeds, temperature, stream=stream) for stream in RANDOM_STREAMS["fill candidates"]], 1)
     points = z.reshape(-1, model.latent_dim).repeat(n_bars, 0)
-    generated = model.decode(model.lock(points, np.tile(distinct, (n_seeds * CANDIDATES, 1, 1)), locked))
-    likely = model.cell_log_prob(generated, temperature) * torch.from_numpy(locked.copy())
-    chance = torch.softmax(likely.view(n_seeds, CANDIDATES, -1).sum(2), 1).cumsum(1).numpy()
+    given = np.tile(loop, (n_seeds * CANDIDATES, 1, 1))
+    parts, likely = [], []
+    for start in range(0, len(points), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        parts.append(model.decode(model.lock(points[rows], given[rows], locked)))
+        likely.append(model.cell_log_prob(parts[-1], temperature) * torch.from_numpy(locked.copy()))
+    weights = torch.cat(likely).view(n_seeds, CANDIDATES, -1).sum(2)
+    chance = torch.softmax(weights, 1).cumsum(1).numpy()
     drawn = seeds_to_uniform(seeds, 1, stream=RANDOM_STREAMS["fill choice"][0])
-    loops = generated.reshape(n_seeds, CANDIDATES, n_bars, *loop.shape[1:])
-    return loops[np.arange(n_seeds), sample_categorical(chance, drawn)][:, place.reshape(-1)]
+    loops = np.concatenate(parts).reshape(n_seeds, CANDIDATES, n_bars, *loop.shape[1:])
+    filled: np.ndarray = loops[np.arange(n_seeds), sample_categorical(chance, drawn)]
+    return filled
 
 
 # --- Locks -------------------------------------------------------------------------------------------
