@@ -205,7 +205,13 @@ def test_a_name_without_a_letter_is_that_of_a_loop(two_bars, name):
 
 @pytest.mark.parametrize(
     ("name", "kept"),
-    [("CON.mid", "loop"), ("nul.fill.mid", "loop"), ("com1.mid", "loop"), ("contra.mid", "contra"), ("a.con.mid", "a.con")],
+    [
+        ("CON.mid", "loop"),
+        ("nul.fill.mid", "loop"),
+        ("com1.mid", "loop"),
+        ("contra.mid", "contra"),
+        ("a.con.mid", "a.con"),
+    ],
 )
 def test_a_device_of_windows_is_no_name(two_bars, name, kept):
     assert upload.read(name, two_bars[1]).name == kept
