@@ -27,7 +27,7 @@ async def _let_in(scope, receive, send):
         await send({"type": "websocket.accept"})
 
 
-def _ask(app, *headers, kind="http", method="GET", path="/", server=("127.0.0.1", 8501)):
+async def _answered(app, *headers, kind="http", method="GET", path="/", server=("127.0.0.1", 8501)):
     """What a request is answered: the messages of ASGI."""
     scope = {
         "type": kind,
@@ -44,8 +44,12 @@ def _ask(app, *headers, kind="http", method="GET", path="/", server=("127.0.0.1"
     async def receive():
         return {"type": "http.request"}
 
-    asyncio.run(app(scope, receive, send))
+    await app(scope, receive, send)
     return sent
+
+
+def _ask(app, *headers, **request):
+    return asyncio.run(_answered(app, *headers, **request))
 
 
 def _status(*headers, address="localhost", more=(), **request):
@@ -157,6 +161,7 @@ def test_every_answer_forbids_frames_and_guesses():
         assert headers[b"x-frame-options"] == b"DENY"
         assert headers[b"x-content-type-options"] == b"nosniff"
         assert headers[b"referrer-policy"] == b"same-origin"
+        assert headers[b"cross-origin-resource-policy"] == b"same-origin"
 
 
 def test_what_is_no_request_is_passed_on():
@@ -167,6 +172,11 @@ def test_what_is_no_request_is_passed_on():
 
     asyncio.run(guard.Guard(app, frozenset())({"type": "lifespan"}, None, None))
     assert seen == [{"type": "lifespan"}]
+
+
+async def _take(scope, receive, send):
+    """What the server answers an upload that it takes."""
+    await PlainTextResponse("", 204)(scope, receive, send)
 
 
 class _Files:
@@ -187,9 +197,14 @@ def files(monkeypatch):
     return found
 
 
-def _upload(app, session, file):
+def _put(app, session, file):
+    """An upload, to be awaited: what it is answered."""
     path = f"/_stcore/upload_file/{session}/{file}"
-    return _ask(app, ("host", "localhost"), method="PUT", path=path)[0]["status"]
+    return _answered(app, ("host", "localhost"), method="PUT", path=path)
+
+
+def _upload(app, session, file):
+    return asyncio.run(_put(app, session, file))[0]["status"]
 
 
 def test_a_visitor_has_a_number_of_uploads_and_the_last_are_held(files):
@@ -208,12 +223,56 @@ def test_a_visitor_has_a_number_of_uploads_and_the_last_are_held(files):
     assert _upload(app, "two", "first") == 204
 
 
-def test_uploads_of_ten_thousand_visitors_are_counted(files, monkeypatch):
+def test_uploads_that_are_under_way_count(files, monkeypatch):
+    """Three of two that there may be, each of which the server is asked for before any is there."""
+
     async def take(scope, receive, send):
+        await asyncio.sleep(0)
         await PlainTextResponse("", 204)(scope, receive, send)
 
-    monkeypatch.setattr(guard, "_MAX_SESSIONS", 3)
+    async def together():
+        return await asyncio.gather(*(_put(app, "one", file) for file in "abc"))
+
+    monkeypatch.setattr(guard, "MAX_UPLOADS", 2)
     app = guard.Guard(take, guard.served_names("localhost"))
+    assert [answer[0]["status"] for answer in asyncio.run(together())] == [204, 204, 429]
+
+
+def test_a_file_that_is_sent_again_is_one_file(files):
+    """It is not forgotten while it is the last but one."""
+    app = guard.Guard(_take, guard.served_names("localhost"))
+    for file in ("a", "a", "b"):
+        _upload(app, "one", file)
+    assert files.removed == []
+    _upload(app, "one", "c")
+    assert files.removed == [("one", "a")]
+
+
+def test_an_upload_that_breaks_off_does_not_count(files, monkeypatch):
+    async def fail(scope, receive, send):
+        raise ConnectionError
+
+    monkeypatch.setattr(guard, "MAX_UPLOADS", 1)
+    app = guard.Guard(fail, guard.served_names("localhost"))
+    with pytest.raises(ConnectionError):
+        _upload(app, "one", "a")
+    app._app = _take
+    assert _upload(app, "one", "a") == 204
+    assert _upload(app, "one", "b") == 429
+
+
+def test_answers_to_uploads_forbid_frames_and_guesses_too(files, monkeypatch):
+    monkeypatch.setattr(guard, "MAX_UPLOADS", 1)
+    app = guard.Guard(_take, guard.served_names("localhost"))
+    for status in (204, 429):
+        first, *_ = asyncio.run(_put(app, "one", "a"))
+        assert first["status"] == status
+        assert dict(first["headers"])[b"x-content-type-options"] == b"nosniff"
+
+
+def test_uploads_of_ten_thousand_visitors_are_counted(files, monkeypatch):
+    monkeypatch.setattr(guard, "_MAX_SESSIONS", 3)
+    app = guard.Guard(_take, guard.served_names("localhost"))
     for session in ("a", "b", "c", "a", "d"):
         _upload(app, session, "x")
     assert list(app._uploads) == ["c", "a", "d"]
