@@ -12,6 +12,7 @@ pytest.importorskip("streamlit", reason="the page needs Streamlit")
 
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.state.session_state import SessionState
 from visiting import ANYTHING, TABS, component, drawn, go, held, send, shown, visit
 
 from page import doors, wire
@@ -101,6 +102,14 @@ def test_what_no_reader_takes_does_not_fit():
     for text in ("", "{", "x", "[" * 100_000, "1" * 5000):
         assert not wire.fits(_state(json_value=text), None)
         assert not wire.fits(_state(json_trigger_value=text), None)
+
+
+def test_what_browsers_say_is_checked_once():
+    """The page asks for it in every run."""
+    wire.check()
+    checked = SessionState.set_widgets_from_proto
+    wire.check()
+    assert SessionState.set_widgets_from_proto is checked
 
 
 def _report(app, **value):

@@ -1,6 +1,6 @@
 """Work of many visitors: one at a time, shared by those who ask for the same, bounded."""
 
-from threading import Barrier, Event, Thread
+from threading import Barrier, Event, Semaphore, Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -139,6 +139,34 @@ def test_results_have_a_number_of_bytes_together():
     assert calls == [1, 2, 3, 1, 9, 9]
     work(1)
     assert calls == [1, 2, 3, 1, 9, 9]
+
+
+def test_what_was_asked_is_held_too():
+    calls = []
+
+    @remembered(100, 10_000)
+    def work(text):
+        calls.append(text[0])
+
+    for letter in "abccba":  # two texts have room
+        work(letter * 4000)
+    assert calls == ["a", "b", "c", "a"]
+
+
+def test_a_result_that_two_work_out_at_once_is_held_once():
+    calls, together = [], Barrier(2)
+
+    @remembered(100, 10_000, Semaphore(2))
+    def work(number):
+        calls.append(number)
+        if len(calls) <= 2:
+            together.wait(20)
+        return bytes(4000)
+
+    _run(lambda: work(1), lambda: work(1))
+    for number in (2, 1, 2):  # there is room for both
+        work(number)
+    assert calls == [1, 1, 2]
 
 
 def test_the_size_of_a_value_is_that_of_all_it_holds():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from threading import Event, Thread
 
 import mido
 import numpy as np
@@ -18,6 +19,7 @@ from visiting import APP, TABS, drawn, go, press, visit
 
 from page import reading, upload
 from page.loop import KIT, Loop
+from page.turns import turn
 from rhythmgan.kit import GM12
 from rhythmgan.midi import midi_bytes
 from rhythmgan.performance import Performance
@@ -185,17 +187,62 @@ def test_a_file_may_cost_its_reader_no_more_than_is_said(code, said, tmp_path, m
         reading.read_apart("x", b"MThd", 16)
 
 
-def test_the_process_that_reads_has_bounded_memory_and_work():
+def test_the_process_that_reads_has_bounded_memory_and_work_and_lets_others_go_first():
     pytest.importorskip("resource", reason="this system bounds no process")
     code = (
-        "import resource as r, sys; from page import reading\n"
-        "reading.read = lambda *_: sys.exit(f'{r.getrlimit(r.RLIMIT_AS)[0]} {r.getrlimit(r.RLIMIT_CPU)[0]}')\n"
+        "import os, resource as r, sys; from page import reading\n"
+        "found = lambda: f'{r.getrlimit(r.RLIMIT_AS)[0]} {r.getrlimit(r.RLIMIT_CPU)[0]} {os.nice(0)}'\n"
+        "reading.read = lambda *_: sys.exit(found())\n"
         "reading._main('x', '16')"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True, check=False)
-    assert done.stderr.split() == [str(reading.MAX_MEMORY), str(reading.MAX_SECONDS)]
+    politeness = min(os.nice(0) + 5, 19)
+    assert done.stderr.split() == [str(reading.MAX_MEMORY), str(reading.MAX_SECONDS), str(politeness)]
+
+
+def test_the_process_that_reads_takes_no_module_of_the_folder_it_is_in(two_bars, tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise SystemExit(7)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found, bpm = reading.read_apart("x", two_bars[1], 16)
+    assert (len(found), bpm) == (2, 120)
+
+
+def test_the_process_that_reads_has_one_thread(tmp_path, monkeypatch):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "__init__.py").touch()
+    code = "import os, sys; sys.stdout.write(os.environ['OPENBLAS_NUM_THREADS'] + ' thread'); sys.exit(3)"
+    (tmp_path / "page" / "reading.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(reading.sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
+    with pytest.raises(ValueError, match=r"^1 thread$"):
+        reading.read_apart("x", b"MThd", 16)
+
+
+def test_four_files_are_read_at_once_and_wait_for_no_network(monkeypatch):
+    """Eight visitors, while somebody else has the turn of the networks."""
+    working, full, go_on = [], Event(), Event()
+
+    def slow(name, content, steps):
+        working.append(name)
+        if len(working) == 4:
+            full.set()
+        assert go_on.wait(20)
+        return None, 120.0
+
+    monkeypatch.setattr(reading, "read_apart", slow)
+    visitors = [Thread(target=upload.read, args=(f"{i}.mid", b"eight %d" % i), daemon=True) for i in range(8)]
+    with turn:
+        for visitor in visitors:
+            visitor.start()
+        assert full.wait(20)
+        Event().wait(0.05)  # others get their chance
+        assert len(working) == 4
+        go_on.set()
+        for visitor in visitors:
+            visitor.join(20)
+    assert len(working) == 8
 
 
 @pytest.mark.parametrize("name", ["_.mid", "....mid", "\u202e.mid", "\n.mid", "\U0001f941.mid"])
