@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -58,6 +59,23 @@ def test_what_cannot_be_replaced_is_said_before_anything_is(tmp_path):
     assert (tmp_path / "bar-1").read_text(encoding="utf-8") == "first"
     (tmp_path / "bar-2").rmdir()
     assert _content(tmp_path) == {"bar-1": "first"}
+
+
+def test_a_folder_that_is_called_as_an_earlier_file_stays(tmp_path):
+    _write(tmp_path, ["bar-1", "bar-2"], "first")
+    (tmp_path / "bar-3").mkdir()
+    _write(tmp_path, ["bar-1"], "second")
+    (tmp_path / "bar-3").rmdir()
+    assert _content(tmp_path) == {"bar-1": "second"}
+
+
+def test_the_list_of_those_that_go_is_on_the_disk_before_it_decides(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("synced"), sync(descriptor)))
+    monkeypatch.setattr(os, "rename", lambda old, new: (done.append(os.path.basename(new)), rename(old, new)))
+    _write(tmp_path, ["bar-1"], "first")
+    assert "synced" in done[: done.index(READY)]
 
 
 def test_modes_stay(tmp_path):

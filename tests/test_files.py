@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import errno
+import itertools
 import os
 import platform
 import stat
@@ -44,6 +45,13 @@ def test_a_name_without_a_folder(tmp_path, monkeypatch):
         file.write(b"there")
     assert _names(tmp_path) == ["other.bin", "out.bin"]
     assert (tmp_path / "out.bin").read_bytes() == b"here"
+
+
+def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
+    write_whole(tmp_path / "out.bin", b"0123456789")
+    assert (tmp_path / "out.bin").read_bytes() == b"0123456789"
 
 
 def test_the_name_appears_only_at_the_end(tmp_path):
@@ -149,6 +157,32 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
     assert (tmp_path / "fits.bin").read_bytes() == bytes(4096)
 
 
+@pytest.mark.parametrize("write", [write_whole, lambda path, data: _write_in_a_block(path, data)])
+def test_a_disk_that_says_only_at_a_close_that_it_is_full(tmp_path, monkeypatch, write):
+    path = tmp_path / "out.bin"
+    path.write_bytes(b"old")
+    real, closed = os.close, []
+
+    def close(descriptor):
+        real(descriptor)
+        closed.append(descriptor)
+        if len(closed) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", close)
+        with pytest.raises(OSError, match="No space left") as failed:
+            write(path, b"new")
+    assert failed.value.filename == str(path)
+    assert _names(tmp_path) == ["out.bin"]
+    assert path.read_bytes() == b"old"
+
+
+def _write_in_a_block(path, data):
+    with whole_file(path) as file:
+        file.write(data)
+
+
 def test_errors_name_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -243,6 +277,21 @@ def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path):
         assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
 
 
+def test_what_replaces_a_private_file_is_opened_for_nobody_else(tmp_path, monkeypatch):
+    """Who opened it before its mode is set could read all that is written later."""
+    path = tmp_path / "out.bin"
+    path.touch(0o600)
+    real, modes = os.fchmod, []
+
+    def fchmod(descriptor, mode):
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write_whole(path, b"new")
+    assert modes == [0o600]
+
+
 @pytest.mark.parametrize(
     "name", ["n" * 251, "n" * 255, "\u00fc" * 127, "\U0001f941" * 63, os.fsdecode(b"\xff" * 255), "-", "\n"]
 )
@@ -297,11 +346,12 @@ def test_only_what_nobody_writes_is_swept(tmp_path):
     # as a process of our own number would have left it, before the machine was started again
     (tmp_path / dead).rename(tmp_path / f".old.bin.{platform.node()}.{os.getpid()}-7.part")
     others = [".note.part", f".a.bin.other{platform.node()}.7-1.part", f".a.bin.{platform.node()}.7-1.part.txt"]
+    others.append(f".a.bin.{platform.node()}.{os.getpid()}.part")  # of an earlier release, which has no lock
     for name in others:
         (tmp_path / name).touch()
     with whole_file(tmp_path / "ours.bin") as file:
         sweep_parts(tmp_path)
-        assert len(_names(tmp_path)) == 4
+        assert len(_names(tmp_path)) == 5
         file.write(b"ours")
     assert _names(tmp_path) == sorted([*others, "ours.bin"])
     assert (tmp_path / "ours.bin").read_bytes() == b"ours"
@@ -331,6 +381,32 @@ def test_a_new_file_that_was_swept_before_its_lock_is_made_again(tmp_path, monke
     write_whole(tmp_path / "out.bin", b"here")
     assert (tmp_path / "out.bin").read_bytes() == b"here"
     assert _names(tmp_path) == ["out.bin"]
+
+
+def test_a_file_that_was_replaced_before_its_lock_is_not_swept(tmp_path, monkeypatch):
+    """By a process that has the same number, on a machine that was started again."""
+    path = tmp_path / f".out.bin.{platform.node()}.7-1.part"
+    path.write_bytes(b"left")
+    real = files.try_lock
+
+    def replaced(descriptor):
+        path.unlink()
+        path.write_bytes(b"new")
+        return real(descriptor)
+
+    monkeypatch.setattr(files, "try_lock", replaced)
+    sweep_parts(tmp_path)
+    assert path.read_bytes() == b"new"
+
+
+def test_what_a_process_of_our_number_left_is_not_written_into(tmp_path, monkeypatch):
+    left = tmp_path / f".out.bin.{platform.node()}.{os.getpid()}-7.part"
+    left.write_bytes(b"left over")
+    monkeypatch.setattr(files, "_numbers", itertools.count(7))
+    with whole_file(tmp_path / "out.bin") as file:
+        file.write(b"new")
+    assert (tmp_path / "out.bin").read_bytes() == b"new"
+    assert left.read_bytes() == b"left over"
 
 
 def test_threads_that_write_the_same_file(tmp_path):
@@ -378,6 +454,33 @@ def test_a_new_folder_is_on_the_disk_too(tmp_path, monkeypatch):
     for _ in range(2):
         make_folder(tmp_path / "a" / "b")
         assert done.count("folder") == 2
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced(tmp_path, monkeypatch, number):
+    """Some file systems sync no folders; any other error is one."""
+    real = os.fsync
+
+    def sync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    if number == errno.EINVAL:
+        write_whole(tmp_path / "out.bin", b"here", durable=True)
+        assert (tmp_path / "out.bin").read_bytes() == b"here"
+        return
+    with pytest.raises(OSError, match="Input/output error") as failed:
+        write_whole(tmp_path / "out.bin", b"here", durable=True)
+    assert failed.value.filename == str(tmp_path / "out.bin")
+
+
+def test_what_was_left_in_a_folder_is_swept_when_it_is_taken(tmp_path):
+    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "dead.bin")], check=True, timeout=600)
+    assert len(_names(tmp_path)) == 1
+    make_folder(tmp_path)
+    assert _names(tmp_path) == []
 
 
 def test_processes_that_make_one_folder(tmp_path):

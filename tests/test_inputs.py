@@ -28,6 +28,37 @@ def test_a_large_limit_takes_no_memory(tmp_path):
         tracemalloc.stop()
 
 
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end_or_refused(tmp_path, monkeypatch):
+    """Once its size is known: to six bytes first, then to 64 MiB, of which no more is read than there may be."""
+    path = tmp_path / "log"
+    real, asked = os.fstat, []
+
+    def fstat(descriptor):
+        found = real(descriptor)
+        asked.append(found.st_size)
+        if len(asked) % 2 == 0:  # the first time it is looked at what it is
+            os.truncate(path, grown)
+        return found
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    path.write_bytes(b"123")
+    grown = 6
+    assert read_input(path, 6) == b"123\0\0\0"
+    path.write_bytes(b"123")
+    with pytest.raises(OSError, match="larger than 5 bytes") as raised:
+        read_input(path, 5)
+    assert raised.value.filename == str(path)
+    path.write_bytes(b"123")
+    grown = 64 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="larger than 100 bytes"):
+            read_input(path, 100)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_large_limit_is_said_in_mib(tmp_path):
     path = tmp_path / "note"
     with path.open("wb") as file:
@@ -51,6 +82,15 @@ def test_devices_and_folders_are_refused(tmp_path):
         open_input(tmp_path)
     with pytest.raises(FileNotFoundError):
         open_input(tmp_path / "nothing")
+
+
+def test_what_became_a_device_before_it_was_opened_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "note").write_bytes(b"7")
+    before = os.stat(tmp_path / "note")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda *_, **__: before)
+        with pytest.raises(OSError, match="not a regular file"):
+            open_input("/dev/zero")
 
 
 def test_a_link_leads_to_its_file(tmp_path):
