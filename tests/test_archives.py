@@ -236,6 +236,10 @@ def test_links_and_devices_are_left_out_and_counted(tmp_path):
         archive.writestr("a.mid", b"x")
     listing = list_archive(str(tmp_path / "songs.zip"), SUFFIXES)
     assert ([member.name for member in listing.members], listing.n_skipped) == (["a.mid"], 1)
+    # of a sparse one not all bytes lie where it does
+    path.write_bytes(_header("a.mid", kind=tarfile.GNUTYPE_SPARSE) + _header("b.mid") + bytes(1024))
+    listing = list_archive(str(path), SUFFIXES)
+    assert ([member.name for member in listing.members], listing.n_skipped) == (["b.mid"], 1)
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
@@ -314,6 +318,19 @@ def test_bombs_are_not_unpacked(tmp_path, monkeypatch, packing):
     plain.write_bytes(honest)
     (error,) = read(str(plain), [Place()])
     assert (error.errno, error.strerror) == (errno.EFBIG, "larger than 1 MiB")
+    plain.write_bytes(honest[:-1])
+    assert list(read(str(plain), [Place()])) == [honest[:-1]]
+
+
+def test_a_member_that_takes_more_than_a_file_may(tmp_path, monkeypatch):
+    """Two megabytes that are said to be a thousand bytes are not read at all."""
+    monkeypatch.setattr(archives, "MAX_BYTES", 1 << 20)
+    path = _zip(tmp_path / "songs.zip", {"a.mid": bytes(2 << 20)}, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\1\2") + 24
+    data[place : place + 4] = struct.pack("<I", 1000)
+    path.write_bytes(data)
+    assert _read(path) == {"a.mid": "larger than 1 MiB"}
 
 
 def test_an_lzma_member_that_declares_a_dictionary_of_gigabytes(tmp_path):
@@ -470,6 +487,21 @@ def test_members_that_lie_in_each_other_are_read_once(tmp_path):
     assert [*found.values()] == ["damaged: it lies in another member"] * 9
 
 
+def test_all_that_lies_in_a_member_lies_in_another(tmp_path):
+    """An archive in an archive: what follows the first one within it is within it too."""
+    inner = _zip(tmp_path / "inner.zip", {"b.mid": b"b" * 50, "c.mid": b"c" * 50}, zipfile.ZIP_STORED).read_bytes()
+    path = _zip(tmp_path / "songs.zip", {"a.mid": inner}, zipfile.ZIP_STORED)
+    data = path.read_bytes()
+    shift, begin = data.index(inner), data.rindex(b"PK\1\2")
+    entries = data[begin : data.rindex(b"PK\5\6")]
+    for entry in inner[inner.index(b"PK\1\2") : inner.index(b"PK\5\6")].split(b"PK\1\2")[1:]:
+        (place,) = struct.unpack("<I", entry[38:42])
+        entries += b"PK\1\2" + entry[:38] + struct.pack("<I", place + shift) + entry[42:]
+    path.write_bytes(data[:begin] + entries + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 3, 3, len(entries), begin, 0))
+    within = "damaged: it lies in another member"
+    assert _read(path) == {"a.mid": inner, "b.mid": within, "c.mid": within}
+
+
 def test_what_a_zip_unpacks_to_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_SMALL", 3 << 20)
     monkeypatch.setattr(archives, "MAX_RATIO", 2)
@@ -498,6 +530,24 @@ def test_what_a_tar_unpacks_to_is_bounded(tmp_path, monkeypatch, suffix, kind):
     assert listing.damage == "the archive unpacks to more than the 3 MiB that it may"
     if kind == "one of no song":
         assert found == {"0.mid": b"0"}
+    assert sum(len(content) for content in found.values() if isinstance(content, bytes)) <= 3 << 20
+
+
+def test_what_may_not_be_unpacked_is_not_gone_through(tmp_path, monkeypatch):
+    """To step over a member is to unpack it."""
+    monkeypatch.setattr(archives, "MAX_SMALL", 3 << 20)
+    monkeypatch.setattr(archives, "MAX_RATIO", 2)
+    sought = []
+
+    class Noted(gzip.GzipFile):
+        def seek(self, place, whence=io.SEEK_SET):
+            sought.append(place)
+            return super().seek(place, whence)
+
+    path = _tar(tmp_path / "songs.tar.gz", {"readme.txt": bytes(8 << 20), "1.mid": b"1"}, "w:gz")
+    monkeypatch.setattr(archives.gzip, "open", Noted)
+    assert list_archive(str(path), SUFFIXES).damage == "the archive unpacks to more than the 3 MiB that it may"
+    assert max(sought, default=0) < 4 << 20
 
 
 def test_tables_of_a_tar_are_bounded(tmp_path, monkeypatch):

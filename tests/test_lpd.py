@@ -395,6 +395,7 @@ def test_headers_that_are_allowed(save_lpd, header, version):
         ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1000,), }")),
         ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2.0,), }")),
         ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': 2, }")),
+        ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }" + " " * 10_000, 2)),
         ("data", _npy("{'descr': '|u1', 'shape': (2,), }")),
         ("data", _npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }", 4)),
         ("data", _npy("{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (2,), }")),
@@ -658,6 +659,26 @@ def test_members_that_overlap(tmp_path):
     assert _unreadable(path).endswith("lies in another member")
 
 
+def test_no_file_unpacks_to_more_than_the_largest_size(tmp_path, monkeypatch):
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"more.npy": np.zeros(2 << 20, np.uint8)})
+    assert len(read_lpd(path).beat) == 3
+    monkeypatch.setattr(lpd, "MAX_UNPACKED", 1 << 20)
+    assert _unreadable(path) == "it unpacks to 2 MiB, more than the 1 MiB that it may"
+
+
+def test_a_member_that_takes_more_than_it_unpacks_to(tmp_path, monkeypatch):
+    """It says to be of a hundred bytes, and lies there with five thousand."""
+    path = tmp_path / "song.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("info.json", b" " * 5000)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\1\2") + 24
+    data[place : place + 4] = struct.pack("<I", 100)
+    path.write_bytes(data)
+    monkeypatch.setattr(lpd, "MAX_MEMBER", 4000)
+    assert _unreadable(path) == "info.json is larger than 0 MiB"
+
+
 def test_a_header_of_many_zero_width_strings(tmp_path):
     header = b"{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000,), }"
     member = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
@@ -697,6 +718,8 @@ def test_a_tempo_of_half_precision_is_read(tmp_path):
 def test_downbeats_have_a_largest_number(tmp_path):
     path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS + 1, bool)})
     assert _unreadable(path) == "more than 65,536 downbeats"
+    path = _compressed(tmp_path / "song.npz", _kicks(3) | {"downbeat.npy": np.ones(lpd.MAX_DOWNBEATS, bool)})
+    assert len(read_lpd(path).beat) == 3
 
 
 @pytest.mark.parametrize(

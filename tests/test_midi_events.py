@@ -231,6 +231,8 @@ def test_files_of_too_many_tracks_or_events_are_refused():
     assert _too_many(_file(*[kick] * (module.MAX_TRACKS + 1))) == "more than 4,096 tracks"
     assert _too_many(_file(b"") + b"MTrk\0\0\0\0" * 100_000) == "more than 4,096 tracks"
     assert _too_many(_file(kick + b"\x00\x24\x5a" * module.MAX_EVENTS)) == "more than 1,048,576 events"
+    volumes = b"\x00\xb9\x07\x64" + b"\x00\x07\x64" * module.MAX_EVENTS
+    assert _too_many(_file(kick + volumes)) == "more than 1,048,576 events"
     assert (
         _too_many(_file(kick + b"\x01\xc9" + b"\x01\x01" * 70_000)) == "more than 65,536 names, programs and the like"
     )

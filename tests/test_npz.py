@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rhythmgan import npy, npz
 from rhythmgan.npy import npy_header
-from rhythmgan.npz import map_npz, npz_names, read_npz
+from rhythmgan.npz import NpzWriter, encode_names, map_npz, npz_names, read_npz
 
 
 def _npy(header: str | bytes, values: bytes = b"", version: int = 1) -> bytes:
@@ -108,6 +109,34 @@ def test_headers_of_every_version(version):
     assert (header.shape, header.dtype, header.fortran, header.n_bytes) == ((2, 3), np.float32, True, 24)
 
 
+def test_few_headers_are_remembered():
+    for rows in range(300):
+        npy_header(_npy(_words("<f4", (rows, 3))))
+    assert npy._words.cache_info().currsize <= 256
+
+
+@pytest.mark.parametrize(
+    ("shape", "pieces", "said"),
+    [
+        ((3,), [np.zeros(1), np.zeros(1)], r"a: pieces of 2 rows do not make \(3,\)"),
+        ((2, 2), [np.zeros((1, 2)), np.zeros((1, 3))], r"a: a piece of shape \(1, 3\) does not fit \(2, 2\)"),
+    ],
+)
+def test_pieces_that_do_not_make_a_column(tmp_path, shape, pieces, said):
+    with (
+        pytest.raises(ValueError, match=said),
+        open(tmp_path / "a.npz", "wb") as file,
+        NpzWriter(file) as writer,
+    ):
+        writer.write("a", np.dtype(float), shape, pieces)
+
+
+def test_a_name_that_would_end_within_itself_is_refused():
+    assert encode_names(["a", "bc"]).tobytes() == b"a\0bc\0"
+    with pytest.raises(ValueError, match="a name holds a zero byte"):
+        encode_names(["a", "b\0c"])
+
+
 # -- what is refused -----------------------------------------------------------------------------
 
 
@@ -182,6 +211,13 @@ def test_headers_of_which_python_would_warn_are_refused_in_silence(header):
     assert said == []
 
 
+@pytest.mark.parametrize("descr", ["<U0", "|S0"])
+def test_a_billion_texts_of_no_letters(tmp_path, descr):
+    """As many as a header says, they take no byte of the file."""
+    path = _zip(tmp_path / "song.npz", {"bars.npy": _npy(_words(descr, (10**9,)))})
+    assert _refused(path) == f"bars.npy is of type {descr}, which is never loaded"
+
+
 def test_a_shape_of_nothing_times_a_lot(tmp_path):
     content = _npy(_words("<f8", (0, 1 << 62, 1 << 62)))
     path = _zip(tmp_path / "song.npz", {"bars.npy": content})
@@ -238,6 +274,39 @@ def test_what_all_members_together_unpack_to_is_bounded(tmp_path):
         read_npz(path, "bars")
 
 
+def test_no_file_unpacks_to_more_than_the_largest_size(tmp_path, monkeypatch):
+    """A mebibyte here, of which 128 bytes are the header of the array."""
+    monkeypatch.setattr(npz, "MAX_NPZ", 1 << 20)
+    fits = (1 << 20) - 128
+    for save, name, said in (
+        (np.save, "z.npy", "it has more than 1 MiB"),
+        (np.savez_compressed, "z.npz", "it unpacks to 1 MiB, more than the 1 MiB that it may"),
+    ):
+        save(tmp_path / name, np.zeros(fits, np.uint8))
+        (found,) = read_npz(tmp_path / name, "points").values()
+        assert len(found) == fits
+        save(tmp_path / name, np.zeros(fits + 1, np.uint8))
+        with pytest.raises(ValueError, match=f"not points: {said}$"):
+            read_npz(tmp_path / name, "points")
+
+
+def test_columns_in_fortran_s_order_are_not_mapped(tmp_path):
+    np.savez(tmp_path / "song.npz", a=np.asfortranarray(np.arange(6).reshape(2, 3)))
+    with pytest.raises(ValueError, match=r"song\.npz: not bars: a\.npy is in Fortran's order, which is not mapped$"):
+        map_npz(tmp_path / "song.npz", "bars")
+
+
+def test_a_lack_of_memory_is_said_in_words(tmp_path, monkeypatch):
+    path = _zip(tmp_path / "song.npz", {"a.npy": _array()})
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", fail)
+    with pytest.raises(ValueError, match=r"not bars: there is not enough memory for it$"):
+        read_npz(path, "bars")
+
+
 @pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_packings_are_refused(tmp_path, packing):
     path = _zip(tmp_path / "song.npz", {"a.npy": _array()}, packing)
@@ -276,6 +345,15 @@ def test_a_damaged_directory(tmp_path, place):
     data[at : at + 4] = b"\xff\xff\xff\x7f"
     path.write_bytes(data)
     _refused(path)
+
+
+def test_a_member_that_is_longer_than_the_file(tmp_path):
+    path = _zip(tmp_path / "song.npz", {"a.npy": _array()})
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\1\2") + 20
+    data[place : place + 4] = struct.pack("<I", 1 << 20)
+    path.write_bytes(data)
+    assert _refused(path) == "it breaks off"
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"PK\5\6" + bytes(17), b"PK\5\6" + bytes(18), os.urandom(1000)])

@@ -1,6 +1,7 @@
 """Tables of MIDI bytes."""
 
 import random
+import struct
 import sys
 from contextlib import suppress
 
@@ -212,6 +213,20 @@ def test_pages_are_those_that_pyarrow_knows(tmp_path):
     assert sum(page.is_dictionary for page in found) == 3
     assert sum(page.n_values for page in found if not page.is_dictionary) == 300
     assert sum(page.n_bytes for page in found) < sum(chunk.total_uncompressed_size for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("directory", "n_bytes", "said"),
+    [
+        (b"\x1c" * 5000 + bytes(5001), 10_001, "structures nested too deep"),
+        (b"\x19" * 5000, 5000, "a value of an unknown kind|damaged"),
+        (b"\0" * 100, 101, "or breaks off"),
+        (b"\0" * 100, 0xFFFFFFFF, "its directory has more than 64 MiB"),
+    ],
+)
+def test_directories_that_are_none(directory, n_bytes, said):
+    with pytest.raises(ValueError, match=said):
+        list(pages(directory + struct.pack("<I", n_bytes) + b"PAR1", {"music"}))
 
 
 def test_pages_of_whatever_bytes_are_pages_or_one_reason(tmp_path):
