@@ -1,5 +1,7 @@
 """Checkpoints: all comes back as it was, and what is not as it was is refused."""
 
+import json
+import math
 import os
 import pickle
 import resource
@@ -179,6 +181,80 @@ def test_headers_that_lie_are_refused_in_a_line(tmp_path, name):
     assert len(str(refusal.value)) < len(str(path)) + 200
 
 
+def test_truth_values_of_other_bytes_are_true(tmp_path):
+    (tmp_path / "w").write_bytes(_header(b'{"a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]}}', b"\0\1\2"))
+    with open_tensors(tmp_path / "w") as file:
+        assert file.read("a").view(torch.uint8).tolist() == [0, 1, 1]
+
+
+def test_what_a_file_has_lost_since_it_was_opened_is_not_made_up(tmp_path):
+    path = tmp_path / "w"
+    write_tensors(path, {"a": torch.ones(100_000)}, {})
+    with open_tensors(path) as file:
+        os.truncate(path, path.stat().st_size - 4)
+        with pytest.raises(ValueError, match="w: became shorter while it was read"):
+            file.read("a")
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("synced"), sync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda part, name: (done.append(os.path.basename(name)), rename(part, name)))
+    write_checkpoint(tmp_path / "last.ckpt", STATE)
+    assert done[:2] == ["synced", "last.ckpt"]
+
+
+def test_a_header_of_any_length_is_no_pickle(tmp_path):
+    """One of 128 or 384 bytes begins with the first byte of a pickle."""
+    path, first = tmp_path / "last.ckpt", set()
+    for n in range(32):
+        write_checkpoint(path, {"a": "x" * 8 * n})
+        first.add(path.read_bytes()[0])
+        assert read_checkpoint(path) == {"a": "x" * 8 * n}
+    assert 0x80 in first
+
+
+def _nested(depth):
+    return [] if depth == 1 else [_nested(depth - 1)]
+
+
+def test_values_are_nested_64_deep_at_most(tmp_path):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, {"a": _nested(64)})
+    assert read_checkpoint(path) == {"a": _nested(64)}
+    with pytest.raises(TypeError, match="64 deep at most"):
+        write_checkpoint(path, {"a": _nested(65)})
+    said = {"format": "rhythmgan.checkpoint", "version": "1", "state": json.dumps({"dict": [["a", _nested(65)]]})}
+    write_tensors(path, {}, said)
+    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: it is nested too deep$"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"version": "2"}, "it is of version 2, and this release reads 1"),
+        ({"format": "another"}, "it is no checkpoint of rhythmgan"),
+        ({"more": "1"}, "it is no checkpoint of rhythmgan"),
+        ({"state": "[1]"}, "it holds no names and values"),
+        ({"state": '{"dict":[[[1],2]]}'}, "it holds a value of a kind that there is not"),
+        ({"state": '{"dict":[[true,2]]}'}, "it holds a value of a kind that there is not"),
+        ({"state": '{"dict":[[1]]}'}, "it holds a value of a kind that there is not"),
+        ({"state": '{"tensor":"0"}'}, "it holds a value of a kind that there is not"),
+        ({"state": '{"float":"7"}'}, "it holds a value of a kind that there is not"),
+        ({"state": "["}, "."),
+    ],
+)
+def test_what_is_no_state_is_refused(tmp_path, changed, says):
+    said = {"format": "rhythmgan.checkpoint", "version": "1", "state": '{"dict":[["a",1]]}'}
+    write_tensors(tmp_path / "last.ckpt", {}, said)
+    assert read_checkpoint(tmp_path / "last.ckpt") == {"a": 1}
+    write_tensors(tmp_path / "last.ckpt", {}, said | changed)
+    with pytest.raises(ValueError, match=rf"last\.ckpt: cannot be resumed: {says}"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
 def test_a_header_is_no_larger_than_it_may_be(tmp_path):
     (tmp_path / "w").write_bytes(_header(b"{}" + b" " * MAX_HEADER))
     with pytest.raises(ValueError, match="larger than"), open_tensors(tmp_path / "w"):
@@ -257,7 +333,7 @@ def test_the_state_of_another_optimiser_is_refused():
         state | {"state": {0: of_one, 7: of_one}},
         state | {"state": {0: of_one | {"more": 1}}},
         state | {"state": {0: of_one | {"step": 3.0}}},
-        state | {"state": {0: of_one | {"step": torch.tensor(float("nan"))}}},
+        *(state | {"state": {0: of_one | {"step": torch.tensor(n)}}} for n in (math.nan, math.inf, -1.0)),
         state | {"state": {0: {"step": of_one["step"]}}},
         state | {"param_groups": []},
         state | {"param_groups": [group | {"lr": "fast"}]},

@@ -249,6 +249,45 @@ def test_a_step_that_only_begins_an_episode_is_no_transition():
     assert drawn == {(time, env) for time, env in whole if (time + 2 * env) % 5}
 
 
+def _filled(n_envs=2, dim=2):
+    """A memory of three steps of ten environments at most, of which all is known."""
+    replay = Replay(n_envs, 5 * n_envs, dim, torch.device("cpu"))
+    for time in range(3):
+        ones = torch.ones(n_envs)
+        replay.add(
+            torch.full((n_envs, dim), time), ones.long() * time, ones * time, ones == 0, ones == 0, torch.ones(n_envs)
+        )
+    replay.update_priorities(torch.tensor([1]), torch.tensor([2.5]))
+    return replay
+
+
+def test_a_memory_goes_on_from_its_state():
+    state = _filled().get_state()
+    other = Replay(2, 10, 2, torch.device("cpu"))
+    other.check_state(state)
+    other.set_state(state)
+    assert (other.time, other.max_priority) == (3, 2.5)
+    found = other.get_state()
+    assert all(torch.equal(found[name], state[name]) for name in state if isinstance(state[name], torch.Tensor))
+    assert found["priorities"].tolist() == [[1, 2.5], [1, 1], [1, 1]]
+
+
+def test_a_state_of_another_memory_is_refused():
+    state, memory = _filled().get_state(), Replay(2, 10, 2, torch.device("cpu"))
+    wrong = [
+        {},
+        *({name: value for name, value in state.items() if name != lost} for lost in state),
+        *(state | {"time": time} for time in (-1, -2, True, 2, 4, 10**9, 3.0)),
+        *(state | {"max_priority": most} for most in (-1.0, math.inf, math.nan, 1)),
+        *(state | {"priorities": state["priorities"] * by} for by in (-1, math.nan)),
+        _filled(n_envs=3).get_state(),
+        _filled(dim=3).get_state(),
+    ]
+    for found in wrong:
+        with pytest.raises(ValueError, match="the replay"):
+            memory.check_state(found)
+
+
 def test_segments_are_drawn_in_proportion_to_their_weights():
     replay = Replay(2, 8, 2, torch.device("cpu"))
     _remember(replay, range(4), 2)
@@ -840,6 +879,14 @@ def test_missing_parts_of_a_checkpoint_are_named(stopped):
         with pytest.raises(ValueError, match=rf"last\.ckpt: cannot be resumed: .*{name}") as caught:
             DQN(Identity(8), before.config).load(path)
         assert "\n" not in str(caught.value)
+
+
+def test_updates_below_0_are_refused(stopped):
+    before, path = stopped
+    whole = read_checkpoint(path)
+    write_checkpoint(path, whole | {"progress": whole["progress"] | {"updates_done": -1}})
+    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: it has done -1 updates"):
+        DQN(Identity(8), before.config).load(path)
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 0.5, "7", [], {}, torch.zeros(1), float("nan")])

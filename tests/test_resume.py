@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from rhythmgan.data import Corpus
 from rhythmgan.kit import JAKI5, ROLAND10
@@ -19,6 +20,7 @@ from rhythmgan.models.answer_net import AnswerNet
 from rhythmgan.models.bar_lstm import BarLSTM
 from rhythmgan.models.config import AnswerConfig, BarLSTMConfig, NoteCNNConfig
 from rhythmgan.models.note_cnn import NoteCNN
+from rhythmgan.training.events import cut_events
 from rl_tuner import training
 from rl_tuner.agent import AgentConfig
 from rl_tuner.config import (
@@ -160,6 +162,16 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_logs_each_step_once(t
     assert _points(tmp_path / "killed") == _points(tmp_path / "whole")
 
 
+def test_what_is_no_log_is_left_alone_and_an_empty_one_is_removed(tmp_path):
+    with SummaryWriter(str(tmp_path)) as log:
+        log.add_scalar("loss", 0.5, 7)
+    cut_events(tmp_path, 7)
+    assert _points(tmp_path) == {"loss": [(7, 0.5)]}
+    (tmp_path / "events.out.tfevents.1").mkdir()
+    cut_events(tmp_path, 6)
+    assert [path.name for path in tmp_path.iterdir()] == ["events.out.tfevents.1"]
+
+
 def test_ctrl_c_comes_between_two_steps(tmp_path):
     """A signal in the middle of a step, where replay and environments are not of one moment, waits for its end."""
     _, learner = toggle_learner(replace(PUBLISHED_TOGGLE, **SHORT), ToggleEnvConfig(num_envs=8), 8)
@@ -181,6 +193,17 @@ def test_ctrl_c_comes_between_two_steps(tmp_path):
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_checkpoint_with_another_memory_is_refused():
+    _, learner = toggle_learner(replace(PUBLISHED_TOGGLE, **SHORT), ToggleEnvConfig(num_envs=8), 8)
+    for _ in range(3):
+        learner.step()
+    state = learner._state() | {"extra": {}}
+    learner.resume(state, "last.ckpt")
+    state["progress"]["replay"]["time"] = 4
+    with pytest.raises(ValueError, match=r"^last\.ckpt: cannot be resumed: the replay"):
+        learner.resume(state, "last.ckpt")
 
 
 def test_an_error_within_a_step_writes_no_checkpoint(trainings, tmp_path, monkeypatch):
@@ -207,9 +230,11 @@ def test_a_damaged_checkpoint_leaves_all_as_it_was(trainings, tmp_path):
     whole = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(whole[:-1] + bytes([whole[-1] ^ 4]))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: .*checksum"):
+    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be resumed: .*checksum") as refusal:
         trainings["toggle"](tmp_path, None)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with locked_folder(tmp_path):  # though the error is still known, as in a notebook
+        assert refusal.value
 
 
 def test_what_killed_runs_left_is_swept(trainings, tmp_path):

@@ -19,7 +19,7 @@ from rhythmgan.models.note_cnn import load_note_cnn
 from rhythmgan.models.phrase_conv_gan import load_phrase_conv_gan
 from rhythmgan.models.phrase_gan import load_phrase_gan
 from rhythmgan.models.text_lstm import load_text_lstm
-from rhythmgan.models.weights import bundled, read_metadata
+from rhythmgan.models.weights import bundled, fingerprint, read_metadata
 from rhythmgan.models.word_lstm import load_prior
 from rhythmgan.tensor_file import sort_metadata
 from rl_tuner.agent import load_agent
@@ -147,6 +147,15 @@ def test_every_flipped_bit_of_weights_is_refused(tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         refused(load_gan, path)
+
+
+def test_a_fingerprint_is_of_the_weights_and_of_what_is_asked():
+    layer = torch.nn.Linear(2, 1)
+    first = fingerprint(layer)
+    assert fingerprint(layer) == first != fingerprint(layer, "fill")
+    with torch.no_grad():
+        layer.bias += 1
+    assert fingerprint(layer) != first
 
 
 def test_loading_draws_what_it_drew(tmp_path):
