@@ -833,6 +833,62 @@ def test_parts_of_other_files_are_not_resumed(tmp_path, save_lpd, monkeypatch):
     assert not any("resumed" in line for line in said)
 
 
+def test_parts_of_files_that_have_changed_are_not_resumed(tmp_path, save_lpd, monkeypatch):
+    folder = _many(tmp_path, save_lpd, 30)
+    monkeypatch.setattr(songs, "_FILES_PER_PART", 5)
+    out = tmp_path / "out.npz"
+    _stop_at(15, folder, out, monkeypatch)
+    first = min(path for path in folder.glob("*/*.mid") if path.parent.name == "0")
+    _song(first, *[{0: CRASH}] * 50)
+    prepare(folder, out, workers=1)
+    expected, _ = read_songs(folder, workers=1)
+    _assert_same(load_corpus(out, 16), expected)
+
+
+def test_what_comes_into_the_folder_of_a_run_stays_there(tmp_path):
+    with parts_folder(tmp_path / "out.npz") as folder:
+        (folder / "files-0-00000000.part").touch()
+        (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    assert [path.name for path in (tmp_path / "out.npz.parts").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_the_run_before_removes_is_made_again(tmp_path, monkeypatch):
+    """Between its making and its locking."""
+    times = []
+
+    def locked(folder, *rest):
+        times.append(folder)
+        if len(times) == 1:
+            folder.rmdir()
+        return locked_folder(folder, *rest)
+
+    monkeypatch.setattr("rhythmgan.songs.parts.locked_folder", locked)
+    with parts_folder(tmp_path / "out.npz") as folder:
+        assert folder.is_dir()
+    assert len(times) == 2
+
+
+def test_a_corpus_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("synced"), sync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda part, name: (done.append(os.path.basename(name)), rename(part, name)))
+    prepare(_song(tmp_path / "a.mid", {0: KICK}), tmp_path / "out.npz", workers=1)
+    assert done[done.index("out.npz") - 1] == "synced"
+
+
+def test_a_worker_that_dies_when_songs_are_joined_is_no_corpus(tmp_path, monkeypatch):
+    real = songs.run_jobs
+
+    def run(function, jobs, workers):
+        return ((job, function is not songs.join_songs) for job, _ in real(function, jobs, workers))
+
+    monkeypatch.setattr(songs, "run_jobs", run)
+    with pytest.raises(RuntimeError, match="a worker died when it joined the songs"):
+        prepare(_song(tmp_path / "a.mid", {0: KICK}), tmp_path / "out.npz", workers=1)
+    assert not (tmp_path / "out.npz").exists()
+
+
 def test_two_runs_do_not_write_one_corpus(tmp_path, save_lpd):
     folder = _many(tmp_path, save_lpd, 10)
     (tmp_path / "out.npz.parts").mkdir()
@@ -903,6 +959,10 @@ def test_a_song_is_not_replaced_by_a_corpus(tmp_path, save_lpd):
         with pytest.raises(ValueError, match=r"a\.npz: a song is there, and is left alone"):
             prepare(sources, song, workers=1)
     assert song.read_bytes() == content
+    song.write_bytes(content[:-100])  # damaged, so that only its owner knows what it is
+    with pytest.raises(ValueError, match=r"a\.npz: a song is there, and is left alone"):
+        prepare([_song(tmp_path / "b.mid", {0: KICK}), song], song, workers=1)
+    assert song.read_bytes() == content[:-100]
 
 
 @pytest.mark.parametrize("what", ["song.mid", "manifest.csv", "more.csv", "md5s.csv", "songs.zip"])
