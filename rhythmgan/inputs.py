@@ -49,7 +49,7 @@ def read_input(path: str | os.PathLike[str], most: int) -> bytes:
     """
     with open_input(path, most) as file:
         # room for what there is: to ask for the most takes that much memory, however small the file
-        n_bytes = os.fstat(file.fileno()).st_size
+        n_bytes = min(os.fstat(file.fileno()).st_size, most)
         data = file.read(n_bytes + 1)
         if len(data) > n_bytes:
             data += file.read(most - n_bytes)
