@@ -642,6 +642,8 @@ def test_too_large(save_midi, monkeypatch):
     assert len(read_midi(path).beat) == 1
     monkeypatch.setattr(midi_reader, "MAX_BYTES", path.stat().st_size - 1)
     assert _reason(path)[0] == "unreadable"
+    with pytest.raises(NoBars, match="larger than 0 MiB"):  # bytes of no file are no more welcome
+        parse_midi(path.read_bytes(), "song.mid")
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,14 @@ def test_with_a_file_of_any_name_all_tabs_go_on(two_bars, name):
     assert not app.warning
 
 
+def test_a_name_is_shown_as_it_is_written(two_bars):
+    """Not in italics, as Markdown has what stands between two of these marks."""
+    app = visit(begin="Your file")
+    (field,) = app.get("file_uploader")
+    app = drawn(field.set_value(("_kick_ 1.mid", two_bars[1], "audio/midi")).run())
+    assert any(r"**\_kick\_ 1** at" in caption.value for caption in app.caption)
+
+
 def _note(tick, pitch, channel):
     return (tick, mido.Message("note_on", note=pitch, velocity=90, channel=channel))
 
