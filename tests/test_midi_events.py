@@ -196,6 +196,13 @@ def test_a_status_that_means_nothing_ends_a_track(status):
     assert _notes(_file(track, b"\x01\x99\x2a\x40")) == [[0, 0, 9, 36, 90], [1, 1, 9, 42, 64]]
 
 
+def test_a_program_out_of_range_is_the_last_one():
+    """As a velocity out of range is the loudest."""
+    found = midi_events(_file(b"\x00\xc9\xc8\x00\x99\x24\xff"))
+    assert [each.content for each in found.others] == [b"\x7f"]
+    assert found.notes.tolist() == [[0, 0, 9, 36, 127]]
+
+
 def test_one_broken_track_does_not_harm_the_others():
     kick, snare, clipped = b"\x00\x99\x24\x5a\x10\x24\x5a", b"\x05\x99\x26\x5a", b"\x07\x99\x2a\xff\x07\x2a\x33"
     odd = midi_events(_file(kick, clipped, snare))

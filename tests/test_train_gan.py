@@ -32,7 +32,7 @@ from rhythmgan.training import calibration
 from rhythmgan.training.batches import roles_of, styles_of
 from rhythmgan.training.checkpoint import read_checkpoint, write_checkpoint
 from rhythmgan.training.config import GANTrainingConfig, PriorTrainingConfig
-from rhythmgan.training.folder import CHECKPOINT, CONFIG
+from rhythmgan.training.folder import CHECKPOINT, CONFIG, write_config
 from rhythmgan.training.gan import GRID, WEIGHTS, GANTraining, train_gan
 from rhythmgan.training.schedule import update_ema
 
@@ -669,6 +669,16 @@ def test_a_folder_is_for_one_training(tmp_path):
     with locked_folder(tmp_path), pytest.raises(ValueError, match="another training runs in this folder"):
         train_gan(_toy(), tmp_path, GANTrainingConfig(3, 4, 8), network=SMALL, accelerator="cpu")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_run_is_made_of_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Or its checkpoint could not be resumed after a power loss."""
+    done = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("synced"), sync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda part, name: (done.append(os.path.basename(name)), rename(part, name)))
+    write_config(tmp_path, {"model": "gan"})
+    assert done[:2] == ["synced", CONFIG]
 
 
 _RUN = ("--batch-size", "8", "--width", "24", "--threads", "1", "--accelerator", "cpu")
