@@ -101,7 +101,7 @@ def _read(path: str | os.PathLike[str], steps: int | None) -> Corpus:
     try:
         if steps is None:
             steps = _commonest(_n_bars(members)) or GRIDS[0]
-        return _corpus(members, check_steps(steps))
+        return _corpus(members, check_steps(steps), os.fspath(path))
     except KeyError as error:
         raise ValueError(f"{path}: not a corpus as `rhythmgan prepare` writes it: no {error.args[0]}") from None
     except (ValueError, TypeError, IndexError) as error:
@@ -283,7 +283,7 @@ def _commonest(grids: Mapping[int, int]) -> int | None:
     return max(grids, key=lambda steps: (grids[steps], -steps), default=None)
 
 
-def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:
+def _corpus(members: Mapping[str, np.ndarray], steps: int, source: str) -> Corpus:
     if f"bar_{steps}" not in members:
         grids = [str(grid) for grid in GRIDS if f"bar_{grid}" in members]
         raise ValueError(f"it has no bars of {steps} steps; there are bars of {', '.join(grids) or 'no grid'}")
@@ -324,5 +324,5 @@ def _corpus(members: Mapping[str, np.ndarray], steps: int) -> Corpus:
         raise ValueError("velocity and offset do not fit together")
     if len(velocity) and not (velocity.min() >= 1 and velocity.max() <= 127):
         raise ValueError(f"velocities lie in 1 … 127, not in {velocity.min()} … {velocity.max()}")
-    playing = Playing(kit, corpus.distinct_words, corpus.bar_id, start, velocity, offset)
+    playing = Playing(kit, corpus.distinct_words, corpus.bar_id, start, velocity, offset, source)
     return replace(corpus, playing=playing, rows=np.arange(len(corpus)))

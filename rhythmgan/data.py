@@ -36,6 +36,7 @@ class Playing:
             are in the order of bars, in a bar of steps, in a step of the kit's parts.
         velocity: (onsets,) uint8, 1-127.
         offset: (onsets,) int8, how late, in 256ths of a step.
+        source: the file that it was read from, for errors.
     """
 
     kit: Kit
@@ -44,12 +45,13 @@ class Playing:
     onset_start: np.ndarray
     velocity: np.ndarray
     offset: np.ndarray
+    source: str = "the corpus"
 
     def performance(self, rows: np.ndarray) -> Performance:
         """The bars of these rows as one loop.
 
         Raises:
-            ValueError: bars have another number of onsets than are kept of them.
+            ValueError: bars have another number of onsets than are kept of them; it names ``source``.
         """
         bars = words_to_bars(np.asarray(self.words[self.bar_id[rows]]), self.kit.n_parts)
         counts = bars.sum((1, 2))
@@ -70,7 +72,7 @@ class Playing:
         ends = np.cumsum(np.where(inside, bars.sum((1, 2)).reshape(near.shape), 0), 1)
         first = self.onset_start[blocks].astype(np.int64)
         if (first + ends[:, -1] != self.onset_start[blocks + 1]).any():
-            raise ValueError("the corpus is damaged: its onsets do not fit its bars")
+            raise ValueError(f"{self.source} is damaged: its onsets do not fit its bars")
         within = np.concatenate([np.zeros((len(blocks), 1), np.int64), ends[:, :-1]], 1)
         return first[number] + within[number, rows % ONSET_BLOCK]
 

@@ -229,7 +229,7 @@ def test_onsets_that_do_not_fit_the_bars(tmp_path):
     words = members["words_16"].copy()
     words[1, np.flatnonzero(words[1] == 0)[0]] = KICK
     np.savez(tmp_path / "bad.npz", **members | {"words_16": words})
-    with pytest.raises(ValueError, match="its onsets do not fit its bars"):
+    with pytest.raises(ValueError, match=r"bad\.npz is damaged: its onsets do not fit its bars"):
         load_corpus(tmp_path / "bad.npz").performance(np.array([2]))
     for change in (
         {"onset_start_16": members["onset_start_16"] + 1},
