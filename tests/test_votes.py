@@ -437,6 +437,13 @@ def test_a_schema_that_is_no_text_is_named(tmp_path):
     _refused(path, ".")
 
 
+def test_a_schema_that_breaks_lines_is_named_in_one(tmp_path):
+    path = tmp_path / "votes.sqlite"
+    store(path, _vote())
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE votes (", b"CREATE TABLE votes \x1c"))
+    _refused(path, r'unrecognized token: "\\x1c')
+
+
 def test_a_locked_file_is_said_to_be(tmp_path, monkeypatch):
     path = tmp_path / "votes.sqlite"
     store(path, _vote())

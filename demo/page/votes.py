@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from rhythmgan.inputs import open_input
+from rhythmgan.inputs import one_line, open_input
 
 MAX_BYTES = 1 << 28
 """Of a file of votes: a million of them."""
@@ -93,12 +93,12 @@ def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
             yield base
             base.execute("COMMIT")
     except sqlite3.OperationalError as error:
-        said = "it takes too long to read" if str(error) == "interrupted" else str(error)
+        said = "it takes too long to read" if str(error) == "interrupted" else one_line(str(error))
         raise OSError(f"{path}: no file of votes: {said}") from None
     except UnicodeError:  # Python cannot even say what SQLite says of it
         raise OSError(f"{path}: no file of votes: its schema is no text") from None
     except (sqlite3.Error, OSError) as error:
-        raise OSError(f"{path}: no file of votes: {getattr(error, 'strerror', None) or error}") from None
+        raise OSError(f"{path}: no file of votes: {getattr(error, 'strerror', None) or one_line(str(error))}") from None
 
 
 def _check(base: sqlite3.Connection) -> None:
