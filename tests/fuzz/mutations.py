@@ -709,6 +709,8 @@ def tarred(of_member: Callable[[str], Mutator]) -> Mutator:
                             )
                             or "x"
                         )
+                        # half a letter is written as the bytes it would have
+                        info.name = info.name.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
                     elif kind == 4:
                         info.type = random.choice(
                             (
