@@ -254,7 +254,7 @@ def test_a_full_standard_output_is_named(arguments, unbuffered):
         [sys.executable, "-m", "rhythmgan", *arguments.split()],
         os.environ | {"PYTHONUNBUFFERED": unbuffered},
     )
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env)
     said = f"rhythmgan: standard output: {os.strerror(errno.ENOSPC)}\n"
     assert (done.returncode, done.stderr.decode()) == (2, said)
@@ -270,7 +270,7 @@ parser = console.new_parser("prog", "1", "x")
 parser.set_defaults(run=lambda options: print("x" * 100_000) or print("y"))
 raise SystemExit(console.run_command(parser, []))
 """
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "wb") as full:
         done = subprocess.run([sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr.decode().count("\n")) == (2, 1)
     assert done.stderr.startswith(b"prog: standard output: ")
