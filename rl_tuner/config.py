@@ -29,6 +29,8 @@ _MOST = {
     "width": 4096,
     "bars": 1 << 22,
     "n_drawn": 1024,
+    "n_lines": 4096,
+    "moves": 4096,
 }
 """What counts may be: with more a training takes all memory, or its first step never ends."""
 

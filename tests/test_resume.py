@@ -256,6 +256,8 @@ def test_what_killed_runs_left_is_swept(trainings, tmp_path):
         (EditEnvConfig(), "edits", 4096),
         (AppendConfig(), "width", 4096),
         (LoopCriticConfig(), "n_drawn", 1024),
+        (ToggleEnvConfig(), "n_lines", 4096),
+        (ToggleEnvConfig(), "moves", 4096),
     ],
 )
 def test_counts_that_no_training_ends_with_are_refused(config, name, most):
