@@ -810,6 +810,7 @@ def test_a_nonsense_corner_leaves_the_pad_that_was_there(page, address, opened_p
     corner.fill("seed 12")
     corner.press("Enter")
     page.get_by_text("“no loop” is no loop").wait_for(state="detached")
+    settled(page)
     assert corner.input_value() == "seed 12"
 
 

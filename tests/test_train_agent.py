@@ -161,7 +161,7 @@ def test_a_run_of_another_description_is_refused(train, stopped, bars, dynamics)
     [
         (True, "no such option (True, not None)"),
         (None, "no such option (None, not None)"),
-        ("a\nb", r"no such option ('a\nb', not None)"),
+        ("a\nb", r"no such option (a\nb, not None)"),
         ([[]], "something else"),
     ],
 )
