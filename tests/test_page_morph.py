@@ -807,6 +807,7 @@ def test_a_nonsense_corner_leaves_the_pad_that_was_there(page, address, opened_p
     box = field.bounding_box()  # the line has moved it
     page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + box["height"] * 0.95)
     _wait_for_hand(page, lattice.corners[3])
+    settled(page)  # until then the box may be drawn anew, and forget what is typed
     corner.fill("seed 12")
     corner.press("Enter")
     page.get_by_text("“no loop” is no loop").wait_for(state="detached")
