@@ -9,15 +9,28 @@ from rhythmgan import __version__
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
+    return run_program(_parser, arguments)
+
+
+def run_program(make_parser: Callable[[], argparse.ArgumentParser], arguments: Sequence[str] | None = None) -> int:
+    """Run one command of a program, see ``console.run_command``; Ctrl-C ends it while its commands are imported too.
+
+    Args:
+        make_parser: makes the parser, which takes a while: it imports the commands.
+        arguments: of the command; by default those of the process.
+
+    Returns:
+        The exit status.
+    """
     try:
         from rhythmgan.console import run_command
 
-        parser = _parser()
+        parser = make_parser()
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
@@ -25,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # imported here, where Ctrl-C ends as in a command: it takes a while
     from rhythmgan.commands import (
         combine,
         demo,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from rhythmgan import __version__
+from rhythmgan.cli import run_program
 
 if TYPE_CHECKING:
     import argparse
@@ -14,18 +14,10 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one line on stderr, and status 2."""
-    try:
-        from rhythmgan.console import run_command
-
-        parser = _parser()
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    return run_command(parser, arguments)
+    return run_program(_parser, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    # imported here, where Ctrl-C ends as in a command: it takes a while
     from rhythmgan.console import new_parser
     from rl_tuner.commands import append, continuation, evaluate, steer, sweep, toggle, train
 
