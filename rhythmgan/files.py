@@ -63,22 +63,22 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, durable: bool = Fa
         part.take_name(durable)
 
 
-def _shortened(name: str, most: int) -> str:
+def shortened(name: str, most: int) -> str:
     """As many characters of a name, from the first on, as have this many bytes."""
     while len(os.fsencode(name)) > most:
         name = name[:-1]
     return name
 
 
-_HOST = _shortened(platform.node().replace(os.sep, "_"), 64)
+_HOST = shortened(platform.node().replace(os.sep, "_"), 64)
 """This machine, in the names of unfinished files: another's locks may not be seen on a shared disk."""
 
 _PART = re.compile(rf"\..*\.{re.escape(_HOST)}\.(?P<process>\d+)(?P<number>-\d+)?\.part", re.DOTALL)
 """The names of unfinished files of this machine: which file, the machine, the process, and a number within it. Those of
 earlier releases have no number and no lock."""
 
-_MAX_NAME = 140
-"""Bytes that such a name has at most: eCryptfs takes 143, others 255."""
+MAX_NAME = 140
+"""Bytes that a name of ours has at most where the name is free: eCryptfs takes 143, others 255."""
 
 _numbers = itertools.count()
 
@@ -152,7 +152,7 @@ def _open_part(target: str, mode: int | None = None) -> _Part:
     create = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     for number in _numbers:
         end = f".{_HOST}.{os.getpid()}-{number}.part"
-        path = os.path.join(folder, f".{_shortened(name, _MAX_NAME - 1 - len(end))}{end}")
+        path = os.path.join(folder, f".{shortened(name, MAX_NAME - 1 - len(end))}{end}")
         try:
             descriptor = os.open(path, create, 0o666 if mode is None else mode & 0o700)
         except FileExistsError:  # left by a process that had our number

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from rhythmgan.files import MAX_NAME, shortened
 from rhythmgan.locks import LOCK, locked_folder
 
 SUFFIX = ".part"
@@ -17,20 +18,15 @@ _LOCKS = (LOCK, "lock")
 """The lock, and what earlier releases called it."""
 
 
-_MAX_NAME = 140
-"""Bytes that the name of the folder has at most: eCryptfs takes 143, others 255."""
-
-
 def _folder_of(out: str | os.PathLike[str]) -> Path:
     """What the folder of a corpus is called: as the corpus, or, of a long name, by its beginning and its hash."""
     folder, name = os.path.split(os.fspath(out))
     whole = os.path.join(folder, f"{name}.parts")
     # earlier releases shortened no names: what they have left is found
-    if len(os.fsencode(name)) + len(".parts") <= _MAX_NAME or os.path.lexists(whole):
+    if len(os.fsencode(name)) + len(".parts") <= MAX_NAME or os.path.lexists(whole):
         return Path(whole)
     end = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.parts"
-    begins = os.fsencode(name)[: _MAX_NAME - len(end)].decode("utf-8", "ignore")
-    return Path(folder, begins + end)
+    return Path(folder, shortened(name, MAX_NAME - len(end)) + end)
 
 
 @contextmanager
