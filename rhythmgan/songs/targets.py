@@ -25,10 +25,8 @@ def check_out(out: str | os.PathLike[str], sources: Iterable[str | os.PathLike[s
         raise ValueError(f"{os.fspath(out)!r}: the name of a corpus ends in .npz")
     with suppress(FileNotFoundError):
         os.lstat(target)  # a name that is too long would be refused when all is read
-    if os.path.exists(target):
-        is_source = any(Path(source).is_file() and Path(source).samefile(target) for source in sources)
-        if is_source or "info.json" in npz_names(target):
-            raise ValueError(f"{os.fspath(out)}: a song is there, and is left alone")
+    if os.path.exists(target) and (_found(target, sources) is not None or "info.json" in npz_names(target)):
+        raise ValueError(f"{os.fspath(out)}: a song is there, and is left alone")
 
 
 def check_dropped(
@@ -54,14 +52,18 @@ def check_dropped(
     target = check_target(dropped)
     if Path(target).resolve() == Path(check_target(out)).resolve():
         raise ValueError("--out and --dropped are one file")
-    try:
-        found = os.stat(target)
-    except FileNotFoundError:
-        return
-    for path in _read(files, sources, lists):
+    if os.path.exists(target) and (path := _found(target, _read(files, sources, lists))) is not None:
+        raise ValueError(f"{os.fspath(dropped)}: {_same(path, dropped)} is read, and is left alone")
+
+
+def _found(target: str, paths: Iterable[str | os.PathLike[str]]) -> str | os.PathLike[str] | None:
+    """The path among these that leads to a file which is there, by whatever name or link; None where none does."""
+    found = os.stat(target)
+    for path in paths:
         with suppress(OSError):  # it is said when it is read
             if os.path.samestat(os.stat(path), found):
-                raise ValueError(f"{os.fspath(dropped)}: {_same(path, dropped)} is read, and is left alone")
+                return path
+    return None
 
 
 def _same(path: str | os.PathLike[str], dropped: str | os.PathLike[str]) -> str:
