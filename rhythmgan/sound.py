@@ -301,7 +301,8 @@ class _Mix:
             return
         for first in range(0, end, _BLOCK):
             sound = self.between(first, min(first + _BLOCK, end))
-            sound[: 0 if first else len(tail)] += tail[: 0 if first else None]
+            if not first:
+                sound[: len(tail)] += tail
             yield sound
 
 
