@@ -337,7 +337,12 @@ def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
             "`rhythmgan features` makes it anew"
         )
     facts = parse_json_object(metadata["references"])
-    places = {(kit, steps) for kit, _, _, steps in (key.split("/") for key in facts)}
+    places = set()
+    for key in facts:
+        kit, kind, role, steps = key.split("/")
+        _check_kind(kind)
+        _check_role(role)
+        places.add((kit, steps))
     if (metadata["kit"], metadata["steps"]) not in places:
         raise ValueError(f"it holds none of kit {metadata['kit']} and {metadata['steps']} steps, as it says")
     return facts

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from rhythmgan.features import LEVELS, measure, measure_performance
+from rhythmgan.features import LEVELS, check_feature, measure, measure_performance
 from rhythmgan.groove import swing_at
 from rhythmgan.performance import Performance
 from rhythmgan.playback import MAX_SWING, MIN_SWING
@@ -119,6 +119,8 @@ def to_targets(
             percentile out of range.
     """
     for name, several in wishes.items():
+        if name not in LEVELS:
+            check_feature(name)
         _check_number(name, several, given, whole_loop)
     values: dict[str, float | list[float]] = {}
     notes: list[str] = []

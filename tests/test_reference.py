@@ -428,6 +428,23 @@ def test_features_that_no_release_knows_are_none(tmp_path, reference):
     assert "no feature that we know" in _refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("gm9/d\x7fstinct/any/16", r"one of distinct, as_played; not 'd\\x7fstinct'"),
+        ("gm9/distinct/solo/16", "not 'solo'"),
+        ("gm9/distinct/16", "not enough values"),
+    ],
+)
+def test_names_of_references_that_there_cannot_be(tmp_path, reference, key, says):
+    """What else a file holds is listed, so it is checked too."""
+    facts = {"n_bars": 1, "means": {}, "deviations": {}}
+    path = _rewritten(tmp_path / "r.safetensors", reference, references=json.dumps({KEY: facts, key: facts}))
+    with pytest.raises(ValueError, match=says) as refused:
+        saved_references(path)
+    assert str(refused.value).startswith(f"{path}: not a reference of features: ")
+
+
 def test_foreign_files(tmp_path):
     for name, data in (("empty", b""), ("text", b"Dear diary"), ("zeros", bytes(5000)), ("ones", b"\xff" * 5000)):
         (tmp_path / name).write_bytes(data)

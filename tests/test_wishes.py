@@ -298,6 +298,8 @@ def test_a_loop_without_off_beats_has_no_swing_to_change():
         ("density", "16,16", {"given": _loop(8, 8), "whole_loop": True}, "the mean of all bars"),
         ("swing", ".6,.5", {"given": _loop(8, 8)}, "swing is one for all bars, not 2 values"),
         ("loudness", "+4", {"given": _loop(8, 8)}, "'loudness'"),
+        ("loudness", "4", {}, "no feature is called 'loudness'; there are density"),
+        (".5\n.5", "16,16", {"given": _loop(8)}, r"no feature is called '.5\\n.5'"),
         ("loudness", "80%", {}, "loudness"),
         ("swing", "101%", {}, "percentiles"),
     ],

@@ -111,6 +111,26 @@ def test_an_input_is_a_function_of_its_number():
             assert len(set(made)) > 4, door.name
 
 
+def test_a_list_that_comes_often_is_not_made_larger_in_each_place():
+    class Grows:
+        """Twice: a hundred times the list in each place of those that there are, the outer one first."""
+
+        places = 0
+
+        def random(self):
+            return 0.9
+
+        def randrange(self, stop):
+            return 2
+
+        def choice(self, options):
+            self.places += isinstance(options, list)
+            return options[2] if isinstance(options, tuple) else options[self.places - 1]
+
+    found = mutations.mutate_tree(Grows(), [["x" * 2000]])
+    assert list(map(len, found)) == [100] + [1] * 99
+
+
 def test_a_mutator_that_fails_ends_the_campaign():
     door = doors.Door("broken", 1, lambda: [b""], lambda random, data: 1 / 0, lambda data, path: None)
     with pytest.raises(RuntimeError, match="broken, input 0: it cannot be made"):
