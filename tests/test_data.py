@@ -790,6 +790,23 @@ def test_a_run_that_a_failing_system_ends_is_resumed(tmp_path, save_lpd, monkeyp
     assert any("resumed: 7 parts" in line for line in said)
 
 
+@pytest.mark.parametrize("opens", ["rhythmgan.songs.archives.open_input", "os.scandir"])
+def test_songs_are_not_left_out_because_no_file_can_be_opened(tmp_path, save_lpd, monkeypatch, opens):
+    """Of a file that cannot be read the corpus is made without it; this is no fault of a file."""
+    folder = _many(tmp_path, save_lpd, 2)
+    number = errno.EMFILE
+
+    def failing(path, *_):
+        raise OSError(number, os.strerror(number), os.fspath(path))
+
+    monkeypatch.setattr(opens, failing)
+    with pytest.raises(OSError, match="Too many open files"):
+        prepare(folder, tmp_path / "out.npz", workers=1)
+    number = errno.EACCES
+    with pytest.raises(ValueError, match=r"no bars|no song|cannot be read"):
+        prepare(folder, tmp_path / "out.npz", workers=1)
+
+
 @pytest.mark.parametrize("letter", ["a", "é"])
 def test_a_corpus_may_have_any_name_that_a_file_may_have(tmp_path, save_lpd, monkeypatch, letter):
     folder = _many(tmp_path, save_lpd, 10)

@@ -72,6 +72,10 @@ _DAMAGE = (
 """What is raised of archives that are damaged; a ValueError comes of names and numbers that are none."""
 
 
+_OURS = (errno.EMFILE, errno.ENFILE)
+"""What is wrong with this process or machine: of no file may it be said that it cannot be read."""
+
+
 class _RefusedError(ValueError):
     """What an archive asks for is not done; the message says why."""
 
@@ -123,10 +127,17 @@ def list_archive(path: str, suffixes: Sequence[str]) -> Listing:
         else:
             _list_tar(path, kind, listing, tuple(suffixes))
     except _DAMAGE as error:
+        check_ours(error)
         listing.damage = _reason(error, path)
     # as on unpacking, a name that comes again replaces what was there
     listing.members = listing.members.without_repeats()
     return listing
+
+
+def check_ours(error: BaseException) -> None:
+    """Raise an error again that is of this process and not of what it reads."""
+    if isinstance(error, OSError) and error.errno in _OURS:
+        raise error
 
 
 def _reason(error: BaseException, path: str) -> str:
@@ -342,6 +353,7 @@ def read(path: str, places: Iterable[Place]) -> Iterator[bytes | OSError]:
                 place = next(rest, None)
                 yield content
     except _DAMAGE as error:
+        check_ours(error)
         broken = OSError(errno.EIO, _reason(error, path), path)
         if isinstance(error, OSError) and error.errno:
             broken = error

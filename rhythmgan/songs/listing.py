@@ -251,7 +251,8 @@ def _walk(root: Path, others: AbstractSet[Path], elsewhere: list[str]) -> Iterat
         try:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
+        except OSError as error:
+            archives.check_ours(error)
             closed.append(Path(folder))
             continue
         folders = []
