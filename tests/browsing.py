@@ -19,6 +19,28 @@ from rhythmgan.midi_reader import read_midi
 ROOT = Path(__file__).resolve().parent.parent
 PLAYER = "window.rhythmganPlayer"
 
+_LISTENED = """
+window.heard = { sent: 0, received: 0 };
+window.WebSocket = class extends WebSocket {
+  constructor(...where) {
+    super(...where);
+    this.addEventListener("message", () => (window.heard.received = performance.now()));
+  }
+  send(message) {
+    window.heard.sent = performance.now();
+    super.send(message);
+  }
+};
+"""
+"""When the page last told its server something, and last heard of it."""
+
+_IS_QUIET = """() => {
+  const { sent, received } = window.heard;
+  const { testScriptState } = document.querySelector("[data-testid=stApp]")?.dataset ?? {};
+  return testScriptState === "notRunning" && received >= sent && performance.now() - received > 300;
+}"""
+"""The server has answered what it was told last, a moment ago: the page shows it."""
+
 
 @pytest.fixture(scope="session")
 def script():
@@ -88,6 +110,7 @@ def _visit(chrome, address, **device):
 def watched(page, address):
     """A list that grows when the page fails, complains on its console or asks somebody else for something."""
     wrong = []
+    page.add_init_script(_LISTENED)
     page.on("pageerror", lambda error: wrong.append(f"error {error}"))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("request", lambda asked: wrong.append(f"asked {asked.url}") if _outside(asked.url, address) else None)
@@ -108,9 +131,10 @@ def open_tab(page, address, tab="Sample", **more):
 
 def settled(page):
     """Wait for the answer to what was just done, however busy the machine is."""
-    page.wait_for_timeout(500)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(400)
+    page.evaluate(
+        "new Promise(done => setTimeout(done, 400))"
+    )  # what the page tells later than it happens, it has told
+    page.wait_for_function(_IS_QUIET, polling=50)
 
 
 def download(page, name):

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import mido
 import numpy as np
 import pytest
 import torch
+from commands import run
 from test_loops import played_corpus
 from test_note_cnn import random_cnn
 
@@ -318,10 +317,8 @@ def test_an_agent_needs_something_to_be_rewarded_by():
 # the commands
 
 
-def run(*arguments, check=True):
-    done = subprocess.run(
-        [sys.executable, "-m", "rl_tuner", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def tune(*arguments, check=True):
+    done = run(*arguments, module="rl_tuner", cwd=ROOT)
     assert not check or done.returncode == 0, done.stderr
     return done
 
@@ -340,27 +337,23 @@ def toy_corpus(path):
 
 def test_a_cnn_and_an_agent_are_trained_and_play_by_commands(tmp_path):
     toy_corpus(tmp_path / "corpus.npz")
-    trained = subprocess.run(
-        [
-            *(sys.executable, "-m", "rhythmgan", "train", "note-cnn", "--data", str(tmp_path / "corpus.npz")),
-            *("--out", str(tmp_path / "cnn"), "--train-steps", "60", "--width", "4", "--quiet", "--accelerator", "cpu"),
-        ],
+    trained = run(
+        *("train", "note-cnn", "--data", tmp_path / "corpus.npz", "--out", tmp_path / "cnn", "--train-steps", 60),
+        *("--width", 4, "--quiet", "--accelerator", "cpu"),
         cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
     )
+    assert trained.returncode == 0, trained.stderr
     assert "rl-tuner train --env append" in trained.stdout
     weights = tmp_path / "cnn" / "note-cnn.safetensors"
     cnn = load_note_cnn(weights)
     cnn = random_cnn(replace(cnn.config, n_openings=3))  # songs of noise share no opening
     save_note_cnn(weights, cnn, {})
     common = ["train", "--env", "append", "--data", tmp_path / "corpus.npz", "--weights", weights, "--quiet"]
-    done = run(*common, "--out", tmp_path / "agent", "--train-steps", 3000, "--as-published", "--eps", 0.3)
+    done = tune(*common, "--out", tmp_path / "agent", "--train-steps", 3000, "--as-published", "--eps", 0.3)
     agent = tmp_path / "agent" / "append-agent.safetensors"
     assert f"next: rl-tuner append --agent {agent} --weights {weights}" in done.stdout
     assert load_append_agent(agent, cnn).config.temperature == 0
-    done = run("append", "--agent", agent, "--weights", weights, "--n", 3, "--seed", 4, "--out", tmp_path / "loops")
+    done = tune("append", "--agent", agent, "--weights", weights, "--n", 3, "--seed", 4, "--out", tmp_path / "loops")
     assert "loop-000004.mid" in done.stdout
     for seed, loop in zip((4, 5, 6), load_append_agent(agent, cnn).sample(3, 4), strict=True):
         midi = mido.MidiFile(tmp_path / "loops" / f"loop-{seed:06d}.mid")
@@ -372,7 +365,7 @@ def test_a_cnn_and_an_agent_are_trained_and_play_by_commands(tmp_path):
                 onsets.append((now * 4 // midi.ticks_per_beat, message.note))
         steps, parts = np.nonzero(loop.reshape(32, 9))
         assert sorted(onsets) == sorted(zip(steps.tolist(), ROLAND10.pitches[parts].tolist(), strict=True))
-    wrong = run(*common, "--out", tmp_path / "x", "--prior", "prior", check=False)
+    wrong = tune(*common, "--out", tmp_path / "x", "--prior", "prior", check=False)
     assert wrong.returncode == 2
     assert "--prior is no option of --env append" in wrong.stderr
 

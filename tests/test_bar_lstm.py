@@ -1,14 +1,13 @@
 """The model of the next bar: what it says, its file, and its training on neighbouring bars."""
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.corpus_file import save_corpus
@@ -194,13 +193,8 @@ def test_the_command_trains_on_a_corpus(tmp_path):
     assert {split_of(name) for name in corpus.songs} >= {"train", "valid"}
     save_corpus(tmp_path / "corpus.npz", corpus)
     options = ["--data", tmp_path / "corpus.npz", "--out", tmp_path / "run", "--train-steps", "3", "--batch-size", "4"]
-    command = [sys.executable, "-m", "rhythmgan", "train", "bar-lstm", *map(str, options)]
-    done = subprocess.run(
-        [*command, "--as-published", "--threads", "1", "--accelerator", "cpu", "--quiet"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    more = ["--as-published", "--threads", "1", "--accelerator", "cpu", "--quiet"]
+    done = run("train", "bar-lstm", *options, *more, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "nats a step" in done.stdout
     assert not load_bar_lstm(tmp_path / "run" / WEIGHTS).config.sees_step

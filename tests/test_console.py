@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
 import rhythmgan
 import rhythmgan.cli
@@ -337,10 +338,8 @@ def test_a_bug_is_not_hidden():
 # -- what is printed ------------------------------------------------------------------------------
 
 
-def _run(*arguments, module="rhythmgan", env=None, **options):
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (env or {})
-    return subprocess.run(command, capture_output=True, env=environment, **options)
+def _run(*arguments, **options):
+    return run(*arguments, text=False, **options)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import mido
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 from rhythmgan.bars import words_to_bars
 from rhythmgan.corpus_file import save_corpus
@@ -247,8 +246,7 @@ def _columns(onsets):
 
 def test_the_command_writes_three_midi_files_on_the_drum_channel(loop, tmp_path):
     options = ["--cymbals", "high", "--drums", "mid", "--syncopation", "high", "--out", str(tmp_path / "next")]
-    command = [sys.executable, "-m", "rl_tuner", "continue", str(loop), *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = run("continue", loop, *options, module="rl_tuner", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "seed 0: cymbals 1" in done.stdout
     names = ("seed", "lstm", "tuned")
@@ -364,11 +362,9 @@ def songs(path):
 
 
 def test_the_command_trains_an_agent(tmp_path):
-    command = [sys.executable, "-m", "rl_tuner", "train", "--env", "edit", "--data", songs(tmp_path / "corpus.npz")]
-    options = ["--out", tmp_path / "run", "--train-steps", 60, "--num-envs", 4, "--batch-size", 8, "--edits", 6]
-    done = subprocess.run(
-        [*command, *map(str, options), "--threads", "1", "--quiet"], capture_output=True, text=True, cwd=ROOT
-    )
+    command = ["train", "--env", "edit", "--data", songs(tmp_path / "corpus.npz"), "--out", tmp_path / "run"]
+    options = ["--train-steps", 60, "--num-envs", 4, "--batch-size", 8, "--edits", 6, "--threads", 1, "--quiet"]
+    done = run(*command, *options, module="rl_tuner", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     agent = load_edit_agent(tmp_path / "run" / "edit-agent.safetensors")
     assert agent.config.edits == 6

@@ -3,23 +3,16 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import mido
 import pytest
+from commands import run
 
 from rhythmgan.loop_packs import REPORT
 
 
 def _run(*arguments, **options):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "rhythmgan", *map(os.fspath, map(_text, arguments))]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, **options)
-
-
-def _text(argument):
-    return argument if isinstance(argument, os.PathLike) else str(argument)
+    return run(*arguments, errors="replace", **options)
 
 
 def _refused(*arguments, says, **options):

@@ -451,10 +451,12 @@ def test_a_link_is_copied_by_one_button_and_leads_to_the_loop(page, address, chr
     assert page.get_by_role("textbox", name="Link to this loop").count() == 0
     with chrome.new_context(accept_downloads=True) as other:
         visitor = other.new_page()
+        wrong = watched(visitor, address)
         visitor.goto(link)
         visitor.get_by_role("button", name="Copy link").wait_for()
         settled(visitor)
         assert download(visitor, "MIDI")[1] == midi_bytes(quiet.performance)
+        assert wrong == []
 
 
 def test_where_a_browser_copies_nothing_the_link_is_there_to_be_copied(page, address, quiet):

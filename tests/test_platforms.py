@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
 from rhythmgan import files, locks
 from rhythmgan.files import write_whole
@@ -204,9 +205,7 @@ def test_what_is_written_has_names_that_windows_takes(tmp_path):
         ["sample", "--n", "2", "--kit", "gm12,gm9", "--format", formats, "--out", tmp_path / "sampled"],
         ["vary", ROOT / "data" / "patterns.txt", "--n", "1", "--format", formats, "--out", tmp_path / "varied"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "rhythmgan", *map(str, arguments)], capture_output=True, text=True, check=False
-        )
+        done = run(*arguments)
         assert done.returncode == 0, done.stderr
     names = [path.name for path in tmp_path.rglob("*")]
     assert len(names) > 12
@@ -221,11 +220,9 @@ def test_what_is_written_has_names_that_windows_takes(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
 def test_any_console_shows_every_table(encoding):
-    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
     for arguments in (["info"], ["features", "--help"], ["sample", "--n", "1", "--format", "nothing"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "rhythmgan", *arguments], env=env, capture_output=True, check=False
-        )
+        done = run(*arguments, env=env, text=False)
         assert b"Traceback" not in done.stderr, done.stderr
         assert done.returncode == (2 if "nothing" in arguments else 0)
         (done.stdout + done.stderr).decode(encoding)

@@ -1,7 +1,6 @@
 """What `rl-tuner` writes and refuses: files that agree with each other, and one line for what is wrong."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
+from commands import run
 from PIL import Image
 
 from rhythmgan import draw
@@ -35,9 +35,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _run(*arguments, **options):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "rl_tuner", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
+    return run(*arguments, module="rl_tuner", **options)
 
 
 def _any_role():

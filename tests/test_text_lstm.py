@@ -1,14 +1,13 @@
 """The network of texts of bars: its tokens and their mask, what it says and draws, its file, and both trainings."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import run
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -554,18 +553,12 @@ def test_a_passage_out_of_range_is_refused():
         TextLSTMTrainingConfig(bars=0)
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "rhythmgan", "train", "text-lstm", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+def train(*arguments):
+    return run("train", "text-lstm", *arguments, cwd=ROOT)
 
 
 def test_the_command_trains_both_ways(tmp_path):
-    ours = run(
+    ours = train(
         "--train-steps", 2, "--width", 8, "--batch-size", 4, "--characters", "--out", tmp_path / "ours", "--quiet"
     )
     assert ours.returncode == 0, ours.stderr
@@ -574,7 +567,7 @@ def test_the_command_trains_both_ways(tmp_path):
     model = load_text_lstm(tmp_path / "ours" / WEIGHTS)
     assert (model.config.characters, model.config.sees_bars, model.kit) == (True, True, GM9)
     options = ("--train-steps", 1, "--width", 4, "--maxlen", 4, "--window-step", 1, "--batch-size", 32, "--quiet")
-    theirs = run("--as-published", *options, "--out", tmp_path / "theirs")
+    theirs = train("--as-published", *options, "--out", tmp_path / "theirs")
     assert theirs.returncode == 0, theirs.stderr
     assert "nats a token" in theirs.stdout
     config = load_text_lstm(tmp_path / "theirs" / WEIGHTS).config
@@ -597,7 +590,7 @@ def test_the_command_trains_both_ways(tmp_path):
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, options, said):
-    found = run(*options, "--out", tmp_path / "run")
+    found = train(*options, "--out", tmp_path / "run")
     assert found.returncode == 2
     assert said in found.stderr
     assert len(found.stderr.splitlines()) == 1

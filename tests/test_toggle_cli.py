@@ -2,15 +2,13 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import mido
 import numpy as np
 import pretty_midi
 import pytest
+from commands import run
 
 from rhythmgan.calls import WRITTEN
 from rhythmgan.corpus_file import save_corpus
@@ -28,8 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _run(*arguments):
-    command = [sys.executable, "-m", "rl_tuner", "toggle", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return run("toggle", *arguments, module="rl_tuner")
 
 
 @pytest.fixture

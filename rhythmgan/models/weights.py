@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rhythmgan.inputs import parse_json_object
 from rhythmgan.tensor_file import CHECKSUM, Entry, TensorFile, open_tensors, write_tensors
@@ -90,6 +91,25 @@ def fingerprint(model: nn.Module, *asked: str) -> str:
     return weights.hexdigest()[:16]
 
 
+class _Undrawn(TorchFunctionMode):
+    """Within the device "meta": draws no random numbers and scales none, and makes what counts on the CPU.
+
+    Torch computes there in Python, for which it imports its compiler at first; that takes longer than all else.
+    """
+
+    _COUNTED = (torch.arange, torch.eye, torch.tensor, torch.triu_indices)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.mul) and args[0].is_meta:
+            return args[0]
+        if func in self._COUNTED:
+            return func(*args, **{"device": "cpu"} | kwargs)
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
+
+
 def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Callable[[dict[str, Any]], Model]) -> Model:
     """The model of a weights file, ready for use: ``build`` makes it from its config.
 
@@ -113,7 +133,7 @@ def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Calla
             )
         config = parse_json_object(metadata["config"])
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Undrawn():
                 shapes = build(dict(config)).state_dict()
             _compare(file.entries, shapes)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
