@@ -586,6 +586,7 @@ def test_who_scrolls_the_page_over_the_grid_changes_nothing(view, loop):
     view.evaluate("document.body.style.paddingBottom = '3000px'")
     shown.cell("bell", 2).hover()
     view.mouse.wheel(0, 8)
+    view.wait_for_function("window.scrollY === 8")
     shown.cell("snare", 5).hover()
     view.mouse.wheel(0, 8)
     view.wait_for_function("window.scrollY === 16")

@@ -6,7 +6,6 @@ a type, a name. Those that know nothing flip, cut and splice. Most inputs see bo
 
 from __future__ import annotations
 
-import copy
 import functools
 import gzip
 import io
@@ -290,8 +289,9 @@ def mutate_tree(random: Random, tree: Any) -> Any:
             if times == 0:
                 node.clear()
             elif times * len(repr(node)) < MAX_BYTES // 4:  # copies: what is one list would grow in all places at once
-                more = [copy.deepcopy(node) for _ in range(times - 1)]
-                node.extend(entry for row in more for entry in row)
+                written = json.dumps(node)
+                for _ in range(times - 1):
+                    node += json.loads(written)
         elif kind == 3 and type(node.get(key) if isinstance(node, dict) else node[key]) in (int, float):
             value = node[key]
             node[key] = random.choice(
