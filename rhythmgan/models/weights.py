@@ -116,7 +116,7 @@ def load_weights(path: str | os.PathLike[str], form: WeightsFormat, build: Calla
     The file is not trusted. Its config is built without memory first (on torch's device "meta"), and names, shapes and
     types of the tensors are compared with its header. Only then memory is taken, for the model and for one tensor at a
     time: at most three times what the file has, where it holds numbers of half precision, and otherwise twice. Tables
-    that follow from kit and grid alone come to it; the largest have 128 MB.
+    that follow from kit and grid alone come to it, at first too; the largest have 128 MB.
 
     Raises:
         ValueError: no weights file of this format, one of another version, or a damaged one.
