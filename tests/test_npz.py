@@ -356,7 +356,7 @@ def test_a_member_that_is_longer_than_the_file(tmp_path):
     assert _refused(path) == "it breaks off"
 
 
-@pytest.mark.parametrize("content", [b"", b"P", b"PK\5\6" + bytes(17), b"PK\5\6" + bytes(18), os.urandom(1000)])
+@pytest.mark.parametrize("content", [b"", b"P", b"PK\5\6" + bytes(17), b"PK\5\6" + bytes(18), bytes(range(256)) * 4])
 def test_what_is_no_archive(tmp_path, content):
     path = tmp_path / "song.npz"
     path.write_bytes(content)
