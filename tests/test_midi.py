@@ -1,5 +1,6 @@
 """MIDI out and in."""
 
+import importlib.metadata
 import io
 import struct
 
@@ -722,6 +723,10 @@ def test_damaged_files_give_hits_or_a_reason(tmp_path_factory):
 # -- real songs ----------------------------------------------------------------------------------
 
 
+_REFUSES = importlib.metadata.version("symusic") >= "0.6"
+"""Releases before take some of these files."""
+
+
 def test_files_that_symusic_refuses(shared):
     """Measured onsets where there are drums, or why there are none."""
     expected = {
@@ -744,8 +749,9 @@ def test_files_that_symusic_refuses(shared):
     for path in sorted(shared.glob("lakh/lmd_full/*/*.mid")):
         if path.stem not in expected:
             continue
-        with pytest.raises(Exception):  # noqa: B017, PT011 (symusic raises several kinds)
-            symusic.Score.from_midi(path.read_bytes())
+        if _REFUSES:
+            with pytest.raises(Exception):  # noqa: B017, PT011 (symusic raises several kinds)
+                symusic.Score.from_midi(path.read_bytes())
         onsets, reason = _hits_or_reason(path)
         found[path.stem] = reason if onsets is None else len(onsets.beat)
     assert found == expected
