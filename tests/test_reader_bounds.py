@@ -493,3 +493,10 @@ def test_packs_are_walked_however_deep(deep):
     (deep / "up").symlink_to(deep)
     (deep / "nowhere.mid").symlink_to(deep / "nothing")
     assert find_pack(deep) == (["d/" * 1100 + "Kick.mid", "nowhere.mid"], [])
+
+
+def test_points_that_signal_that_they_are_no_numbers_are_refused_without_a_warning(tmp_path):
+    points = np.full((2, 4), 0x7FF0_0000_0000_0001, np.uint64).view(np.float64)
+    np.save(tmp_path / "z.npy", points)
+    with pytest.raises(ValueError, match="found infinities or no numbers"):
+        _read_z(str(tmp_path / "z.npy"), 4)

@@ -858,7 +858,7 @@ def sqlite(random: Random, data: bytes) -> bytes:
                     base.execute(f"INSERT INTO votes VALUES ({', '.join('?' * len(names))})", cells)
             else:
                 _other_votes(random, base, names)
-        except (sqlite3.Error, UnicodeEncodeError):
+        except (sqlite3.Error, UnicodeError):
             pass  # a cell that SQLite itself does not take: what is there is the input
         finally:
             base.close()
