@@ -17,7 +17,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-import threading
 from functools import cache
 from pathlib import Path
 
@@ -60,11 +59,9 @@ class _Server:
 
     def __init__(self):
         variables = os.environ | {"OMP_NUM_THREADS": "1"}
-        script = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import commands; commands._serve()"
-        self._turn = threading.Lock()
         self._began = _at_start(variables)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
         )
         atexit.register(self._process.communicate)  # the end of its input is its end
 
@@ -74,7 +71,7 @@ class _Server:
 
     def run(self, module, words, cwd, variables):
         """Exit status of a command, negative where a signal ended it, and the bytes of its output."""
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, self._turn:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             files = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, err)]
             told = {"module": module, "words": words, "cwd": os.fspath(cwd), "variables": variables, "files": files}
             self._process.stdin.write(json.dumps(told) + "\n")
@@ -117,7 +114,10 @@ def _become(told):
     os.environ.update(told["variables"])
     tempfile.tempdir = None  # which was looked for when a library was imported
     os.chdir(told["cwd"])
-    here = str(Path(__file__).parent)
-    sys.path[:] = [str(Path.cwd()), *(place for place in sys.path if place not in ("", here))]
+    sys.path[0] = str(Path.cwd())  # as for any module that is run; here it was the folder of this one
     sys.argv = [told["module"], *told["words"]]
     runpy.run_module(told["module"], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _serve()

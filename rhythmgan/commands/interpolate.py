@@ -128,7 +128,8 @@ def _read_z(path: str, latent_dim: int) -> np.ndarray:
     z = z.reshape(-1, latent_dim)
     if len(z) > MAX_LOOPS:
         raise ValueError(f"{path}: a path goes through {MAX_LOOPS:,} points at most, not {len(z):,}")
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large for a float32 is infinite there
+    # what is too large for a float32 is infinite there; no numbers stay none, and some of them signal it
+    with np.errstate(over="ignore", invalid="ignore"):
         points = z.astype(np.float32) if z.dtype.itemsize > 4 else z
     if not np.isfinite(points).all():
         raise ValueError(f"{path}: expected finite floats (n, {latent_dim}), found infinities or no numbers")

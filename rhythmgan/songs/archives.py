@@ -127,14 +127,14 @@ def list_archive(path: str, suffixes: Sequence[str]) -> Listing:
         else:
             _list_tar(path, kind, listing, tuple(suffixes))
     except _DAMAGE as error:
-        check_ours(error)
+        raise_if_ours(error)
         listing.damage = _reason(error, path)
     # as on unpacking, a name that comes again replaces what was there
     listing.members = listing.members.without_repeats()
     return listing
 
 
-def check_ours(error: BaseException) -> None:
+def raise_if_ours(error: BaseException) -> None:
     """Raise an error again that is of this process and not of what it reads."""
     if isinstance(error, OSError) and error.errno in _OURS:
         raise error
@@ -353,7 +353,7 @@ def read(path: str, places: Iterable[Place]) -> Iterator[bytes | OSError]:
                 place = next(rest, None)
                 yield content
     except _DAMAGE as error:
-        check_ours(error)
+        raise_if_ours(error)
         broken = OSError(errno.EIO, _reason(error, path), path)
         if isinstance(error, OSError) and error.errno:
             broken = error

@@ -252,7 +252,7 @@ def _walk(root: Path, others: AbstractSet[Path], elsewhere: list[str]) -> Iterat
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            archives.check_ours(error)
+            archives.raise_if_ours(error)
             closed.append(Path(folder))
             continue
         folders = []
